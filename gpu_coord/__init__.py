@@ -1,0 +1,37 @@
+"""gpu_coord: accounts acting together in social-media archives, and the evidence.
+
+The public names, in the order of the pipeline:
+
+``ingest`` files to a store, ``open_store`` a store from its folder,
+``build_activity`` a store to Active/Inactive cells, ``transition_matrices`` cells to the
+2x2 matrices of all ordered pairs, ``detect`` a store to a run folder with the coordination
+network, ``simulate`` an archive with a planted operation, ``evaluate`` a run against the truth.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+__version__ = version("gpu-coord")
+
+# Loaded on first use: numba and scipy take longer to import than most commands run.
+_HOMES = {
+    "ingest": "archive",
+    "open_store": "store",
+    "build_activity": "activity",
+    "transition_matrices": "transitions",
+    "detect": "detect",
+    "simulate": "simulate",
+    "evaluate": "evaluate",
+}
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

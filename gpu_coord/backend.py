@@ -1,0 +1,97 @@
+"""Where the computation runs: the only module that may import a GPU library.
+
+A `Backend` is chosen once and carried by the Activity. It holds the libraries that always change
+together and the few calls whose spelling differs; every algorithm is written once against it.
+
+The frame stage asks of Narwhals: scan_parquet, filter, select, integer arithmetic, join,
+group_by + len/min/max/n_unique, unique, sort, collect. Rows are sorted before they leave it.
+"""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+BackendName = Literal["auto", "cpu", "gpu"]
+
+
+class GpuUnavailableError(RuntimeError):
+    """The GPU was asked for by name and cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Libraries that always change together, and the calls whose spelling differs."""
+
+    name: Literal["cpu", "gpu"]
+    xp: Any  # numpy | cupy
+    frames: Literal["polars", "cudf"]  # the frame library that Narwhals drives
+    pairs: ModuleType  # the pair kernels
+    to_array: Callable[[Any], Any]  # Narwhals series -> array of xp
+    to_host: Callable[[Any], np.ndarray]  # array of xp -> NumPy
+    components: Callable[..., np.ndarray]  # (source, target, n_accounts, *, connection) -> labels
+    communities: Callable[..., np.ndarray]  # (source, target, weight, n_accounts, *, ...) -> labels
+    free_memory: Callable[[], int]  # bytes
+    versions: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Backend({self.name}: {', '.join(f'{k} {v}' for k, v in self.versions.items())})"
+
+
+def cpu(*, threads: int | None = None) -> Backend:
+    """Return the backend of NumPy, Polars and Numba.
+
+    Parameters
+    ----------
+    threads
+        Threads of the pair kernels; all cores by default.
+    """
+    import numba
+    import psutil
+
+    from gpu_coord import graphs, pairs
+
+    numba.set_num_threads(_check_threads(threads, numba.config.NUMBA_NUM_THREADS))
+    return Backend(
+        name="cpu",
+        xp=np,
+        frames="polars",
+        pairs=pairs,
+        to_array=lambda series: series.to_numpy(),
+        to_host=np.asarray,
+        components=graphs.label_components,
+        communities=graphs.label_communities,
+        free_memory=lambda: int(psutil.virtual_memory().available),
+        versions={"python": platform.python_version()}
+        | {name: version(name) for name in ("numpy", "polars", "numba", "scipy")},
+    )
+
+
+def _check_threads(threads: int | None, n_usable: int) -> int:
+    if threads is None:
+        return n_usable
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; at least one is needed, leave it out for all.")
+    return min(threads, n_usable)
+
+
+def choose(name: BackendName = "auto", *, threads: int | None = None) -> Backend:
+    """Return the backend of that name; ``auto`` takes the GPU if it can be used.
+
+    Raises
+    ------
+    GpuUnavailableError
+        The GPU was named and cannot be used; never a silent fallback.
+    """
+    if name == "gpu":
+        raise GpuUnavailableError(
+            "backend 'gpu' is not part of this version, which computes on the CPU only; "
+            "use 'cpu' or 'auto'."
+        )
+    if name not in ("auto", "cpu"):
+        raise ValueError(f"backend is {name!r}; it is one of auto, cpu, gpu.")
+    return cpu(threads=threads)

@@ -1,0 +1,82 @@
+"""Folders that appear under their name complete, or not at all.
+
+Stores, runs and simulations are such folders. Each holds a JSON file that says what it is.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def read_marker(path: Path, marker: str) -> dict[str, Any] | None:
+    """Return the JSON object that marks a folder as ours, or None where there is none.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    marker
+        The name of the JSON file; the object has the key ``gpu_coord``.
+    """
+    try:
+        content = json.loads((path / marker).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and "gpu_coord" in content else None
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object, readable and in the order given."""
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def check_replaceable(path: Path, marker: str) -> None:
+    """Refuse a path that holds anything but an earlier folder of the same sort.
+
+    Raises
+    ------
+    FileExistsError
+        The path exists and lacks the marker.
+    """
+    if (path.exists() or path.is_symlink()) and read_marker(path, marker) is None:
+        raise FileExistsError(
+            f"{path} exists and has no {marker} of ours, so it is not replaced; "
+            "choose another path or remove it yourself."
+        )
+
+
+@contextmanager
+def replace_folder(path: Path, marker: str) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` that takes its place when the block succeeds.
+
+    What was there stays untouched until then; after an error or an interruption nothing of the
+    new folder remains.
+    """
+    check_replaceable(path, marker)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
+    try:
+        aside.chmod(0o755)
+        yield aside
+        _swap(aside, path, marker)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path, marker: str) -> None:
+    check_replaceable(path, marker)
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    shutil.rmtree(old)

@@ -1,0 +1,57 @@
+"""Durations and times as people write them: ``1h``, ``3600s``, ``2020-02-01T12:00``."""
+
+import re
+from datetime import UTC, datetime
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str | int) -> int:
+    """Return a duration in whole seconds.
+
+    Parameters
+    ----------
+    text
+        A whole number and ``s``, ``m``, ``h`` or ``d``; or a number of seconds.
+
+    Raises
+    ------
+    ValueError
+        The text is no positive duration.
+
+    Examples
+    --------
+    >>> parse_duration("90m") == parse_duration("5400s") == parse_duration(5400)
+    True
+    """
+    match = re.fullmatch(r"\s*([0-9]+)\s*([smhd])?\s*", str(text))
+    seconds = int(match[1]) * _SECONDS[match[2] or "s"] if match else 0
+    if seconds <= 0:
+        raise ValueError(
+            f"{text!r} is no duration; write a positive whole number and s, m, h or d, like 1h."
+        )
+    return seconds
+
+
+def parse_time(text: str) -> int:
+    """Return an ISO 8601 time as epoch milliseconds; UTC unless it carries a zone.
+
+    Raises
+    ------
+    ValueError
+        The text is no ISO 8601 time.
+
+    Examples
+    --------
+    >>> parse_time("1970-01-02") == parse_time("1970-01-02T02:00+02:00") == 86_400_000
+    True
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no time; write ISO 8601, like 2020-02-01 or 2020-02-01T12:00."
+        ) from None
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return round(time.timestamp() * 1000)

@@ -1,0 +1,93 @@
+"""Fixtures shared by all tests: the backend under test and the folder of real archives."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Numba compiles on the first example of a property, so a deadline would measure the compiler.
+settings.register_profile(
+    "gpu_coord", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("gpu_coord")
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+REAL_DATA = Path(os.environ.get("GPU_COORD_DATA", CHECKOUT.parent / "shared" / "data"))
+
+
+def pytest_report_header() -> str:
+    state = "present" if REAL_DATA.is_dir() else "ABSENT: tests on real archives are SKIPPED"
+    return f"gpu_coord: backends under test: cpu; real data (GPU_COORD_DATA): {state}"
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"real archives not found at {REAL_DATA}; set GPU_COORD_DATA to test on them")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session", params=["cpu"])
+def backend(request):
+    from gpu_coord.backend import choose
+
+    return choose(request.param)
+
+
+@pytest.fixture
+def make_store(tmp_path_factory):
+    """Return a function that writes a store straight from events, without any reader."""
+    import json
+
+    import polars as pl
+
+    from gpu_coord.store import TABLES, open_store
+
+    def number(names):
+        return {name: row for row, name in enumerate(sorted(set(names)))}
+
+    def make(events, *, labels=None, posts=None):
+        """Write events (dicts with account, kind, entity, time_seconds); one post each."""
+        folder = tmp_path_factory.mktemp("store")
+        accounts = number([e["account"] for e in events] + [p[0] for p in posts or []])
+        entities = number((e["kind"], e["entity"]) for e in events)
+        rows = [(e["account"], e["time_seconds"]) for e in events] + list(posts or [])
+        times = [round(1000 * time) for _, time in rows]
+        tables = {
+            "posts": {
+                "post": range(len(rows)),
+                "account": [accounts[account] for account, _ in rows],
+                "time": times,
+                "content_id": [str(row) for row in range(len(rows))],
+            },
+            "events": {
+                "post": range(len(events)),
+                "account": [accounts[e["account"]] for e in events],
+                "entity": [entities[e["kind"], e["entity"]] for e in events],
+                "time": times[: len(events)],
+                "kind": [e["kind"] for e in events],
+            },
+            "accounts": {
+                "account": list(accounts.values()),
+                "account_id": list(accounts),
+                "label": [(labels or {}).get(name) for name in accounts],
+            },
+            "entities": {
+                "entity": list(entities.values()),
+                "kind": [kind for kind, _ in entities],
+                "value": [value for _, value in entities],
+            },
+            "rejects": {"file": [], "row": [], "reason": []},
+        }
+        dtypes = {"post": pl.Int64, "account": pl.Int32, "entity": pl.Int32, "time": pl.Int64}
+        dtypes |= {"label": pl.String, "kind": pl.String}
+        for name in TABLES:
+            schema = {column: dtypes.get(column) for column in tables[name]}
+            pl.DataFrame(tables[name], schema=schema).write_parquet(folder / f"{name}.parquet")
+        manifest = {"store": "gpu_coord", "gpu_coord": "test", "store_version": 1}
+        manifest |= {"inputs": [{"sha256": "0"}], "totals": {}}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return open_store(folder)
+
+    return make
