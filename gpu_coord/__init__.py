@@ -20,9 +20,9 @@ _HOMES = {
     "open_store": "store",
     "build_activity": "activity",
     "transition_matrices": "transitions",
-    "detect": "detect",
-    "simulate": "simulate",
-    "evaluate": "evaluate",
+    "detect": "detection",
+    "simulate": "simulation",
+    "evaluate": "evaluation",
 }
 __all__ = ["__version__", *_HOMES]
 

@@ -20,6 +20,7 @@ from gpu_coord.times import parse_duration, parse_time
 if TYPE_CHECKING:
     from gpu_coord.store import Store
 
+_EVER = (-(2**63), 2**63 - 1)  # milliseconds
 DEFAULT_KINDS = ("hashtag", "url", "mention")
 
 
@@ -204,14 +205,11 @@ def _to_ms(time: str | int | None) -> int | None:
 
 def _in_range(start: int | None, end: int | None) -> Any:
     """Return the condition on time; start included, end excluded."""
-    if start is not None and end is not None and start >= end:
+    start = _EVER[0] if start is None else start
+    end = _EVER[1] if end is None else end
+    if start >= end:
         raise ValueError(f"start ({start} ms) is not before end ({end} ms); swap or widen them.")
-    condition = nw.lit(value=True)
-    if start is not None:
-        condition = condition & (nw.col("time") >= start)
-    if end is not None:
-        condition = condition & (nw.col("time") < end)
-    return condition
+    return (nw.col("time") >= start) & (nw.col("time") < end)
 
 
 def _scan(store: "Store", table: str, *, backend: Backend) -> Any:
@@ -292,7 +290,7 @@ def _match_controls(accounts: pl.DataFrame, label: str, *, seed: int) -> pl.Data
 
 def _map_entities(store: "Store", kinds: Sequence[str]) -> pl.DataFrame:
     """Return the entities asked for: store entity -> kind, value; domains stand for their urls."""
-    stored = store.scan("entities")
+    stored = store.scan("entities").with_columns(pl.col("kind").cast(pl.String))
     present = set(stored.select(pl.col("kind").unique()).collect()["kind"])
     available = present | ({"domain"} if "url" in present else set())
     missing = [kind for kind in dict.fromkeys(kinds) if kind not in available]

@@ -35,7 +35,7 @@ def backend(request):
     return choose(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_store(tmp_path_factory):
     """Return a function that writes a store straight from events, without any reader."""
     import json

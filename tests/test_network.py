@@ -413,3 +413,15 @@ def test_summarise_classes__refuses_a_kind_without_weights():
     edges = pl.DataFrame({"source": [0], "target": [1], "weight": [1.0]})
     with pytest.raises(ValueError, match=r"lack the columns \['weight_url'\]"):
         summarise_classes(edges, name_accounts([None, None]), kinds=["url"])
+
+
+def test_summarise_communities__edges_between_communities_count_in_none(backend):
+    halves = replace(
+        backend,
+        communities=lambda source, target, weight, n_accounts, **choices: np.arange(4) // 2,
+    )
+    edges = [(0, 1, 1.0), (1, 0, 2.0), (2, 3, 1.0), (0, 2, 9.0), (3, 0, 9.0)]
+    network = build(4, edges, halves)
+    table = summarise_communities(network, name_accounts([None] * 4))
+    columns = ("community", "n_edges", "total_weight", "top_account_id")
+    assert table.select(columns).rows() == [(0, 2, 3.0, "id 1"), (1, 1, 1.0, "id 2")]

@@ -98,7 +98,9 @@ def weigh_all(activity, *, lag, rule, min_support=1, memory=1 << 20):
 # --- dense ---------------------------------------------------------------------------------
 
 
-ACTIVE = arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 150)), elements=st.integers(0, 1))
+ACTIVE = arrays(
+    np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 150)), elements=st.integers(0, 1)
+)
 
 
 @given(active=ACTIVE, lag=st.integers(0, 3))
@@ -193,8 +195,8 @@ def test_count_pairs__does_not_depend_on_blocks_or_threads(backend, events, n_th
         blocks = plan_blocks(index, [margins], min_support=1, memory=2)
         parts = [count_pairs(index, margins, *block, min_support=1) for block in blocks]
         numba.set_num_threads(before)
-    assert [first for first, _ in blocks][0] == 0
-    assert [last for _, last in blocks][-1] == index.n_accounts
+    assert blocks[0][0] == 0
+    assert blocks[-1][1] == index.n_accounts
     for column in ("source", "target", "support"):
         joined = np.concatenate([getattr(part, column) for part in parts])
         np.testing.assert_array_equal(joined, getattr(whole, column))
@@ -330,9 +332,7 @@ def test_choose_lags__keeps_each_pair_at_its_best(backend, events, min_weight, m
         margins = count_margins(index, lag)
         pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=min_support)
         weights = Weigher(activity, index, margins, WeightRule()).weigh(pairs, memory=1 << 20)
-        by_lag.append(
-            select_edges(pairs, weights, lag=lag, min_weight=min_weight, xp=backend.xp)
-        )
+        by_lag.append(select_edges(pairs, weights, lag=lag, min_weight=min_weight, xp=backend.xp))
     edges = choose_lags(by_lag, n_accounts=index.n_accounts, xp=backend.xp)
     ids = activity.accounts["account_id"]
     expected = oracle.best_lag_edges(

@@ -1,0 +1,1 @@
+"""Measured against the floor and against peers, as ratios within one run."""

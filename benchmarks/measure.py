@@ -1,0 +1,61 @@
+"""Time a call, or a command with its peak memory."""
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(os.environ.get("GPU_COORD_BENCH", ".benchmarks"))
+
+
+def time_median(call: Callable[[], Any], n_runs: int = 5) -> float:
+    """Return the median seconds of a call, after one that is not counted."""
+    call()
+    seconds = []
+    for _ in range(n_runs):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def run_command(
+    *command: str | Path, environment: dict[str, str] | None = None
+) -> tuple[float, float]:
+    """Run a command to its end; return its seconds and its peak memory in GB."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.DEVNULL,
+        env=os.environ | (environment or {}),
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))} ended with {process.returncode}")
+    return time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9
+
+
+def gpu_coord(*arguments: str | Path) -> tuple[float, float]:
+    """Run a gpu-coord command; return its seconds and its peak memory in GB."""
+    return run_command(sys.executable, "-m", "gpu_coord", *arguments)
+
+
+def describe_machine() -> str:
+    """Return the processor, its usable cores and the versions that matter."""
+    from importlib.metadata import version
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next(
+        (line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine()
+    )
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("numpy", "polars", "numba", "scipy")
+    )
+    return f"{model}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}"

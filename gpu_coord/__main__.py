@@ -1,0 +1,5 @@
+"""``python -m gpu_coord`` is ``gpu-coord``."""
+
+from gpu_coord.cli import main
+
+main()

@@ -1,0 +1,513 @@
+"""The commands. They parse, call one public function each, and show what came back."""
+
+import errno
+import functools
+import json
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from gpu_coord.backend import Backend
+    from gpu_coord.detection import Findings
+
+app = typer.Typer(
+    name="gpu-coord",
+    help="Finds accounts acting together in social-media archives, and shows the evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED = 1, 3, 130
+N_SHOWN = 10
+
+
+BackendChoice = Literal["auto", "cpu", "gpu"]
+FormatChoice = Literal["auto", "x-archive", "shares", "crowdtangle"]
+UrlRuleChoice = Literal["canonical", "paper"]
+TimeChoice = Literal["auto", "stamp"]
+MeasureChoice = Literal["trace", "frobenius"]
+UndefinedChoice = Literal["marginal", "zero", "skip"]
+DenominatorChoice = Literal["all", "union", "intersection", "source", "idf", "none"]
+
+BackendOption = Annotated[
+    BackendChoice, typer.Option(help="Where to compute; gpu never falls back.")
+]
+MemoryOption = Annotated[
+    str | None, typer.Option(help="Memory for the pairs under way, like 8GB [a quarter of free].")
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use [all cores].")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
+ShowIdsOption = Annotated[
+    bool, typer.Option("--show-ids", help="Show account ids in the place of pseudonyms.")
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="gpu-coord")
+
+
+def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what can go wrong into one sentence and an exit code; ``--debug`` lets it through."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        from gpu_coord.backend import GpuUnavailableError
+
+        warnings.showwarning = _show_warning
+        if options.get("threads"):
+            # Read once, when the libraries are first imported.
+            os.environ["POLARS_MAX_THREADS"] = str(options["threads"])
+        try:
+            command(*args, **options)
+        except KeyboardInterrupt:
+            _fail("interrupted; nothing was written.", INTERRUPTED)
+        except (GpuUnavailableError, MemoryError) as error:
+            _fail_or_raise(error, MACHINE_CANNOT, debug=options["debug"])
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+            code = MACHINE_CANNOT if full else WRONG_REQUEST
+            _fail_or_raise(error, code, debug=options["debug"])
+        except ValueError as error:
+            _fail_or_raise(error, WRONG_REQUEST, debug=options["debug"])
+
+    return run
+
+
+def _fail_or_raise(error: Exception, code: int, *, debug: bool) -> None:
+    if debug:
+        raise error
+    _fail(str(error) or type(error).__name__, code)
+
+
+def _fail(message: str, code: int) -> None:
+    _say("error", message)
+    raise typer.Exit(code)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _say("warning", str(message))
+
+
+def _say(kind: str, message: str) -> None:
+    from gpu_coord.terminal import clean_lines
+
+    print(f"{kind}: {clean_lines(message)}", file=sys.stderr)
+
+
+@app.command()
+@reporting_errors
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders of one archive or more.")],
+    store: Annotated[Path, typer.Option(help="The store folder to write.")],
+    format: Annotated[FormatChoice, typer.Option(help="What the files are.")] = "auto",
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Entity to leave out, such as a search term.")
+    ] = None,
+    exclude_file: Annotated[
+        Path | None, typer.Option(help="File of entities to leave out, one a line.")
+    ] = None,
+    url_rule: Annotated[
+        UrlRuleChoice, typer.Option(help="What makes two URLs the same.")
+    ] = "canonical",
+    time: Annotated[
+        TimeChoice, typer.Option(help="Time from the tweet id where it agrees, or the stamp.")
+    ] = "auto",
+    pseudonym_key: Annotated[
+        Path | None, typer.Option(help="File with the key that account ids are hashed with.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet with account_id and label.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="NAME=PATH: one more input, all of it labelled NAME.")
+    ] = None,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Read archives into a store; done once, everything else reads the store."""
+    from gpu_coord.archive import ingest as run
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    terms = [*(exclude or []), *(_read_lines(exclude_file) if exclude_file else [])]
+    with show_progress(open_consoles()[1]) as progress:
+        made = run(
+            paths,
+            store,
+            format=format,
+            exclude=terms,
+            url_rule=url_rule,
+            time=time,
+            pseudonym_key=_read_key(pseudonym_key) if pseudonym_key else None,
+            labels=labels,
+            label=dict(_split_label(text) for text in label or []),
+            progress=progress,
+        )
+    _show_store(made.path, made.manifest, as_json=json_)
+
+
+def _read_lines(path: Path) -> list[str]:
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _read_key(path: Path) -> bytes:
+    key = path.read_bytes().strip()
+    if len(key) < 16:
+        raise ValueError(
+            f"the key in {path.name} has {len(key)} bytes; it needs 16 at least, for example from "
+            "`openssl rand -hex 32`."
+        )
+    return key
+
+
+def _split_label(text: str) -> tuple[str, str]:
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise ValueError(f"--label is {text!r}; write NAME=PATH, like control=controls.csv.")
+    return name, path
+
+
+def _show_store(path: Path, manifest: dict[str, Any], *, as_json: bool) -> None:
+    from gpu_coord.terminal import open_consoles, print_table
+
+    if as_json:
+        print(json.dumps(manifest["totals"]))
+        return
+    console = open_consoles()[0]
+    columns = ["rows_read", "stored", "rejected", "duplicates"]
+    print_table(
+        console,
+        "Inputs",
+        ["file", *(column.replace("_", " ") for column in columns)],
+        [[entry["name"], *(entry[column] for column in columns)] for entry in manifest["inputs"]],
+    )
+    print_table(console, f"Store {path}", ["what", "number"], _flatten(manifest["totals"]))
+
+
+def _flatten(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        name = f"{prefix}{key.replace('_', ' ')}"
+        rows += _flatten(value, f"{name}: ") if isinstance(value, dict) else [(name, value)]
+    return rows
+
+
+@app.command()
+@reporting_errors
+def detect(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    kinds: Annotated[
+        str, typer.Option(help="Kinds of entity, separated by commas.")
+    ] = "hashtag,url,mention",
+    bin: Annotated[str, typer.Option(help="Width of a time bin, like 1h or 15m.")] = "1h",
+    lag: Annotated[int | None, typer.Option(min=0, help="Bins from source to target [1].")] = None,
+    lags: Annotated[
+        str | None, typer.Option(help="Range of lags, like 1-4; each pair keeps its best.")
+    ] = None,
+    min_posts: Annotated[int, typer.Option(help="Leave out accounts with fewer posts.")] = 1,
+    top_percent: Annotated[
+        float, typer.Option(help="Keep this share of accounts, those with the most posts.")
+    ] = 100.0,
+    match: Annotated[
+        str | None, typer.Option(help="Label to match with as many other accounts.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="First time, ISO 8601, UTC.")] = None,
+    end: Annotated[str | None, typer.Option(help="Time before which to stop.")] = None,
+    split_at: Annotated[
+        str | None, typer.Option(help="Also analyse before this time, and from it on.")
+    ] = None,
+    measure: Annotated[
+        MeasureChoice, typer.Option(help="How a matrix becomes a weight.")
+    ] = "trace",
+    undefined: Annotated[
+        UndefinedChoice, typer.Option(help="An entity that the source never used.")
+    ] = "marginal",
+    denominator: Annotated[
+        DenominatorChoice, typer.Option(help="Which entities the mean is over.")
+    ] = "all",
+    shrink: Annotated[
+        float, typer.Option(help="Pseudo-transitions at the target's own rate.")
+    ] = 0.0,
+    min_support: Annotated[int, typer.Option(help="Least lagged coincidences of an edge.")] = 1,
+    min_weight: Annotated[float, typer.Option(help="An edge's weight lies above this.")] = 0.0,
+    alpha: Annotated[
+        float, typer.Option(help="Level of significance (not computed by this version).")
+    ] = 0.05,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Skip significance (not computed by this version).")
+    ] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet with account_id and label.")
+    ] = None,
+    graphs: Annotated[
+        bool, typer.Option("--graphs", help="Write GraphML and GEXF however large.")
+    ] = False,
+    show_ids: ShowIdsOption = False,
+    backend: BackendOption = "auto",
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Find the coordination network of a store."""
+    from gpu_coord.detection import detect as run
+    from gpu_coord.store import read_labels
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    _check_alpha(alpha)
+    with show_progress(open_consoles()[1]) as progress:
+        findings = run(
+            store,
+            out,
+            labels=read_labels(labels) if labels else None,
+            graphs=graphs,
+            backend=_choose_backend(backend, threads),
+            memory=_parse_bytes(memory) if memory else None,
+            progress=progress,
+            kinds=tuple(kind.strip() for kind in kinds.split(",") if kind.strip()),
+            bin=bin,
+            lags=_parse_lags(lag, lags),
+            min_posts=min_posts,
+            top_percent=top_percent,
+            match=match,
+            start=start,
+            end=end,
+            split_at=split_at,
+            measure=measure,
+            undefined=undefined,
+            denominator=denominator,
+            shrink=shrink,
+            min_support=min_support,
+            min_weight=min_weight,
+            seed=seed,
+        )
+    show_findings(findings, as_json=json_, show_ids=show_ids)
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; it lies between 0 and 1, 0.05 is usual.")
+
+
+def _choose_backend(name: BackendChoice, threads: int | None) -> "Backend":
+    from gpu_coord.backend import choose
+
+    return choose(name, threads=threads)
+
+
+def _parse_lags(lag: int | None, lags: str | None) -> tuple[int, ...]:
+    if lag is not None and lags is not None:
+        raise ValueError(f"--lag {lag} and --lags {lags} exclude each other; give one.")
+    if lags is None:
+        return (1 if lag is None else lag,)
+    match = re.fullmatch(r"([0-9]+)-([0-9]+)", lags)
+    if not match or int(match[1]) > int(match[2]):
+        raise ValueError(f"--lags is {lags!r}; write a rising range of bins, like 1-4.")
+    return tuple(range(int(match[1]), int(match[2]) + 1))
+
+
+def _parse_bytes(text: str) -> int:
+    match = re.fullmatch(r"([0-9.]+)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    try:
+        size = int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " ")) if match else 0
+    except ValueError:
+        size = 0
+    if size < 1_000_000:
+        raise ValueError(f"--memory is {text!r}; write a size of 1MB or more, like 8GB.")
+    return size
+
+
+def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> None:
+    """Print a run: its sizes, its strongest accounts, its groups and what they share."""
+    from gpu_coord.terminal import open_consoles, print_table
+
+    if as_json:
+        print(json.dumps(findings.summary))
+        return
+    console = open_consoles()[0]
+    print_table(console, f"Run {findings.path}", ["what", "number"], _list_sizes(findings))
+    print_table(
+        console, "Accounts with the most apparent influence", *_list_accounts(findings, show_ids)
+    )
+    print_table(console, "Largest communities", *_list_groups(findings))
+    print_table(
+        console, "Entities that carry the most coordination", *_list_entities(findings, show_ids)
+    )
+    classes = findings.read("classes")
+    if classes["source_label"].n_unique() > 1:
+        print_table(console, "Edges between classes", *_list_classes(findings))
+    console.print(
+        "An edge says that one account tends to act one lag after another, not why: coordination "
+        "is not inauthenticity, and no edge attributes an account to anyone."
+    )
+
+
+def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
+    sizes = [(key[2:], value) for key, value in findings.summary.items()]
+    seconds = sum(stage["seconds"] for stage in findings.run["stages"])
+    peak = max(stage["peak_memory_bytes"] for stage in findings.run["stages"])
+    return [
+        *sizes,
+        ("seconds", round(seconds, 2)),
+        ("peak memory, GB", round(peak / 1e9, 2)),
+        ("backend", findings.run["backend"]["name"]),
+        ("specification", findings.run["specification"][:12]),
+    ]
+
+
+def _list_accounts(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:
+    name = "account_id" if show_ids else "pseudonym"
+    columns = [name, "label", "influence", "in_weight", "out_degree", "component", "n_posts"]
+    accounts = findings.read("accounts").sort("influence", "account_id", descending=[True, False])
+    return columns, accounts.select(columns).head(N_SHOWN).rows()
+
+
+def _list_groups(findings: "Findings") -> tuple[list[str], list[Any]]:
+    columns = ["community", "component", "n_accounts", "n_edges", "mean_weight", "main_label"]
+    return columns, findings.read("communities").select(columns).head(N_SHOWN).rows()
+
+
+def _list_entities(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:
+    import polars as pl
+
+    columns = ["kind", "value", "n_accounts", "n_events", "coordination"]
+    entities = findings.read("entities").select(columns).head(N_SHOWN)
+    if not show_ids:
+        # A mention is an account id, of somebody who may not even be in the archive.
+        hidden = pl.when(pl.col("kind") == "mention").then(pl.lit("(an account)"))
+        entities = entities.with_columns(value=hidden.otherwise(pl.col("value")))
+    return columns, entities.rows()
+
+
+def _list_classes(findings: "Findings") -> tuple[list[str], list[Any]]:
+    columns = [
+        "kind",
+        "source_label",
+        "target_label",
+        "n_edges",
+        "mean_weight",
+        "mean_weight_per_pair",
+    ]
+    return columns, findings.read("classes").select(columns).rows()
+
+
+@app.command()
+@reporting_errors
+def simulate(
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    preset: Annotated[str, typer.Option(help="demo, null, june2020 or cnhu2021.")] = "demo",
+    n_posts: Annotated[
+        int | None, typer.Option(min=1, help="Scale the preset to this many posts.")
+    ] = None,
+    seed: SeedOption = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write an archive in the X format with a planted operation, and the truth about it."""
+    from gpu_coord.simulation import simulate as run
+    from gpu_coord.terminal import open_consoles, print_table, show_progress
+
+    output, other = open_consoles()
+    with show_progress(other) as progress:
+        made = run(out, preset=preset, seed=seed, n_posts=n_posts, progress=progress)
+    sizes = {
+        "n_posts": made.n_posts,
+        "n_accounts": made.n_accounts,
+        "n_operation_accounts": made.n_operation_accounts,
+    }
+    if json_:
+        print(json.dumps(sizes))
+        return
+    print_table(output, f"Simulation {out}", ["what", "number"], _flatten(sizes))
+
+
+@app.command()
+@reporting_errors
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("demo"),
+    seed: SeedOption = 0,
+    backend: BackendOption = "auto",
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Simulate an archive, find its operation, score it against the truth."""
+    from gpu_coord.archive import ingest as read
+    from gpu_coord.detection import detect as find
+    from gpu_coord.evaluation import evaluate as score
+    from gpu_coord.simulation import simulate as make
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    output, other = open_consoles()
+    with show_progress(other) as progress:
+        archive = make(out / "archive", seed=seed, progress=progress)
+        files = [archive.path / "tweets.csv", archive.path / "users.csv"]
+        store = read(files, out / "store", progress=progress)
+        findings = find(
+            store, out / "run", backend=_choose_backend(backend, None), progress=progress
+        )
+    figures = score(findings, archive.path / "truth_accounts.parquet")
+    if json_:
+        print(json.dumps({"summary": findings.summary, "evaluation": figures}))
+        return
+    show_findings(findings, as_json=False, show_ids=False)
+    _show_figures(figures)
+    output.print(
+        f"\nLook at {findings.path}: run.json says what was done, accounts.parquet and "
+        "edges.parquet hold the network, network.gexf opens in Gephi.",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+
+
+@app.command()
+@reporting_errors
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.")],
+    truth: Annotated[Path, typer.Option(help="CSV or Parquet with account_id and label.")],
+    positive: Annotated[
+        str, typer.Option(help="The label of the accounts that ought to be found.")
+    ] = "operation",
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Compare a run with the truth."""
+    from gpu_coord.evaluation import evaluate as score
+
+    figures = score(run, truth, positive=positive)
+    if json_:
+        print(json.dumps(figures))
+    else:
+        _show_figures(figures)
+
+
+def _show_figures(figures: dict[str, Any]) -> None:
+    from gpu_coord.terminal import open_consoles, print_table
+
+    print_table(open_consoles()[0], "Against the truth", ["what", "figure"], _flatten(figures))
+
+
+@app.command()
+@reporting_errors
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A store or a run.")],
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Check that a store is whole: its files are those of its manifest, its counts add up."""
+    from gpu_coord.store import verify_store
+
+    checked = verify_store(folder)
+    print(json.dumps(checked) if json_ else f"{folder}: {checked['n_tables']} tables are whole.")

@@ -1,0 +1,86 @@
+"""What people see: tables, progress and errors on a terminal.
+
+Archives hold control codes, bidirectional marks and markup. Nothing from a store reaches the
+terminal except through `clean`.
+"""
+
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+# Control, format (bidirectional marks among them), surrogate, private use, unassigned.
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_MAX_WIDTH = 60
+
+
+def clean(value: Any) -> str:
+    r"""Return a value as one line of text that a terminal shows and does not obey.
+
+    Examples
+    --------
+    >>> clean("a\x1b[31mb\u202e") == "a\ufffd[31mb\ufffd"
+    True
+    """
+    text = _replace_unsafe(str(value)[: 4 * _MAX_WIDTH])
+    return text if len(text) <= _MAX_WIDTH else f"{text[: _MAX_WIDTH - 1]}…"
+
+
+def clean_lines(text: str) -> str:
+    """Return text, which may have many lines, without what a terminal would obey."""
+    return "\n".join(_replace_unsafe(line) for line in text.splitlines())
+
+
+def _replace_unsafe(text: str) -> str:
+    return "".join("\ufffd" if unicodedata.category(c) in _UNSAFE_CATEGORIES else c for c in text)
+
+
+def format_number(value: Any) -> str:
+    """Return a number with separated thousands or four significant digits; nulls as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else clean(value)
+
+
+def print_table(
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Print rows under a title; numbers to the right."""
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    rows = list(rows)
+    for position, column in enumerate(columns):
+        is_number = any(isinstance(row[position], int | float) for row in rows)
+        table.add_column(escape(column), justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*(escape(format_number(value)) for value in row))
+    console.print(table)
+
+
+@contextmanager
+def show_progress(console: Console) -> Iterator[Any]:
+    """Yield a ``progress(stage, done, total)`` that draws bars with the time left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(escape(stage), total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+def open_consoles() -> tuple[Console, Console]:
+    """Return the consoles of results (stdout) and of everything else (stderr)."""
+    return Console(file=sys.stdout), Console(file=sys.stderr)

@@ -1,0 +1,411 @@
+"""Files of any packing: recognised by content, read whole or refused with a reason."""
+
+import gzip
+import io
+import zipfile
+
+import polars as pl
+import pytest
+
+from gpu_coord.archive import ArchiveError, ingest, sources
+from gpu_coord.store import open_store
+
+HEADER = "account_id,object_id,content_id,timestamp_share\n"
+SHARES = HEADER + "a,x,1,100\nb,x,2,101\n"
+TWEETS = (
+    "tweetid,userid,tweet_time,hashtags,urls,user_mentions\n"
+    "1,u1,2020-01-01 00:00,\"['Tag', 'other']\",['https://www.news.example/a'],['Someone']\n"
+    "2,u2,2020-01-01 00:01,['TAG'],['https://example.com/b'],[]\n"
+)
+USERS = "userid,follower_count\nu3,5\n"
+
+
+def pack_zip(**members) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members.items():
+            packed.writestr(name.replace("__", "."), content)
+    return out.getvalue()
+
+
+@pytest.fixture
+def ingest_bytes(tmp_path):
+    """Write bytes to a file with a name that says nothing, and ingest it."""
+
+    def run(content, name="file", **options):
+        content = content.encode() if isinstance(content, str) else content
+        (tmp_path / name).write_bytes(content)
+        return ingest(tmp_path / name, tmp_path / "store", **options)
+
+    return run
+
+
+def list_accounts(store):
+    return store.read("accounts")["account_id"].to_list()
+
+
+# --- packing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SHARES.encode(),
+        SHARES.rstrip().encode(),
+        b"\xef\xbb\xbf" + SHARES.encode(),
+        SHARES.replace("\n", "\r\n").encode(),
+        SHARES.replace("a,x", '"a","x"').encode(),
+        SHARES.replace("\n", "\n\n").encode(),
+        gzip.compress(SHARES.encode()),
+        gzip.compress(SHARES[:50].encode()) + gzip.compress(SHARES[50:].encode()),
+        gzip.compress(b"\xef\xbb\xbf" + SHARES.encode()),
+        pack_zip(a__csv=SHARES),
+        pack_zip(a__gz=gzip.compress(SHARES.encode())),
+        pack_zip(a__csv=HEADER + "a,x,1,100\n", b__csv=HEADER + "b,x,2,101\n"),
+        pack_zip(a__csv=SHARES, b__csv=HEADER, c__csv=HEADER.rstrip()),
+    ],
+)
+def test_ingest__reads_any_packing(ingest_bytes, content):
+    store = ingest_bytes(content)
+    assert list_accounts(store) == ["a", "b"]
+    assert store.read("events").select("post", "account", "entity", "time").rows() == [
+        (0, 0, 0, 100_000),
+        (1, 1, 0, 101_000),
+    ]
+    assert store.read("rejects").height == 0
+
+
+def test_ingest__same_input_same_bytes(ingest_bytes):
+    first = ingest_bytes(SHARES).manifest
+    assert ingest_bytes(SHARES).manifest == first
+
+
+def test_ingest__reads_all_files_of_a_folder(tmp_path):
+    folder = tmp_path / "archive"
+    (folder / "part").mkdir(parents=True)
+    (folder / ".hidden.csv").write_text("not,read\n")
+    (folder / "README.txt").write_text("About this archive")
+    (folder / "tweets_a.csv").write_text(TWEETS)
+    (folder / "part" / "tweets_a.csv").write_text(TWEETS.splitlines()[0] + "\n")
+    (folder / "users.zip").write_bytes(pack_zip(users__csv=USERS, notes__txt="x"))
+    store = ingest(folder, tmp_path / "store")
+    inputs = {entry["name"]: entry["rows_read"] for entry in store.manifest["inputs"]}
+    assert inputs == {"part/tweets_a.csv": 0, "archive/tweets_a.csv": 2, "users.zip:users.csv": 1}
+    ignored = [entry["name"] for entry in store.manifest["ignored"]]
+    assert ignored == ["README.txt", "users.zip:notes.txt"]
+    assert list_accounts(store) == ["u1", "u2", "u3"]
+
+
+def test_ingest__a_file_named_twice_is_read_once(tmp_path):
+    (tmp_path / "t.csv").write_text(SHARES)
+    store = ingest([tmp_path / "t.csv", tmp_path / "t.csv"], tmp_path / "store")
+    assert store.manifest["totals"]["rows_read"] == 2
+
+
+def test_ingest__manifest_names_size_and_hash(ingest_bytes):
+    (entry,) = ingest_bytes(SHARES, name="shares.csv").manifest["inputs"]
+    import hashlib
+
+    assert entry["name"] == "shares.csv"
+    assert entry["size"] == len(SHARES)
+    assert entry["sha256"] == hashlib.sha256(SHARES.encode()).hexdigest()
+
+
+def test_ingest__reports_progress_in_bytes(tmp_path):
+    (tmp_path / "t.csv").write_text(SHARES)
+    seen = []
+    ingest(tmp_path / "t.csv", tmp_path / "store", progress=lambda *args: seen.append(args))
+    assert seen[-1] == ("read", len(SHARES), len(SHARES))
+
+
+def test_ingest__one_record_can_span_many_blocks(ingest_bytes, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 256)
+    long = "y\n" * 3_000
+    rows = [f'a{n},"{long if n % 7 == 5 else n}",c{n},{n}\n' for n in range(40)]
+    rows[20:20] = ["too,few\n"]
+    store = ingest_bytes(HEADER + "".join(rows))
+    assert store.read("posts")["content_id"].to_list() == [f"c{n}" for n in range(40)]
+    assert store.read("rejects").select("row", "reason").rows() == [
+        (21, "2 fields where the header has 4")
+    ]
+    assert sorted(store.read("entities")["value"])[-1] == long
+    assert store.manifest["totals"]["rows_read"] == 41
+
+
+def test_ingest__a_cell_above_all_blocks_is_refused(ingest_bytes, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(sources, "MAX_BLOCK_BYTES", 256)
+    with pytest.raises(ArchiveError, match=r"a cell above .* or a quote that is never closed"):
+        ingest_bytes(HEADER + "a,x,1,1\n" * 100 + f'a,"{"y" * 3000}",2,2\n' + "a,x,1,1\n" * 100)
+
+
+# --- broken files --------------------------------------------------------------------------------
+
+BIG = (HEADER + "".join(f"a{n},x{n * n},{n},{n}\n" for n in range(20_000))).encode()
+
+
+def corrupt(packed: bytes) -> bytes:
+    """Flip bits in the middle, so that the check sum is wrong."""
+    middle = len(packed) // 2
+    return packed[:middle] + bytes(byte ^ 0x55 for byte in packed[middle:-200]) + packed[-200:]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(BIG)[:-1000], "file is broken or incomplete"),
+        (corrupt(gzip.compress(BIG)), "file is broken or incomplete"),
+        (pack_zip(a__csv=BIG)[:-1000], "file is broken or incomplete"),
+        (corrupt(pack_zip(a__csv=BIG)), "file:a.csv is broken or incomplete"),
+        (SHARES.encode("utf-16"), "is UTF-16; UTF-8 is expected"),
+        (SHARES.replace("b,x", "b,é").encode("latin-1"), "UTF-8 is expected"),
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (pack_zip(), "zip file without files"),
+        (pack_zip(a__zip=pack_zip(a__csv=SHARES)), "zip file inside a zip file"),
+        (pack_zip(a__parquet=b"PAR1"), "Parquet inside a zip file"),
+        (b"PAR1 but not really", "cannot be read"),
+        (b"{broken", "no line holds a JSON object"),
+        (b"{broken: 1}\n[]", "no line holds a JSON object"),
+        (b'{"tweetid": "1", "userid": "2", "tweet_time": "3"}', "X archive as jsonl"),
+        (bytes(range(256)) * 9, "is not an X archive or a share table"),
+        (b"name,value\n1,2\n", r"is not an X archive or a share table: its columns are"),
+        ((HEADER.strip() + ",Account_ID\n").encode(), "has a column twice"),
+    ],
+)
+def test_ingest__refuses_broken_files_and_leaves_nothing(ingest_bytes, tmp_path, content, message):
+    with pytest.raises(ArchiveError, match=message):
+        ingest_bytes(content)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_ingest__a_broken_file_inside_a_folder_is_refused_too(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.csv").write_text(SHARES)
+    (folder / "b.csv.gz").write_bytes(gzip.compress(BIG)[:-1000])
+    with pytest.raises(ArchiveError, match=r"b\.csv\.gz is broken"):
+        ingest(folder, tmp_path / "store")
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 24, 64])
+@pytest.mark.parametrize(("n_good", "n_bad"), [(0, 3), (1, 60), (30, 30)])
+def test_ingest__malformed_records_behind_the_last_good_one_are_listed(
+    ingest_bytes, monkeypatch, block_bytes, n_good, n_bad
+):
+    monkeypatch.setattr(sources, "BLOCK_BYTES", block_bytes)
+    store = ingest_bytes(HEADER + "a,x,1,100\n" * n_good + "a,x,1\n" * n_bad)
+    rows = list(range(n_good + 1, n_good + n_bad + 1))
+    assert store.read("rejects")["row"].to_list() == rows
+    assert store.manifest["totals"]["rows_read"] == n_good + n_bad
+
+
+def test_ingest__an_open_quote_in_a_malformed_last_record_counts_once(ingest_bytes):
+    store = ingest_bytes(HEADER + 'a,x,"1')
+    assert store.read("rejects")["row"].to_list() == [1]
+    assert store.manifest["totals"]["rows_read"] == 1
+
+
+@pytest.mark.parametrize("end", ['"10', '"10\n', '10\nc,x,"3,103\nd,x,4,104\n'])
+def test_ingest__a_quote_left_open_is_never_silent(ingest_bytes, end):
+    store = ingest_bytes(SHARES + "c,x,3," + end)
+    assert store.read("rejects").height >= 1
+    assert "103" not in store.read("events")["time"].cast(pl.String).to_list()
+    totals = store.manifest["totals"]
+    assert totals["rows_read"] == totals["events"] + totals["rejected"]
+
+
+def test_ingest__a_record_cut_inside_its_last_cell_is_set_aside(ingest_bytes):
+    store = ingest_bytes(SHARES + 'c,x,3,"10')
+    assert list_accounts(store) == ["a", "b"]
+    (reject,) = store.read("rejects").rows()
+    assert reject == ("file", 3, sources.OPEN_QUOTE)
+
+
+def test_ingest__an_interrupted_run_leaves_the_old_store(ingest_bytes, tmp_path):
+    before = ingest_bytes(SHARES).manifest
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest_bytes(BIG, progress=interrupt)
+    assert open_store(tmp_path / "store").manifest == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "store"]
+
+
+def test_ingest__prefetch_stops_its_thread():
+    import threading
+
+    before = threading.active_count()
+    batches = sources.prefetch(iter(range(1000)))
+    assert next(batches) == 0
+    batches.close()
+    assert threading.active_count() == before
+
+
+# --- choices -------------------------------------------------------------------------------------
+
+
+def test_ingest__refuses_a_path_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no file or folder .*nothing"):
+        ingest(tmp_path / "nothing", tmp_path / "store")
+
+
+def test_ingest__refuses_a_folder_without_archives(tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ArchiveError, match="No X archive and no share table found"):
+        ingest(tmp_path / "in", tmp_path / "store")
+
+
+def test_ingest__refuses_to_overwrite_what_is_no_store(ingest_bytes, tmp_path):
+    (tmp_path / "store").mkdir()
+    with pytest.raises(FileExistsError, match="is no store"):
+        ingest_bytes(SHARES)
+
+
+def test_ingest__refuses_both_formats_together(tmp_path):
+    (tmp_path / "a.csv").write_text(SHARES)
+    (tmp_path / "b.csv").write_text(TWEETS)
+    with pytest.raises(ArchiveError, match="two stores"):
+        ingest([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "store")
+
+
+@pytest.mark.parametrize(("content", "other"), [(SHARES, "x-archive"), (TWEETS, "shares")])
+def test_ingest__a_named_format_is_held(ingest_bytes, content, other):
+    with pytest.raises(ArchiveError, match=f"is not {other}"):
+        ingest_bytes(content, format=other)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "crowdtangle"}, "CrowdTangle exports are not read yet"),
+        ({"format": "csv"}, "format is 'csv'; it must be one of auto"),
+        ({"url_rule": "own"}, "url_rule is 'own'"),
+        ({"time": "id"}, "time is 'id'"),
+    ],
+)
+def test_ingest__refuses_unknown_choices(ingest_bytes, options, message):
+    with pytest.raises(ValueError, match=message):
+        ingest_bytes(SHARES, **options)
+
+
+# --- excluded terms ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("term", "n_events"),
+    [
+        ("#tag", 2),
+        ("TAG", 2),
+        ("@someone", 1),
+        ("https://example.com/b/", 1),
+        ("example.com", 1),
+        ("News.Example", 1),
+        ("example", 1),
+        ("absent", 0),
+    ],
+)
+def test_ingest__excluded_terms_drop_events_and_are_counted(ingest_bytes, term, n_events):
+    whole = ingest_bytes(TWEETS).manifest["totals"]
+    store = ingest_bytes(TWEETS, exclude=[term])
+    totals = store.manifest["totals"]
+    assert store.manifest["excluded_events_by_term"] == {term: n_events}
+    assert totals["events"] == whole["events"] - n_events == store.read("events").height
+    assert totals["posts"] == whole["posts"]
+    assert set(store.read("events")["entity"]) == set(store.read("entities")["entity"])
+
+
+@pytest.mark.parametrize(
+    "term", ["https://www.Example.com/b/", "example.com", "HTTP://EXAMPLE.COM/B"]
+)
+def test_ingest__excluded_urls_are_found_in_share_tables(ingest_bytes, term):
+    table = HEADER.strip() + ",kind\na,http://example.com/b,1,1,url\na,http://other.net,1,1,url\n"
+    store = ingest_bytes(table, exclude=[term])
+    assert store.read("entities")["value"].to_list() == ["http://other.net"]
+
+
+@pytest.mark.parametrize("term", ["", " ", "#"])
+def test_ingest__refuses_an_empty_term(ingest_bytes, term):
+    with pytest.raises(ValueError, match="term to exclude is empty"):
+        ingest_bytes(SHARES, exclude=[term])
+
+
+def test_ingest__excluded_shares_are_booked_by_file(ingest_bytes):
+    store = ingest_bytes(SHARES + "a,y,3,5\na,y,3,5\n", exclude=["X", "x"])
+    (entry,) = store.manifest["inputs"]
+    names = ("rows_read", "stored", "rejected", "duplicates", "excluded")
+    assert [entry[name] for name in names] == [4, 1, 0, 1, 2]
+    assert store.manifest["excluded_events_by_term"] == {"X": 2, "x": 0}
+    assert store.read("posts")["content_id"].to_list() == ["3"]
+
+
+# --- labels --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packing", ["csv", "parquet"])
+def test_ingest__labels_from_a_table(ingest_bytes, tmp_path, packing):
+    table = pl.DataFrame(
+        {"Account_Id": ["a", "a", "nobody", "b"], "label": ["op", "op", "op", ""], "note": "x"}
+    )
+    path = tmp_path / "labels"
+    table.write_csv(path) if packing == "csv" else table.write_parquet(path)
+    store = ingest_bytes(SHARES, labels=path)
+    assert store.read("accounts")["label"].to_list() == ["op", None]
+    assert store.manifest["labels"] == {"rows": 4, "incomplete": 1, "unknown_accounts": 1}
+    assert store.manifest["accounts_by_label"] == {"op": 1}
+
+
+def test_ingest__labels_of_whole_inputs(tmp_path):
+    (tmp_path / "a.csv").write_text(SHARES)
+    folder = tmp_path / "control"
+    folder.mkdir()
+    (folder / "b.csv").write_text(HEADER + "c,x,1,1\n")
+    (tmp_path / "d.csv").write_text(HEADER + "d,x,1,1\n")
+    store = ingest(
+        tmp_path / "d.csv",
+        tmp_path / "store",
+        label={"operation": tmp_path / "a.csv", "control": folder},
+    )
+    assert store.read("accounts").select("account_id", "label").rows() == [
+        ("a", "operation"),
+        ("b", "operation"),
+        ("c", "control"),
+        ("d", None),
+    ]
+    assert [entry["label"] for entry in store.manifest["inputs"]] == [None, "operation", "control"]
+
+
+def test_ingest__labels_the_users_of_an_x_archive(tmp_path):
+    (tmp_path / "t.csv").write_text(TWEETS)
+    (tmp_path / "u.csv").write_text(USERS)
+    store = ingest(
+        [], tmp_path / "store", label={"op": tmp_path / "t.csv", "u": tmp_path / "u.csv"}
+    )
+    assert store.read("accounts")["label"].to_list() == ["op", "op", "u"]
+
+
+def test_ingest__refuses_two_labels_for_one_account(ingest_bytes, tmp_path):
+    (tmp_path / "labels").write_text("account_id,label\na,op\na,control\n")
+    with pytest.raises(ArchiveError, match="labelled 'control' and also 'op'"):
+        ingest_bytes(SHARES, labels=tmp_path / "labels")
+
+
+def test_ingest__refuses_two_labels_for_one_input(tmp_path):
+    (tmp_path / "t.csv").write_text(SHARES)
+    both = {"x": tmp_path / "t.csv", "y": tmp_path / "t.csv"}
+    with pytest.raises(ValueError, match="has two labels"):
+        ingest([], tmp_path / "store", label=both)
+
+
+def test_ingest__refuses_an_empty_label(tmp_path):
+    with pytest.raises(ValueError, match="is empty; write NAME=PATH"):
+        ingest([], tmp_path / "store", label={" ": tmp_path})
+
+
+@pytest.mark.parametrize("text", ["account,label\na,op\n", ""])
+def test_ingest__refuses_a_table_that_holds_no_labels(ingest_bytes, tmp_path, text):
+    (tmp_path / "labels").write_text(text)
+    with pytest.raises(ArchiveError, match="labels"):
+        ingest_bytes(SHARES, labels=tmp_path / "labels")

@@ -1,0 +1,267 @@
+import json
+
+import networkx as nx
+import oracle
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpu_coord import detection
+from gpu_coord.detection import Settings, detect, open_run
+
+KINDS = ("hashtag", "url")
+EVENTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "account": st.sampled_from("abcdef"),
+            "kind": st.sampled_from(KINDS),
+            "entity": st.sampled_from("xyz"),
+            "time_seconds": st.integers(0, 8).map(lambda hour: 3600 * hour),
+        }
+    ),
+    min_size=1,
+    max_size=60,
+).map(
+    # Two bins and both kinds are there, whatever else is.
+    lambda events: [
+        *events,
+        {"account": "a", "kind": "hashtag", "entity": "x", "time_seconds": 0},
+        {"account": "b", "kind": "url", "entity": "x", "time_seconds": 3600 * 9},
+    ]
+)
+
+
+def event(account, hour, kind="hashtag", entity="x"):
+    return {"account": account, "kind": kind, "entity": entity, "time_seconds": 3600 * hour}
+
+
+FOLLOWED = [event("lead", h) for h in (0, 5, 9)] + [event("amp", h) for h in (1, 6, 10)]
+
+
+def read_edges(findings):
+    return {(row["source"], row["target"]): row for row in findings.read("edges").to_dicts()}
+
+
+@settings(max_examples=40)
+@given(events=EVENTS, min_support=st.integers(1, 2), min_weight=st.sampled_from([0.0, 0.03]))
+def test_detect__matches_the_oracle(
+    backend, make_store, tmp_path_factory, events, min_support, min_weight
+):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    findings = detect(
+        make_store(events), out, kinds=KINDS, min_support=min_support, min_weight=min_weight,
+        backend=backend,
+    )  # fmt: skip
+    pairs = oracle.pair_weights(events, bin_seconds=3600, kinds=KINDS)
+    expected = oracle.edges(pairs, min_weight=min_weight, min_support=min_support)
+    border = {pair for pair, row in pairs.items() if abs(row["weight"] - min_weight) < 1e-12}
+    found = read_edges(findings)
+    assert found.keys() - border == expected.keys() - border
+    for pair in expected.keys() - border:
+        for column, value in expected[pair].items():
+            assert found[pair][column] == pytest.approx(value, rel=1e-9, abs=1e-12), column
+    ids = findings.read("accounts")["account_id"].to_list()
+    assert ids == sorted({event["account"] for event in events})
+    check_network(findings, found, ids)
+
+
+def check_network(findings, found, ids):
+    """Compare the tables with plain sums and brute-force reachability over the edges found."""
+    accounts = {row["account_id"]: row for row in findings.read("accounts").to_dicts()}
+    numbered = {(ids.index(i), ids.index(j)) for i, j in found}
+    weak = oracle.components(len(ids), numbered, mode="weak")
+    strong = oracle.components(len(ids), numbered, mode="strong")
+    for position, name in enumerate(ids):
+        out = [row["weight"] for (i, _), row in found.items() if i == name]
+        into = [row["weight"] for (_, j), row in found.items() if j == name]
+        row = accounts[name]
+        assert row["influence"] == pytest.approx(sum(out))
+        assert row["in_weight"] == pytest.approx(sum(into))
+        assert (row["out_degree"], row["in_degree"]) == (len(out), len(into))
+        assert (row["component"], row["strong_component"]) == (weak[position], strong[position])
+        assert (row["community"] is None) == (weak[position] is None)
+    summary = findings.summary
+    assert summary["n_edges"] == len(found)
+    assert summary["n_components"] == len({label for label in weak if label is not None})
+    assert findings.read("components").height == summary["n_components"]
+    assert findings.read("communities").height == summary["n_communities"]
+    carried = findings.read("entities")["coordination"].sum()
+    assert carried == pytest.approx(sum(row["weight"] for row in found.values()), abs=1e-9)
+
+
+def test_detect__writes_the_run_folder_of_the_contract(backend, make_store, tmp_path):
+    findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
+    assert {file.name for file in findings.path.iterdir()} == {
+        "run.json", "edges.parquet", "accounts.parquet", "components.parquet",
+        "communities.parquet", "classes.parquet", "entities.parquet",
+        "network.graphml", "network.gexf",
+    }  # fmt: skip
+    edges = findings.read("edges")
+    assert edges.columns == ["source", "target", "weight", "weight_hashtag", "support", "lag"]
+    assert edges.schema["source"] == pl.String
+    assert edges.rows() == [("lead", "amp", 1.0, 1.0, 3, 1)]
+    run = json.loads((findings.path / "run.json").read_text())
+    assert run["summary"] == {
+        "n_accounts": 2, "n_entities": 1, "n_bins": 11, "n_edges": 1,
+        "n_components": 1, "n_communities": 1,
+    }  # fmt: skip
+    assert [stage["stage"] for stage in run["stages"]] == ["activity", "pairs", "network", "tables"]
+    assert run["backend"]["name"] == backend.name
+    assert len(run["specification"]) == len(run["input"]["manifest_sha256"]) == 64
+    graph = nx.read_graphml(findings.path / "network.graphml")
+    names = nx.get_node_attributes(graph, "account_id")
+    assert [(names[i], names[j]) for i, j in graph.edges] == [("lead", "amp")]
+
+
+def test_detect__works_without_any_edge(backend, make_store, tmp_path):
+    store = make_store([event("a", 0), event("b", 5)])
+    findings = detect(store, tmp_path / "run", kinds=("hashtag",), backend=backend)
+    assert findings.read("edges").height == 0
+    assert findings.read("accounts")["component"].to_list() == [None, None]
+    assert findings.summary["n_components"] == 0
+    assert nx.read_gexf(findings.path / "network.gexf").number_of_nodes() == 0
+
+
+def test_detect__keeps_the_best_lag(backend, make_store, tmp_path):
+    events = [event("a", h) for h in (0, 10, 20)] + [event("b", h) for h in (2, 12, 22)]
+    findings = detect(
+        make_store(events), tmp_path / "r", kinds=("hashtag",), lags=(1, 2, 3), backend=backend
+    )
+    assert findings.read("edges").select("source", "target", "lag", "support").rows() == [
+        ("a", "b", 2, 3)
+    ]
+
+
+def test_detect__computes_each_side_of_a_split_like_a_whole(backend, make_store, tmp_path):
+    events = FOLLOWED + [event("amp", h) for h in (30, 35)] + [event("lead", h) for h in (31, 36)]
+    store = make_store(events)
+    choices = {"kinds": ("hashtag",), "backend": backend}
+    split = "1970-01-02T00:00"
+    findings = detect(store, tmp_path / "run", split_at=split, **choices)
+    halves = {
+        "before": detect(store, tmp_path / "b", end=split, **choices),
+        "after": detect(store, tmp_path / "a", start=split, **choices),
+    }
+    assert set(read_edges(findings)) == {("lead", "amp"), ("amp", "lead")}
+    for half, alone in halves.items():
+        part = open_run(findings.path / half)
+        assert part.summary == alone.summary
+        assert part.read("edges").equals(alone.read("edges"))
+    assert set(read_edges(open_run(findings.path / "before"))) == {("lead", "amp")}
+    assert set(read_edges(open_run(findings.path / "after"))) == {("amp", "lead")}
+
+
+def test_detect__summarises_classes(backend, make_store, tmp_path):
+    store = make_store(FOLLOWED, labels={"lead": "op"})
+    findings = detect(store, tmp_path / "run", kinds=("hashtag",), backend=backend)
+    classes = {
+        (row["kind"], row["source_label"], row["target_label"]): row["n_edges"]
+        for row in findings.read("classes").to_dicts()
+    }
+    assert classes["all", "op", "unlabelled"] == classes["hashtag", "op", "unlabelled"] == 1
+    assert sum(classes.values()) == 2
+
+
+@pytest.mark.parametrize("memory", [1, 4000])
+def test_detect__gives_the_same_tables_in_any_memory(backend, make_store, tmp_path, memory):
+    events = [event(f"u{n % 7}", n * n % 23, entity="xyz"[n % 3]) for n in range(80)]
+    store = make_store(events)
+    choices = {"kinds": ("hashtag",), "lags": (1, 2), "backend": backend}
+    whole = detect(store, tmp_path / "whole", **choices)
+    parts = detect(store, tmp_path / "parts", memory=memory, **choices)
+    assert whole.read("edges").height > 10
+    for table in ("edges", "accounts", "components", "communities", "classes"):
+        assert parts.read(table).equals(whole.read(table)), table
+
+
+def test_detect__writes_the_same_bytes_twice(backend, make_store, tmp_path):
+    store = make_store(FOLLOWED)
+    runs = [detect(store, tmp_path / name, kinds=("hashtag",), backend=backend) for name in "ab"]
+    for file in runs[0].path.iterdir():
+        if file.name != "run.json":  # it tells the seconds
+            assert file.read_bytes() == (runs[1].path / file.name).read_bytes(), file.name
+
+
+def test_detect__leaves_large_networks_out_unless_asked(backend, make_store, tmp_path, monkeypatch):
+    monkeypatch.setattr(detection, "MAX_EXPORTED_EDGES", 0)
+    store, choices = make_store(FOLLOWED), {"kinds": ("hashtag",), "backend": backend}
+    assert not (detect(store, tmp_path / "a", **choices).path / "network.gexf").exists()
+    assert (detect(store, tmp_path / "b", graphs=True, **choices).path / "network.gexf").exists()
+
+
+def test_detect__replaces_a_run_and_nothing_else(backend, make_store, tmp_path):
+    store, choices = make_store(FOLLOWED), {"kinds": ("hashtag",), "backend": backend}
+    detect(store, tmp_path / "run", min_support=1, **choices)
+    again = detect(store, tmp_path / "run", min_support=4, **choices)
+    assert again.summary["n_edges"] == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(FileExistsError, match="not replaced"):
+        detect(store, tmp_path / "mine", **choices)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_detect__leaves_nothing_half_written(backend, make_store, tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(detection, "build_network", fail)
+    with pytest.raises(error):
+        detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_detect__reports_progress_to_the_end(backend, make_store, tmp_path):
+    seen = []
+    detect(
+        make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend,
+        progress=lambda *report: seen.append(report),
+    )  # fmt: skip
+    assert {stage for stage, _, _ in seen} == {"activity", "pairs", "network", "tables"}
+    assert all(0 <= done <= total for _, done, total in seen)
+
+
+def test_detect__names_accounts_by_pseudonyms(backend, make_store, tmp_path):
+    findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
+    names = findings.read("accounts")["pseudonym"]
+    assert names.n_unique() == 2
+    assert names.str.contains("^acct-[0-9a-f]{12}$").all()
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"lags": ()}, "lags is"),
+        ({"lags": (1, 1)}, "lags is"),
+        ({"lags": (-1,)}, "lags is"),
+        ({"kinds": ()}, "kinds is empty"),
+        ({"min_support": 0}, "min_support is 0"),
+        ({"min_weight": -0.1}, "min_weight is -0.1"),
+        ({"bin": "soon"}, "'soon' is no duration"),
+        ({"split_at": "never"}, "'never' is no time"),
+        ({"measure": "cosine"}, "measure is 'cosine'"),
+    ],
+)
+def test_settings__say_what_is_wrong(choices, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**choices)
+
+
+def test_settings__hash_tells_choices_apart():
+    assert Settings().hash == Settings(min_posts=1).hash != Settings(min_posts=2).hash
+
+
+def test_open_run__refuses_other_folders(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no run at"):
+        open_run(tmp_path)
+
+
+def test_findings__say_which_tables_there_are(backend, make_store, tmp_path):
+    findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
+    with pytest.raises(
+        FileNotFoundError, match=r"no table 'pairs'; it has \['accounts', 'classes'"
+    ):
+        findings.read("pairs")
+    assert "accounts 2, entities 1, bins 11, edges 1" in repr(findings)

@@ -1,0 +1,310 @@
+"""Share tables: ids verbatim, times to the millisecond, every row accounted for."""
+
+import io
+import json
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpu_coord.archive import ArchiveError, ingest, shares
+from gpu_coord.archive.cells import parse_share_times
+
+COLUMNS = ["account_id", "object_id", "content_id", "timestamp_share"]
+
+
+@pytest.fixture
+def ingest_table(tmp_path):
+    """Write a frame in a format, ingest it, and return the store."""
+
+    def run(frame, packing="csv", **options):
+        path = tmp_path / f"table.{packing}"
+        getattr(
+            frame,
+            {"csv": "write_csv", "parquet": "write_parquet", "jsonl": "write_ndjson"}[packing],
+        )(path)
+        return ingest(path, tmp_path / "store", **options)
+
+    return run
+
+
+def make_table(*rows, columns=COLUMNS):
+    return pl.DataFrame(list(rows), schema=dict.fromkeys(columns, pl.String), orient="row")
+
+
+def list_events(store):
+    """(account_id, content_id, kind, value, time) of all events, sorted."""
+    events = (
+        store.read("events")
+        .join(store.read("entities").drop("kind"), on="entity")
+        .join(store.read("accounts"), on="account")
+        .join(store.read("posts").select("post", "content_id"), on="post")
+    )
+    kind = pl.col("kind").cast(pl.String)
+    return sorted(events.select("account_id", "content_id", kind, "value", "time").rows())
+
+
+def list_rejects(store):
+    return sorted(store.read("rejects").select("row", "reason").rows())
+
+
+def check_counts(store):
+    totals = store.manifest["totals"]
+    kept = totals["events"] + totals["rejected"] + totals["duplicates"] + totals["excluded"]
+    assert totals["rows_read"] == kept
+    for entry in store.manifest["inputs"]:
+        names = ("stored", "rejected", "duplicates", "excluded")
+        assert entry["rows_read"] == sum(entry[name] for name in names)
+    assert totals["events"] == store.read("events").height == totals["stored"]
+    assert totals["rejected"] == store.read("rejects").height
+
+
+# --- times ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("0", 0),
+        ("1623881091", 1_623_881_091_000),
+        ("1623881091.0", 1_623_881_091_000),
+        ("1623881091.789", 1_623_881_091_789),
+        ("1.623881091e9", 1_623_881_091_000),
+        (" 1623881091 ", 1_623_881_091_000),
+        ("-1.5", -1_500),
+        ("2021-06-16T22:04:51.789Z", 1_623_881_091_789),
+        ("2021-06-16 22:04:51", 1_623_881_091_000),
+        ("2021-06-17T00:04:51+02:00", 1_623_881_091_000),
+        ("1623881091000", None),  # milliseconds
+        ("2021-06-16", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e400", None),
+        ("soon", None),
+    ],
+)
+def test_parse_share_times__reads_seconds_and_iso(text, ms):
+    other = "2021-06-16T22:04:51Z"
+    times = parse_share_times(pl.Series([text, other, None])).to_list()
+    assert times == [ms, 1_623_881_091_000, None]
+
+
+@given(st.integers(-62_135_596_800_000, 253_402_300_799_000))
+def test_parse_share_times__keeps_every_millisecond(ms):
+    seconds, rest = divmod(ms, 1000)
+    texts = [f"{seconds}.{rest:03d}"] if seconds >= 0 else [f"{ms / 1000:.3f}"]
+    if 0 <= ms:
+        time = datetime(1970, 1, 1, tzinfo=UTC).timestamp() + seconds
+        iso = datetime.fromtimestamp(time, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        texts.append(f"{iso}.{rest:03d}Z")
+    assert parse_share_times(pl.Series(texts)).to_list() == [ms] * len(texts)
+
+
+def test_ingest__mixed_times_do_not_land_on_midnight(ingest_table):
+    times = ["1623881091", "2021-06-16T22:04:51Z", "2021-06-16 22:04:51", "1623881091.5"]
+    rows = [("a", "x", str(n), time) for n, time in enumerate(times)]
+    store = ingest_table(make_table(*rows))
+    expected = [1_623_881_091_000] * 3 + [1_623_881_091_500]
+    assert store.read("events")["time"].to_list() == expected
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series([1_623_881_091], dtype=pl.Int64),
+        pl.Series([1_623_881_091], dtype=pl.UInt32),
+        pl.Series([1_623_881_091.0], dtype=pl.Float64),
+        pl.Series([datetime(2021, 6, 16, 22, 4, 51)], dtype=pl.Datetime("us")),
+        pl.Series([datetime(2021, 6, 16, 22, 4, 51)], dtype=pl.Datetime("ns", "UTC")),
+        pl.Series(["1623881091"]).cast(pl.Categorical),
+    ],
+)
+def test_ingest__reads_parquet_times_of_any_type(ingest_table, column):
+    table = make_table(("a", "x", "1", "0")).with_columns(timestamp_share=column)
+    assert ingest_table(table, "parquet").read("posts")["time"].to_list() == [1_623_881_091_000]
+
+
+def test_ingest__refuses_parquet_dates(ingest_table):
+    table = make_table(("a", "x", "1", "0")).with_columns(timestamp_share=date(2021, 6, 16))
+    with pytest.raises(ArchiveError, match="stores timestamp_share as Date"):
+        ingest_table(table, "parquet")
+
+
+# --- ids -----------------------------------------------------------------------------------------
+
+
+IDS = ["007", "A", "a", " a", "x,y", "two\nlines", 'say "hi"', "12345678901234567890", "=1+1", "[]"]
+
+
+@pytest.mark.parametrize("packing", ["csv", "parquet", "jsonl"])
+def test_ingest__ids_are_verbatim(ingest_table, packing):
+    rows = [(id, id, id, str(n)) for n, id in enumerate(IDS)]
+    store = ingest_table(make_table(*rows), packing)
+    expected = sorted((id, id, "object", id, n * 1000) for n, id in enumerate(IDS))
+    assert list_events(store) == expected
+    assert store.read("accounts")["account_id"].to_list() == sorted(IDS, key=str.encode)
+    check_counts(store)
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt64, pl.UInt32, pl.Categorical, pl.Binary])
+def test_ingest__parquet_ids_become_text(ingest_table, dtype):
+    ids = pl.Series(["12", "3"])
+    ids = ids.cast(dtype)
+    table = pl.DataFrame(dict.fromkeys(COLUMNS[:3], ids)).with_columns(timestamp_share=1)
+    assert ingest_table(table, "parquet").read("accounts")["account_id"].to_list() == ["12", "3"]
+
+
+@pytest.mark.parametrize("column", COLUMNS[:3])
+def test_ingest__refuses_ids_stored_as_floats(ingest_table, column):
+    table = make_table(("1", "1", "1", "0")).with_columns(pl.col(column).cast(pl.Float64))
+    with pytest.raises(ArchiveError, match="as Float64, which cannot hold ids exactly"):
+        ingest_table(table, "parquet")
+
+
+def test_ingest__jsonl_numbers_are_read_digit_by_digit(tmp_path):
+    ids = [2**53 + 1, 2**64 + 1, 0]
+    lines = [json.dumps(dict(zip(COLUMNS, (id, id, id, 1.25), strict=True))) for id in ids]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    store = ingest(tmp_path / "t.jsonl", tmp_path / "store")
+    assert sorted(store.read("accounts")["account_id"]) == sorted(map(str, ids))
+    assert store.read("posts")["time"].to_list() == [1250] * 3
+
+
+def test_ingest__urls_of_share_tables_follow_no_rule(ingest_table):
+    columns = [*COLUMNS, "kind"]
+    row = ("a", "https://www.Example.com/?utm_source=x", "1", "0", "url")
+    assert list_events(ingest_table(make_table(row, columns=columns)))[0][3] == row[1]
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packing", ["csv", "parquet", "jsonl"])
+def test_ingest__sets_bad_rows_aside_with_row_and_reason(ingest_table, packing):
+    unread = "timestamp_share is neither epoch seconds nor an ISO 8601 date with a time"
+    store = ingest_table(
+        make_table(
+            ("a", "x", "1", "0"),
+            (None, "x", "1", "0"),
+            ("a", "", "1", "0"),
+            ("a", "x", " ", "0"),
+            ("a", "x", "1", None),
+            ("a", "x", "1", "noon"),
+            ("b", "x", "1", "0"),
+        ),
+        packing,
+    )
+    assert list_rejects(store) == [
+        (2, "no account_id"),
+        (3, "no object_id"),
+        (4, "no content_id"),
+        (5, "no timestamp_share"),
+        (6, unread),
+    ]
+    assert len(list_events(store)) == 2
+    check_counts(store)
+
+
+def test_ingest__sets_broken_json_lines_aside(tmp_path):
+    good = [json.dumps(dict(zip(COLUMNS, (f"a{n}", "x", "1", n), strict=True))) for n in range(3)]
+    lines = [good[0], "{broken", good[1], "", "[1, 2]", "null", '{"account_id": "z"}', good[2]]
+    (tmp_path / "t.jsonl").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    store = ingest(tmp_path / "t.jsonl", tmp_path / "store")
+    broken = "the line is no JSON object"
+    assert list_rejects(store) == [(2, broken), (4, broken), (5, broken), (6, "no object_id")]
+    assert [event[0] for event in list_events(store)] == ["a0", "a1", "a2"]
+    check_counts(store)
+
+
+def test_ingest__repeated_shares_are_duplicates_and_other_times_are_not(ingest_table):
+    store = ingest_table(
+        make_table(
+            ("a", "x", "1", "10"),
+            ("a", "x", "1", "10.0"),
+            ("a", "x", "1", "5"),
+            ("a", "y", "1", "10"),
+            ("b", "x", "1", "10"),
+        )
+    )
+    assert store.manifest["totals"]["duplicates"] == 1
+    assert list_events(store) == [
+        ("a", "1", "object", "x", 5_000),
+        ("a", "1", "object", "x", 10_000),
+        ("a", "1", "object", "y", 10_000),
+        ("b", "1", "object", "x", 10_000),
+    ]
+    posts = store.read("posts")
+    assert posts.select("content_id", "time").rows() == [("1", 5_000), ("1", 10_000)]
+    check_counts(store)
+
+
+def test_ingest__kind_and_platform_are_optional_columns(ingest_table):
+    columns = [*COLUMNS, "kind", "platform"]
+    store = ingest_table(
+        make_table(
+            ("a", "x", "1", "0", "url", None),
+            ("a", "x", "1", "0", None, "t"),
+            ("b", "x", "2", "0", "url", None),
+            columns=columns,
+        )
+    )
+    assert store.manifest["events_by_kind"] == {"object": 1, "url": 2}
+    assert store.read("posts")["platform"].to_list() == ["t", None]
+    assert store.read("entities").height == 2
+
+
+def test_ingest__refuses_more_kinds_than_a_kind_can_have(ingest_table):
+    rows = [("a", "x", "1", "0", f"kind{n}") for n in range(256)]
+    with pytest.raises(ArchiveError, match="More than 255 kinds"):
+        ingest_table(make_table(*rows, columns=[*COLUMNS, "kind"]))
+
+
+def test_ingest__buckets_do_not_change_what_is_stored(ingest_table, monkeypatch):
+    rows = [(f"a{n % 7}", f"x{n % 3}", str(n % 11), str(n % 13)) for n in range(300)]
+    whole = list_events(ingest_table(make_table(*rows)))
+    monkeypatch.setattr(shares, "BUCKET_ROWS", 20)
+    store = ingest_table(make_table(*rows))
+    assert list_events(store) == whole
+    assert sorted(store.read("posts")["post"]) == list(range(store.read("posts").height))
+    assert len(whole) == len(set(rows))
+    check_counts(store)
+
+
+def test_ingest__names_what_a_share_table_lacks(ingest_table):
+    with pytest.raises(ArchiveError, match=r"looks like shares but lacks \['contentid'\]"):
+        ingest_table(make_table(("a", "x", "1", "0")).drop("content_id"))
+
+
+def test_ingest__refuses_broken_parquet(tmp_path):
+    buffer = io.BytesIO()
+    make_table(*[("a", "x", str(n), "0") for n in range(100)]).write_parquet(buffer)
+    (tmp_path / "t.parquet").write_bytes(buffer.getvalue()[:-50])
+    with pytest.raises(ArchiveError, match=r"t\.parquet"):
+        ingest(tmp_path / "t.parquet", tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("file", "n_rows", "n_duplicates", "n_accounts"),
+    [
+        ("coortweet_russian/russian_coord_tweets.parquet", 35_125, 1, 9_509),
+        ("higgs/shares.parquet", 563_069, None, None),
+        ("ira_2016autumn/shares.parquet", 565_849, None, 598),
+    ],
+)
+def test_ingest__real_share_tables(data_dir, tmp_path, file, n_rows, n_duplicates, n_accounts):
+    table = pl.read_parquet(data_dir / file)
+    n_distinct = table.n_unique()
+    store = ingest(data_dir / file, tmp_path / "store")
+    totals = store.manifest["totals"]
+    assert (totals["rows_read"], totals["events"]) == (n_rows, n_distinct)
+    if n_duplicates is not None:
+        assert totals["duplicates"] == n_duplicates
+    if n_accounts is not None:
+        assert totals["accounts"] == n_accounts
+    assert totals["posts"] == table.select("account_id", "content_id").n_unique()
+    if "kind" in table.columns:
+        counts = table.unique().group_by(pl.col("kind").cast(pl.String)).len().rows()
+        assert store.manifest["events_by_kind"] == dict(counts)
+    check_counts(store)
