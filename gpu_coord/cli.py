@@ -369,7 +369,7 @@ def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
 
 def _list_accounts(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:
     name = "account_id" if show_ids else "pseudonym"
-    columns = [name, "label", "influence", "in_weight", "out_degree", "component", "n_posts"]
+    columns = [name, "label", "influence", "in_weight", "out_degree", "community", "n_posts"]
     accounts = findings.read("accounts").sort("influence", "account_id", descending=[True, False])
     return columns, accounts.select(columns).head(N_SHOWN).rows()
 

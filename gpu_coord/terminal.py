@@ -53,14 +53,21 @@ def format_number(value: Any) -> str:
 def print_table(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Print rows under a title; numbers to the right."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    """Print rows under a title; numbers to the right, columns without any value left out."""
+    table = Table(title=escape(clean(title)), title_justify="left", title_style="bold")
     rows = list(rows)
-    for position, column in enumerate(columns):
+    shown = [p for p in range(len(columns)) if any(row[p] is not None for row in rows)]
+    for position in shown:
         is_number = any(isinstance(row[position], int | float) for row in rows)
-        table.add_column(escape(column), justify="right" if is_number else "left")
+        # The first column says what the row is about: it is never cut short.
+        table.add_column(
+            escape(columns[position]),
+            justify="right" if is_number else "left",
+            no_wrap=position == shown[0],
+            overflow="fold",
+        )
     for row in rows:
-        table.add_row(*(escape(format_number(value)) for value in row))
+        table.add_row(*(escape(format_number(row[position])) for position in shown))
     console.print(table)
 
 

@@ -1,0 +1,261 @@
+import json
+import os
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from gpu_coord import detection
+from gpu_coord.cli import app
+
+# a leads b by an hour on two objects, c stands apart.
+SHARES = """account_id,object_id,content_id,timestamp_share
+a,x,1,0
+b,x,2,3600
+a,x,3,36000
+b,x,4,39600
+a,y,5,0
+b,y,6,3600
+c,y,7,90000
+"""
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def shares(tmp_path):
+    path = tmp_path / "shares.csv"
+    path.write_text(SHARES)
+    return path
+
+
+@pytest.fixture
+def store(shares, tmp_path):
+    result = invoke("ingest", shares, "--store", tmp_path / "store")
+    assert result.exit_code == 0, result.output
+    return tmp_path / "store"
+
+
+def test_ingest__shows_what_became_of_each_input(shares, tmp_path):
+    result = invoke("ingest", shares, "--store", tmp_path / "s")
+    assert result.exit_code == 0
+    assert "shares.csv" in result.stdout
+    as_json = invoke("ingest", shares, "--store", tmp_path / "s", "--json")
+    totals = json.loads(as_json.stdout)
+    assert (totals["rows_read"], totals["stored"], totals["rejected"]) == (7, 7, 0)
+
+
+def test_detect__prints_its_summary_as_one_json_object(store, tmp_path):
+    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {
+        "n_accounts": 3, "n_entities": 2, "n_bins": 26, "n_edges": 1,
+        "n_components": 1, "n_communities": 1,
+    }  # fmt: skip
+
+
+def test_detect__shows_pseudonyms_unless_asked(store, tmp_path):
+    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object"]
+    hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
+    pseudonym = pl.read_parquet(tmp_path / "run" / "accounts.parquet")["pseudonym"][0]
+    assert pseudonym in hidden.stdout and pseudonym not in shown.stdout
+    assert "account_id" in shown.stdout and "account_id" not in hidden.stdout
+    assert "coordination is not inauthenticity" in " ".join(hidden.stdout.split())
+
+
+def test_detect__passes_every_option_on(store, tmp_path):
+    options = {
+        "--kinds": "object,object", "--bin": "2h", "--lags": "1-3", "--min-posts": "2",
+        "--top-percent": "80", "--start": "1970-01-01", "--end": "1970-01-03",
+        "--measure": "frobenius", "--undefined": "skip", "--denominator": "union",
+        "--shrink": "0.5", "--min-support": "2", "--min-weight": "0.25", "--seed": "7",
+    }  # fmt: skip
+    flat = [part for option in options.items() for part in option]
+    result = invoke("detect", store, "--out", tmp_path / "run", *flat)
+    assert result.exit_code == 0, result.output
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    assert settings == {
+        "kinds": ["object", "object"], "bin": "2h", "lags": [1, 2, 3], "min_posts": 2,
+        "top_percent": 80.0, "match": None, "start": "1970-01-01", "end": "1970-01-03",
+        "split_at": None, "measure": "frobenius", "undefined": "skip", "denominator": "union",
+        "shrink": 0.5, "min_support": 2, "min_weight": 0.25, "resolution": 1.0, "seed": 7,
+    }  # fmt: skip
+
+
+def test_detect__takes_labels_from_a_file(store, tmp_path):
+    (tmp_path / "labels.csv").write_text("account_id,label\na,op\nb,op\n")
+    result = invoke(
+        "detect", store, "--out", tmp_path / "run", "--kinds", "object",
+        "--labels", tmp_path / "labels.csv",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "Edges between classes" in result.stdout
+    accounts = pl.read_parquet(tmp_path / "run" / "accounts.parquet")
+    assert accounts["label"].to_list() == ["op", "op", None]
+
+
+def test_evaluate__compares_with_the_truth(store, tmp_path):
+    invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
+    truth = tmp_path / "truth_accounts.parquet"
+    pl.DataFrame(
+        {"account_id": ["a", "b", "c"], "label": ["operation", "operation", "unaffiliated"]}
+    ).write_parquet(truth)
+    result = invoke("evaluate", tmp_path / "run", "--truth", truth, "--json")
+    assert json.loads(result.stdout)["accounts"]["auc"] == 1.0
+    wrong = invoke("evaluate", tmp_path / "run", "--truth", truth, "--positive", "core")
+    assert wrong.exit_code == 1
+    assert "0 of 3 accounts of the truth are labelled 'core'" in wrong.stderr
+
+
+def test_simulate__and_demo_write_where_they_are_told(tmp_path):
+    made = invoke("simulate", "--out", tmp_path / "sim", "--seed", "3", "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["n_operation_accounts"] == 40
+    demo = invoke("demo", "--out", tmp_path / "demo", "--json")
+    assert demo.exit_code == 0, demo.output
+    figures = json.loads(demo.stdout)["evaluation"]
+    assert figures["accounts"]["n_positive"] == 40
+    assert figures["accounts"]["auc"] > 0.7
+    assert figures["accounts"]["core_among_first_by_influence"] >= 0.8
+    again = invoke("demo", "--out", tmp_path / "demo", "--json")
+    assert again.exit_code == 0 and again.stdout == demo.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["detect", "STORE"], 2, "--out"),
+        (["detect", "STORE", "--out", "RUN", "--measure", "cosine"], 2, "cosine"),
+        (["detect", "STORE", "--out", "RUN", "--nonsense"], 2, "nonsense"),
+        (["detect", "NOWHERE", "--out", "RUN"], 1, "no store at"),
+        (["detect", "STORE", "--out", "RUN", "--kinds", "url"], 1, "its kinds are object"),
+        (["detect", "STORE", "--out", "RUN", "--kinds", ""], 1, "kinds is empty"),
+        (["detect", "STORE", "--out", "RUN", "--bin", "soon"], 1, "'soon' is no duration"),
+        (["detect", "STORE", "--out", "RUN", "--lag", "1", "--lags", "1-2"], 1, "exclude each"),
+        (["detect", "STORE", "--out", "RUN", "--lags", "4-1"], 1, "rising range"),
+        (["detect", "STORE", "--out", "RUN", "--memory", "lots"], 1, "--memory is 'lots'"),
+        (["detect", "STORE", "--out", "RUN", "--memory", "1KB"], 1, "1MB or more"),
+        (["detect", "STORE", "--out", "RUN", "--alpha", "2"], 1, "alpha is 2"),
+        (["detect", "STORE", "--out", "RUN", "--kinds", "object", "--lag", "99"], 1, "lag is 99"),
+        (["detect", "STORE", "--out", "RUN", "--match", "op"], 1, "labelled 'op'"),
+        (["detect", "STORE", "--out", "RUN", "--backend", "gpu"], 3, "backend 'gpu'"),
+        (["evaluate", "NOWHERE", "--truth", "t.csv"], 1, "no run at"),
+        (["ingest", "SHARES", "--store", "S", "--label", "control"], 1, "NAME=PATH"),
+        (["ingest", "NOWHERE", "--store", "S"], 1, "NOWHERE"),
+        (["simulate", "--out", "S", "--preset", "moon"], 1, "moon"),
+        (["verify", "NOWHERE"], 1, "no store at"),
+    ],
+)
+def test_errors__have_a_code_and_one_sentence(
+    store, shares, tmp_path, monkeypatch, arguments, code, message
+):
+    monkeypatch.chdir(tmp_path)
+    names = {"STORE": store, "SHARES": shares}
+    if "--match" in arguments:
+        arguments = [*arguments, "--kinds", "object"]
+    result = invoke(*(names.get(argument, argument) for argument in arguments))
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "RUN").exists() and not (tmp_path / "S").exists()
+
+
+def test_errors__can_be_debugged(store, tmp_path):
+    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "url", "--debug")
+    assert isinstance(result.exception, ValueError)
+
+
+def test_interruption__is_said_and_leaves_nothing(store, tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detection, "build_network", interrupt)
+    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
+    assert result.exit_code == 130
+    assert "nothing was written" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shares.csv", "store"]
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("too little"), OSError(28, "No space left on device")]
+)
+def test_machine_that_cannot__ends_with_3(store, tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(detection, "build_network", fail)
+    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
+    assert result.exit_code == 3
+
+
+def test_missing_kind__is_a_warning(store, tmp_path):
+    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object,url", "--json")
+    assert result.exit_code == 0
+    assert "warning: the store has no 'url'" in result.stderr
+    json.loads(result.stdout)
+
+
+def test_terminal__never_obeys_an_archive(tmp_path):
+    hostile = "\x1b[31mred\x1b[0m[bold]=1+1\u202e<script>"
+    rows = [(account, hour) for hour in (0, 9) for account in "ab"]
+    pl.DataFrame(
+        {
+            "account_id": [account + hostile for account, _ in rows],
+            "object_id": [hostile] * 4,
+            "content_id": ["1", "2", "3", "4"],
+            "timestamp_share": [3600 * (hour + (account == "b")) for account, hour in rows],
+        }
+    ).write_parquet(tmp_path / "hostile.parquet")
+    invoke("ingest", tmp_path / "hostile.parquet", "--store", tmp_path / "store")
+    result = invoke(
+        "detect", tmp_path / "store", "--out", tmp_path / "run", "--kinds", "object", "--show-ids"
+    )
+    assert result.exit_code == 0, result.output
+    assert "<script>" in result.output and "[bold]" in result.output
+    assert not set(result.output) & set("\x1b\u202e")
+    wrong = invoke("detect", tmp_path / f"no{hostile}", "--out", tmp_path / "run")
+    assert wrong.exit_code == 1
+    assert not set(wrong.output) & set("\x1b\u202e")
+
+
+def test_verify__tells_a_whole_store_from_a_broken_one(store):
+    assert invoke("verify", store).exit_code == 0
+    events = store / "events.parquet"
+    content = bytearray(events.read_bytes())
+    content[len(content) // 2] ^= 1
+    events.write_bytes(content)
+    result = invoke("verify", store)
+    assert result.exit_code == 1
+    assert "events.parquet" in result.stderr
+
+
+def test_threads__reach_the_libraries(store, tmp_path):
+    code = (
+        "import sys; from gpu_coord.cli import app\n"
+        "try: app(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "import numba, polars; print(numba.get_num_threads(), polars.thread_pool_size())"
+    )
+    arguments = [
+        "detect",
+        store,
+        "--out",
+        tmp_path / "run",
+        "--kinds",
+        "object",
+        "--threads",
+        "1",
+        "--json",
+    ]
+    environment = {
+        name: value for name, value in os.environ.items() if name != "POLARS_MAX_THREADS"
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    assert result.stdout.splitlines()[-1] == "1 1"
