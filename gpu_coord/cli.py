@@ -64,12 +64,14 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **options: Any) -> None:
         from gpu_coord.backend import GpuUnavailableError
 
-        warnings.showwarning = _show_warning
         if options.get("threads"):
             # Read once, when the libraries are first imported.
             os.environ["POLARS_MAX_THREADS"] = str(options["threads"])
         try:
-            command(*args, **options)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", UserWarning)
+                warnings.showwarning = _show_warning
+                command(*args, **options)
         except KeyboardInterrupt:
             _fail("interrupted; nothing was written.", INTERRUPTED)
         except (GpuUnavailableError, MemoryError) as error:
@@ -262,8 +264,8 @@ def detect(
     debug: DebugOption = False,
 ) -> None:
     """Find the coordination network of a store."""
+    from gpu_coord.archive import read_labels
     from gpu_coord.detection import detect as run
-    from gpu_coord.store import read_labels
     from gpu_coord.terminal import open_consoles, show_progress
 
     _check_alpha(alpha)

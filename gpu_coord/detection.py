@@ -52,6 +52,11 @@ from gpu_coord.transitions import (
 )
 
 RUN_MARKER = "run.json"
+RUN_TABLES = ("edges", "accounts", "components", "communities", "classes", "entities")
+RUN_FILES = {
+    RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),
+    "network.graphml", "network.gexf", "before", "after",
+}  # fmt: skip
 MAX_EXPORTED_EDGES = 200_000
 
 # A block is small enough to show progress and to stay far below the memory of the machine.
@@ -201,7 +206,7 @@ def detect(
     settings = Settings(**choices)
     store = store if isinstance(store, Store) else open_store(store)
     backend = backend or choose()
-    with replace_folder(Path(out), RUN_MARKER) as folder:
+    with replace_folder(Path(out), RUN_MARKER, RUN_FILES) as folder:
         for part, spell in _split(settings).items():
             run = _Run(folder / part, store, spell, backend, memory, progress, labels, graphs)
             run.write()

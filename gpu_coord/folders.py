@@ -6,7 +6,7 @@ Stores, runs and simulations are such folders. Each holds a JSON file that says 
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,41 +34,59 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def check_replaceable(path: Path, marker: str) -> None:
+def check_replaceable(path: Path, marker: str, names: Collection[str]) -> None:
     """Refuse a path that holds anything but an earlier folder of the same sort.
+
+    Parameters
+    ----------
+    path
+        Where a folder is to appear; absent and empty ones are fine.
+    marker
+        The JSON file that marks such a folder.
+    names
+        What such a folder may hold: replacing it must not take anybody's notes along.
 
     Raises
     ------
     FileExistsError
-        The path exists and lacks the marker.
+        The path is a file, lacks the marker, or holds something else.
     """
-    if (path.exists() or path.is_symlink()) and read_marker(path, marker) is None:
+    held = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    if not held and (path.is_dir() or not path.exists()):
+        return
+    if read_marker(path, marker) is None:
         raise FileExistsError(
             f"{path} exists and has no {marker} of ours, so it is not replaced; "
             "choose another path or remove it yourself."
         )
+    if guests := sorted(held - set(names)):
+        raise FileExistsError(
+            f"{path} also holds {', '.join(guests[:3])}, so it is not replaced; "
+            "choose another path or move them."
+        )
 
 
 @contextmanager
-def replace_folder(path: Path, marker: str) -> Iterator[Path]:
+def replace_folder(path: Path, marker: str, names: Collection[str]) -> Iterator[Path]:
     """Yield an empty folder beside ``path`` that takes its place when the block succeeds.
 
     What was there stays untouched until then; after an error or an interruption nothing of the
-    new folder remains.
+    new folder remains. See `check_replaceable` for the parameters and for what is refused.
     """
-    check_replaceable(path, marker)
+    path = path.resolve()
+    check_replaceable(path, marker, names)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
     try:
         aside.chmod(0o755)
         yield aside
-        _swap(aside, path, marker)
+        check_replaceable(path, marker, names)
+        _swap(aside, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _swap(new: Path, path: Path, marker: str) -> None:
-    check_replaceable(path, marker)
+def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return

@@ -1351,16 +1351,6 @@ def _write_archive(
     return sizes
 
 
-def _refuse_guests(folder: Path) -> None:
-    """Refuse to replace a simulation together with something that was put into its folder."""
-    guests = {entry.name for entry in folder.iterdir()} - FILES if folder.is_dir() else set()
-    if guests:
-        raise FileExistsError(
-            f"{folder} holds {', '.join(sorted(guests)[:3])}, which no simulation writes, so it is "
-            "not replaced; choose another path or move them."
-        )
-
-
 def simulate(
     out: str | Path,
     *,
@@ -1402,8 +1392,7 @@ def simulate(
         raise ValueError(f"seed={seed!r} must be an integer of 0 or more")
     scenario = choose_scenario(preset, n_posts=n_posts, **overrides)
     target = Path(out).resolve()
-    _refuse_guests(target)
     plan = plan_archive(scenario, seed)
-    with replace_folder(target, MARKER) as folder:
+    with replace_folder(target, MARKER, FILES) as folder:
         sizes = _write_archive(plan, preset, folder, progress)
     return Simulation(target, preset, seed, scenario, **sizes)

@@ -85,7 +85,7 @@ def make_store(tmp_path_factory):
         for name in TABLES:
             schema = {column: dtypes.get(column) for column in tables[name]}
             pl.DataFrame(tables[name], schema=schema).write_parquet(folder / f"{name}.parquet")
-        manifest = {"store": "gpu_coord", "gpu_coord": "test", "store_version": 1}
+        manifest = {"gpu_coord": "test", "store_version": 1}
         manifest |= {"inputs": [{"sha256": "0"}], "totals": {}}
         (folder / "manifest.json").write_text(json.dumps(manifest))
         return open_store(folder)

@@ -144,6 +144,14 @@ def test_ingest__a_cell_above_all_blocks_is_refused(ingest_bytes, monkeypatch):
 BIG = (HEADER + "".join(f"a{n},x{n * n},{n},{n}\n" for n in range(20_000))).encode()
 
 
+def lock(packed: bytes) -> bytes:
+    """Mark the one member of a zip file as encrypted, in its two headers."""
+    for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = packed.index(signature) + at
+        packed = packed[:place] + bytes([packed[place] | 1]) + packed[place + 1 :]
+    return packed
+
+
 def corrupt(packed: bytes) -> bytes:
     """Flip bits in the middle, so that the check sum is wrong."""
     middle = len(packed) // 2
@@ -157,6 +165,7 @@ def corrupt(packed: bytes) -> bytes:
         (corrupt(gzip.compress(BIG)), "file is broken or incomplete"),
         (pack_zip(a__csv=BIG)[:-1000], "file is broken or incomplete"),
         (corrupt(pack_zip(a__csv=BIG)), "file:a.csv is broken or incomplete"),
+        (lock(pack_zip(a__csv=SHARES)), "password required"),
         (SHARES.encode("utf-16"), "is UTF-16; UTF-8 is expected"),
         (SHARES.replace("b,x", "b,é").encode("latin-1"), "UTF-8 is expected"),
         (b"", "is empty"),
@@ -260,8 +269,10 @@ def test_ingest__refuses_a_folder_without_archives(tmp_path):
 
 def test_ingest__refuses_to_overwrite_what_is_no_store(ingest_bytes, tmp_path):
     (tmp_path / "store").mkdir()
-    with pytest.raises(FileExistsError, match="is no store"):
+    (tmp_path / "store" / "notes.txt").write_text("keep")
+    with pytest.raises(FileExistsError, match="not replaced"):
         ingest_bytes(SHARES)
+    assert (tmp_path / "store" / "notes.txt").read_text() == "keep"
 
 
 def test_ingest__refuses_both_formats_together(tmp_path):

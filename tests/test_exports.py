@@ -258,3 +258,10 @@ def test_write__refuses_unsound_tables(tmp_path, write, nodes, edges, message):
     with pytest.raises(ValueError, match=message):
         write(tmp_path / "network", nodes, edges)
     assert list(tmp_path.iterdir()) == []
+
+
+@WRITERS
+def test_write__infinity_is_spelled_as_xml_schema_has_it(tmp_path, write):
+    write(tmp_path / "network", NODES, make_edges([(0, 1, math.inf), (1, 0, -math.inf)]))
+    edges = "".join(re.findall("<edge .*", (tmp_path / "network").read_text()))
+    assert re.findall("-?inf", edges, re.IGNORECASE) == ["INF", "-INF"]

@@ -22,11 +22,14 @@ def set_parameters(notebook, **values):
     notebook.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell(lines))
 
 
-def execute(path, folder, **values):
+def execute(path, working_folder, **values):
     notebook = nbformat.read(path, as_version=4)
     set_parameters(notebook, **values)
     client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}}
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": working_folder}},
     )
     client.execute(env=os.environ | {"MPLBACKEND": "agg"})
     return notebook

@@ -178,6 +178,17 @@ def test_ingest__urls_of_share_tables_follow_no_rule(ingest_table):
     assert list_events(ingest_table(make_table(row, columns=columns)))[0][3] == row[1]
 
 
+def test_ingest__pseudonyms_cover_objects_that_are_accounts(ingest_table):
+    rows = [("a", "b", "1", "0", kind) for kind in ("mention", "reply_user", "url")]
+    rows.append(("b", "x", "2", "0", "url"))
+    store = ingest_table(make_table(*rows, columns=[*COLUMNS, "kind"]), pseudonym_key=b"k")
+    values = {kind: value for _, content, kind, value, _ in list_events(store) if content == "1"}
+    assert values["url"] == "b"
+    assert values["mention"] == values["reply_user"]
+    assert values["mention"] in store.read("accounts")["account_id"].to_list()
+    assert not {"a", "b"} & set(store.read("accounts")["account_id"])
+
+
 # --- rows ----------------------------------------------------------------------------------------
 
 

@@ -270,7 +270,7 @@ def test_simulate__replaces_a_former_simulation(tmp_path):
     assert list(tmp_path.iterdir()) == [out]
 
 
-@pytest.mark.parametrize("names", [[], ["notes.txt"], ["tweets.csv"], ["simulation.json"]])
+@pytest.mark.parametrize("names", [["notes.txt"], ["tweets.csv"], ["simulation.json"]])
 def test_simulate__refuses_a_folder_that_is_no_simulation(tmp_path, names):
     out = tmp_path / "out"
     out.mkdir()
@@ -285,7 +285,7 @@ def test_simulate__refuses_a_simulation_with_a_guest(tmp_path):
     out = simulate(tmp_path / "out", **SMALL).path
     (out / "store").mkdir()
     before = (out / "tweets.csv").read_bytes()
-    with pytest.raises(FileExistsError, match="holds store, which no simulation writes"):
+    with pytest.raises(FileExistsError, match="also holds store"):
         simulate(out, seed=1, **SMALL)
     assert (out / "tweets.csv").read_bytes() == before and (out / "store").is_dir()
 

@@ -1,0 +1,217 @@
+"""What one cell of an archive means: times, counts, lists, texts.
+
+In: columns of text as they stand in the file. Out: typed columns, null where a cell is empty or
+cannot be read. The one idea: each cell is judged alone, because releases mix their dialects.
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+import polars_hash as plh
+
+NULL_WORDS = ("", "absent", "nan", "NaN", "NAN", "none", "None", "NONE", "null", "Null", "NULL")
+MIN_SECONDS, MAX_SECONDS = -62_135_596_800, 253_402_300_799  # years 1 to 9999
+
+_ISO_TIME = (
+    r"^([0-9]{4})-?([0-9]{2})-?([0-9]{2})[Tt ]([0-9]{2}):?([0-9]{2})"
+    r"(?::?([0-9]{2})(?:[.,]([0-9]+))?)?"
+    r" ?(?:[Zz]|UTC|([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?)?$"
+)
+_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_QUOTED_ITEM = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"\[\]]+"""
+_QUOTED_LIST = rf"(?s)^(?:{_QUOTED_ITEM})(?:\s*,\s*(?:{_QUOTED_ITEM}))*\s*,?$"
+_STARTS_QUOTED = r"""^(?:[^\s,'"]+\s*,\s*)*['"]"""
+_ESCAPE = re.compile(r"(?s)\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
+
+
+def null_blank(column: pl.Expr) -> pl.Expr:
+    """Null where a cell is empty, blank, or a word that stands for nothing (``absent``)."""
+    return pl.when(~column.str.strip_chars().is_in(NULL_WORDS)).then(column)
+
+
+def parse_stamps(texts: pl.Series) -> pl.Series:
+    """Read ISO 8601 date-times (UTC unless they carry a zone) as epoch milliseconds.
+
+    A date without a time of day is not read: it would land on midnight.
+    """
+    minutes = texts.str.to_datetime("%Y-%m-%d %H:%M", strict=False, time_unit="ms", exact=True)
+    times = minutes.cast(pl.Int64)
+    if (times.is_null() & texts.is_not_null()).any():
+        frame = texts.to_frame("text").select(pl.coalesce(times, _parse_iso(pl.col("text"))))
+        return frame.to_series()
+    return times
+
+
+def _parse_iso(text: pl.Expr) -> pl.Expr:
+    names = (
+        "year",
+        "month",
+        "day",
+        "hour",
+        "minute",
+        "second",
+        "fraction",
+        "sign",
+        "hours",
+        "mins",
+    )
+    groups = text.str.strip_chars().str.extract_groups(_ISO_TIME)
+    part = dict(zip(names, (groups.struct[i] for i in range(len(names))), strict=True))
+    clock = pl.format(
+        "{}-{}-{} {}:{}:{}",
+        *(part[name] for name in names[:5]),
+        part["second"].fill_null("00"),
+    )
+    whole = clock.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="ms")
+    millis = (part["fraction"].fill_null("") + "000").str.slice(0, 3).cast(pl.Int64)
+    minutes = part["hours"].cast(pl.Int64) * 60 + part["mins"].cast(pl.Int64).fill_null(0)
+    offset = pl.when(part["sign"] == "-").then(-minutes).otherwise(minutes).fill_null(0)
+    return whole.cast(pl.Int64) + millis - offset * 60_000
+
+
+def parse_share_times(texts: pl.Series) -> pl.Series:
+    """Read epoch seconds (whole or decimal) or ISO 8601 date-times as epoch milliseconds.
+
+    Numbers outside the years 1 to 9999 are not read: they are not seconds.
+    """
+    text = pl.col("text").str.strip_chars()
+    seconds = pl.when(text.str.contains(_NUMBER)).then(text).cast(pl.Float64, strict=False)
+    whole = text.str.extract(r"^([+-]?[0-9]{1,12})(?:\.0*)?$").cast(pl.Int64, strict=False) * 1000
+    inside = seconds.is_between(MIN_SECONDS, MAX_SECONDS)
+    numbers = pl.when(inside).then(pl.coalesce(whole, seconds_to_millis(seconds)))
+    frame = texts.to_frame("text").select(number=numbers, text="text")
+    if (frame["number"].is_null() & frame["text"].is_not_null()).any():
+        return frame.select(pl.coalesce("number", parse_stamps(frame["text"]))).to_series()
+    return frame["number"]
+
+
+def seconds_to_millis(seconds: pl.Expr) -> pl.Expr:
+    """Decimal seconds to whole milliseconds; rounded at the microsecond, then cut."""
+    inside = pl.when(seconds.is_between(MIN_SECONDS, MAX_SECONDS)).then(seconds)
+    return (inside * 1e6).round().cast(pl.Int64) // 1000
+
+
+def parse_counts(texts: pl.Series) -> pl.Series:
+    """Read whole numbers, also when they are written as ``0.0``."""
+    stripped = texts.str.strip_chars()
+    counts = stripped.cast(pl.Int64, strict=False)
+    if counts.null_count() == texts.null_count():
+        return counts
+    number = pl.col("text").cast(pl.Float64, strict=False)
+    whole = pl.when(number == number.round()).then(number).cast(pl.Int64, strict=False)
+    return stripped.to_frame("text").select(pl.coalesce(counts, whole)).to_series()
+
+
+def parse_dates(column: pl.Expr) -> pl.Expr:
+    """Read the date of ``YYYY-MM-DD`` or of a date-time that begins with it."""
+    return column.str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+
+
+def parse_tweet_refs(column: pl.Expr) -> pl.Expr:
+    """Read the id of another post; null where a float has damaged it (``1.2e+18``, ``123.0``)."""
+    text = column.str.strip_chars()
+    return pl.when(~text.str.contains(r"^[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?$")).then(text)
+
+
+def parse_lists(cells: pl.Series, *, split_at: str) -> pl.Series:
+    """Read list cells in either dialect, ``['x', "y"]`` or ``[x, y]``.
+
+    Parameters
+    ----------
+    cells
+        Cells that are not empty.
+    split_at
+        What separates bare items: ``comma``, or ``scheme`` for URLs, which may hold commas.
+
+    Returns
+    -------
+    Lists of text; null where the cell is no complete list.
+    """
+    inner = cells.str.extract(r"(?s)^\s*\[(.*)\]\s*$").str.strip_chars()
+    frame = inner.to_frame("inner").with_columns(
+        is_quoted=pl.col("inner").str.contains(_STARTS_QUOTED)
+    )
+    if not frame["is_quoted"].any():
+        return frame.select(_split_bare(pl.col("inner"), split_at)).to_series()
+    quoted = _split_quoted(frame.select(pl.when("is_quoted").then("inner")).to_series())
+    bare = _split_bare(pl.col("inner"), split_at)
+    return frame.select(pl.when("is_quoted").then(quoted).otherwise(bare)).to_series()
+
+
+def _split_bare(inner: pl.Expr, split_at: str) -> pl.Expr:
+    if split_at == "scheme":
+        marked = inner.str.replace_all(r",\s+([A-Za-z][A-Za-z0-9+.\-]*://)", "\x1f${1}")
+        items = marked.str.split("\x1f")
+    else:
+        items = inner.str.split(",")
+    stripped = items.list.eval(pl.element().str.strip_chars())
+    is_null = inner.is_in(["", "None", "nan", "null"])
+    empty = pl.lit([], dtype=pl.List(pl.String))
+    return pl.when(is_null).then(empty).otherwise(stripped)
+
+
+def _split_quoted(inner: pl.Series) -> pl.Series:
+    complete = inner.to_frame("inner").select(
+        pl.when(pl.col("inner").str.contains(_QUOTED_LIST)).then("inner")
+    )
+    tokens = complete.to_series().str.extract_all(f"(?s){_QUOTED_ITEM}")
+    item = pl.element()
+    is_bare = ~item.str.contains(r"""^['"]""")
+    is_null = is_bare & item.is_in(["None", "nan", "null"])
+    text = pl.when(is_bare).then(item).otherwise(item.str.slice(1).str.head(-1))
+    items = tokens.list.eval(pl.when(~is_null).then(text))
+    if inner.str.contains(r"\\", literal=False).any():
+        return items.list.eval(pl.element().map_batches(_unescape, return_dtype=pl.String))
+    return items
+
+
+def _unescape(items: pl.Series) -> pl.Series:
+    distinct = items.filter(items.str.contains("\\", literal=True)).unique()
+    plain = [_ESCAPE.sub(_read_escape, item) for item in distinct]
+    return items.replace(distinct, pl.Series(plain, dtype=pl.String))
+
+
+def _read_escape(match: re.Match[str]) -> str:
+    code = match[1] or match[2] or match[3]
+    if code is None:
+        return _ESCAPED.get(match[4], match[4])
+    number = int(code, 16)
+    is_character = number < 0x110000 and not 0xD800 <= number < 0xE000
+    return chr(number) if is_character else "\ufffd"
+
+
+def fold_case(texts: pl.Series) -> pl.Series:
+    """Case-fold (full Unicode folding); each distinct text is folded once."""
+    distinct = texts.drop_nulls().unique()
+    folded = pl.Series([text.casefold() for text in distinct], dtype=pl.String)
+    return texts.replace(distinct, folded)
+
+
+def hash_texts(texts: pl.Series) -> pl.Series:
+    """Hash what a post says, so that equal wording is an equal value.
+
+    NFKC, lower case, URLs taken out, white space collapsed; the first 128 bits of BLAKE3 as 32
+    hexadecimal digits. Null where nothing is left.
+    """
+    words = (
+        texts.str.normalize("NFKC")
+        .str.to_lowercase()
+        .str.replace_all(r"https?://\S*", " ")
+        .str.replace_all(r"\s+", " ")
+        .str.strip_chars()
+    )
+    said = pl.when(plh.col("words") != "").then(plh.col("words"))
+    frame = words.to_frame("words").select(said.alias("words"))
+    return frame.select(plh.col("words").chash.blake3().str.slice(0, 32)).to_series()
+
+
+def hash_ids(ids: pl.Series, key: bytes) -> pl.Series:
+    """Replace ids by pseudonyms: 32 hexadecimal digits of HMAC-SHA256.
+
+    The secret is the hexadecimal form of ``key``; the same id has one pseudonym everywhere.
+    """
+    frame = ids.to_frame("id")
+    return frame.select(plh.col("id").chash.hmac_sha256(key=key.hex()).str.slice(0, 32)).to_series()

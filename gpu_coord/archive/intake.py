@@ -1,0 +1,133 @@
+"""The books that are kept while files are read: counts per file, rejects, dictionaries.
+
+In: sources. Out: their batches, with every record accounted for. The one idea: a record is
+stored, rejected, a duplicate or excluded, and each file's counts add up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from gpu_coord.archive.sources import read_batches
+from gpu_coord.archive.tables import ACCOUNTS, Accounts, Entities, Exclusion
+from gpu_coord.store import TableWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    import numpy as np
+
+    from gpu_coord.archive.sources import Batch, Source
+    from gpu_coord.urls import UrlRule
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records of one source."""
+
+    source: Source
+    n_read: int = 0
+    n_stored: int = 0
+    n_rejected: int = 0
+    n_duplicates: int = 0
+    n_excluded: int = 0
+    first_row: int = 0  # its good records are numbered from here, across all sources
+
+
+@dataclass(slots=True)
+class Intake:
+    """Everything that reading one set of files needs and collects."""
+
+    folder: Path  # of the store to be
+    tallies: list[Tally]
+    rejects: TableWriter
+    exclusion: Exclusion
+    url_rule: UrlRule
+    time: Literal["auto", "stamp"]
+    key: bytes | None
+    progress: Callable[[str, int, int], None]
+    accounts: Accounts = field(default_factory=Accounts)
+    entities: Entities = field(default_factory=Entities)
+    reasons: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
+    facts: dict[str, Any] = field(default_factory=dict)  # for the manifest
+    n_bytes_done: int = 0
+
+    @property
+    def staged(self) -> Path:
+        """The folder of tables that are not numbered yet."""
+        return self.folder / "staged"
+
+    def read(self, tally: Tally, columns: Iterable[str]) -> Iterator[Batch]:
+        """Yield the batches of a source, and book its malformed records."""
+        n_bytes = sum(each.source.path.stat().st_size for each in self.tallies)
+        for batch in read_batches(tally.source, columns):
+            tally.n_read += batch.frame.height + len(batch.malformed)
+            rows, reasons = zip(*batch.malformed, strict=True) if batch.malformed else ((), ())
+            self.reject(tally, pl.Series(rows, dtype=pl.Int64), pl.Series(reasons, dtype=pl.String))
+            self.progress("read", self.n_bytes_done + batch.position, n_bytes)
+            yield batch
+        self.n_bytes_done += tally.source.path.stat().st_size
+        self.progress("read", self.n_bytes_done, n_bytes)
+
+    def reject(self, tally: Tally, rows: pl.Series | np.ndarray, reasons: pl.Series) -> None:
+        """Book the records that have a reason (not null) as rejected."""
+        book = pl.DataFrame({"row": rows, "reason": reasons}).drop_nulls("reason")
+        if book.height:
+            tally.n_rejected += book.height
+            counts = book.group_by("reason").len()
+            self.reasons.update(dict(counts.iter_rows()))
+            self.rejects.add(book.with_columns(file=pl.lit(tally.source.name)))
+
+
+def number_tables(intake: Intake) -> None:
+    """Give numbers to accounts and entities, once all are marked, and write their tables."""
+    accounts = intake.accounts.number(intake.key)
+    entities = intake.entities.number(intake.exclusion, intake.key)
+    kinds = pl.Enum(sorted(intake.entities.kinds, key=str.encode))
+    intake.facts["accounts"], intake.facts["entities"] = accounts.height, entities.height
+    intake.facts["accounts_by_label"] = _count_by(accounts.drop_nulls("label"), "label")
+    intake.facts["entities_by_kind"] = _count_by(entities, "kind")
+    schema = {"entity": pl.Int32, "kind": kinds, "value": pl.String}
+    with TableWriter(intake.folder / "accounts.parquet", ACCOUNTS) as writer:
+        writer.add(accounts)
+    with TableWriter(intake.folder / "entities.parquet", schema) as writer:
+        writer.add(entities)
+
+
+def _count_by(frame: pl.DataFrame, column: str) -> dict[str, int]:
+    return dict(frame.group_by(column).len().sort(column).iter_rows())
+
+
+def open_events(intake: Intake) -> TableWriter:
+    """Open the table of events for writing."""
+    kinds = pl.Enum(sorted(intake.entities.kinds, key=str.encode))
+    schema = {
+        "post": pl.Int64,
+        "account": pl.Int32,
+        "entity": pl.Int32,
+        "time": pl.Int64,
+        "kind": kinds,
+    }
+    return TableWriter(intake.folder / "events.parquet", schema)
+
+
+def name_kinds(intake: Intake, events: pl.DataFrame) -> pl.DataFrame:
+    """Drop excluded events, replace the positions of kinds by names, and sort by post."""
+    names = pl.Series("kind", intake.entities.kinds, dtype=pl.String)
+    kept = events.filter(pl.col("entity") >= 0)
+    named = kept.with_columns(names.gather(kept["kind"]))
+    counts = Counter(dict(named.group_by("kind").len().iter_rows()))
+    intake.facts.setdefault("events_by_kind", Counter()).update(counts)
+    return named.sort("post", "entity", "time")
+
+
+def book_accounts(intake: Intake, tally: Tally, codes: pl.Series) -> None:
+    """Label the accounts of a source, where it has a label."""
+    if tally.source.label is not None:
+        intake.accounts.label(codes, tally.source.label)

@@ -1,0 +1,211 @@
+"""Share tables: one row per share of one object by one account.
+
+In: batches of records, as text or as Parquet stored them. Out: ids as text, times in
+milliseconds, and the rows set aside with their reason. The one idea: ids are taken verbatim.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.archive.cells import parse_share_times, seconds_to_millis
+from gpu_coord.archive.intake import book_accounts, name_kinds, number_tables, open_events
+from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.archive.tables import COUNTS, POSTS, Vocabulary
+from gpu_coord.store import TableWriter, read_parts
+
+if TYPE_CHECKING:
+    from gpu_coord.archive.intake import Intake
+
+SHARE_IDS = {"accountid": "account_id", "objectid": "object_id", "contentid": "content_id"}
+SHARE_CELLS = [*SHARE_IDS, "timestampshare", "kind", "platform"]
+DEFAULT_KIND = "object"
+BUCKET_ROWS = 1 << 22
+STAGED_SHARES: dict[str, Any] = {
+    "row": pl.Int64,
+    "account": pl.UInt32,  # code, as are content, kind, value and platform
+    "content": pl.UInt32,
+    "time": pl.Int64,
+    "kind": pl.UInt8,
+    "value": pl.UInt32,
+    "platform": pl.UInt32,
+}
+
+
+def judge_shares(cells: pl.DataFrame, *, name: str) -> pl.DataFrame:
+    """Read ids and time of each share, and give a reason where the row cannot be stored.
+
+    Parameters
+    ----------
+    name
+        The file, for messages.
+
+    Returns
+    -------
+    Columns ``account_id``, ``object_id``, ``content_id``, ``kind``, ``platform`` (text), ``time``
+    (ms UTC) and ``reason`` (null: the row is good).
+    """
+    texts = cells.select(
+        *(read_ids(cells[cell], name=name).alias(column) for cell, column in SHARE_IDS.items()),
+        read_ids(cells["kind"], name=name).fill_null(DEFAULT_KIND).alias("kind"),
+        read_ids(cells["platform"], name=name).alias("platform"),
+    )
+    times = read_times(cells["timestampshare"], name=name)
+    has_time = cells["timestampshare"].is_not_null()
+    if cells["timestampshare"].dtype == pl.String:
+        has_time &= cells["timestampshare"].str.strip_chars() != ""
+    return texts.with_columns(time=times).with_columns(reason=_find_reason(has_time))
+
+
+def _find_reason(has_time: pl.Series) -> pl.Expr:
+    reasons = [pl.when(pl.col(id).is_null()).then(pl.lit(f"no {id}")) for id in SHARE_IDS.values()]
+    unread = (
+        pl.when(~pl.lit(has_time))
+        .then(pl.lit("no timestamp_share"))
+        .when(pl.col("time").is_null())
+        .then(pl.lit("timestamp_share is neither epoch seconds nor an ISO 8601 date with a time"))
+    )
+    return pl.coalesce(*reasons, unread)
+
+
+def read_ids(column: pl.Series, *, name: str) -> pl.Series:
+    """Return ids as text, verbatim; null where they are empty or blank.
+
+    Raises
+    ------
+    ArchiveError
+        The column holds floating-point or nested values.
+    """
+    if column.dtype == pl.Binary:
+        column = column.cast(pl.String)
+    if column.dtype.is_float() or column.dtype.is_nested():
+        raise ArchiveError(
+            f"{name} stores {column.name} as {column.dtype}, which cannot hold ids exactly; "
+            "write that column as text."
+        )
+    texts = column.cast(pl.String)
+    frame = texts.to_frame("id").select(pl.when(pl.col("id").str.strip_chars() != "").then("id"))
+    return frame.to_series()
+
+
+def read_times(column: pl.Series, *, name: str) -> pl.Series:
+    """Return share times as epoch milliseconds, from text, numbers or date-times.
+
+    Raises
+    ------
+    ArchiveError
+        The column holds something else, such as dates without a time of day.
+    """
+    if isinstance(column.dtype, pl.Datetime):
+        return column.dt.epoch("ms")
+    if column.dtype.is_integer() or column.dtype == pl.Null:
+        return parse_share_times(column.cast(pl.String))
+    if column.dtype.is_numeric():
+        seconds = seconds_to_millis(pl.col("seconds"))
+        return column.cast(pl.Float64).to_frame("seconds").select(seconds).to_series()
+    if column.dtype in (pl.String, pl.Binary, pl.Categorical, pl.Enum):
+        return parse_share_times(column.cast(pl.String))
+    raise ArchiveError(
+        f"{name} stores timestamp_share as {column.dtype}; epoch seconds, date-times or ISO 8601 "
+        "text are expected."
+    )
+
+
+# --- from sources to tables ----------------------------------------------------------------------
+
+
+def ingest_shares(intake: Intake) -> None:
+    """Write the posts and events of share tables, and book accounts and entities."""
+    contents, platforms = Vocabulary(), Vocabulary()
+    n_rows = _stage_shares(intake, contents, platforms)
+    number_tables(intake)
+    n_buckets = -(-n_rows // BUCKET_ROWS)
+    n_posts = 0
+    with (
+        TableWriter(intake.folder / "posts.parquet", POSTS) as posts,
+        open_events(intake) as events,
+    ):
+        for bucket in range(n_buckets):
+            shares = _read_bucket(intake, bucket, n_buckets)
+            kept = _drop_repeats(intake, shares)
+            found = _gather_posts(kept, n_posts)
+            n_posts += found.height
+            numbered = kept.join(found.select("post", "account", "content"), ["account", "content"])
+            events.add(name_kinds(intake, numbered))
+            posts.add(
+                found.with_columns(
+                    content_id=contents.decode(found["content"]),
+                    platform=platforms.decode(found["platform"]),
+                    **dict.fromkeys(COUNTS, pl.lit(None, dtype=pl.Int64)),
+                )
+            )
+    intake.facts["posts"] = n_posts
+
+
+def _stage_shares(intake: Intake, contents: Vocabulary, platforms: Vocabulary) -> int:
+    n_rows = 0
+    with TableWriter(intake.staged / "shares.parquet", STAGED_SHARES, compression="lz4") as staged:
+        for tally in intake.tallies:
+            tally.first_row = n_rows
+            for batch in intake.read(tally, SHARE_CELLS):
+                judged = judge_shares(batch.frame, name=tally.source.name)
+                intake.reject(tally, batch.rows, judged["reason"])
+                good = judged.filter(pl.col("reason").is_null())
+                good = good.with_columns(
+                    intake.accounts.encode(good["account_id"]).alias("account"),
+                    contents.encode(good["content_id"]).alias("content"),
+                    platforms.encode(good["platform"]).alias("platform"),
+                ).with_row_index("row", offset=n_rows)
+                n_rows += good.height
+                book_accounts(intake, tally, good["account"])
+                intake.accounts.mark(good["account"])
+                for (kind,), shares in good.partition_by(
+                    "kind", as_dict=True, maintain_order=True
+                ).items():
+                    position, codes = intake.entities.encode(str(kind), shares["object_id"])
+                    coded = shares.with_columns(codes.alias("value"), kind=pl.lit(position))
+                    intake.entities.mark(coded)
+                    staged.add(coded)
+    return n_rows
+
+
+def _read_bucket(intake: Intake, bucket: int, n_buckets: int) -> pl.DataFrame:
+    """Return the shares of every n-th account, so that memory does not grow with the table."""
+    parts = []
+    for part in read_parts(intake.staged / "shares.parquet"):
+        accounts = intake.accounts.numbers[part["account"].to_numpy()]
+        parts.append(part.with_columns(account=accounts).filter(accounts % n_buckets == bucket))
+    return pl.concat(parts).sort("row")
+
+
+def _drop_repeats(intake: Intake, shares: pl.DataFrame) -> pl.DataFrame:
+    """Keep the first of repeated shares and drop excluded ones; both are booked by file."""
+    unique = shares.unique(
+        ["kind", "value", "account", "content", "time"], keep="first", maintain_order=True
+    )
+    entities = intake.entities.look_up(unique, intake.exclusion)
+    unique = unique.with_columns(entity=entities)
+    kept = unique.filter(pl.col("entity") >= 0)
+    n_good, n_unique, n_kept = (_count_by_source(intake, frame) for frame in (shares, unique, kept))
+    for at, tally in enumerate(intake.tallies):
+        tally.n_stored += n_kept[at]
+        tally.n_excluded += n_unique[at] - n_kept[at]
+        tally.n_duplicates += n_good[at] - n_unique[at]
+    return kept
+
+
+def _count_by_source(intake: Intake, shares: pl.DataFrame) -> list[int]:
+    ends = [tally.first_row + tally.n_read - tally.n_rejected for tally in intake.tallies]
+    n_before = np.searchsorted(shares["row"].to_numpy(), ends)
+    return [int(n_rows) for n_rows in np.diff(n_before, prepend=0)]
+
+
+def _gather_posts(shares: pl.DataFrame, first: int) -> pl.DataFrame:
+    """Return the posts: one per account and content, at the time of its earliest share."""
+    posts = shares.group_by("account", "content", maintain_order=True).agg(
+        pl.col("time").min(), pl.col("platform").drop_nulls().first()
+    )
+    return posts.with_columns(post=np.arange(first, first + posts.height))

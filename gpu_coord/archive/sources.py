@@ -1,0 +1,562 @@
+"""Files on disk as batches of records, whatever they are packed in.
+
+In: paths of files and folders. Out: one ``Source`` per table found, recognised by its content,
+and its records as frames of text with their record numbers. The one idea: a record is either in
+a batch or listed as malformed.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import queue
+import re
+import textwrap
+import threading
+import zipfile
+import zlib
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+Role = Literal["tweets", "users", "shares"]
+Format = Literal["auto", "x-archive", "shares", "crowdtangle"]
+
+BLOCK_BYTES, MAX_BLOCK_BYTES = 1 << 24, 1 << 30
+HEAD_BYTES = 1 << 20
+PARQUET_ROWS = 1 << 17
+OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
+BROKEN_FILE = (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+
+TWEET_COLUMNS = {"tweetid", "userid", "tweettime"}
+PROFILE_COLUMNS = {"followercount", "followingcount", "accountcreationdate", "accountlanguage"}
+SHARE_COLUMNS = {"accountid", "objectid", "contentid", "timestampshare"}
+ROLES: dict[str, tuple[Role, ...]] = {
+    "auto": ("tweets", "users", "shares"),
+    "x-archive": ("tweets", "users"),
+    "shares": ("shares",),
+}
+
+
+class ArchiveError(ValueError):
+    """An input file that cannot be read, or is not what it was said to be."""
+
+
+class UnknownFormatError(ArchiveError):
+    """A file that is none of the formats read here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One table of an archive: a file, or a member of a zip file."""
+
+    path: Path
+    member: str | None  # name inside a zip file
+    packing: Literal["csv", "jsonl", "parquet"]
+    role: Role
+    columns: dict[str, str]  # name without case, spaces, underscores -> name in the file
+    label: str | None = None  # given to all its accounts
+    name: str = ""  # shown in rejects and manifest; unique among the inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive records of a source."""
+
+    frame: pl.DataFrame  # one column of text per name asked for (Parquet: as stored)
+    rows: np.ndarray  # record numbers (1 = first after the header), one per row of the frame
+    malformed: list[tuple[int, str]] = field(default_factory=list)  # record number, reason
+    position: int = 0  # bytes of the file read so far
+
+
+def plain_name(name: str) -> str:
+    """Return a column name without case, spaces and underscores."""
+    return re.sub(r"[\s_]", "", name).casefold()
+
+
+# --- finding -------------------------------------------------------------------------------------
+
+
+def find_sources(
+    paths: Sequence[Path], labels: Mapping[Path, str], archive_format: Format
+) -> tuple[list[Source], list[dict[str, str]]]:
+    """Find the tables in files and folders.
+
+    Returns
+    -------
+    The sources in the order of the paths (inside a folder and a zip file: by name), and the files
+    inside folders and zip files that were left out, with the reason.
+
+    Raises
+    ------
+    ArchiveError
+        A named file is no archive, or none was found.
+    """
+    sources: list[Source] = []
+    ignored: list[dict[str, str]] = []
+    for file, is_named in _list_files(paths).items():
+        label = next((labels[at] for at in (file, *file.parents) if at in labels), None)
+        found = list(_open_tables(file, label, archive_format, ignored, is_named=is_named))
+        sources += found
+    if not sources:
+        places = ", ".join(str(path) for path in paths) or "no path"
+        raise ArchiveError(f"No X archive and no share table found in {places}.")
+    _check_one_format(sources)
+    names = _name_files(sorted({source.path for source in sources}))
+    return [_rename(source, names) for source in sources], ignored
+
+
+def _list_files(paths: Sequence[Path]) -> dict[Path, bool]:
+    files: dict[Path, bool] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = (file for file in sorted(path.rglob("*")) if file.is_file())
+            for file in inside:
+                if not any(part.startswith(".") for part in file.relative_to(path).parts):
+                    files.setdefault(file.resolve(), False)
+        elif path.is_file():
+            files[path.resolve()] = True
+        else:
+            raise FileNotFoundError(f"There is no file or folder {path}.")
+    return files
+
+
+def _open_tables(
+    file: Path,
+    label: str | None,
+    archive_format: Format,
+    ignored: list[dict[str, str]],
+    *,
+    is_named: bool,
+) -> Iterator[Source]:
+    members = _list_members(file)
+    for member in members:
+        try:
+            with naming_errors(file, member):
+                yield _recognise(file, member, label, archive_format)
+        except UnknownFormatError as error:
+            if is_named and len(members) == 1:
+                raise
+            ignored.append({"name": _join(file.name, member), "reason": str(error)})
+
+
+def _list_members(file: Path) -> list[str | None]:
+    with file.open("rb") as opened:
+        head = opened.read(4)
+    if head[:2] != b"PK":
+        return [None]
+    with naming_errors(file, None), zipfile.ZipFile(file) as packed:
+        names = sorted(entry.filename for entry in packed.infolist() if not entry.is_dir())
+    shown = [name for name in names if not re.search(r"(^|/)(\.|__MACOSX/)", name)]
+    if not shown:
+        raise ArchiveError(f"{file.name} is a zip file without files.")
+    return list(shown)
+
+
+def _recognise(file: Path, member: str | None, label: str | None, archive_format: Format) -> Source:
+    with open_stream(file, member) as stream:
+        head = stream.read(HEAD_BYTES)
+    packing, names = _read_header(file, member, head)
+    columns = {plain_name(name): name for name in names}
+    if len(columns) < len(names):
+        raise ArchiveError(f"{_join(file.name, member)} has a column twice: {sorted(names)}.")
+    role = _choose_role(_join(file.name, member), set(columns), archive_format)
+    if role != "shares" and packing != "csv":
+        raise ArchiveError(
+            f"{_join(file.name, member)} is an X archive as {packing}; those are read as CSV, "
+            "the form in which they were released."
+        )
+    return Source(file, member, packing, role, columns, label)
+
+
+def _read_header(
+    file: Path, member: str | None, head: bytes
+) -> tuple[Literal["csv", "jsonl", "parquet"], list[str]]:
+    name = _join(file.name, member)
+    if head[:4] == b"PAR1":
+        if member is not None:
+            raise ArchiveError(f"{name} is Parquet inside a zip file; unpack it first.")
+        return "parquet", pq.read_schema(file).names
+    if head[:2] == b"PK":
+        raise ArchiveError(f"{name} is a zip file inside a zip file; unpack it first.")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise ArchiveError(f"{name} is UTF-16; UTF-8 is expected, so convert it first.")
+    text = head.decode("utf-8-sig", errors="replace")
+    if not text.strip():
+        raise UnknownFormatError(f"{name} is empty: not even a header.")
+    if text.lstrip().startswith("{"):
+        return "jsonl", _read_first_keys(name, text)
+    try:
+        return "csv", next(csv.reader(io.StringIO(text, newline=""), strict=False))
+    except csv.Error as error:
+        raise UnknownFormatError(f"{name} is no CSV, JSONL or Parquet table: {error}.") from error
+
+
+def _read_first_keys(name: str, text: str) -> list[str]:
+    lines = pl.Series("line", text.splitlines()).str.strip_chars()
+    objects = lines.filter(lines.str.json_path_match("$").str.starts_with("{"))
+    if not objects.len():
+        raise UnknownFormatError(f"{name} begins like JSON, but no line holds a JSON object.")
+    return pl.read_ndjson(io.BytesIO(objects[0].encode())).columns
+
+
+def _choose_role(name: str, columns: set[str], archive_format: Format) -> Role:
+    role, needed = _guess_role(columns)
+    if role is None or role not in ROLES[archive_format]:
+        wanted = "an X archive or a share table" if archive_format == "auto" else archive_format
+        raise UnknownFormatError(f"{name} is not {wanted}: its columns are {_show(columns)}.")
+    if needed - columns:
+        raise ArchiveError(
+            f"{name} looks like {role} but lacks {sorted(needed - columns)} (names count without "
+            f"case and underscores); it has {_show(columns)}."
+        )
+    return role
+
+
+def _show(columns: set[str]) -> str:
+    """Name columns on one line; a file that is no table can seem to have long ones."""
+    return textwrap.shorten(", ".join(map(repr, sorted(columns))), 500)
+
+
+def _guess_role(columns: set[str]) -> tuple[Role | None, set[str]]:
+    if "tweetid" in columns:
+        return "tweets", TWEET_COLUMNS
+    if "userid" in columns and columns & PROFILE_COLUMNS:
+        return "users", {"userid"}
+    if len(columns & SHARE_COLUMNS) > 1:
+        return "shares", SHARE_COLUMNS
+    return None, set()
+
+
+def _check_one_format(sources: list[Source]) -> None:
+    shares = [source.path.name for source in sources if source.role == "shares"]
+    others = [source.path.name for source in sources if source.role != "shares"]
+    if shares and others:
+        raise ArchiveError(
+            f"{shares[0]} is a share table and {others[0]} is of an X archive; "
+            "ingest them into two stores."
+        )
+
+
+def _name_files(files: list[Path]) -> dict[Path, str]:
+    """Give each file the shortest end of its path that no other file shares."""
+    names: dict[Path, str] = {}
+    for n_parts in range(1, max(len(file.parts) for file in files) + 1):
+        ends = {file: "/".join(file.parts[-n_parts:]) for file in files}
+        shown = list(ends.values())
+        for file in files:
+            if file not in names and shown.count(ends[file]) == 1:
+                names[file] = ends[file]
+    return names
+
+
+def _rename(source: Source, names: Mapping[Path, str]) -> Source:
+    return Source(
+        source.path,
+        source.member,
+        source.packing,
+        source.role,
+        source.columns,
+        source.label,
+        _join(names[source.path], source.member),
+    )
+
+
+def _join(name: str, member: str | None) -> str:
+    return name if member is None else f"{name}:{member}"
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def naming_errors(file: Path, member: str | None) -> Iterator[None]:
+    """Turn what a reader says about broken bytes into an ``ArchiveError`` that names the file."""
+    name = _join(file.name, member)
+    try:
+        yield
+    except (pa.ArrowInvalid, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        hint = " UTF-8 is expected." if "utf" in str(error).casefold() else ""
+        raise ArchiveError(f"{name} cannot be read: {_first_line(error)}.{hint}") from error
+    except (FileNotFoundError, PermissionError):
+        raise
+    except BROKEN_FILE as error:
+        raise ArchiveError(f"{name} is broken or incomplete: {_first_line(error)}.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+class CountedBytes:
+    """A byte stream that counts its quotes, and knows how far its file on disk has been read."""
+
+    def __init__(self, stream: IO[bytes], disk: IO[bytes]):
+        self._stream, self._disk = stream, disk
+        self.n_quotes, self.closed = 0, False
+        self.positions: list[int] = []  # bytes of the file read, after each call
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        """Read like a file."""
+        block = self._stream.read(n_bytes)
+        self.n_quotes += block.count(b'"')
+        self.positions.append(self._disk.tell())
+        return block
+
+    def readline(self, n_bytes: int = -1) -> bytes:
+        """Read one line like a file."""
+        return self._stream.readline(n_bytes)
+
+    def close(self) -> None:
+        """Mark as closed; the files are closed by ``open_stream``."""
+        self.closed = True
+
+
+@contextmanager
+def open_stream(file: Path, member: str | None) -> Iterator[CountedBytes]:
+    """Open a file or zip member as bytes; gzip is undone."""
+    with ExitStack() as opened:
+        disk = opened.enter_context(file.open("rb"))
+        stream: Any = disk
+        if member is not None:
+            packed = opened.enter_context(zipfile.ZipFile(disk))
+            stream = opened.enter_context(packed.open(member))
+        if stream.peek(2)[:2] == b"\x1f\x8b":
+            stream = opened.enter_context(gzip.GzipFile(fileobj=stream))
+        yield CountedBytes(stream, disk)
+
+
+def read_batches(source: Source, columns: Iterable[str]) -> Iterator[Batch]:
+    """Yield the records of a source in order, reading ahead in a thread.
+
+    Parameters
+    ----------
+    columns
+        Plain names; those that the source lacks come as null.
+
+    Raises
+    ------
+    ArchiveError
+        The file is broken, cut off or not UTF-8.
+    """
+    wanted = list(columns)
+    present = {name: source.columns[name] for name in wanted if name in source.columns}
+    readers: dict[str, Callable[[Source, list[str]], Iterator[Batch]]] = {
+        "csv": _read_csv,
+        "jsonl": _read_jsonl,
+        "parquet": _read_parquet,
+    }
+    read = readers[source.packing]
+    plain = {name: plain for plain, name in present.items()}
+    absent = [pl.lit(None, dtype=pl.String).alias(name) for name in wanted if name not in present]
+    for batch in prefetch(read(source, list(present.values()))):
+        frame = batch.frame.rename(plain).with_columns(absent).select(wanted)
+        yield Batch(frame, batch.rows, batch.malformed, batch.position)
+
+
+def prefetch(batches: Iterator[Batch], n_ahead: int = 2) -> Iterator[Batch]:
+    """Run an iterator in a thread, a few items ahead of its reader."""
+    ready: queue.Queue[Any] = queue.Queue(n_ahead)
+    stopped = threading.Event()
+
+    def put(item: Any) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for batch in batches:
+                put(batch)
+                if stopped.is_set():
+                    return
+            put(None)
+        except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
+            put(error)
+
+    thread = threading.Thread(target=work, name="read archive", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _read_csv(source: Source, names: list[str]) -> Iterator[Batch]:
+    """Yield CSV records; a cell longer than a block makes it start again with larger blocks."""
+    malformed: list[tuple[int, str]] = []
+    n_rows = n_told = 0
+    block_bytes = BLOCK_BYTES
+    while True:
+        malformed.clear()
+        try:
+            for batch in _hold_last(
+                _read_csv_blocks(source, names, block_bytes, malformed, n_rows)
+            ):
+                n_rows += batch.frame.height
+                fresh, n_told = malformed[n_told:], max(n_told, len(malformed))
+                yield Batch(batch.frame, batch.rows, fresh + batch.malformed, batch.position)
+            if len(malformed) > n_told:  # behind the last good record
+                yield Batch(_no_rows(names), np.empty(0, np.int64), malformed[n_told:])
+            return
+        except ArchiveError as error:
+            is_too_long = "straddling" in str(error)
+            if not is_too_long:
+                raise
+            if block_bytes >= MAX_BLOCK_BYTES:
+                raise ArchiveError(
+                    f"{source.name} holds a cell above {MAX_BLOCK_BYTES >> 20} MiB or a quote that "
+                    "is never closed; repair the file."
+                ) from error
+            block_bytes *= 4
+
+
+def _read_csv_blocks(
+    source: Source,
+    names: list[str],
+    block_bytes: int,
+    malformed: list[tuple[int, str]],
+    n_skipped: int,
+) -> Iterator[Batch]:
+    n_columns = len(source.columns)
+
+    def set_aside(row: Any) -> str:
+        reason = f"{row.actual_columns} fields where the header has {n_columns}"
+        malformed.append((row.number - 1, reason))
+        return "skip"
+
+    with (
+        naming_errors(source.path, source.member),
+        open_stream(source.path, source.member) as stream,
+    ):
+        try:
+            reader = _open_csv(stream, names, block_bytes, set_aside)
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" in str(error):  # a header without a line end
+                return
+            raise
+        n_seen = 0
+        for n_blocks, block in enumerate(reader):
+            first = max(n_skipped - n_seen, 0)
+            at = np.arange(n_seen, n_seen + block.num_rows)[first:]
+            n_seen += block.num_rows
+            frame = pl.DataFrame(block)[first:] if block.num_rows else _no_rows(names)
+            # The CSV reader is many blocks ahead, so the last position would be too far.
+            position = stream.positions[min(n_blocks, len(stream.positions) - 1)]
+            yield Batch(frame, _number_records(at, malformed), position=position)
+        if stream.n_quotes % 2:
+            last = n_seen + len(malformed)
+            yield Batch(_no_rows(names), np.empty(0, np.int64), [(last, OPEN_QUOTE)])
+
+
+def _open_csv(
+    stream: CountedBytes, names: list[str], block_bytes: int, set_aside: Callable[[Any], str]
+) -> Any:
+    # One thread, so that the numbers of malformed records are exact.
+    return pa_csv.open_csv(
+        pa.PythonFile(stream, mode="r"),
+        read_options=pa_csv.ReadOptions(use_threads=False, block_size=block_bytes),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
+        convert_options=pa_csv.ConvertOptions(
+            include_columns=names,
+            column_types=dict.fromkeys(names, pa.large_string()),
+            strings_can_be_null=False,
+        ),
+    )
+
+
+def _number_records(at: np.ndarray, malformed: list[tuple[int, str]]) -> np.ndarray:
+    """Return the record numbers of well-formed records, given their positions among themselves."""
+    n_before = np.array([number for number, _ in malformed], np.int64) - 1
+    n_before -= np.arange(len(malformed))
+    return at + 1 + np.searchsorted(n_before, at, side="right")
+
+
+def _hold_last(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Pass batches on, one late, so that a last record said to be cut can still be taken out."""
+    held: Batch | None = None
+    for batch in batches:
+        if batch.malformed and batch.malformed[0][1] == OPEN_QUOTE:
+            held = held and _take_last(held, batch.malformed[0][0])
+            continue
+        if held is not None:
+            yield held
+        held = batch
+    if held is not None:
+        yield held
+
+
+def _take_last(batch: Batch, number: int) -> Batch:
+    if not batch.rows.size or batch.rows[-1] != number:
+        return batch  # the last record has the wrong number of fields and is listed already
+    return Batch(batch.frame[:-1], batch.rows[:-1], [(number, OPEN_QUOTE)], batch.position)
+
+
+def _no_rows(names: list[str]) -> pl.DataFrame:
+    return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+
+
+def _read_parquet(source: Source, names: list[str]) -> Iterator[Batch]:
+    n_bytes = source.path.stat().st_size
+    with naming_errors(source.path, source.member), pq.ParquetFile(source.path) as file:
+        n_rows, total = 0, max(file.metadata.num_rows, 1)
+        for block in file.iter_batches(PARQUET_ROWS, columns=names):
+            rows = np.arange(n_rows + 1, n_rows + block.num_rows + 1)
+            n_rows += block.num_rows
+            yield Batch(pl.DataFrame(block), rows, position=n_bytes * n_rows // total)
+
+
+def _read_jsonl(source: Source, names: list[str]) -> Iterator[Batch]:
+    n_rows = 0
+    with (
+        naming_errors(source.path, source.member),
+        open_stream(source.path, source.member) as stream,
+    ):
+        while block := stream.read(BLOCK_BYTES):
+            block += stream.readline()
+            lines = _split_lines(block)
+            frame, kept = _parse_lines(lines, names)
+            rows = np.arange(n_rows + 1, n_rows + len(lines) + 1)
+            bad = [(int(row), "the line is no JSON object") for row in rows[~kept]]
+            n_rows += len(lines)
+            yield Batch(frame, rows[kept], bad, stream.positions[-1])
+
+
+def _split_lines(block: bytes) -> pl.Series:
+    lines = pl.Series("line", block.decode("utf-8-sig").split("\n"), dtype=pl.String)
+    lines = lines.str.strip_chars()
+    return lines.filter(lines != "")
+
+
+def _parse_lines(lines: pl.Series, names: list[str]) -> tuple[pl.DataFrame, np.ndarray]:
+    """Read JSON objects as text, whole numbers digit by digit; tell which lines are objects."""
+    try:
+        frame = _read_objects(lines, names)
+        return frame, np.ones(len(lines), bool)
+    except pl.exceptions.ComputeError:
+        kept = lines.str.json_path_match("$").str.starts_with("{").fill_null(value=False)
+        return _read_objects(lines.filter(kept), names), kept.to_numpy()
+
+
+def _read_objects(lines: pl.Series, names: list[str]) -> pl.DataFrame:
+    if not len(lines):
+        return _no_rows(names)
+    text = "\n".join(lines).encode()
+    return pl.read_ndjson(io.BytesIO(text), schema=dict.fromkeys(names, pl.String))

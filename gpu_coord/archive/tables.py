@@ -1,0 +1,292 @@
+"""From text to the dense numbers of a store.
+
+In: ids and values batch by batch. Out: accounts and entities, numbered in byte order. The one
+idea: while files are read each distinct text has a code in order of arrival; the order that
+readers see is made at the end, over distinct texts only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.archive.cells import hash_ids
+from gpu_coord.archive.sources import ArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+MAX_KINDS = 255
+
+COUNTS = ["quote_count", "reply_count", "like_count", "retweet_count"]
+POSTS: dict[str, Any] = {
+    "post": pl.Int64,
+    "account": pl.Int32,
+    "time": pl.Int64,
+    "content_id": pl.String,
+    **dict.fromkeys(COUNTS, pl.Int64),
+    "platform": pl.String,
+}
+ACCOUNTS: dict[str, Any] = {
+    "account": pl.Int32,
+    "account_id": pl.String,
+    "label": pl.String,
+    "account_creation_date": pl.Date,
+    "follower_count": pl.Int64,
+    "following_count": pl.Int64,
+    "account_language": pl.String,
+}
+REJECTS: dict[str, Any] = {"file": pl.String, "row": pl.Int64, "reason": pl.String}
+PROFILE = ["account_creation_date", "follower_count", "following_count", "account_language"]
+
+
+class Vocabulary:
+    """Distinct texts, each with a code in order of arrival."""
+
+    def __init__(self) -> None:
+        self._type = pl.Categorical(pl.Categories.random())
+        self._anchor = pl.Series(dtype=self._type)  # Polars forgets codes that no series uses
+        self.n_texts = 0
+
+    def encode(self, texts: pl.Series) -> pl.Series:
+        """Return the code of each text, as UInt32; null stays null."""
+        codes = texts.cast(self._type).to_physical()
+        if len(codes) > codes.null_count():
+            self.n_texts = max(self.n_texts, int(codes.max()) + 1)  # type: ignore[arg-type]
+        return codes
+
+    def decode(self, codes: np.ndarray | pl.Series) -> pl.Series:
+        """Return the texts of codes."""
+        return pl.Series(codes, dtype=pl.UInt32).cat.to(self._type).cast(pl.String)
+
+
+@dataclass(slots=True)
+class Exclusion:
+    """Entities whose events are dropped, and how many events that took."""
+
+    terms: tuple[str, ...]
+    normalise: Callable[[pl.Series], pl.Series]  # the URL rule
+    n_events: Counter[str] = field(default_factory=Counter)
+
+    def find(self, kind: str, values: pl.Series) -> np.ndarray:
+        """Return for each value the position of the first term that excludes it, or -1."""
+        found = np.full(len(values), -1, np.int32)
+        folded = values.str.to_lowercase()
+        spelled = self._spell(values) if kind == "url" and self.terms else folded
+        for position, term in enumerate(self.terms):
+            hit = self._match(kind, term, folded, spelled).to_numpy()
+            found[hit & (found < 0)] = position
+        return found
+
+    def _match(self, kind: str, term: str, folded: pl.Series, spelled: pl.Series) -> pl.Series:
+        word = term.strip().lower()
+        names = [word, word.lstrip("#@")]
+        if kind != "url":
+            return folded.is_in(names)
+        url = self.normalise(pl.Series([term.strip()]))[0] or word
+        host = spelled.str.split("/").list.first()
+        is_under = (host == word) | host.str.ends_with(f".{word}")
+        return folded.is_in(names) | (spelled == url.lower()) | is_under
+
+    def _spell(self, urls: pl.Series) -> pl.Series:
+        """Normalise the URLs of share tables, which are stored as they came."""
+        is_raw = urls.str.contains("://", literal=True)
+        known = pl.when(is_raw).then(self.normalise(urls))
+        return pl.select(pl.coalesce(known, urls).str.to_lowercase()).to_series()
+
+
+class Entities:
+    """The entities of each kind."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+        self._vocabularies: list[Vocabulary] = []
+        self._seen: list[np.ndarray] = []
+        self._numbers: list[np.ndarray] = []  # per kind: code -> entity, or -1
+        self._excluded_by: list[np.ndarray] = []  # per kind: code -> position of a term, or -1
+
+    def encode(self, kind: str, values: pl.Series) -> tuple[int, pl.Series]:
+        """Return the position of the kind and the codes of the values."""
+        if kind not in self.kinds:
+            self._add(kind)
+        position = self.kinds.index(kind)
+        return position, self._vocabularies[position].encode(values)
+
+    def _add(self, kind: str) -> None:
+        if len(self.kinds) >= MAX_KINDS:
+            raise ArchiveError(
+                f"More than {MAX_KINDS} kinds, the last is {kind!r}; the kind of a share is the "
+                "sort of object (hashtag, url, ...), not the object."
+            )
+        self.kinds.append(kind)
+        self._vocabularies.append(Vocabulary())
+        self._seen.append(np.zeros(0, bool))
+
+    def mark(self, events: pl.DataFrame) -> None:
+        """Note which entities have events (columns ``kind``, ``value``)."""
+        for kind, codes in _split_kinds(events):
+            missing = self._vocabularies[kind].n_texts - len(self._seen[kind])
+            self._seen[kind] = np.pad(self._seen[kind], (0, missing))
+            self._seen[kind][codes] = True
+
+    def number(self, exclusion: Exclusion, key: bytes | None) -> pl.DataFrame:
+        """Give numbers to the entities that have events; return the table of entities."""
+        n_kinds = len(self.kinds)
+        self._numbers = [np.empty(0, np.int32)] * n_kinds
+        self._excluded_by = [np.empty(0, np.int32)] * n_kinds
+        tables = [_ENTITIES_EMPTY]
+        n_numbered = 0
+        for kind in sorted(range(n_kinds), key=lambda at: self.kinds[at].encode()):
+            values = self._number_kind(kind, n_numbered, exclusion, key)
+            numbers = np.arange(n_numbered, n_numbered + len(values), dtype=np.int32)
+            n_numbered += len(values)
+            tables.append(
+                pl.DataFrame({"entity": numbers, "value": values}).with_columns(
+                    kind=pl.lit(self.kinds[kind])
+                )
+            )
+        return pl.concat([table.select("entity", "kind", "value") for table in tables])
+
+    def _number_kind(
+        self, kind: int, first: int, exclusion: Exclusion, key: bytes | None
+    ) -> pl.Series:
+        codes = np.flatnonzero(self._seen[kind])
+        values = self._vocabularies[kind].decode(codes)
+        excluded_by = exclusion.find(self.kinds[kind], values)
+        self._excluded_by[kind] = _scatter(len(self._seen[kind]), codes, excluded_by)
+        kept = excluded_by < 0
+        codes, values = codes[kept], values.filter(pl.Series(kept))
+        if key is not None and names_accounts(self.kinds[kind]):
+            values = hash_ids(values, key)
+        order = values.arg_sort().to_numpy()
+        numbers = np.arange(first, first + len(order), dtype=np.int32)
+        self._numbers[kind] = _scatter(len(self._seen[kind]), codes[order], numbers)
+        return values.gather(order)
+
+    def look_up(self, events: pl.DataFrame, exclusion: Exclusion) -> np.ndarray:
+        """Return the entity of each event; -1 where it is excluded, which is counted."""
+        entities = np.full(events.height, -1, np.int32)
+        kinds, codes = events["kind"].to_numpy(), events["value"].to_numpy()
+        for kind in range(len(self.kinds)):
+            at = np.flatnonzero(kinds == kind)
+            entities[at] = self._numbers[kind][codes[at]]
+            reasons = self._excluded_by[kind][codes[at]]
+            hits = np.bincount(reasons[reasons >= 0], minlength=len(exclusion.terms))
+            exclusion.n_events.update(dict(zip(exclusion.terms, hits.tolist(), strict=True)))
+        return entities
+
+
+_ENTITIES_EMPTY = pl.DataFrame(schema={"entity": pl.Int32, "kind": pl.String, "value": pl.String})
+
+
+def names_accounts(kind: str) -> bool:
+    """Tell whether the entities of a kind are accounts, which a pseudonym key must cover."""
+    return kind == "mention" or kind.endswith("_user")
+
+
+def _split_kinds(events: pl.DataFrame) -> Iterable[tuple[int, np.ndarray]]:
+    kinds, codes = events["kind"].to_numpy(), events["value"].to_numpy()
+    for kind in np.unique(kinds).tolist():
+        yield kind, codes[kinds == kind]
+
+
+def _scatter(size: int, at: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    spread = np.full(size, -1, np.int32)
+    spread[at] = numbers
+    return spread
+
+
+class Accounts:
+    """The accounts, their profiles and labels."""
+
+    def __init__(self) -> None:
+        self._vocabulary = Vocabulary()
+        self._profiles: list[pl.DataFrame] = []
+        self._has_profile = np.zeros(0, bool)
+        self._present = np.zeros(0, bool)
+        self._labels: dict[str, np.ndarray] = {}  # label -> code -> is it labelled so
+        self.numbers = np.empty(0, np.int32)  # code -> account, or -1; set by ``number``
+
+    def encode(self, ids: pl.Series) -> pl.Series:
+        """Return the codes of account ids."""
+        return self._vocabulary.encode(ids)
+
+    def lack_profile(self, codes: pl.Series) -> pl.Series:
+        """Tell which codes belong to accounts without a profile."""
+        self._has_profile = self._grow(self._has_profile)
+        return pl.Series(~self._has_profile[codes.to_numpy()])
+
+    def add_profiles(self, profiles: pl.DataFrame) -> int:
+        """Keep the first profile of each account; return how many were new.
+
+        The columns are ``account`` (codes) and those of ``PROFILE``.
+        """
+        is_new = self.lack_profile(profiles["account"])
+        fresh = profiles.filter(is_new).unique("account", keep="first", maintain_order=True)
+        self._has_profile[fresh["account"].to_numpy()] = True
+        self._profiles.append(fresh.select(_PROFILES_EMPTY.columns))
+        return fresh.height
+
+    def mark(self, codes: pl.Series) -> None:
+        """Note that accounts belong in the store."""
+        self._present = self._grow(self._present)
+        self._present[codes.to_numpy()] = True
+
+    def label(self, codes: pl.Series, label: str) -> None:
+        """Give accounts a label."""
+        marked = self._grow(self._labels.get(label, np.zeros(0, bool)))
+        marked[codes.to_numpy()] = True
+        self._labels[label] = marked
+
+    def _grow(self, flags: np.ndarray) -> np.ndarray:
+        return np.pad(flags, (0, self._vocabulary.n_texts - len(flags)))
+
+    def number(self, key: bytes | None) -> pl.DataFrame:
+        """Give numbers to the accounts, by the bytes of their ids; return the table of accounts."""
+        codes = np.flatnonzero(self._grow(self._present))
+        ids = self._vocabulary.decode(codes)
+        ids = ids if key is None else hash_ids(ids, key)
+        order = ids.arg_sort().to_numpy()
+        codes, ids = codes[order], ids.gather(order)
+        numbers = np.arange(len(codes), dtype=np.int32)
+        self.numbers = _scatter(self._vocabulary.n_texts, codes, numbers)
+        table = pl.DataFrame(
+            {
+                "number": numbers,
+                "account": pl.Series(codes, dtype=pl.UInt32),
+                "account_id": ids,
+                "label": pl.Series(self._decide_labels()[codes], dtype=pl.String),
+            }
+        )
+        profiles = pl.concat([_PROFILES_EMPTY, *self._profiles])
+        table = table.join(profiles, on="account", how="left", maintain_order="left")
+        return table.drop("account").rename({"number": "account"})
+
+    def count_unknown(self) -> int:
+        """Count the labelled accounts that are not in the store."""
+        labelled = np.zeros(self._vocabulary.n_texts, bool)
+        for marked in self._labels.values():
+            labelled |= self._grow(marked)
+        return int((labelled & (self.numbers < 0)).sum())
+
+    def _decide_labels(self) -> np.ndarray:
+        labels = np.full(self._vocabulary.n_texts, None, object)
+        for label, marked in self._labels.items():
+            marked = self._grow(marked)
+            clash = sorted({str(other) for other in labels[marked] if other is not None})
+            if clash:
+                raise ArchiveError(
+                    f"Some accounts are labelled {label!r} and also {', '.join(map(repr, clash))}; "
+                    "an account has one label, so correct the labels."
+                )
+            labels[marked] = label
+        return labels
+
+
+_PROFILES_EMPTY = pl.DataFrame(
+    schema={"account": pl.UInt32, **{name: ACCOUNTS[name] for name in PROFILE}}
+)

@@ -1,0 +1,418 @@
+"""The X/Twitter information-operations archives: tweets and users files.
+
+In: batches of records as text. Out: posts, events, profiles, and the rows set aside with their
+reason. The one idea: columns are found by name and cells judged one by one, because no two
+releases agree on either.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.archive.cells import (
+    fold_case,
+    hash_texts,
+    null_blank,
+    parse_counts,
+    parse_dates,
+    parse_lists,
+    parse_stamps,
+    parse_tweet_refs,
+)
+from gpu_coord.archive.intake import book_accounts, name_kinds, number_tables, open_events
+from gpu_coord.archive.sources import read_batches
+from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
+from gpu_coord.store import TableWriter, read_parts
+from gpu_coord.urls import normalise_urls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpu_coord.archive.intake import Intake, Tally
+    from gpu_coord.urls import UrlRule
+
+TimeSource = Literal["auto", "stamp"]
+
+PLATFORM = "x"
+
+SNOWFLAKE_EPOCH = 1_288_834_974_657  # ms; an id shifted right by 22 bits counts from here
+FIRST_SNOWFLAKE = 29_700_859_247  # ids below were given out one by one and carry no time
+MINUTE = 60_000
+
+PROFILE_CELLS = [name.replace("_", "") for name in PROFILE]
+REFERENCES = {
+    "retweet": "retweettweetid",
+    "reply": "inreplytotweetid",
+    "quote": "quotedtweettweetid",
+}
+LISTS = {"hashtag": "hashtags", "url": "urls", "mention": "usermentions"}
+TWEET_CELLS = [
+    "tweetid",
+    "userid",
+    "tweettime",
+    "tweettext",
+    "isretweet",
+    *(name.replace("_", "") for name in COUNTS),
+    *REFERENCES.values(),
+    *LISTS.values(),
+    *PROFILE_CELLS,
+]
+USER_CELLS = ["userid", *PROFILE_CELLS]
+# Every column that a tweets file may have; duplicates are compared cell by cell.
+ALL_TWEET_CELLS = [
+    *TWEET_CELLS,
+    "userdisplayname",
+    "userscreenname",
+    "userreportedlocation",
+    "userprofiledescription",
+    "userprofileurl",
+    "tweetlanguage",
+    "tweetclientname",
+    "inreplytouserid",
+    "retweetuserid",
+    "latitude",
+    "longitude",
+    "pollchoices",
+]
+
+STAGED_POSTS: dict[str, Any] = {
+    "tweet": pl.Int64,
+    "account": pl.UInt32,  # code, as are kind and value below
+    "time": pl.Int64,
+    "time_from": pl.Enum(["id", "old id", "stamp", "mismatch"]),
+    **dict.fromkeys(COUNTS, pl.Int64),
+}
+STAGED_EVENTS: dict[str, Any] = {
+    "row": pl.Int64,
+    "account": pl.UInt32,
+    "time": pl.Int64,
+    "kind": pl.UInt8,
+    "value": pl.UInt32,
+}
+
+
+def judge_tweets(cells: pl.DataFrame, *, time: TimeSource) -> pl.DataFrame:
+    """Read id and time of each tweet, and give a reason where the row cannot be stored.
+
+    Returns
+    -------
+    Columns ``tweet`` (Int64), ``userid``, ``time`` (ms UTC), ``time_from`` (``id``, ``old id``,
+    ``stamp``, ``mismatch``) and ``reason`` (null: the row is good).
+    """
+    stamp = parse_stamps(cells["tweettime"])
+    tweet = pl.col("tweetid").str.strip_chars().str.extract(r"^([0-9]{1,19})$")
+    named = cells.select(
+        "userid",
+        null_blank(pl.col("tweetid")).alias("tweetid"),
+        has_user=null_blank(pl.col("userid")).is_not_null(),
+        has_stamp=null_blank(pl.col("tweettime")).is_not_null(),
+        stamp=stamp,
+        tweet=tweet.cast(pl.Int64, strict=False),
+    )
+    return named.with_columns(reason=_find_reason()).with_columns(_choose_time(time))
+
+
+def _find_reason() -> pl.Expr:
+    return (
+        pl.when(pl.col("tweetid").is_null())
+        .then(pl.lit("no tweetid"))
+        .when(pl.col("tweet").is_null())
+        .then(pl.lit("tweetid is no whole number below 2^63"))
+        .when(~pl.col("has_user"))
+        .then(pl.lit("no userid"))
+        .when(~pl.col("has_stamp"))
+        .then(pl.lit("no tweet_time"))
+        .when(pl.col("stamp").is_null())
+        .then(pl.lit("tweet_time is no date with a time of day"))
+    )
+
+
+def _choose_time(time: TimeSource) -> list[pl.Expr]:
+    stamp = pl.col("stamp")
+    if time == "stamp":
+        return [stamp.alias("time"), pl.lit("stamp").alias("time_from")]
+    born = pl.col("tweet") // (1 << 22) + SNOWFLAKE_EPOCH
+    agrees = (born // MINUTE * MINUTE == stamp) | (born // 1000 == stamp // 1000)
+    carries_time = pl.col("tweet") >= FIRST_SNOWFLAKE
+    time_from = (
+        pl.when(~carries_time)
+        .then(pl.lit("old id"))
+        .when(agrees)
+        .then(pl.lit("id"))
+        .otherwise(pl.lit("mismatch"))
+    )
+    chosen = pl.when(carries_time & agrees).then(born).otherwise(stamp)
+    return [chosen.alias("time"), time_from.alias("time_from")]
+
+
+def read_post_counts(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
+    """Read the engagement counts of good tweets; what cannot be read is null and counted."""
+    plain = {name: name.replace("_", "") for name in COUNTS}
+    texts = cells.select(null_blank(pl.col(cell)).alias(name) for name, cell in plain.items())
+    counts = pl.DataFrame([parse_counts(texts[name]).alias(name) for name in plain])
+    count_unread(texts, counts, unread)
+    return counts
+
+
+def read_profiles(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
+    """Read the profile columns; what cannot be read is null and counted."""
+    texts = cells.select(
+        null_blank(pl.col(cell)).alias(name)
+        for name, cell in zip(PROFILE, PROFILE_CELLS, strict=True)
+    )
+    profiles = texts.select(
+        parse_dates(pl.col("account_creation_date")),
+        parse_counts(texts["follower_count"]).alias("follower_count"),
+        parse_counts(texts["following_count"]).alias("following_count"),
+        "account_language",
+    )
+    count_unread(texts, profiles, unread)
+    return profiles
+
+
+def count_unread(texts: pl.DataFrame, values: pl.DataFrame, unread: Counter[str]) -> None:
+    """Add, by column, the cells that hold text but no value."""
+    for name in values.columns:
+        n_unread = values[name].null_count() - texts[name].null_count()
+        if n_unread:
+            unread[name] += n_unread
+
+
+def extract_entities(
+    cells: pl.DataFrame, *, url_rule: UrlRule, unread: Counter[str]
+) -> dict[str, pl.DataFrame]:
+    """Return the entities of good tweets by kind: columns ``row`` and ``value``.
+
+    Parameters
+    ----------
+    cells
+        Cells of good tweets, with their number in ``row``.
+    unread
+        Cells that hold something unreadable are counted here, by kind.
+    """
+    entities = {
+        kind: _extract_references(cells, column, kind, unread)
+        for kind, column in REFERENCES.items()
+    }
+    for kind, column in LISTS.items():
+        entities[kind] = _extract_items(cells, column, kind, unread)
+    hashtags, urls = entities["hashtag"], entities["url"]
+    entities["hashtag"] = hashtags.with_columns(fold_case(hashtags["value"]).alias("value"))
+    known = normalise_urls(urls["value"], rule=url_rule).alias("value")
+    if known.null_count():
+        unread["url (not a URL)"] += known.null_count()
+    entities["url"] = urls.with_columns(known)
+    entities["text"] = _extract_texts(cells)
+    for kind in LISTS:  # the others have one value at most
+        entities[kind] = entities[kind].unique(maintain_order=True)
+    return {kind: frame.drop_nulls("value") for kind, frame in entities.items()}
+
+
+def _extract_references(
+    cells: pl.DataFrame, column: str, kind: str, unread: Counter[str]
+) -> pl.DataFrame:
+    filled = cells.select("row", value=null_blank(pl.col(column))).drop_nulls()
+    read = filled.with_columns(parse_tweet_refs(pl.col("value")))
+    if read["value"].null_count():
+        unread[kind] += read["value"].null_count()
+    return read
+
+
+def _extract_items(
+    cells: pl.DataFrame, column: str, kind: str, unread: Counter[str]
+) -> pl.DataFrame:
+    filled = cells.select("row", value=null_blank(pl.col(column))).drop_nulls()
+    filled = filled.filter(pl.col("value") != "[]")
+    lists = parse_lists(filled["value"], split_at="scheme" if kind == "url" else "comma")
+    if lists.null_count():
+        unread[kind] += lists.null_count()
+    items = filled.with_columns(lists.alias("value")).explode("value")
+    return items.filter(pl.col("value").str.strip_chars() != "")
+
+
+def _extract_texts(cells: pl.DataFrame) -> pl.DataFrame:
+    is_retweet = pl.col("isretweet").str.strip_chars().str.to_lowercase().eq("true")
+    is_copy = is_retweet.fill_null(value=False) | null_blank(pl.col("retweettweetid")).is_not_null()
+    own = cells.filter(~is_copy).select("row", "tweettext")
+    return own.select("row", value=hash_texts(own["tweettext"]))
+
+
+# --- from sources to tables ----------------------------------------------------------------------
+
+
+def ingest_x_archive(intake: Intake) -> None:
+    """Write the posts and events of the tweets files, and book accounts and entities."""
+    users = [tally for tally in intake.tallies if tally.source.role == "users"]
+    tweets = [tally for tally in intake.tallies if tally.source.role == "tweets"]
+    for tally in users:  # before the tweets: their profiles are kept
+        _read_users(intake, tally)
+    _stage_tweets(intake, tweets)
+    is_first = _find_firsts(intake, tweets)
+    for events in read_parts(intake.staged / "events.parquet", ["row", "kind", "value"]):
+        intake.entities.mark(events.filter(pl.Series(is_first[events["row"].to_numpy()])))
+    number_tables(intake)
+    _write_posts(intake, is_first)
+    _write_events(intake, is_first)
+    if not is_first.all():
+        intake.facts["differing_cells"] = count_differing_cells(intake, tweets, is_first)
+
+
+def _read_users(intake: Intake, tally: Tally) -> None:
+    for batch in intake.read(tally, USER_CELLS):
+        ids = null_blank(pl.col("userid"))
+        reasons = batch.frame.select(pl.when(ids.is_null()).then(pl.lit("no userid"))).to_series()
+        intake.reject(tally, batch.rows, reasons)
+        users = batch.frame.filter(reasons.is_null())
+        codes = intake.accounts.encode(users["userid"])
+        n_new = intake.accounts.add_profiles(
+            read_profiles(users, intake.unread).with_columns(codes.alias("account"))
+        )
+        tally.n_stored += n_new
+        tally.n_duplicates += users.height - n_new
+        book_accounts(intake, tally, codes)
+        intake.accounts.mark(codes)
+
+
+def _stage_tweets(intake: Intake, tweets: list[Tally]) -> None:
+    n_rows = 0
+    with (
+        TableWriter(intake.staged / "posts.parquet", STAGED_POSTS, compression="lz4") as posts,
+        TableWriter(intake.staged / "events.parquet", STAGED_EVENTS, compression="lz4") as events,
+    ):
+        for tally in tweets:
+            tally.first_row = n_rows
+            for batch in intake.read(tally, TWEET_CELLS):
+                judged = judge_tweets(batch.frame, time=intake.time)
+                intake.reject(tally, batch.rows, judged["reason"])
+                is_good = judged["reason"].is_null()
+                cells = batch.frame.filter(is_good).with_row_index("row", offset=n_rows)
+                found = _stage_posts(intake, tally, cells, judged.filter(is_good))
+                posts.add(found)
+                for frame in _stage_events(intake, cells, found):
+                    events.add(frame)
+                n_rows += cells.height
+
+
+def _stage_posts(
+    intake: Intake, tally: Tally, cells: pl.DataFrame, judged: pl.DataFrame
+) -> pl.DataFrame:
+    codes = intake.accounts.encode(judged["userid"]).alias("account")
+    book_accounts(intake, tally, codes)
+    is_new = intake.accounts.lack_profile(codes)
+    fresh = read_profiles(cells.filter(is_new), intake.unread)
+    intake.accounts.add_profiles(fresh.with_columns(codes.filter(is_new)))
+    counts = read_post_counts(cells, intake.unread)
+    return judged.select("tweet", codes, "time", "time_from").hstack(counts)
+
+
+def _stage_events(
+    intake: Intake, cells: pl.DataFrame, posts: pl.DataFrame
+) -> Iterator[pl.DataFrame]:
+    first = int(cells["row"][0]) if cells.height else 0
+    found = extract_entities(cells, url_rule=intake.url_rule, unread=intake.unread)
+    for kind, frame in found.items():
+        if frame.height:
+            position, codes = intake.entities.encode(kind, frame["value"])
+            at = frame["row"].cast(pl.Int64) - first
+            yield frame.select(
+                "row",
+                account=posts["account"].gather(at),
+                time=posts["time"].gather(at),
+                kind=pl.lit(position),
+                value=codes,
+            )
+
+
+def _find_firsts(intake: Intake, tweets: list[Tally]) -> np.ndarray:
+    """Tell which rows are the first of their tweetid; book the others as duplicates."""
+    parts = list(read_parts(intake.staged / "posts.parquet", ["tweet", "account"]))
+    posts = pl.concat([pl.DataFrame(schema=STAGED_POSTS).select("tweet", "account"), *parts])
+    is_first = posts["tweet"].is_first_distinct()
+    intake.accounts.mark(posts["account"].filter(is_first).unique())
+    firsts = is_first.to_numpy()
+    for tally in tweets:
+        n_good = tally.n_read - tally.n_rejected
+        tally.n_stored = int(firsts[tally.first_row : tally.first_row + n_good].sum())
+        tally.n_duplicates = n_good - tally.n_stored
+    return firsts
+
+
+def _write_posts(intake: Intake, is_first: np.ndarray) -> None:
+    n_rows = n_posts = 0
+    time_from: Counter[str] = Counter()
+    with TableWriter(intake.folder / "posts.parquet", POSTS) as writer:
+        for part in read_parts(intake.staged / "posts.parquet"):
+            kept = part.filter(pl.Series(is_first[n_rows : n_rows + part.height]))
+            time_from.update(dict(kept.group_by("time_from").len().iter_rows()))
+            numbers = np.arange(n_posts, n_posts + kept.height)
+            writer.add(
+                kept.with_columns(
+                    post=numbers,
+                    account=intake.accounts.numbers[kept["account"].to_numpy()],
+                    content_id=pl.col("tweet").cast(pl.String),
+                    platform=pl.lit(PLATFORM),
+                )
+            )
+            n_rows, n_posts = n_rows + part.height, n_posts + kept.height
+    intake.facts["posts"] = n_posts
+    intake.facts["time_from_id"] = time_from["id"]
+    intake.facts["time_from_stamp"] = n_posts - time_from["id"]
+    intake.facts["time_mismatch"] = time_from["mismatch"]
+
+
+def _write_events(intake: Intake, is_first: np.ndarray) -> None:
+    posts = np.cumsum(is_first) - 1
+    with open_events(intake) as writer:
+        for part in read_parts(intake.staged / "events.parquet"):
+            events = part.filter(pl.Series(is_first[part["row"].to_numpy()]))
+            entities = intake.entities.look_up(events, intake.exclusion)
+            numbered = events.with_columns(
+                post=posts[events["row"].to_numpy()],
+                account=intake.accounts.numbers[events["account"].to_numpy()],
+                entity=entities,
+            )
+            writer.add(name_kinds(intake, numbered))
+
+
+def count_differing_cells(intake: Intake, tweets: list[Tally], is_first: np.ndarray) -> int:
+    """Read the files once more and compare each duplicate with the first row of its tweetid.
+
+    Only columns that all tweets files have are compared, as text.
+    """
+    parts = read_parts(intake.staged / "posts.parquet", ["tweet"])
+    ids = np.concatenate([part["tweet"].to_numpy() for part in parts])
+    repeated = np.unique(ids[~is_first])
+    columns = [
+        cell for cell in ALL_TWEET_CELLS if all(cell in tally.source.columns for tally in tweets)
+    ]
+    firsts = np.zeros((len(repeated), len(columns)), np.uint64)
+    n_rows = n_differing = 0
+    for tally in tweets:
+        for batch in read_batches(tally.source, columns):
+            reasons = judge_tweets(batch.frame, time=intake.time)["reason"]
+            cells = batch.frame.filter(reasons.is_null())
+            here = slice(n_rows, n_rows + cells.height)
+            n_rows += cells.height
+            n_differing += _compare(cells, ids[here], is_first[here], repeated, firsts)
+    return n_differing
+
+
+def _compare(
+    cells: pl.DataFrame,
+    ids: np.ndarray,
+    is_first: np.ndarray,
+    repeated: np.ndarray,
+    firsts: np.ndarray,
+) -> int:
+    """Note the hashes of first rows in ``firsts``; count the cells of others that differ."""
+    at = np.minimum(np.searchsorted(repeated, ids), len(repeated) - 1)
+    matters = repeated[at] == ids
+    kept = cells.filter(pl.Series(matters))
+    hashes = np.stack([column.hash().to_numpy() for column in kept], axis=1)
+    at, is_first = at[matters], is_first[matters]
+    firsts[at[is_first]] = hashes[is_first]
+    return int((firsts[at[~is_first]] != hashes[~is_first]).sum())

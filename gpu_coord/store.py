@@ -1,0 +1,180 @@
+"""The store on disk: one folder of Parquet tables and a manifest, read lazily.
+
+In: tables written aside in a temporary folder. Out: a ``Store`` that scans them.
+The one idea: a folder appears under its name complete, or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpu_coord import __version__
+from gpu_coord.folders import read_marker, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Table = Literal["posts", "events", "accounts", "entities", "rejects"]
+
+TABLES: tuple[Table, ...] = ("posts", "events", "accounts", "entities", "rejects")
+STORE_VERSION = 1
+STORE_MARKER = "manifest.json"
+STORE_FILES = {STORE_MARKER, *(f"{table}.parquet" for table in TABLES)}
+ROW_GROUP_ROWS = 1 << 19
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A folder made by ``ingest``: posts, events, accounts, entities, rejects and a manifest."""
+
+    path: Path
+    manifest: dict[str, Any] = field(repr=False)  # inputs, settings, versions and counts
+
+    def scan(self, table: Table) -> pl.LazyFrame:
+        """Return a table lazily; ``table`` is one of ``TABLES``."""
+        return pl.scan_parquet(self._find(table))
+
+    def read(self, table: Table) -> pl.DataFrame:
+        """Return a table in memory; ``table`` is one of ``TABLES``."""
+        return pl.read_parquet(self._find(table))
+
+    def _find(self, table: Table) -> Path:
+        if table not in TABLES:
+            raise ValueError(f"A store has no table {table!r}; it has {', '.join(TABLES)}.")
+        return self.path / f"{table}.parquet"
+
+    def __repr__(self) -> str:
+        totals = self.manifest["totals"]
+        sizes = ", ".join(
+            f"{totals[name]:,} {name}" for name in ("posts", "events", "accounts", "entities")
+        )
+        return f"Store({str(self.path)!r}: {sizes})"
+
+
+def open_store(path: Path | str) -> Store:
+    """Open a store folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder, or one of its files is missing.
+    ValueError
+        The folder is no store, or one of a later version.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"There is no store at {path}; `ingest` makes one.")
+    manifest = read_marker(path, STORE_MARKER)
+    if manifest is None or "store_version" not in manifest:
+        raise ValueError(f"{path} is no store: its {STORE_MARKER} is missing or not ours.")
+    if manifest["store_version"] != STORE_VERSION:
+        raise ValueError(
+            f"{path} is a store of version {manifest['store_version']}, this program reads "
+            f"version {STORE_VERSION}; ingest the archive again."
+        )
+    missing = [f"{name}.parquet" for name in TABLES if not (path / f"{name}.parquet").is_file()]
+    if missing:
+        raise FileNotFoundError(f"{path} lacks {', '.join(missing)}; ingest the archive again.")
+    return Store(path, manifest)
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest and, with it, rows, size and hash of each table."""
+    tables = {name: describe_table(folder / f"{name}.parquet") for name in TABLES}
+    head = {"gpu_coord": __version__, "store_version": STORE_VERSION}
+    write_json(folder / STORE_MARKER, {**head, **manifest, "tables": tables})
+
+
+def verify_store(path: Path | str) -> dict[str, Any]:
+    """Check that a store is what its manifest says: every table, and that the counts add up.
+
+    Raises
+    ------
+    ValueError
+        A table was changed, or rows are unaccounted for.
+    """
+    store = open_store(path)
+    for name in TABLES:
+        if describe_table(store.path / f"{name}.parquet") != store.manifest["tables"][name]:
+            raise ValueError(
+                f"{store.path / name}.parquet is not the file that was written with the manifest; "
+                "ingest the archive again."
+            )
+    for entry in store.manifest["inputs"]:
+        n_placed = sum(entry[key] for key in ("stored", "rejected", "duplicates", "excluded"))
+        if entry["rows_read"] != n_placed:
+            raise ValueError(
+                f"{entry['name']} has {entry['rows_read']} rows, but {n_placed} are accounted for; "
+                "please report this."
+            )
+    return {"n_tables": len(TABLES), "n_inputs": len(store.manifest["inputs"])}
+
+
+def describe_table(path: Path) -> dict[str, Any]:
+    """Return rows, size in bytes and sha256 of a Parquet file."""
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is no readable Parquet file ({error}); ingest again.") from error
+    return {"rows": rows, "size": path.stat().st_size, "sha256": hash_file(path)}
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class TableWriter:
+    """Writes frames to one Parquet file, gathered into row groups of about half a million rows."""
+
+    def __init__(self, path: Path, schema: dict[str, Any], *, compression: str = "zstd"):
+        self._empty = pl.DataFrame(schema=schema)
+        texts = [name for name, kind in schema.items() if not kind.is_numeric()]
+        self._writer = pq.ParquetWriter(
+            path,
+            _to_arrow(self._empty).schema,
+            compression=compression,
+            use_dictionary=texts,  # trying them on numbers costs more time than it saves space
+        )
+        self._waiting: list[pl.DataFrame] = []
+        self._n_waiting = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Append a frame; its columns are taken by name and cast to the schema."""
+        schema = self._empty.schema
+        self._waiting.append(frame.select(pl.col(name).cast(schema[name]) for name in schema))
+        self._n_waiting += frame.height
+        if self._n_waiting >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        frame = pl.concat([self._empty, *self._waiting], rechunk=True)
+        self._writer.write_table(_to_arrow(frame), row_group_size=max(frame.height, 1))
+        self._waiting, self._n_waiting = [], 0
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None and self._n_waiting:
+            self._flush()
+        self._writer.close()
+
+
+def read_parts(path: Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+    """Yield the row groups of a Parquet file, one frame each."""
+    with pq.ParquetFile(path) as file:
+        for part in range(file.num_row_groups):
+            yield pl.DataFrame(file.read_row_group(part, columns=columns))
+
+
+def _to_arrow(frame: pl.DataFrame) -> Any:
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

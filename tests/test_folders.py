@@ -1,0 +1,96 @@
+import pytest
+
+from gpu_coord.folders import check_replaceable, read_marker, replace_folder, write_json
+
+NAMES = {"mark.json", "table"}
+
+
+def replace(path):
+    return replace_folder(path, "mark.json", NAMES)
+
+
+@pytest.fixture
+def there(tmp_path):
+    """Return a folder of ours that is there already."""
+    with replace(tmp_path / "there") as folder:
+        write_json(folder / "mark.json", {"gpu_coord": "1"})
+        (folder / "table").write_text("old")
+    return tmp_path / "there"
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_replace_folder__leaves_nothing_after_a_failure(tmp_path, failure):
+    with pytest.raises(failure), replace(tmp_path / "new") as folder:
+        (folder / "half").write_text("x")
+        raise failure
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_replace_folder__keeps_the_old_one_after_a_failure(there, tmp_path, failure):
+    with pytest.raises(failure), replace(there) as folder:
+        (folder / "table").write_text("new")
+        raise failure
+    assert (there / "table").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [there]
+
+
+def test_replace_folder__replaces_it_whole(there, tmp_path):
+    with replace(there) as folder:
+        (folder / "mark.json").write_text("x")
+    assert [file.name for file in there.iterdir()] == ["mark.json"]
+    assert list(tmp_path.iterdir()) == [there]
+
+
+def test_replace_folder__makes_the_folders_above(tmp_path):
+    with replace(tmp_path / "a" / "b") as folder:
+        (folder / "table").write_text("new")
+    assert (tmp_path / "a" / "b" / "table").read_text() == "new"
+
+
+def test_replace_folder__follows_a_link(there, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(there)
+    with replace(link) as folder:
+        (folder / "table").write_text("new")
+    assert link.is_symlink()
+    assert (there / "table").read_text() == "new"
+
+
+def test_replace_folder__takes_the_place_of_an_empty_one(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with replace(tmp_path / "empty") as folder:
+        (folder / "table").write_text("new")
+    assert (tmp_path / "empty" / "table").exists()
+
+
+def test_check_replaceable__refuses_a_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FileExistsError, match=r"no mark\.json of ours"):
+        check_replaceable(tmp_path / "file", "mark.json", NAMES)
+
+
+@pytest.mark.parametrize("mark", [None, "not json", "[]", '{"other": 1}'])
+def test_check_replaceable__refuses_a_folder_of_others(tmp_path, mark):
+    (tmp_path / "precious").write_text("x")
+    if mark is not None:
+        (tmp_path / "mark.json").write_text(mark)
+    with pytest.raises(FileExistsError, match=r"no mark\.json of ours"):
+        check_replaceable(tmp_path, "mark.json", NAMES)
+
+
+def test_check_replaceable__refuses_to_take_notes_along(there):
+    (there / "notes.md").write_text("x")
+    with pytest.raises(FileExistsError, match=r"also holds notes\.md"):
+        check_replaceable(there, "mark.json", NAMES)
+
+
+def test_replace_folder__refuses_what_came_in_the_meantime(there):
+    with pytest.raises(FileExistsError, match=r"also holds notes\.md"), replace(there):
+        (there / "notes.md").write_text("x")
+    assert (there / "table").read_text() == "old"
+
+
+def test_read_marker__returns_what_was_written(there):
+    assert read_marker(there, "mark.json") == {"gpu_coord": "1"}
+    assert read_marker(there, "other.json") is None

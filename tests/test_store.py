@@ -1,0 +1,122 @@
+"""The store folder: opened with helpful errors, replaced whole or not at all."""
+
+import json
+
+import polars as pl
+import pytest
+
+from gpu_coord.archive import ingest
+from gpu_coord.store import (
+    ROW_GROUP_ROWS,
+    TABLES,
+    TableWriter,
+    hash_file,
+    open_store,
+    read_parts,
+    verify_store,
+)
+
+SHARES = "account_id,object_id,content_id,timestamp_share\na,x,1,100\nb,x,2,101\n"
+
+
+@pytest.fixture
+def store(tmp_path):
+    (tmp_path / "shares.csv").write_text(SHARES)
+    return ingest(tmp_path / "shares.csv", tmp_path / "store")
+
+
+def test_open_store__reads_what_was_written(store):
+    opened = open_store(store.path)
+    assert opened.manifest == store.manifest
+    for table in TABLES:
+        assert opened.scan(table).collect().equals(opened.read(table))
+    assert opened.read("accounts")["account_id"].to_list() == ["a", "b"]
+
+
+def test_open_store__manifest_describes_the_tables(store):
+    for table in TABLES:
+        file = store.path / f"{table}.parquet"
+        said = store.manifest["tables"][table]
+        assert said == {
+            "rows": pl.read_parquet(file).height,
+            "size": file.stat().st_size,
+            "sha256": hash_file(file),
+        }
+
+
+def test_store__repr_is_one_line_with_sizes(store):
+    assert "2 posts, 2 events, 2 accounts, 1 entities" in repr(store)
+    assert "\n" not in repr(store)
+
+
+def test_open_store__names_a_missing_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no store at .*nowhere"):
+        open_store(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("text", [None, "not json", "[]", '{"gpu_coord": "a run"}'])
+def test_open_store__refuses_a_folder_that_is_no_store(tmp_path, text):
+    if text is not None:
+        (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ValueError, match="is no store"):
+        open_store(tmp_path)
+
+
+def test_open_store__refuses_another_version(store):
+    manifest = {**store.manifest, "store_version": 99}
+    (store.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="version 99"):
+        open_store(store.path)
+
+
+def test_open_store__names_missing_tables(store):
+    (store.path / "events.parquet").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks events\.parquet"):
+        open_store(store.path)
+
+
+def test_store__refuses_an_unknown_table(store):
+    with pytest.raises(ValueError, match="no table 'tweets'; it has posts, events"):
+        store.read("tweets")
+
+
+def test_verify_store__tells_a_changed_table(store):
+    assert verify_store(store.path) == {"n_tables": 5, "n_inputs": 1}
+    other = pl.read_parquet(store.path / "posts.parquet").with_columns(time=pl.lit(0))
+    other.write_parquet(store.path / "posts.parquet")
+    with pytest.raises(ValueError, match=r"posts\.parquet is not the file"):
+        verify_store(store.path)
+
+
+def test_verify_store__tells_rows_that_are_unaccounted_for(store):
+    manifest = store.manifest
+    manifest["inputs"][0]["rows_read"] += 1
+    (store.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"has 3 rows, but 2 are accounted for"):
+        verify_store(store.path)
+
+
+def test_verify_store__tells_a_table_that_is_cut_off(store):
+    file = store.path / "events.parquet"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"events\.parquet is no readable Parquet"):
+        verify_store(store.path)
+
+
+def test_table_writer__gathers_frames_into_row_groups(tmp_path):
+    path = tmp_path / "table.parquet"
+    frame = pl.DataFrame({"number": range(ROW_GROUP_ROWS // 4 + 1)})
+    with TableWriter(path, {"number": pl.Int32}) as writer:
+        for _ in range(5):
+            writer.add(frame)
+    parts = list(read_parts(path))
+    assert [part.height for part in parts] == [4 * frame.height, frame.height]
+    assert pl.concat(parts).equals(pl.concat([frame.cast(pl.Int32)] * 5))
+
+
+def test_table_writer__writes_an_empty_table(tmp_path):
+    path = tmp_path / "table.parquet"
+    with TableWriter(path, {"number": pl.Int32, "kind": pl.Enum([])}):
+        pass
+    assert pl.read_parquet(path).schema["number"] == pl.Int32
+    assert list(read_parts(path)) == []

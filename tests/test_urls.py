@@ -1,0 +1,787 @@
+"""URL rules against the contract's table, invariances, and a slow reading of each URL alone."""
+
+import csv
+import ipaddress
+import re
+import socket
+import unicodedata
+from urllib.parse import quote, urlsplit
+
+import polars as pl
+import pytest
+import tldextract
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gpu_coord import urls
+from gpu_coord.urls import normalise_urls, registered_domains
+
+# --- an independent, slow reading: one URL at a time, urllib.parse and plain conditions ---
+
+LIST = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+DIRECTIONS = {0x61C, 0x200B, 0x200E, 0x200F, 0xFEFF, *range(0x2028, 0x202F), *range(0x2060, 0x2070)}
+TRACKING = set(
+    """fbclid gclid gclsrc dclid gbraid wbraid gad_source srsltid _ga _gl msclkid yclid ysclid
+    _openstat twclid ttclid li_fat_id rdt_cid epik sccid igshid igsh mibextid sfnsn fb_action_ids
+    fb_action_types fb_source fb_ref __tn__ __twitter_impression ref_src ref_url mc_cid mc_eid
+    mkt_tok _hsenc _hsmi __hstc __hssc __hsfp hsctatracking vero_id vero_conv oly_anon_id oly_enc_id
+    s_kwcid _branch_match_id _branch_referrer xtor wt.mc_id wt_mc guccounter guce_referrer
+    guce_referrer_sig amp_js_v amp_gsa amp_kit amp_r at_campaign at_medium ns_campaign ns_source
+    ns_mchannel ns_linkname ns_fee pk_campaign pk_kwd pk_keyword pk_source pk_medium pk_content
+    pk_cid piwik_campaign piwik_kwd piwik_keyword mtm_campaign mtm_source mtm_medium mtm_keyword
+    mtm_content mtm_cid mtm_group mtm_placement""".split()
+)
+PLATFORM_TRACKING = {
+    "twitter.com": {"s", "t", "src", "cxt"},
+    "x.com": {"s", "t", "src", "cxt"},
+    "youtube.com": {"feature", "si", "pp", "ab_channel", "app"},
+    "youtu.be": {"feature", "si", "pp", "ab_channel", "app"},
+    "docs.google.com": {"usp"},
+    "drive.google.com": {"usp"},
+    "facebook.com": set(
+        """_rdr _rdc ref refsrc refid ref_component fref pnref hc_ref hc_location eav paipv epa d vh
+        sfns wtsid rdid fbt_id lul""".split()
+    ),
+}
+NAMED = (
+    "youtube.com youtube-nocookie.com facebook.com instagram.com tiktok.com vimeo.com reddit.com "
+    "dailymotion.com twitter.com x.com fb.com github.com gitlab.com medium.com vk.com vk.ru "
+    "youtu.be instagr.am t.me telegram.me telegram.dog dai.ly redd.it"
+).split()
+
+
+def read_text(url):
+    return "".join(
+        c for c in url if unicodedata.category(c) != "Cc" and ord(c) not in DIRECTIONS
+    ).strip()
+
+
+def drop_protocol(text):
+    had_one = False
+    while match := re.match(r"(?:https?|ftp):|[/\\]{2}", text, re.IGNORECASE | re.ASCII):
+        text, had_one = text[match.end() :].lstrip("/\\"), True
+    return text, had_one
+
+
+def read_host(netloc):
+    """Host and port of a netloc, or None."""
+    host, port = netloc.rsplit("@", 1)[-1], ""
+    if match := re.fullmatch(r"(.*):([0-9]*)", host, re.DOTALL):
+        host, port = match.groups()
+    if int(port or 0) > 65535 or len(port.lstrip("0")) > 5:
+        return None
+    if host[:1] == "[":
+        try:
+            host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+        except ValueError:
+            return None
+    else:
+        if not host.isascii():
+            host = unicodedata.normalize("NFKC", host.casefold()).replace("\u3002", ".")
+            host = ".".join(
+                s if s.isascii() else "xn--" + s.encode("punycode").decode()
+                for s in host.split(".")
+            )
+        labels = host.lower().rstrip(".").split(".")
+        if len(labels) < 2 or not all(re.fullmatch("[a-z0-9_-]{1,63}", s) for s in labels):
+            return None
+        host = ".".join(labels)
+        if labels[-1].isdigit():
+            try:
+                ipaddress.IPv4Address(host)
+            except ValueError:
+                return None
+    port = str(int(port)) if port else ""
+    return host, "" if port in ("", "80", "443") else f":{port}"
+
+
+def split_slowly(url):
+    """Host, port, path and query of a URL as a browser would send them, or None."""
+    text, had_protocol = drop_protocol(read_text(url))
+    if not had_protocol and re.match(r"[a-z][a-z0-9+.-]*:[/\\]{2}", text, re.IGNORECASE | re.ASCII):
+        return None
+    end = re.search("[?#]|$", text).start()
+    parts = urlsplit("//" + text[:end].replace("\\", "/") + text[end:])
+    if "@" in parts.netloc and not had_protocol:
+        return None
+    host = read_host(parts.netloc)
+    if host is None:
+        return None
+    safe = "".join(map(chr, range(0x21, 0x7F)))
+
+    def escape(part):
+        return re.sub("%[0-9a-fA-F]{2}", lambda m: m.group().upper(), quote(part, safe=safe))
+
+    return *host, escape(parts.path).rstrip("/"), escape(parts.query)
+
+
+def shorten_slowly(host):
+    if host[0] == "[" or host.split(".")[-1].isdigit():
+        return host
+    labels = host.split(".")
+    suffix = LIST(host).suffix or labels[-1]
+    n_labels = suffix.count(".") + 2
+    return ".".join(labels[-n_labels:])
+
+
+def spell_paper_slowly(url):
+    parts = split_slowly(url)
+    return None if parts is None else shorten_slowly(parts[0]) + parts[1] + parts[2]
+
+
+def drop_fronts_slowly(host):
+    while True:
+        front, _, rest = host.partition(".")
+        if "." not in rest or front not in ("www", "m", "mobile", "amp"):
+            break
+        if front != "www" and LIST(rest).suffix == rest:
+            break
+        host = rest
+    return re.sub(r"^([a-z-]+)\.m\.(wik[a-z]+\.org)$", r"\1.\2", host)
+
+
+def drop_amp_slowly(path):
+    segments = path.split("/")
+    rest = list(segments[1:])
+    while len([s for s in rest if s]) > 1:
+        first = next(i for i, s in enumerate(rest) if s)
+        if rest[first] != "amp":
+            break
+        rest = rest[first + 1 :]
+    if rest != segments[1:]:
+        while rest and not rest[0]:
+            rest = rest[1:]
+    path = "/" + "/".join(rest)
+    while True:
+        shorter = path[:-4].rstrip("/") if path.endswith("/amp") else path
+        if path.endswith(".amp") and path[:-4][-1] != "/":
+            shorter = path[:-4]
+        if shorter in ("", path) or shorter.endswith("/"):
+            break
+        path = shorter
+    while path.endswith(".amp.html"):
+        path = path.removesuffix(".amp.html") + ".html"
+    return path
+
+
+def is_facebook(host):
+    return host in ("facebook.com", "web.facebook.com", "th-th.facebook.com")
+
+
+def is_tracking_slowly(host, key, value):
+    lower = key.lower()
+    return (
+        lower in TRACKING
+        or lower.startswith("utm_")
+        or re.fullmatch(r"at_custom[0-9]+", lower) is not None
+        or re.fullmatch(r"__(xts|cft)__(\[[0-9]*\]|%5b[0-9]*%5d)?", lower) is not None
+        or (key == "amp" and value in (None, "", "1", "true"))
+        or (lower == "outputtype" and value == "amp")
+        or key in PLATFORM_TRACKING.get("facebook.com" if is_facebook(host) else host, ())
+    )
+
+
+def read_parameters(host, query):
+    pairs = []
+    for piece in re.sub("(^|&)(amp;)+", r"\1", query).split("&"):
+        key, equals, value = piece.partition("=")
+        value = value if equals else None
+        if piece and not is_tracking_slowly(host, key, value):
+            pairs.append((key, value))
+    return sorted(pairs, key=lambda pair: (pair[0], pair[1] is not None, pair[1] or ""))
+
+
+def find_id_slowly(host, path, pairs):
+    """The one spelling of content that its platform finds by id, or None."""
+    steps = path.split("/")[1:]
+    word, digits = r"[A-Za-z0-9_-]+", r"[0-9]+"
+
+    def pick(wanted, shape):
+        fitting = [v for key, v in pairs if key == wanted and re.fullmatch(shape, v or "")]
+        return fitting[0] if fitting else None
+
+    def take(text, shape):
+        match = re.match(rf"({shape})(?:&|$)", text, re.ASCII)
+        return match and match.group(1)
+
+    if host == "youtu.be" and len(steps) == 1 and steps[0] not in ("watch", "playlist", "live"):
+        found = take(steps[0], word)
+        return found and f"youtube.com/watch?v={found}"
+    if host == "youtube.com" and steps == ["watch"]:
+        found = pick("v", word)
+        return found and f"youtube.com/watch?v={found}"
+    if host == "youtube.com" and len(steps) > 1 and steps[0] in ("shorts", "embed", "live"):
+        if steps[0] == "embed" and steps[1] in ("videoseries", "live_stream"):
+            return None
+        found = take(steps[1], word)
+        return found and f"youtube.com/watch?v={found}"
+    if host in ("twitter.com", "x.com"):
+        if steps[:2] == ["i", "web"]:
+            steps = steps[1:]
+        if steps[0] != "status":
+            steps = steps[1:]
+        if len(steps) > 1 and steps[0] == "status" and re.match(digits, steps[1]):
+            found = take(steps[1], digits)
+            return found and f"twitter.com/status/{found}"
+    if host == "fb.com" or is_facebook(host):
+        fbid = r"[0-9]{9,}"
+        for pages, key, spelling in (
+            ("story.php permalink.php", "story_fbid", "posts/"),
+            ("photo.php photo", "fbid", "photo?fbid="),
+            ("watch video.php", "v", "watch?v="),
+        ):
+            if len(steps) == 1 and steps[0] in pages.split() and (found := pick(key, fbid)):
+                return f"facebook.com/{spelling}{found}"
+        for word, spelling in (
+            ("posts", "posts/"),
+            ("permalink", "posts/"),
+            ("photos", "photo?fbid="),
+            ("videos", "watch?v="),
+        ):
+            if word in steps[:-1] and re.fullmatch(fbid, steps[-1]):
+                return f"facebook.com/{spelling}{steps[-1]}"
+    if host == "instagram.com" and len(steps) > 1 and steps[0] in ("p", "reel", "tv"):
+        found = re.fullmatch(word, steps[1])
+        return found and f"instagram.com/p/{steps[1]}"
+    return None
+
+
+def unwrap_slowly(host, port, path, query):
+    is_cache = re.fullmatch(r"google\.([a-z]{2,3}\.)?[a-z]{2,3}", host) or host.endswith(
+        ("cdn.ampproject.org", "bing-amp.com")
+    )
+    match = re.match(r"/(?:amp|c|v|wp)/(?:s/)?([^/:]+\.[a-zA-Z][a-zA-Z0-9-]*(?:[/:].*)?)$", path)
+    inner = split_slowly(match.group(1)) if is_cache and not port and match else None
+    if inner is None or re.match(r"google\.|(.*\.)?cdn\.amp", drop_fronts_slowly(inner[0])):
+        return host, port, path, query
+    return drop_fronts_slowly(inner[0]), inner[1], inner[2], query
+
+
+def spell_canonical_slowly(url):
+    parts = split_slowly(url)
+    if parts is None:
+        return None
+    host, port, path, query = unwrap_slowly(drop_fronts_slowly(parts[0]), *parts[1:])
+    named = not port and any(host == name or host.endswith("." + name) for name in NAMED)
+    if path and not named:
+        path = drop_amp_slowly(path)
+    pairs = read_parameters(host if not port else "", query)
+    found = find_id_slowly(host, path, pairs) if not port and path else None
+    pieces = "&".join(key if value is None else f"{key}={value}" for key, value in pairs)
+    return found or host + port + path + (f"?{pieces}" if pieces else "")
+
+
+SLOWLY = {"canonical": spell_canonical_slowly, "paper": spell_paper_slowly}
+RULES = ("canonical", "paper")
+
+
+def spell(*urls, rule="canonical"):
+    return normalise_urls(pl.Series("url", urls, dtype=pl.String), rule=rule).to_list()
+
+
+# --- URLs made from the parts that the rules look at ---
+
+HOSTS = (
+    "example.com news.example.co.uk a.b.example.org gov.uk co.uk de.com mobile.de x.com "
+    "twitter.com web.facebook.com youtube.com youtu.be facebook.com instagram.com github.com "
+    "docs.google.com google.com google.co.th "
+    "en.m.wikipedia.org cdn.ampproject.org a-b.cdn.ampproject.org 1.2.3.4 [::1] [2001:DB8:0::1] "
+    "foo.bar.zzz xn--bcher-kva.example bücher.example Ex_ample.COM ไทย.ไทย localhost 12.30 a..b"
+).split()
+STEPS = [
+    *"""a A amp amp s c status i web Name 1 1234567890 watch shorts embed videoseries p reel posts
+    photos videos permalink story.php photo.php video.php x.amp x.amp.html .amp google.com
+    www.example.com m.google.com %e0%B8 %E0%b8 ไทย b;c @u playlist posts.amp ID""".split(),
+    "",
+    "a b",
+    "www.example.com:8080",
+]
+PARAMETERS = [
+    *"""a=1 a=2 a= a a-b=1 b=x;c=2 utm_source=x UTM_Medium=y fbclid=I gclid amp=1 amp amp=25 id=9
+    p=1 v=ID v=1234567890 v=a%20b s=20 t=4 ref=h feature=share si=x story_fbid=1234567890 fbid=123
+    fbid=1234567890 story_fbid=12 amp;b=2 usp=x b=%c3%a9 q=é q=a/b?c a==b outputType=amp xtor=CS1
+    __xts__[0]=1""".split(),
+    "",
+    "q=a b",
+]
+# Shapes that chance would seldom put together.
+PAGES = """youtu.be/ID m.youtube.com/watch youtube.com/shorts/ID youtube.com/embed/videoseries
+    twitter.com/Name/status/1 x.com/i/web/status/1/photo/1 twitter.com/status/1 x.com/Name
+    facebook.com/story.php web.facebook.com/permalink.php m.facebook.com/photo.php fb.com/watch
+    facebook.com/a/posts/1234567890 facebook.com/groups/a/permalink/1234567890 fb.com/a/posts/1
+    th-th.facebook.com/a/photos/a.1.2/1234567890 facebook.com/a/videos/1234567890 facebook.com/a
+    instagram.com/p/ID instagram.com/reel/ID/ www.google.com/amp/s/www.example.com/a/amp
+    google.co.th/amp/m.google.com/amp/s/a.com a-b.cdn.ampproject.org/c/s/m.example.com:80/a.amp
+    cdn.ampproject.org/v/youtu.be/ID amp.example.com/amp/a en.m.wikipedia.org/wiki/A""".split()
+PROTOCOLS = ["http://", "https://", "HTTPS://", "//", "", "ftp://", "http:\\\\", "http://http://"]
+FRONTS = ["", "www.", "WWW.", "m.", "mobile.", "amp.", "www.m.", "www2.", "user:pw@"]
+PORTS = ["", "", "", ":80", ":443", ":8080", ":", ":0080", ":99999", "."]
+INVISIBLE = ["", "", "", " ", "\n", "\u200b", "\u202e", "\x00", "\ufeff", "\u3000"]
+
+
+@st.composite
+def made_addresses(draw):
+    """A URL without protocol and fragment: (host, path, parameters)."""
+    parameters = draw(st.lists(st.sampled_from(PARAMETERS), max_size=5))
+    if draw(st.booleans()):
+        host, slash, path = draw(st.sampled_from(PAGES)).partition("/")
+        return host, slash + path, parameters
+    host = draw(st.sampled_from(FRONTS)) + draw(st.sampled_from(HOSTS))
+    steps = draw(st.lists(st.sampled_from(STEPS), max_size=5))
+    return host + draw(st.sampled_from(PORTS)), "".join(f"/{s}" for s in steps), parameters
+
+
+def join_address(host, path, parameters):
+    return host + path + ("?" + "&".join(parameters) if parameters else "")
+
+
+@st.composite
+def made_urls(draw):
+    protocol, edge = draw(st.sampled_from(PROTOCOLS)), draw(st.sampled_from(INVISIBLE))
+    address = join_address(*draw(made_addresses()))
+    cut = draw(st.integers(0, len(address)))
+    inside = edge.strip(" \u3000")
+    fragment = draw(st.sampled_from(["", "#", "#top", "#a?b=1&utm_source=x", "#a/b"]))
+    return edge + protocol + address[:cut] + inside + address[cut:] + fragment + edge
+
+
+ROUGH = [
+    *"/?&=#:@\\[]%.;+-_aAs1 é\t\u200dßKſ．",
+    *"""amp www. m. http: // example.com google.com /amp/s/ &amp; utm_source= %4 ./ ../ youtube.com/
+    watch?v= t.me/ Chan/5 x.com/ status/ 11 cdn.amp cdn.ampproject.org/c/ facebook.com/ posts/
+    123456789 story_fbid= mailto:""".split(),
+]
+rough_texts = st.lists(st.sampled_from(ROUGH), max_size=12).map("".join)
+rules = st.sampled_from(RULES)
+
+
+# --- the contract's table, every cell ---
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical", "paper"),
+    [
+        (
+            "https://www.Example.com/a/?utm_source=x&b=2&a=1#top",
+            "example.com/a?a=1&b=2",
+            "example.com/a",
+        ),
+        ("http://news.example.co.uk/a/", "news.example.co.uk/a", "example.co.uk/a"),
+        ("https://youtu.be/ID?t=4", "youtube.com/watch?v=ID", "youtu.be/ID"),
+        (
+            "https://www.youtube.com/watch?v=ID&feature=share",
+            "youtube.com/watch?v=ID",
+            "youtube.com/watch",
+        ),
+        ("https://youtube.com/shorts/ID", "youtube.com/watch?v=ID", "youtube.com/shorts/ID"),
+        (
+            "https://mobile.twitter.com/Name/status/1?s=20",
+            "twitter.com/status/1",
+            "twitter.com/Name/status/1",
+        ),
+        ("https://x.com/name/status/1", "twitter.com/status/1", "x.com/name/status/1"),
+        ("https://t.co/AbC", "t.co/AbC", "t.co/AbC"),
+    ],
+)
+def test_normalise_urls__contract_table(url, canonical, paper):
+    assert spell(url) == [canonical]
+    assert spell(url, rule="paper") == [paper]
+
+
+# --- what is one address ---
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical", "paper"),
+    [
+        ("example.com/a", "example.com/a", "example.com/a"),
+        ("//example.com/a", "example.com/a", "example.com/a"),
+        ("HTTP://EXAMPLE.COM", "example.com", "example.com"),
+        ("http://http://example.com/a", "example.com/a", "example.com/a"),
+        ("https:\\\\example.com\\a\\B", "example.com/a/B", "example.com/a/B"),
+        ("ftp://example.com/a", "example.com/a", "example.com/a"),
+        ("  https://example.com/a\u200b\n", "example.com/a", "example.com/a"),
+        ("https://exam\nple.com/\u202ea\tb", "example.com/ab", "example.com/ab"),
+        ("https://example.com/a b", "example.com/a%20b", "example.com/a%20b"),
+        ("http://user:pw@example.com/", "example.com", "example.com"),
+        ("http://example.com:80/a", "example.com/a", "example.com/a"),
+        ("https://example.com:443/a", "example.com/a", "example.com/a"),
+        ("http://a.example.com:08080/a", "a.example.com:8080/a", "example.com:8080/a"),
+        ("http://example.com./a", "example.com/a", "example.com/a"),
+        ("http://www.m.example.com/a", "example.com/a", "example.com/a"),
+        ("http://mobile.de/a", "mobile.de/a", "mobile.de/a"),
+        ("http://m.co.uk/a", "m.co.uk/a", "m.co.uk/a"),
+        ("http://m.co.uk:8080/a", "m.co.uk:8080/a", "m.co.uk:8080/a"),
+        ("http://en.m.wikipedia.org:8/a", "en.wikipedia.org:8/a", "wikipedia.org:8/a"),
+        ("http://www.gov.uk/a", "gov.uk/a", "www.gov.uk/a"),
+        ("http://www.com/a", "www.com/a", "www.com/a"),
+        ("http://a.blogspot.com/b", "a.blogspot.com/b", "blogspot.com/b"),
+        ("http://a.b.unlisted/c", "a.b.unlisted/c", "b.unlisted/c"),
+        ("http://192.0.2.1/a", "192.0.2.1/a", "192.0.2.1/a"),
+        ("http://[2001:DB8:0:0::1]:443/a", "[2001:db8::1]/a", "[2001:db8::1]/a"),
+        ("http://[2001:db8::1]:8/a", "[2001:db8::1]:8/a", "[2001:db8::1]:8/a"),
+        ("http://BÜCHER.example/a", "xn--bcher-kva.example/a", "xn--bcher-kva.example/a"),
+        ("http://xn--bcher-kva.example/a", "xn--bcher-kva.example/a", "xn--bcher-kva.example/a"),
+        ("http://ｅxample。com/a", "example.com/a", "example.com/a"),
+        ("http://ex%61mple.com/a", "example.com/a", "example.com/a"),
+        ("http://example.com/%e0%B8%82", "example.com/%E0%B8%82", "example.com/%E0%B8%82"),
+        ("http://example.com/ข", "example.com/%E0%B8%82", "example.com/%E0%B8%82"),
+        ("http://example.com/a//b/../c//", "example.com/a//b/../c", "example.com/a//b/../c"),
+        ("http://example.com?b&a", "example.com?a&b", "example.com"),
+        ("http://example.com/?#", "example.com", "example.com"),
+        ("http://example.com/#!/a", "example.com", "example.com"),
+        ("https://en.m.wikipedia.org/wiki/A", "en.wikipedia.org/wiki/A", "wikipedia.org/wiki/A"),
+    ],
+)
+def test_normalise_urls__one_address(url, canonical, paper):
+    assert spell(url) == [canonical]
+    assert spell(url, rule="paper") == [paper]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "  ",
+        "absent",
+        "localhost/a",
+        "http://",
+        "http:///",
+        "/a/b",
+        "?a=1",
+        "#top",
+        "two words.com",
+        "http://two words.com/",
+        "mailto:someone@example.com",
+        "someone@example.com",
+        "javascript:alert(1)",
+        "javascript://example.com/%0aalert(1)",
+        "data:text/html,example.com",
+        "tel:5551234",
+        "com.example.app://open",
+        "file:///etc/passwd",
+        "12.30",
+        "1.2.3.400",
+        "http://a..b/",
+        "http://example.com:99999/",
+        "http://example.com:" + "9" * 5000,
+        "http://example.com:8a/",
+        "http://[::g]/",
+        "http://[::1/",
+        "http://exa<mple.com/",
+        "http://a%2Fb.com/",
+        "http://a℀b.com/",
+        "http://\ufffd.com/",
+        "http://" + "a" * 64 + ".com/",
+        "http://" + "ü" * 300 + ".com/",
+        "http://" + "a." * 130 + "com/",
+    ],
+)
+def test_normalise_urls__no_web_host_is_null(text, rule):
+    assert spell(text, rule=rule) == [None]
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("b=2&a=1&b=1&a=1", "?a=1&a=1&b=1&b=2"),
+        ("a-b=1&a=2&a", "?a&a=2&a-b=1"),
+        ("a=&b", "?a=&b"),
+        ("a=1;b=2", "?a=1;b=2"),
+        ("b=1&amp;a=2&amp;amp;c=3", "?a=2&b=1&c=3"),
+        ("&&a=1&", "?a=1"),
+        ("a=b=c&a=b", "?a=b&a=b=c"),
+        ("q=a/b?c", "?q=a/b?c"),
+        ("UTM_Campaign=x&fbclid=y&gclid&mc_eid=1&__xts__[0]=z&at_custom2=t", ""),
+        ("ref=home&id=1&p=2&v=3&s=4&t=5&source=x&cid=6", "?cid=6&id=1&p=2&ref=home&s=4&source=x"),
+        ("utmost=1&gclidx=2&fbclids", "?fbclids&gclidx=2&utmost=1"),
+        ("amp=1", ""),
+        ("amp", ""),
+        ("amp=25&ampere=1", "?amp=25&ampere=1"),
+        ("outputType=amp&outputType=pdf", "?outputType=pdf"),
+    ],
+)
+def test_normalise_urls__parameters(query, kept):
+    if "cid=6" in kept:
+        kept += "&t=5&v=3"
+    assert spell(f"https://example.com/a?{query}") == [f"example.com/a{kept}"]
+    assert spell(f"https://example.com/a/?{query}#f", rule="paper") == ["example.com/a"]
+
+
+@pytest.mark.parametrize(
+    ("url", "page"),
+    [
+        ("https://amp.example.com/a", "example.com/a"),
+        ("https://example.com/a/amp", "example.com/a"),
+        ("https://example.com/a/amp/?amp=1", "example.com/a"),
+        ("https://example.com/amp/a", "example.com/a"),
+        ("https://example.com/a.amp", "example.com/a"),
+        ("https://example.com/a.amp.html", "example.com/a.html"),
+        ("https://www.google.com/amp/s/www.example.com/a/amp/?b=1", "example.com/a?b=1"),
+        ("https://google.co.th/amp/example.com/a", "example.com/a"),
+        ("https://www-example-com.cdn.ampproject.org/c/s/www.example.com/a", "example.com/a"),
+        ("https://cdn.ampproject.org/v/s/example.com:8080/a", "example.com:8080/a"),
+        ("https://www.google.com/amp/s/youtu.be/ID", "youtube.com/watch?v=ID"),
+        # No marks: a whole path, a word that only begins so, names that people chose.
+        ("https://example.com/amp", "example.com/amp"),
+        ("https://example.com/amplifier/a", "example.com/amplifier/a"),
+        ("https://example.com/guitar-amp", "example.com/guitar-amp"),
+        ("https://example.com/a/AMP", "example.com/a/AMP"),
+        ("https://github.com/user/amp", "github.com/user/amp"),
+        ("https://t.me/amp/a", "t.me/amp/a"),
+        ("https://google.com/amp/s/google.com/amp/s/a.com", "google.com/s/google.com/amp/s/a.com"),
+    ],
+)
+def test_normalise_urls__amp_marks(url, page):
+    assert spell(url) == [page]
+
+
+LONG = "1234567890"
+
+
+@pytest.mark.parametrize(
+    ("spelling", "urls"),
+    [
+        (
+            "youtube.com/watch?v=aB-_1",
+            """youtu.be/aB-_1 youtu.be/aB-_1?si=x youtu.be/aB-_1&feature=x
+            m.youtube.com/watch?app=desktop&v=aB-_1&t=3 music.youtube.com/watch?v=aB-_1&list=L
+            youtube.com/embed/aB-_1?start=3 youtube.com/live/aB-_1/ youtube.com/v/aB-_1&hl=en
+            www.youtube-nocookie.com/embed/aB-_1 youtu.be/watch?v=aB-_1""",
+        ),
+        (
+            "twitter.com/status/1",
+            """twitter.com/Name/status/1 twitter.com/i/web/status/1 x.com/i/status/1?t=a&s=19
+            twitter.com/Name/statuses/1/ mobile.twitter.com/a/status/1/photo/1 x.com/a/status/1#m
+            twitter.com/aGVsbG8=/status/1?ref_src=twsrc%5Etfw""",
+        ),
+        (
+            f"facebook.com/posts/{LONG}",
+            f"""m.facebook.com/story.php?story_fbid={LONG}&id=7 facebook.com/name/posts/{LONG}?d=n
+            facebook.com/permalink.php?id=7&story_fbid={LONG} facebook.com/groups/g/posts/{LONG}/
+            web.facebook.com/groups/g/permalink/{LONG}/?_rdc=1 facebook.com/n/posts/a-slug/{LONG}
+            th-th.facebook.com/n/posts/{LONG}""",
+        ),
+        (
+            f"facebook.com/photo?fbid={LONG}",
+            f"""facebook.com/photo.php?fbid={LONG}&set=a.1&type=3 facebook.com/photo/?fbid={LONG}
+            facebook.com/name/photos/a.1.2.3/{LONG}/?type=3&theater facebook.com/n/photos/{LONG}""",
+        ),
+        (
+            f"facebook.com/watch?v={LONG}",
+            f"""facebook.com/watch/?v={LONG}&ref=x facebook.com/watch/live/?v={LONG}
+            facebook.com/video.php?v={LONG} facebook.com/n/videos/{LONG}/?vh=e
+            facebook.com/n/videos/vb.1/{LONG} facebook.com/reel/{LONG}""",
+        ),
+        (
+            "instagram.com/p/Ab_-1",
+            """instagram.com/p/Ab_-1/?igshid=x instagram.com/reel/Ab_-1 instagram.com/tv/Ab_-1
+            instagram.com/name/p/Ab_-1/ instagram.com/reels/Ab_-1/ instagr.am/p/Ab_-1
+            instagram.com/p/Ab_-1/embed/captioned""",
+        ),
+        (
+            "tiktok.com/video/12",
+            """tiktok.com/@name/video/12?lang=en m.tiktok.com/v/12.html tiktok.com/embed/v2/12
+            tiktok.com/@/video/12 tiktok.com/share/video/12 tiktok.com/@name/photo/12""",
+        ),
+        (
+            "t.me/channel/5",
+            "t.me/channel/5 t.me/s/Channel/5 telegram.me/CHANNEL/5?single t.me/channel/5?embed=1",
+        ),
+        (
+            "vimeo.com/12",
+            """vimeo.com/12 player.vimeo.com/video/12?h=a vimeo.com/channels/x/12
+            vimeo.com/groups/x/videos/12 vimeo.com/12/abc""",
+        ),
+        (
+            "dailymotion.com/video/x7a",
+            "dailymotion.com/video/x7a_some-title dai.ly/x7a dailymotion.com/embed/video/x7a?a=1",
+        ),
+        (
+            "reddit.com/comments/abc",
+            """reddit.com/r/x/comments/abc/a_title/?utm_source=share old.reddit.com/r/x/comments/abc
+            redd.it/abc reddit.com/comments/abc""",
+        ),
+        (
+            "vk.com/wall-1_2",
+            "m.vk.com/wall-1_2 vk.com/a?w=wall-1_2 vk.com/feed?a=1&w=wall-1_2%2Fall vk.ru/wall-1_2",
+        ),
+    ],
+)
+def test_normalise_urls__platforms_find_by_id(spelling, urls):
+    urls = urls.split()
+    assert spell(spelling, *(f"https://{url}" for url in urls)) == [spelling] * (len(urls) + 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("youtube.com/embed/videoseries?list=L", "youtube.com/embed/videoseries?list=L"),
+        ("youtube.com/embed/live_stream?channel=C", "youtube.com/embed/live_stream?channel=C"),
+        ("youtube.com/playlist?list=L&si=x", "youtube.com/playlist?list=L"),
+        ("youtu.be/playlist?list=L", "youtu.be/playlist?list=L"),
+        ("youtube.com/@name", "youtube.com/@name"),
+        ("twitter.com/Name?s=20", "twitter.com/Name"),
+        ("twitter.com/Name/status/12…", "twitter.com/Name/status/12%E2%80%A6"),
+        ("twitter.com:8080/a/status/1", "twitter.com:8080/a/status/1"),
+        ("nottwitter.com/a/status/1", "nottwitter.com/a/status/1"),
+        ("facebook.com/name/posts/12", "facebook.com/name/posts/12"),
+        ("facebook.com/name?ref=x", "facebook.com/name"),
+        ("instagram.com/reels/audio/12", "instagram.com/reels/audio/12"),
+        ("instagram.com/name", "instagram.com/name"),
+        ("t.me/Channel", "t.me/Channel"),
+        ("t.me/joinchat/AbC", "t.me/joinchat/AbC"),
+        ("t.me/c/12/5", "t.me/c/12/5"),
+        ("reddit.com/r/x/comments/abc/title/def", "reddit.com/r/x/comments/abc/title/def"),
+        ("vimeo.com/name", "vimeo.com/name"),
+    ],
+)
+def test_normalise_urls__leaves_what_no_id_names(url, canonical):
+    assert spell(f"https://{url}") == [canonical]
+
+
+def test_normalise_urls__keeps_order_length_name_and_duplicates():
+    urls = pl.Series("link", ["http://b.com/", None, "https://a.com", "b.com", "nothing"])
+    expected = pl.Series("link", ["b.com", None, "a.com", "b.com", None])
+    assert normalise_urls(urls).equals(expected, check_names=True, check_dtypes=True)
+
+
+@pytest.mark.parametrize("dtype", [pl.String, pl.Null])
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("n_rows", [0, 2])
+def test_normalise_urls__without_any_url(dtype, rule, n_rows):
+    urls = pl.Series([None] * n_rows, dtype=dtype)
+    spelt = normalise_urls(urls, rule=rule)
+    assert spelt.dtype == pl.String
+    assert spelt.to_list() == [None] * n_rows
+
+
+def test_normalise_urls__long_urls():
+    path = "/a" * 200_000
+    query = "&".join(f"k{i % 7}={i}" for i in range(20_000))
+    [spelt] = spell(f"https://example.com{path}/?{query}&utm_source=x")
+    pairs = sorted(query.split("&"), key=lambda pair: pair.split("="))
+    assert spelt == f"example.com{path}?" + "&".join(pairs)
+
+
+def test_normalise_urls__unknown_rule():
+    with pytest.raises(ValueError, match="'strict'; it must be one of canonical, paper"):
+        normalise_urls(pl.Series(["a.com"]), rule="strict")
+
+
+@pytest.mark.parametrize("function", [normalise_urls, registered_domains])
+def test_urls__other_types(function):
+    with pytest.raises(TypeError, match="'link' holds Int64; URLs are strings"):
+        function(pl.Series("link", [1]))
+
+
+# --- invariances ---
+
+
+@given(st.lists(made_urls() | rough_texts | st.text(max_size=30), max_size=20), rules)
+@example(["http://m.google.com/amp/s/m.google.com:443/amp/s/a.com/amp/amp"], "canonical")
+@example(["http://www.en.m.wikipedia.org"], "canonical")
+@example(["http://a.com/amp/amp.amp/.amp.html/amp", "a.com/?amp;amp;amp", "a.b/%%aB"], "canonical")
+def test_normalise_urls__applied_twice_changes_nothing(urls, rule):
+    once = spell(*urls, rule=rule)
+    assert spell(*once, rule=rule) == once
+
+
+@given(st.lists(made_addresses(), min_size=1, max_size=10), rules)
+def test_normalise_urls__protocol_does_not_matter(addresses, rule):
+    # Without one, "a@b.com" is a mail address and "b.com://a" some other protocol.
+    bare = [join_address(*a) for a in addresses if "@" not in a[0] and a[0][-1] != ":"]
+    spelt = spell(*bare, rule=rule)
+    for protocol in ("http://", "https://", "HTTPS://", "//", "ftp://"):
+        assert spell(*(protocol + address for address in bare), rule=rule) == spelt
+
+
+@given(made_addresses(), st.data())
+def test_normalise_urls__tracking_parameters_do_not_matter(address, data):
+    host, path, parameters = address
+    tracked = list(parameters)
+    for name in data.draw(st.lists(st.sampled_from(sorted(TRACKING)), min_size=1, max_size=4)):
+        tracked.insert(data.draw(st.integers(0, len(tracked))), f"{name}=x")
+    plain, dressed = (join_address(host, path, some) for some in (parameters, tracked))
+    assert spell("//" + dressed) == spell("//" + plain)
+
+
+@given(made_addresses(), st.randoms(use_true_random=False))
+def test_normalise_urls__order_of_parameters_does_not_matter(address, random):
+    host, path, parameters = address
+    shuffled = random.sample(parameters, len(parameters))
+    urls = ["//" + join_address(host, path, some) for some in (parameters, shuffled)]
+    assert len(set(spell(*urls))) == 1
+
+
+@given(st.lists(made_urls(), max_size=20), rules)
+def test_normalise_urls__each_row_alone(urls, rule):
+    assert spell(*urls, rule=rule) == [spell(url, rule=rule)[0] for url in urls]
+
+
+@given(st.lists(made_urls(), max_size=20), rules)
+def test_normalise_urls__agrees_with_slow_reading(urls, rule):
+    assert spell(*urls, rule=rule) == [SLOWLY[rule](url) for url in urls]
+
+
+# --- registered domains ---
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        ("https://www.News.Example.co.uk:8080/a?b#c", "example.co.uk"),
+        ("example.com", "example.com"),
+        ("a.b.c.unlisted", "c.unlisted"),
+        ("gov.uk", "gov.uk"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("http://192.0.2.1:8080/a", "192.0.2.1"),
+        ("http://[::1]:8080/a", "[::1]"),
+        ("mailto:a@example.com", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_registered_domains__of_urls_and_hosts(text, domain):
+    assert registered_domains(pl.Series([text], dtype=pl.String)).to_list() == [domain]
+
+
+@given(st.lists(made_urls(), max_size=20))
+def test_registered_domains__unchanged_by_the_rules(urls):
+    domains = registered_domains(pl.Series(urls, dtype=pl.String)).to_list()
+    short = [
+        spelt and re.sub(r"(:[0-9]+)?(/.*)?$", "", spelt) for spelt in spell(*urls, rule="paper")
+    ]
+    assert domains == short
+
+
+def test_registered_domains__never_downloads(monkeypatch):
+    asked = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *names, **_: asked.append(names) or [])
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: asked.append(address))
+    urls._suffix_list.cache_clear()
+    assert registered_domains(pl.Series(["a.b.example.com"])).to_list() == ["example.com"]
+    assert asked == []
+
+
+# --- a real archive ---
+
+
+@pytest.fixture
+def thai_urls(data_dir):
+    """Distinct (tweet, raw URL) of the Thai archive, read by the plainest means."""
+    path = data_dir / "io_thailand_092020" / "thailand_092020_tweets_csv_hashed.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [(row["tweetid"], row["urls"]) for row in csv.DictReader(file)]
+    pairs = {(tweet, url) for tweet, cell in rows for url in re.findall(r"'([^']*)'", cell)}
+    return pl.DataFrame(sorted(pairs), schema=["tweet", "url"], orient="row")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_normalise_urls__thai_archive(thai_urls, rule):
+    assert thai_urls.height == 2_299
+    spelt = normalise_urls(thai_urls["url"], rule=rule)
+    assert spelt.null_count() == 0
+    assert spelt.to_list() == [SLOWLY[rule](url) for url in thai_urls["url"]]

@@ -1,0 +1,577 @@
+"""X archives: every quirk of the releases, made small; and the real archives where present."""
+
+import ast
+import csv
+import hashlib
+import hmac
+import io
+import re
+import unicodedata
+from collections import Counter
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpu_coord.archive import ArchiveError, ingest
+from gpu_coord.archive.cells import (
+    fold_case,
+    hash_texts,
+    parse_counts,
+    parse_lists,
+    parse_stamps,
+)
+
+TWEET_HEADER = (
+    "tweetid userid user_display_name user_screen_name user_reported_location "
+    "user_profile_description user_profile_url follower_count following_count "
+    "account_creation_date account_language tweet_language tweet_text tweet_time "
+    "tweet_client_name in_reply_to_userid in_reply_to_tweetid quoted_tweet_tweetid is_retweet "
+    "retweet_userid retweet_tweetid latitude longitude quote_count reply_count like_count "
+    "retweet_count hashtags urls user_mentions"
+).split()
+USER_HEADER = TWEET_HEADER[1:11]
+MOMENT = datetime(2020, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC)
+MOMENT_MS = round(MOMENT.timestamp() * 1000)
+STAMP = "2020-02-03 04:05"
+STAMP_MS = MOMENT_MS - 6_789
+
+
+def snowflake(ms: int, n: int = 0) -> str:
+    return str(((ms - 1_288_834_974_657) << 22) + n)
+
+
+def tweet(n: int = 0, **cells: str) -> dict[str, str]:
+    """A good tweet without entities but its text; ``n`` makes its id unique."""
+    base = dict.fromkeys(TWEET_HEADER, "")
+    base |= {"tweetid": snowflake(MOMENT_MS, n), "userid": "u1", "tweet_time": STAMP}
+    return base | {"is_retweet": "false", "latitude": "absent", "longitude": "absent"} | cells
+
+
+def write_table(rows, header=TWEET_HEADER, *, quoting=csv.QUOTE_ALL, end="\n") -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(
+        out, header, quoting=quoting, lineterminator=end, extrasaction="ignore", restval=""
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+@pytest.fixture
+def ingest_rows(tmp_path):
+    """Write rows as a tweets file, ingest it, and return the store."""
+
+    def run(*rows, header=TWEET_HEADER, **options):
+        (tmp_path / "tweets.csv").write_bytes(write_table(rows, header).encode())
+        return ingest(tmp_path / "tweets.csv", tmp_path / "store", **options)
+
+    return run
+
+
+def list_events(store) -> list[tuple[str, str, str, str, int]]:
+    """(content_id, account_id, kind, value, time) of all events, sorted."""
+    events = (
+        store.read("events")
+        .join(store.read("entities").drop("kind"), on="entity")
+        .join(store.read("accounts"), on="account")
+        .join(store.read("posts").select("post", "content_id"), on="post")
+    )
+    return sorted(
+        events.select(
+            "content_id", "account_id", pl.col("kind").cast(pl.String), "value", "time"
+        ).rows()
+    )
+
+
+def list_values(store, kind: str) -> list[str]:
+    return sorted(value for _, _, k, value, _ in list_events(store) if k == kind)
+
+
+def list_rejects(store) -> list[tuple[int, str]]:
+    return sorted(store.read("rejects").select("row", "reason").rows())
+
+
+def check_counts(store) -> None:
+    for entry in store.manifest["inputs"]:
+        assert entry["rows_read"] == sum(
+            entry[name] for name in ("stored", "rejected", "duplicates", "excluded")
+        )
+    totals = store.manifest["totals"]
+    assert totals["rows_read"] == totals["posts"] + totals["rejected"] + totals["duplicates"]
+    assert totals["posts"] == store.read("posts").height
+    rejected = sum(entry["rejected"] for entry in store.manifest["inputs"])
+    assert rejected == store.read("rejects").height
+    assert rejected == sum(store.manifest["rejected_by_reason"].values())
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "items"),
+    [
+        ("[]", []),
+        ("[ ]", []),
+        ("[None]", []),
+        ("['x', 'y']", ["x", "y"]),
+        ("[\"x's\", 'y']", ["x's", "y"]),
+        ("['a, b']", ["a, b"]),
+        ("['[x]']", ["[x]"]),
+        ("[123, 456]", ["123", "456"]),
+        ("[123, 'Xy+=']", ["123", "Xy+="]),
+        ("[a, b, c]", ["a", "b", "c"]),
+        ("[Xy+z=, Ab=]", ["Xy+z=", "Ab="]),
+        (r"['a\u200db', 'c\'d', '\\']", ["a\u200db", "c'd", "\\"]),
+        (r"['\xe9', '\U0001f600', '\n']", ["é", "😀", "\n"]),
+        ("  ['x']  ", ["x"]),
+        ("['x', None]", ["x"]),
+        ("['x'", None),
+        ("['x", None),
+        ("['x' 'y']", None),
+        ("['x', 'y", None),
+        ("x, y", None),
+        ("['x', 'y]", None),
+    ],
+)
+def test_parse_lists__reads_either_dialect(cell, items):
+    (parsed,) = parse_lists(pl.Series([cell]), split_at="comma").to_list()
+    assert parsed == items if items is None else [x for x in parsed if x is not None] == items
+
+
+@pytest.mark.parametrize(
+    ("cell", "items"),
+    [
+        ("[http://a/b]", ["http://a/b"]),
+        ("[http://a/b,c, https://d/e, f]", ["http://a/b,c", "https://d/e, f"]),
+        ("['http://a/b,c', 'https://d']", ["http://a/b,c", "https://d"]),
+        ('["http://a/it\'s"]', ["http://a/it's"]),
+    ],
+)
+def test_parse_lists__splits_urls_before_a_scheme_only(cell, items):
+    assert parse_lists(pl.Series([cell]), split_at="scheme").to_list() == [items]
+
+
+@given(st.lists(st.lists(st.text(), min_size=1, max_size=3), min_size=1, max_size=4))
+def test_parse_lists__inverts_python_repr(lists):
+    cells = pl.Series([repr(items) for items in lists])
+    # A lone surrogate cannot stand in UTF-8, so it cannot reach a file.
+    expected = [ast.literal_eval(cell) for cell in cells]
+    assert parse_lists(cells, split_at="comma").to_list() == expected
+
+
+@given(st.lists(st.text(alphabet="[]'\",\\ ax1\n"), min_size=1))
+def test_parse_lists__never_fails(cells):
+    assert parse_lists(pl.Series(cells), split_at="comma").len() == len(cells)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2020-02-03 04:05",
+        "2020-02-03 04:05:59",
+        "2020-02-03T04:05Z",
+        "2020-02-03T04:05:06.789Z",
+        "2020-02-03T04:05:06,7",
+        "2020-02-03T04:05:06.123456789+05:30",
+        "2020-02-03T04:05:06-0800",
+        "20200203T040506Z",
+        "1969-12-31T23:59:59.999Z",
+    ],
+)
+def test_parse_stamps__reads_iso_times(text):
+    time = datetime.fromisoformat(text)
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    (ms,) = parse_stamps(pl.Series([text]))
+    assert ms == (time - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000 // 1
+
+
+@pytest.mark.parametrize(
+    "text", ["2020-02-03", "2020-13-03 04:05", "2020-02-30 04:05", "now", "04:05", "12", "", None]
+)
+def test_parse_stamps__refuses_what_has_no_time_of_day(text):
+    assert parse_stamps(pl.Series([text, STAMP], dtype=pl.String)).to_list() == [None, STAMP_MS]
+
+
+def test_parse_counts__reads_floats_that_are_whole():
+    texts = ["0", "0.0", "12.0", " 7 ", "1.5", "many", "9007199254740993", None]
+    counts = parse_counts(pl.Series(texts)).to_list()
+    assert counts == [0, 0, 12, 7, None, None, 9007199254740993, None]
+
+
+@given(st.lists(st.text()))
+def test_fold_case__is_full_unicode_folding(texts):
+    assert fold_case(pl.Series(texts, dtype=pl.String)).to_list() == [t.casefold() for t in texts]
+
+
+def normalise_text(text: str) -> str:
+    """The obvious way to the text that is hashed."""
+    text = unicodedata.normalize("NFKC", text).lower()
+    return " ".join(re.sub(r"https?://\S*", " ", text).split())
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("Same  words\n here", "same words HERE"),
+        ("ﬁne https://t.co/abc", "fine https://t.co/xyz more".replace(" more", "")),
+        ("ｆｕｌｌ width", "full width"),
+    ],
+)
+def test_hash_texts__ignores_case_form_urls_and_space(left, right):
+    assert normalise_text(left) == normalise_text(right)
+    first, second = hash_texts(pl.Series([left, right]))
+    assert first == second
+    assert re.fullmatch("[0-9a-f]{32}", first)
+
+
+def test_hash_texts__is_null_where_nothing_is_said():
+    hashes = hash_texts(pl.Series(["https://t.co/abc", "  \n", "", None, "word"])).to_list()
+    assert hashes[:4] == [None] * 4
+    assert hashes[4] != hash_texts(pl.Series(["other"]))[0]
+
+
+# --- entities ------------------------------------------------------------------------------------
+
+
+def test_ingest__finds_all_kinds_of_entities(ingest_rows):
+    own = tweet(
+        1,
+        hashtags="['Tag', 'TAG', 'Straße']",
+        urls="['https://www.Example.com/a/', 'http://example.com/a']",
+        user_mentions="['77', 'Xy=']",
+        in_reply_to_tweetid="5",
+        quoted_tweet_tweetid="6",
+        tweet_text="Hello",
+    )
+    copy = tweet(2, is_retweet="True", retweet_tweetid="9", tweet_text="RT Hello")
+    store = ingest_rows(own, copy)
+    events = {(post, kind, value) for post, _, kind, value, _ in list_events(store)}
+    texts = {event for event in events if event[1] == "text"}
+    assert events - texts == {
+        (own["tweetid"], "hashtag", "tag"),
+        (own["tweetid"], "hashtag", "strasse"),
+        (own["tweetid"], "url", "example.com/a"),
+        (own["tweetid"], "mention", "77"),
+        (own["tweetid"], "mention", "Xy="),
+        (own["tweetid"], "reply", "5"),
+        (own["tweetid"], "quote", "6"),
+        (copy["tweetid"], "retweet", "9"),
+    }
+    assert {post for post, _, _ in texts} == {own["tweetid"]}
+    assert len(list_events(store)) == len(events)
+    check_counts(store)
+
+
+def test_ingest__empty_and_null_objects_are_no_objects(ingest_rows):
+    cells = {"hashtags": "['', ' ']", "urls": "[]", "user_mentions": "", "tweet_text": " "}
+    references = {"in_reply_to_tweetid": "absent", "quoted_tweet_tweetid": "nan"}
+    store = ingest_rows(tweet(1, **cells, **references))
+    assert list_events(store) == []
+    assert store.read("entities").height == 0
+    assert store.manifest["unread_cells"] == {}
+
+
+def test_ingest__counts_cells_that_it_cannot_read(ingest_rows):
+    store = ingest_rows(
+        tweet(1, hashtags="['cut", user_mentions="loose", like_count="many"),
+        tweet(2, urls="['not a url at all']", retweet_tweetid="1.2e+18", is_retweet="true"),
+    )
+    assert list_events(store) == []
+    assert store.manifest["unread_cells"] == {
+        "hashtag": 1,
+        "like_count": 1,
+        "mention": 1,
+        "retweet": 1,
+        "url (not a URL)": 1,
+    }
+
+
+def test_ingest__values_are_data_verbatim(ingest_rows):
+    hostile = "=cmd|' /C calc'!A0 <script>\u202e\x00"
+    store = ingest_rows(tweet(1, userid=hostile, user_mentions=repr([hostile])))
+    assert store.read("accounts")["account_id"].to_list() == [hostile]
+    assert list_values(store, "mention") == [hostile]
+
+
+def test_ingest__url_rule_is_a_choice(ingest_rows):
+    row = tweet(1, urls="['http://news.example.co.uk/a/?b=1']")
+    assert list_values(ingest_rows(row), "url") == ["news.example.co.uk/a?b=1"]
+    assert list_values(ingest_rows(row, url_rule="paper"), "url") == ["example.co.uk/a"]
+
+
+def test_ingest__numbers_are_dense_and_in_byte_order(ingest_rows):
+    rows = [
+        tweet(n, userid=user, hashtags=repr(tags), user_mentions="[3, 20]")
+        for n, (user, tags) in enumerate([("b", ["z", "ä"]), ("B", ["a"]), ("a+", ["z"])])
+    ]
+    store = ingest_rows(*rows)
+    assert store.read("accounts").select("account", "account_id").rows() == [
+        (0, "B"),
+        (1, "a+"),
+        (2, "b"),
+    ]
+    entities = store.read("entities").with_columns(pl.col("kind").cast(pl.String))
+    assert entities.rows() == [
+        (0, "hashtag", "a"),
+        (1, "hashtag", "z"),
+        (2, "hashtag", "ä"),
+        (3, "mention", "20"),
+        (4, "mention", "3"),
+    ]
+    assert store.read("posts")["post"].to_list() == [0, 1, 2]
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+def test_ingest__takes_milliseconds_from_the_tweetid(ingest_rows):
+    store = ingest_rows(tweet(1, hashtags="['x']"))
+    assert store.read("posts")["time"].to_list() == [MOMENT_MS]
+    assert store.read("events")["time"].to_list() == [MOMENT_MS]
+    facts = ("time_from_id", "time_from_stamp", "time_mismatch")
+    assert [store.manifest[name] for name in facts] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "ms", "n_mismatches"),
+    [
+        ({}, {"time": "stamp"}, STAMP_MS, 0),
+        ({"tweet_time": "2020-02-03 04:06"}, {}, STAMP_MS + 60_000, 1),
+        ({"tweet_time": "2020-02-03T04:05:07Z"}, {}, STAMP_MS + 7_000, 1),
+        ({"tweetid": "12345"}, {}, STAMP_MS, 0),
+    ],
+)
+def test_ingest__keeps_the_stamp_where_the_id_says_otherwise(
+    ingest_rows, cells, options, ms, n_mismatches
+):
+    store = ingest_rows(tweet(1, **cells), **options)
+    assert store.read("posts")["time"].to_list() == [ms]
+    assert store.manifest["time_from_stamp"] == 1
+    assert store.manifest["time_mismatch"] == n_mismatches
+
+
+def test_ingest__a_stamp_with_seconds_agrees_with_its_id(ingest_rows):
+    store = ingest_rows(tweet(1, tweet_time="2020-02-03T04:05:06Z"))
+    assert store.read("posts")["time"].to_list() == [MOMENT_MS]
+
+
+# --- rejects and duplicates ----------------------------------------------------------------------
+
+
+def test_ingest__sets_bad_rows_aside_with_row_and_reason(ingest_rows):
+    bad = [
+        (tweet(tweetid=""), "no tweetid"),
+        (tweet(tweetid="1.2e18"), "tweetid is no whole number below 2^63"),
+        (tweet(tweetid="9999999999999999999"), "tweetid is no whole number below 2^63"),
+        (tweet(userid=" "), "no userid"),
+        (tweet(tweet_time=""), "no tweet_time"),
+        (tweet(tweet_time="2020-02-03"), "tweet_time is no date with a time of day"),
+        (tweet(tweet_time="yesterday"), "tweet_time is no date with a time of day"),
+    ]
+    store = ingest_rows(tweet(1), *(row for row, _ in bad), tweet(2))
+    assert list_rejects(store) == [(n, reason) for n, (_, reason) in enumerate(bad, start=2)]
+    assert store.read("rejects")["file"].unique().to_list() == ["tweets.csv"]
+    assert store.read("posts").height == 2
+    check_counts(store)
+
+
+def test_ingest__numbers_records_around_rows_with_a_wrong_number_of_fields(tmp_path):
+    lines = write_table([tweet(n, tweet_text="two\nlines") for n in range(3)]).split('"\n')
+    no_time = write_table([tweet(9, tweet_time="")]).split('"\n')[1]
+    lines[2:2] = ['"too","few', ",".join(['"x"'] * 31)[:-1], no_time]
+    (tmp_path / "t.csv").write_text('"\n'.join(lines))
+    store = ingest(tmp_path / "t.csv", tmp_path / "store")
+    assert list_rejects(store) == [
+        (2, "2 fields where the header has 30"),
+        (3, "31 fields where the header has 30"),
+        (4, "no tweet_time"),
+    ]
+    assert store.read("posts").height == 3
+    check_counts(store)
+
+
+def test_ingest__the_first_row_of_a_tweetid_wins(ingest_rows):
+    store = ingest_rows(
+        tweet(1, hashtags="['first']", like_count="1"),
+        tweet(2),
+        tweet(1, hashtags="['second']", like_count="1", userid="u2"),
+        tweet(1, hashtags="['first']", like_count="1"),
+    )
+    assert store.read("posts").height == 2
+    assert list_values(store, "hashtag") == ["first"]
+    assert store.read("accounts")["account_id"].to_list() == ["u1"]
+    assert store.manifest["totals"]["duplicates"] == 2
+    assert store.manifest["differing_cells"] == 2
+    check_counts(store)
+
+
+def test_ingest__duplicates_are_found_across_files(tmp_path):
+    for name, rows in {
+        "a": [tweet(1), tweet(2)],
+        "b": [tweet(2, tweet_text="new"), tweet(3)],
+    }.items():
+        (tmp_path / f"{name}.csv").write_text(write_table(rows))
+    store = ingest([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "store")
+    assert [entry["duplicates"] for entry in store.manifest["inputs"]] == [0, 1]
+    assert store.manifest["differing_cells"] == 1
+    check_counts(store)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ingest__does_not_depend_on_the_order_of_rows(tmp_path, seed):
+    rows = [
+        tweet(n, userid=f"u{n % 5}", hashtags=repr([f"t{n % 3}", "x"]), user_mentions=f"[{n}]")
+        for n in range(40)
+    ]
+    (tmp_path / "a.csv").write_text(write_table(rows))
+    shuffled = pl.DataFrame(rows).sample(fraction=1, shuffle=True, seed=seed).to_dicts()
+    (tmp_path / "b.csv").write_text(write_table(shuffled))
+    left = ingest(tmp_path / "a.csv", tmp_path / "left")
+    right = ingest(tmp_path / "b.csv", tmp_path / "right")
+    assert list_events(left) == list_events(right)
+    assert left.read("accounts").equals(right.read("accounts"))
+    assert left.read("entities").equals(right.read("entities"))
+
+
+# --- users ---------------------------------------------------------------------------------------
+
+
+def test_ingest__keeps_users_without_tweets_and_their_profiles(tmp_path):
+    users = [
+        {
+            "userid": user,
+            "account_creation_date": "2015-06-07",
+            "follower_count": "12.0",
+            "following_count": "3",
+            "account_language": "en",
+        }
+        for user in ("silent", "u1")
+    ]
+    (tmp_path / "users.csv").write_text(write_table(users, USER_HEADER))
+    row = tweet(1, follower_count="99", account_language="th")
+    (tmp_path / "tweets.csv").write_text(write_table([row, tweet(2, userid="u2")]))
+    store = ingest(tmp_path, tmp_path.with_name(tmp_path.name + "-store"))
+    accounts = store.read("accounts").drop("account", "label")
+    known = (datetime(2015, 6, 7).date(), 12, 3, "en")
+    assert accounts.rows() == [("silent", *known), ("u1", *known), ("u2", None, None, None, None)]
+    assert store.manifest["users"]["stored"] == 2
+    check_counts(store)
+
+
+def test_ingest__reads_users_files_with_camel_case_names(tmp_path):
+    header = ["userid", "userDisplayName", "accountCreationDate", "followerCount"]
+    rows = [
+        {"userid": "u1", "accountCreationDate": "2015-06-07", "followerCount": "5"},
+        {"userid": "u1", "followerCount": "6"},
+        {"userid": "", "followerCount": "7"},
+    ]
+    (tmp_path / "users.csv").write_text(write_table(rows, header))
+    store = ingest(tmp_path / "users.csv", tmp_path / "store")
+    assert store.read("accounts")["follower_count"].to_list() == [5]
+    assert list_rejects(store) == [(3, "no userid")]
+    (entry,) = store.manifest["inputs"]
+    assert (entry["rows_read"], entry["stored"], entry["duplicates"]) == (3, 1, 1)
+    assert store.read("posts").height == store.read("events").height == 0
+
+
+def test_ingest__columns_are_found_by_name(ingest_rows):
+    header = ["Poll_Choices", *reversed(TWEET_HEADER), "extra"]
+    header[header.index("tweetid")] = "TweetId"
+    row = tweet(1, in_reply_to_tweetid="5", in_reply_to_userid="7", Poll_Choices="a|b")
+    store = ingest_rows(row | {"TweetId": row["tweetid"]}, header=header)
+    assert list_values(store, "reply") == ["5"]
+
+
+# --- the real archives ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def thailand(tmp_path_factory):
+    from conftest import REAL_DATA
+
+    folder = REAL_DATA / "io_thailand_092020"
+    if not folder.is_dir():
+        pytest.skip(f"real archives not found at {REAL_DATA}; set GPU_COORD_DATA to test on them")
+    files = sorted(folder.glob("*.csv"))
+    return ingest(files, tmp_path_factory.mktemp("thailand") / "store"), folder
+
+
+def test_ingest__thailand_counts(thailand):
+    store, _ = thailand
+    totals = store.manifest["totals"]
+    assert (totals["rows_read"], totals["posts"], totals["accounts"]) == (21_385, 21_385, 926)
+    assert store.read("posts")["account"].n_unique() == 455
+    assert store.manifest["time_from_id"] == 21_385
+    assert store.manifest["time_mismatch"] == 0
+    assert store.manifest["unread_cells"] == {}
+    counts = store.manifest["events_by_kind"]
+    expected = {"hashtag": 7_386, "mention": 20_022, "retweet": 11_199, "reply": 6_844}
+    assert {kind: counts[kind] for kind in (*expected, "quote")} == {**expected, "quote": 3_010}
+    assert counts["url"] <= 2_299
+    check_counts(store)
+
+
+def test_ingest__thailand_events_are_those_of_the_reference(thailand):
+    store, folder = thailand
+    kinds = {"hashtags": "hashtag", "user_mentions": "mention"}
+    reference = pl.read_parquet(folder / "events.parquet").with_columns(
+        pl.col("kind").cast(pl.String).replace(kinds)
+    )
+    reference = reference.filter(pl.col("kind") != "urls").with_columns(
+        pl.when(pl.col("kind") == "hashtag")
+        .then(pl.col("object_id").map_elements(str.casefold, return_dtype=pl.String))
+        .otherwise("object_id")
+        .alias("object_id")
+    )
+    columns = ["content_id", "account_id", "kind", "object_id", "timestamp_ms_snowflake"]
+    expected = set(reference.select(columns).rows())
+    found = [event for event in list_events(store) if event[2] not in ("url", "text")]
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+def test_ingest__ira_sample_quirks(data_dir, tmp_path):
+    store = ingest(data_dir / "io_ira_2018_10_sample", tmp_path / "store")
+    kinds = Counter(event[2] for event in list_events(store))
+    assert kinds == {"retweet": 1, "mention": 1, "url": 2, "text": 1}
+    assert store.read("accounts").height == 4
+    assert store.read("accounts")["account_id"].str.len_bytes().to_list() == [64] * 4
+    assert store.manifest["time_from_id"] == 2
+    check_counts(store)
+
+
+# --- pseudonyms ----------------------------------------------------------------------------------
+
+
+def test_ingest__pseudonyms_are_keyed_and_the_same_for_mentions(ingest_rows, tmp_path):
+    key = b"a secret \xff"
+    row = tweet(1, userid="u1", user_mentions="['u1', 'other']", hashtags="['u1']")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("account_id,label\nu1,op\n")
+    store = ingest_rows(row, pseudonym_key=key, labels=labels)
+
+    def pseudonym(text: str) -> str:
+        return hmac.new(key.hex().encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
+
+    accounts = store.read("accounts")
+    assert accounts["account_id"].to_list() == [pseudonym("u1")]
+    assert accounts["label"].to_list() == ["op"]
+    assert list_values(store, "mention") == sorted([pseudonym("u1"), pseudonym("other")])
+    assert list_values(store, "hashtag") == ["u1"]
+    manifest = (store.path / "manifest.json").read_text()
+    assert store.manifest["settings"]["pseudonymised"] is True
+    assert key.hex() not in manifest
+    assert "a secret" not in manifest
+
+
+def test_ingest__refuses_an_empty_key(ingest_rows):
+    with pytest.raises(ValueError, match="pseudonym key is empty"):
+        ingest_rows(tweet(1), pseudonym_key=b"")
+
+
+def test_ingest__names_what_a_tweets_file_lacks(ingest_rows):
+    with pytest.raises(ArchiveError, match=r"looks like tweets but lacks \['tweettime'\]"):
+        ingest_rows(tweet(1), header=["tweetid", "userid", "tweet_text"])
