@@ -16,9 +16,11 @@ import textwrap
 import threading
 import zipfile
 import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+Result = TypeVar("Result")
 Role = Literal["tweets", "users", "shares"]
 Format = Literal["auto", "x-archive", "shares", "crowdtangle"]
 
@@ -363,6 +366,23 @@ def read_batches(source: Source, columns: Iterable[str]) -> Iterator[Batch]:
     for batch in prefetch(read(source, list(present.values()))):
         frame = batch.frame.rename(plain).with_columns(absent).select(wanted)
         yield Batch(frame, batch.rows, batch.malformed, batch.position)
+
+
+def map_ahead(
+    batches: Iterable[Batch], work: Callable[[Batch], Result], n_threads: int = 2
+) -> Iterator[Result]:
+    """Yield what ``work`` makes of each batch, in order, a few batches ahead of the reader."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(n_threads) as pool:
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(work, batch))
+                if len(waiting) > n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def prefetch(batches: Iterator[Batch], n_ahead: int = 2) -> Iterator[Batch]:

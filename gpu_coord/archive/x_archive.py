@@ -8,6 +8,7 @@ releases agree on either.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from gpu_coord.archive.cells import (
     parse_tweet_refs,
 )
 from gpu_coord.archive.intake import book_accounts, name_kinds, number_tables, open_events
-from gpu_coord.archive.sources import read_batches
+from gpu_coord.archive.sources import map_ahead, read_batches
 from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
 from gpu_coord.store import TableWriter, read_parts
 from gpu_coord.urls import normalise_urls
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpu_coord.archive.intake import Intake, Tally
+    from gpu_coord.archive.sources import Batch
     from gpu_coord.urls import UrlRule
 
 TimeSource = Literal["auto", "stamp"]
@@ -285,41 +287,63 @@ def _stage_tweets(intake: Intake, tweets: list[Tally]) -> None:
     ):
         for tally in tweets:
             tally.first_row = n_rows
-            for batch in intake.read(tally, TWEET_CELLS):
-                judged = judge_tweets(batch.frame, time=intake.time)
-                intake.reject(tally, batch.rows, judged["reason"])
-                is_good = judged["reason"].is_null()
-                cells = batch.frame.filter(is_good).with_row_index("row", offset=n_rows)
-                found = _stage_posts(intake, tally, cells, judged.filter(is_good))
+            batches = intake.read(tally, TWEET_CELLS)
+            # What a batch means does not depend on the others: it is found out in threads.
+            for read in map_ahead(batches, lambda batch: _read_tweets(intake, batch)):
+                intake.unread.update(read.unread)
+                intake.reject(tally, read.rows, read.reasons)
+                found = _stage_posts(intake, tally, read)
                 posts.add(found)
-                for frame in _stage_events(intake, cells, found):
+                for frame in _stage_events(intake, read.entities, found, n_rows):
                     events.add(frame)
-                n_rows += cells.height
+                n_rows += found.height
 
 
-def _stage_posts(
-    intake: Intake, tally: Tally, cells: pl.DataFrame, judged: pl.DataFrame
-) -> pl.DataFrame:
-    codes = intake.accounts.encode(judged["userid"]).alias("account")
+@dataclass(frozen=True, slots=True)
+class TweetBatch:
+    """What a batch of records says, before anything is numbered."""
+
+    rows: np.ndarray  # record numbers
+    reasons: pl.Series  # why a record is set aside; null: it is good
+    tweets: pl.DataFrame  # of the good records: tweet, userid, time, time_from and counts
+    profiles: pl.DataFrame  # of the good records, as text
+    entities: dict[str, pl.DataFrame]  # by kind: row (among the good records), value
+    unread: Counter[str]
+
+
+def _read_tweets(intake: Intake, batch: Batch) -> TweetBatch:
+    judged = judge_tweets(batch.frame, time=intake.time)
+    is_good = judged["reason"].is_null()
+    cells = batch.frame.filter(is_good).with_row_index("row")
+    unread: Counter[str] = Counter()
+    return TweetBatch(
+        rows=batch.rows,
+        reasons=judged["reason"],
+        tweets=judged.filter(is_good).hstack(read_post_counts(cells, unread)),
+        profiles=cells.select(PROFILE_CELLS),
+        entities=extract_entities(cells, url_rule=intake.url_rule, unread=unread),
+        unread=unread,
+    )
+
+
+def _stage_posts(intake: Intake, tally: Tally, read: TweetBatch) -> pl.DataFrame:
+    codes = intake.accounts.encode(read.tweets["userid"]).alias("account")
     book_accounts(intake, tally, codes)
     is_new = intake.accounts.lack_profile(codes)
-    fresh = read_profiles(cells.filter(is_new), intake.unread)
+    fresh = read_profiles(read.profiles.filter(is_new), intake.unread)
     intake.accounts.add_profiles(fresh.with_columns(codes.filter(is_new)))
-    counts = read_post_counts(cells, intake.unread)
-    return judged.select("tweet", codes, "time", "time_from").hstack(counts)
+    return read.tweets.with_columns(codes)
 
 
 def _stage_events(
-    intake: Intake, cells: pl.DataFrame, posts: pl.DataFrame
+    intake: Intake, entities: dict[str, pl.DataFrame], posts: pl.DataFrame, first_row: int
 ) -> Iterator[pl.DataFrame]:
-    first = int(cells["row"][0]) if cells.height else 0
-    found = extract_entities(cells, url_rule=intake.url_rule, unread=intake.unread)
-    for kind, frame in found.items():
+    for kind, frame in entities.items():
         if frame.height:
             position, codes = intake.entities.encode(kind, frame["value"])
-            at = frame["row"].cast(pl.Int64) - first
+            at = frame["row"].cast(pl.Int64)
             yield frame.select(
-                "row",
+                row=at + first_row,
                 account=posts["account"].gather(at),
                 time=posts["time"].gather(at),
                 kind=pl.lit(position),
