@@ -79,13 +79,22 @@ def parse_share_times(texts: pl.Series) -> pl.Series:
     """
     text = pl.col("text").str.strip_chars()
     seconds = pl.when(text.str.contains(_NUMBER)).then(text).cast(pl.Float64, strict=False)
-    whole = text.str.extract(r"^([+-]?[0-9]{1,12})(?:\.0*)?$").cast(pl.Int64, strict=False) * 1000
     inside = seconds.is_between(MIN_SECONDS, MAX_SECONDS)
-    numbers = pl.when(inside).then(pl.coalesce(whole, seconds_to_millis(seconds)))
+    millis = pl.coalesce(_read_decimal(text), seconds_to_millis(seconds))
+    numbers = pl.when(inside).then(millis)
     frame = texts.to_frame("text").select(number=numbers, text="text")
     if (frame["number"].is_null() & frame["text"].is_not_null()).any():
         return frame.select(pl.coalesce("number", parse_stamps(frame["text"]))).to_series()
     return frame["number"]
+
+
+def _read_decimal(text: pl.Expr) -> pl.Expr:
+    """Read decimal seconds digit by digit: a float loses the millisecond after some centuries."""
+    groups = text.str.extract_groups(r"^([+-]?)([0-9]{1,12})(?:\.([0-9]*))?$")
+    sign, whole, fraction = (groups.struct[position] for position in range(3))
+    tenths = (fraction.fill_null("") + "0000000").str.slice(0, 7).cast(pl.Int64, strict=False)
+    micros = whole.cast(pl.Int64, strict=False) * 1_000_000 + (tenths + 5) // 10
+    return pl.when(sign == "-").then(-micros).otherwise(micros) // 1000
 
 
 def seconds_to_millis(seconds: pl.Expr) -> pl.Expr:
