@@ -194,6 +194,19 @@ def _show_store(path: Path, manifest: dict[str, Any], *, as_json: bool) -> None:
         [[entry["name"], *(entry[column] for column in columns)] for entry in manifest["inputs"]],
     )
     print_table(console, f"Store {path}", ["what", "number"], _flatten(manifest["totals"]))
+    print_table(
+        console,
+        "Entities",
+        ["kind", "events", "entities"],
+        [
+            [kind, n_events, manifest["entities_by_kind"].get(kind, 0)]
+            for kind, n_events in manifest["events_by_kind"].items()
+        ],
+    )
+    for name in ("rejected_by_reason", "unread_cells", "excluded_events_by_term"):
+        print_table(
+            console, name.replace("_", " ").capitalize(), ["what", "number"], manifest[name].items()
+        )
 
 
 def _flatten(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -347,7 +347,7 @@ def count_in_common(sources: Any, targets: Any) -> Any:
     Parameters
     ----------
     sources, targets
-        Boolean activity, (n_entities, n_accounts, n_bins).
+        0/1 activity as bytes or booleans, (n_entities, n_accounts, n_bins).
 
     Returns
     -------
@@ -365,7 +365,7 @@ def count_in_common(sources: Any, targets: Any) -> Any:
 
 
 def _pack_bits(active: Any) -> Any:
-    """Pack booleans into 64-bit words along the last axis, padded with zeros."""
+    """Pack 0/1 activity into 64-bit words along the last axis, padded with zeros."""
     octets = np.packbits(active, axis=-1)
     n_words = -(-octets.shape[-1] // 8)
     words = np.zeros((*octets.shape[:-1], 8 * n_words), np.uint8)

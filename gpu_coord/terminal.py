@@ -18,6 +18,7 @@ from rich.table import Table
 # Control, format (bidirectional marks among them), surrogate, private use, unassigned.
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MAX_WIDTH = 60
+_NAME_WIDTH = 17
 
 
 def clean(value: Any) -> str:
@@ -53,17 +54,21 @@ def format_number(value: Any) -> str:
 def print_table(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Print rows under a title; numbers to the right, columns without any value left out."""
-    table = Table(title=escape(clean(title)), title_justify="left", title_style="bold")
+    """Print rows under a title; numbers to the right. What is empty is left out."""
     rows = list(rows)
+    if not rows:
+        return
+    table = Table(title=escape(clean(title)), title_justify="left", title_style="bold")
     shown = [p for p in range(len(columns)) if any(row[p] is not None for row in rows)]
     for position in shown:
         is_number = any(isinstance(row[position], int | float) for row in rows)
-        # The first column says what the row is about: it is never cut short.
+        # Numbers, and names as long as a pseudonym, are never cut short.
+        longest = max(len(format_number(row[position])) for row in rows)
         table.add_column(
             escape(columns[position]),
             justify="right" if is_number else "left",
-            no_wrap=position == shown[0],
+            no_wrap=is_number,
+            min_width=None if is_number else min(longest, _NAME_WIDTH),
             overflow="fold",
         )
     for row in rows:

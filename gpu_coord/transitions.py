@@ -77,12 +77,13 @@ def count_transitions(active: Any, lag: int = 1, *, backend: Backend | None = No
     active = xp.asarray(active)
     if active.ndim < 2:
         raise ValueError(f"active has shape {active.shape}; it needs (..., n_accounts, n_bins).")
-    states = active != 0
-    if not bool((active == states).all()):
-        raise ValueError("active holds values other than 0 and 1; mark each bin as one of them.")
+    if active.dtype not in (np.uint8, bool):
+        active = _to_octets(active)
+    if active.size and active.max() > 1:
+        raise ValueError(f"active holds {active.max()}; mark each bin as 0 or 1.")
     *batch, n_accounts, n_bins = active.shape
     n_steps = _count_steps(n_bins, lag)
-    pages = states.reshape(-1, n_accounts, n_bins)
+    pages = active.reshape(-1, n_accounts, n_bins)
     sources, targets = pages[..., :n_steps], pages[..., lag:]
     counts = xp.empty((pages.shape[0], n_accounts, n_accounts, 2, 2), dtype=np.int64)
     source_active, target_active, both = backend.pairs.count_in_common(sources, targets)
@@ -92,6 +93,14 @@ def count_transitions(active: Any, lag: int = 1, *, backend: Backend | None = No
     counts[..., 0, 1] = target_active - both
     counts[..., 0, 0] = n_steps - source_active - target_active + both
     return counts.reshape(*batch, n_accounts, n_accounts, 2, 2)
+
+
+def _to_octets(active: Any) -> Any:
+    """Return 0/1 activity of any other type as bytes."""
+    is_active = active == 1
+    if not bool((is_active | (active == 0)).all()):
+        raise ValueError("active holds values other than 0 and 1; mark each bin as one of them.")
+    return is_active
 
 
 def _count_steps(n_bins: int, lag: int) -> int:

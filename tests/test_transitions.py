@@ -148,10 +148,19 @@ def test_count_transitions__is_the_same_on_many_threads(backend, monkeypatch):
     np.testing.assert_array_equal(count_transitions(active, backend=backend), serial)
 
 
-@pytest.mark.parametrize("value", [2, -1, 0.5, np.nan])
+@pytest.mark.parametrize("value", [2, -1, 0.5, np.nan, np.uint8(2)])
 def test_transition_matrices__refuses_other_states(backend, value):
-    with pytest.raises(ValueError, match="other than 0 and 1"):
-        transition_matrices(np.array([[0, 1, value]]), backend=backend)
+    with pytest.raises(ValueError, match="mark each bin"):
+        transition_matrices(
+            np.array([[0, 1, value]], dtype=np.asarray(value).dtype), backend=backend
+        )
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.int64, np.float32, float])
+def test_transition_matrices__takes_any_type_of_0_and_1(backend, dtype):
+    active = np.random.default_rng(4).integers(0, 2, (3, 40))
+    matrices = backend.to_host(transition_matrices(active.astype(dtype), backend=backend))
+    np.testing.assert_array_equal(matrices, oracle.transition_matrices(active))
 
 
 def test_transition_matrices__refuses_a_single_series(backend):

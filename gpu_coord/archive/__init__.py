@@ -266,7 +266,14 @@ def _summarise(intake: Intake) -> dict[str, Any]:
     facts = intake.facts
     by_kind = dict(sorted(facts.pop("events_by_kind", {}).items()))
     sizes = {name: facts.pop(name) for name in ("posts", "accounts", "entities")}
-    totals = {**_count_records(others), **sizes, "events": sum(by_kind.values())}
+    posts = pl.scan_parquet(intake.folder / "posts.parquet")
+    n_posting = posts.select(pl.col("account").n_unique()).collect().item()
+    totals = {
+        **_count_records(others),
+        **sizes,
+        "posting_accounts": n_posting,
+        "events": sum(by_kind.values()),
+    }
     labels = facts.pop("labels", {"rows": 0, "incomplete": 0})
     return {
         "totals": totals,

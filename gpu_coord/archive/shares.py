@@ -129,6 +129,7 @@ def ingest_shares(intake: Intake) -> None:
         open_events(intake) as events,
     ):
         for bucket in range(n_buckets):
+            intake.progress("write", bucket, n_buckets)
             shares = _read_bucket(intake, bucket, n_buckets)
             kept = _drop_repeats(intake, shares)
             found = _gather_posts(kept, n_posts)

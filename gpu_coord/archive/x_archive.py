@@ -382,6 +382,7 @@ def _write_posts(intake: Intake, is_first: np.ndarray) -> None:
                 )
             )
             n_rows, n_posts = n_rows + part.height, n_posts + kept.height
+            intake.progress("write posts", n_rows, is_first.size)
     intake.facts["posts"] = n_posts
     intake.facts["time_from_id"] = time_from["id"]
     intake.facts["time_from_stamp"] = n_posts - time_from["id"]
@@ -392,6 +393,7 @@ def _write_events(intake: Intake, is_first: np.ndarray) -> None:
     posts = np.cumsum(is_first) - 1
     with open_events(intake) as writer:
         for part in read_parts(intake.staged / "events.parquet"):
+            intake.progress("write events", part["row"][-1], is_first.size)
             events = part.filter(pl.Series(is_first[part["row"].to_numpy()]))
             entities = intake.entities.look_up(events, intake.exclusion)
             numbered = events.with_columns(
