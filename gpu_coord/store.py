@@ -135,14 +135,15 @@ def hash_file(path: Path) -> str:
 class TableWriter:
     """Writes frames to one Parquet file, gathered into row groups of about half a million rows."""
 
-    def __init__(self, path: Path, schema: dict[str, Any], *, compression: str = "zstd"):
+    def __init__(self, path: Path, schema: dict[str, Any], *, is_staged: bool = False):
         self._empty = pl.DataFrame(schema=schema)
-        texts = [name for name, kind in schema.items() if not kind.is_numeric()]
+        # What is read once and thrown away is written fast, what is kept is written small.
         self._writer = pq.ParquetWriter(
             path,
             _to_arrow(self._empty).schema,
-            compression=compression,
-            use_dictionary=texts,  # trying them on numbers costs more time than it saves space
+            compression="lz4" if is_staged else "zstd",
+            use_dictionary=not is_staged,
+            write_statistics=not is_staged,
         )
         self._waiting: list[pl.DataFrame] = []
         self._n_waiting = 0

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from gpu_coord.archive import ArchiveError, ingest
 from gpu_coord.archive.cells import (
+    _normalise_unicode,
     fold_case,
     hash_texts,
     parse_counts,
@@ -225,6 +226,19 @@ def test_hash_texts__ignores_case_form_urls_and_space(left, right):
     first, second = hash_texts(pl.Series([left, right]))
     assert first == second
     assert re.fullmatch("[0-9a-f]{32}", first)
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+        | st.text("aé\u0301ก\u0e33\u1100\u1161\u11a8가\u09c7\u09beﬁＡ\u2003", max_size=6),
+        max_size=20,
+    )
+)
+def test_hash_texts__skips_only_texts_that_are_in_nfkc(texts):
+    series = pl.Series(texts, dtype=pl.String)
+    assert _normalise_unicode(series).to_list() == series.str.normalize("NFKC").to_list()
+    assert series.to_list() == texts
 
 
 def test_hash_texts__is_null_where_nothing_is_said():

@@ -7,6 +7,8 @@ cannot be read. The one idea: each cell is judged alone, because releases mix th
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import cache
 
 import polars as pl
 import polars_hash as plh
@@ -206,15 +208,43 @@ def hash_texts(texts: pl.Series) -> pl.Series:
     hexadecimal digits. Null where nothing is left.
     """
     words = (
-        texts.str.normalize("NFKC")
+        _normalise_unicode(texts)
         .str.to_lowercase()
         .str.replace_all(r"https?://\S*", " ")
-        .str.replace_all(r"\s+", " ")
+        .str.replace_all(r"\s{2,}|[^\S ]", " ")
         .str.strip_chars()
     )
     said = pl.when(plh.col("words") != "").then(plh.col("words"))
     frame = words.to_frame("words").select(said.alias("words"))
     return frame.select(plh.col("words").chash.blake3().str.slice(0, 32)).to_series()
+
+
+def _normalise_unicode(texts: pl.Series) -> pl.Series:
+    """Bring texts to NFKC: only those that may not be, for this is the slowest step of all."""
+    at = texts.str.contains(_list_unstable()).arg_true()
+    if not at.len():
+        return texts
+    return texts.clone().scatter(at, texts.gather(at).str.normalize("NFKC"))
+
+
+@cache
+def _list_unstable() -> str:
+    """Return a character class with every character that NFKC may change, alone or beside others.
+
+    Without one of them a text is in NFKC (quick check of Unicode Standard Annex 15). Characters
+    that this Python does not know count as unstable.
+    """
+    unstable = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}  # Hangul that joins what precedes
+    for character in map(chr, (*range(0xD800), *range(0xE000, 0x20000))):
+        is_stable = unicodedata.normalize("NFKC", character) == character
+        is_known = unicodedata.category(character) != "Cn"
+        if not is_stable or not is_known or unicodedata.combining(character):
+            unstable.add(ord(character))
+        first, _, second = unicodedata.decomposition(character).partition(" ")
+        if second and not first.startswith("<"):
+            unstable.add(int(second, 16))
+    listed = "".join(f"\\x{{{code:x}}}" for code in sorted(unstable))
+    return f"[{listed}\\x{{20000}}-\\x{{10ffff}}]"
 
 
 def hash_ids(ids: pl.Series, key: bytes) -> pl.Series:

@@ -148,7 +148,7 @@ def ingest_shares(intake: Intake) -> None:
 
 def _stage_shares(intake: Intake, contents: Vocabulary, platforms: Vocabulary) -> int:
     n_rows = 0
-    with TableWriter(intake.staged / "shares.parquet", STAGED_SHARES, compression="lz4") as staged:
+    with TableWriter(intake.staged / "shares.parquet", STAGED_SHARES, is_staged=True) as staged:
         for tally in intake.tallies:
             tally.first_row = n_rows
             for batch in intake.read(tally, SHARE_CELLS):

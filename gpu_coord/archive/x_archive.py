@@ -282,8 +282,8 @@ def _read_users(intake: Intake, tally: Tally) -> None:
 def _stage_tweets(intake: Intake, tweets: list[Tally]) -> None:
     n_rows = 0
     with (
-        TableWriter(intake.staged / "posts.parquet", STAGED_POSTS, compression="lz4") as posts,
-        TableWriter(intake.staged / "events.parquet", STAGED_EVENTS, compression="lz4") as events,
+        TableWriter(intake.staged / "posts.parquet", STAGED_POSTS, is_staged=True) as posts,
+        TableWriter(intake.staged / "events.parquet", STAGED_EVENTS, is_staged=True) as events,
     ):
         for tally in tweets:
             tally.first_row = n_rows
