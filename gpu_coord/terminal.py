@@ -19,6 +19,7 @@ from rich.table import Table
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MAX_WIDTH = 60
 _NAME_WIDTH = 17
+_DESCRIPTIONS = {"pairs": "pairs (first compiled, once)"}
 
 
 def clean(value: Any) -> str:
@@ -87,7 +88,8 @@ def show_progress(console: Console) -> Iterator[Any]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(escape(stage), total=total)
+                described = escape(_DESCRIPTIONS.get(stage, stage))
+                tasks[stage] = bars.add_task(described, total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
         yield report

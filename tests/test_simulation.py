@@ -17,8 +17,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import gpu_coord.simulation as module
-from gpu_coord.simulation import Scenario, choose_scenario, plan_archive, simulate
+from gpu_coord.simulation import FILES, PRESETS, Scenario, choose_scenario, plan_archive, simulate
+from gpu_coord.simulation.draws import draw_exponential
+from gpu_coord.simulation.episodes import draw_episode_times
+from gpu_coord.simulation.plan import share_out
+from gpu_coord.simulation.posts import find_row_stride
+from gpu_coord.simulation.times import (
+    draw_lags,
+    draw_office_times,
+    draw_times,
+    mint_tweet_ids,
+    separate_times,
+)
+from gpu_coord.simulation.words import HOSTILE_CELLS
 
 # The header of the 2020-09 release, and what lists look like in it.
 TWEETS_HEADER = (
@@ -103,7 +114,7 @@ def users(demo):
 def test_simulate__writes_the_columns_of_the_2020_09_release(demo, rows, users):
     assert list(rows[0]) == TWEETS_HEADER
     assert list(next(iter(users.values()))) == USERS_HEADER
-    assert sorted(path.name for path in demo.path.iterdir()) == sorted(module.FILES)
+    assert sorted(path.name for path in demo.path.iterdir()) == sorted(FILES)
 
 
 @pytest.mark.parametrize("name", ["tweets", "users"])
@@ -197,7 +208,7 @@ def test_simulate__holds_hostile_and_foreign_cells(rows, users):
     assert any(text.startswith("=1+1") for text in texts)
     for cell in ("<script>", '"yes"', "\u202e", "\x1b[31m"):
         assert any(cell in text for text in texts)
-    assert set(profiles) & set(module.HOSTILE_CELLS)
+    assert set(profiles) & set(HOSTILE_CELLS)
     for letters in ("ก-๙", "а-я", "ء-ي", "一-鿿", "🚢"):
         assert any(re.search(f"[{letters}]", text) for text in texts)
     assert 0.1 < np.mean(["\n" in text for text in texts]) < 0.5
@@ -217,11 +228,11 @@ def test_simulate__keeps_hashtags_sane_and_entities_distinct(rows):
 
 
 def test_simulate__gives_the_same_bytes_for_the_same_seed(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "POSTS_PER_CHUNK", 700)
+    monkeypatch.setattr("gpu_coord.simulation.posts.POSTS_PER_CHUNK", 700)
     first = simulate(tmp_path / "first", seed=3, **SMALL)
     code = (
-        "import sys; import gpu_coord.simulation as m; m.POSTS_PER_CHUNK = 700; "
-        f"m.simulate(sys.argv[1], seed=3, **{SMALL!r})"
+        "import sys; from gpu_coord.simulation import posts, simulate; posts.POSTS_PER_CHUNK = 700;"
+        f"simulate(sys.argv[1], seed=3, **{SMALL!r})"
     )
     environment = os.environ | {"POLARS_MAX_THREADS": "1", "PYTHONHASHSEED": "7"}
     root = Path(__file__).resolve().parents[1]
@@ -243,7 +254,7 @@ def test_simulate__gives_other_bytes_for_another_seed(tmp_path):
 def test_simulate__records_parameters_and_sizes(demo, rows):
     record = json.loads((demo.path / "simulation.json").read_text(encoding="utf-8"))
     assert (record["preset"], record["seed"]) == ("demo", 0)
-    assert Scenario(**record["parameters"]) == demo.scenario == module.PRESETS["demo"]
+    assert Scenario(**record["parameters"]) == demo.scenario == PRESETS["demo"]
     accounts, edges = read_truth(demo)
     assert record["sizes"]["n_posts"] == len(rows)
     assert record["sizes"]["n_operation_accounts"] == demo.n_operation_accounts == 40
@@ -254,7 +265,7 @@ def test_simulate__records_parameters_and_sizes(demo, rows):
 
 
 def test_simulate__writes_chunks_with_one_header_and_reports_progress(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "POSTS_PER_CHUNK", 900)
+    monkeypatch.setattr("gpu_coord.simulation.posts.POSTS_PER_CHUNK", 900)
     calls = []
     simulation = simulate(tmp_path / "out", progress=lambda *call: calls.append(call), **SMALL)
     assert calls == [("posts", 900, 2000), ("posts", 1800, 2000), ("posts", 2000, 2000)]
@@ -544,21 +555,21 @@ def test_simulate__refuses_parameters_that_contradict(tmp_path, overrides, messa
 def test_separate_times__never_lets_equal_low_bits_share_a_millisecond(time, low, n_lanes):
     n_posts = n_lanes * 2**21
     posts = low + np.arange(n_lanes) * 2**21
-    times = module.separate_times(np.full(n_lanes, time), posts, n_posts)
-    assert len(set(module.mint_tweet_ids(times, posts).tolist())) == n_lanes
+    times = separate_times(np.full(n_lanes, time), posts, n_posts)
+    assert len(set(mint_tweet_ids(times, posts).tolist())) == n_lanes
     assert set(times // 1000) == {time // 1000}
 
 
 @given(st.integers(1, 5_000))
 def test_find_row_stride__visits_every_post_once(n_posts):
-    visited = np.arange(n_posts) * module.find_row_stride(n_posts) % n_posts
+    visited = np.arange(n_posts) * find_row_stride(n_posts) % n_posts
     assert sorted(visited.tolist()) == list(range(n_posts))
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=30), st.integers(0, 10**5))
 def test_share_out__gives_all_posts_one_at_least_and_by_weight(weights, spare):
     n_posts = len(weights) + spare
-    shares = module.share_out(n_posts, np.array(weights))
+    shares = share_out(n_posts, np.array(weights))
     assert shares.sum() == n_posts and shares.min() >= 1
     exact = 1 + spare * np.array(weights) / sum(weights)
     assert np.abs(shares - exact).max() <= 1 + 1e-6
@@ -566,17 +577,17 @@ def test_share_out__gives_all_posts_one_at_least_and_by_weight(weights, spare):
 
 def test_draw_lags__follow_the_truncated_geometric_law():
     scenario = choose_scenario("demo", lag_decay=0.5, max_lag_bins=3)
-    lags = module.draw_lags(scenario, 70_000, np.random.default_rng(1))
+    lags = draw_lags(scenario, 70_000, np.random.default_rng(1))
     counts = Counter(lags.tolist())
     assert set(counts) == {1, 2, 3}
     for lag, expected in ((1, 40_000), (2, 20_000), (3, 10_000)):
         assert abs(counts[lag] - expected) < 4.5 * math.sqrt(expected)
     exact = choose_scenario("demo", lag_decay=0.0)
-    assert set(module.draw_lags(exact, 1000, np.random.default_rng(1)).tolist()) == {1}
+    assert set(draw_lags(exact, 1000, np.random.default_rng(1)).tolist()) == {1}
 
 
 def test_draw_exponential__has_the_quantiles_of_the_law():
-    values = module.draw_exponential(100_000, np.random.default_rng(2))
+    values = draw_exponential(100_000, np.random.default_rng(2))
     for share in (0.1, 0.5, 0.9, 0.99):
         below = (values <= -math.log(1 - share)).mean()
         assert abs(below - share) < 4.5 * math.sqrt(share * (1 - share) / 100_000)
@@ -585,7 +596,7 @@ def test_draw_exponential__has_the_quantiles_of_the_law():
 def test_draw_times__follow_the_day_of_each_time_zone():
     scenario = choose_scenario("demo", diurnal_amplitude=1.0)
     for zone in (-8, 0, 9):
-        times = module.draw_times(scenario, np.full(50_000, zone), np.random.default_rng(3))
+        times = draw_times(scenario, np.full(50_000, zone), np.random.default_rng(3))
         assert times.min() >= 0 and times.max() < scenario.span_ms
         hours = times // 3_600_000 % 24
         angle = 2 * np.pi * (hours + zone - 15) / 24
@@ -595,7 +606,7 @@ def test_draw_times__follow_the_day_of_each_time_zone():
 
 def test_draw_office_times__are_workdays_and_mostly_office_hours():
     scenario = choose_scenario("demo")
-    times = module.draw_office_times(scenario, 20_000, np.random.default_rng(4))
+    times = draw_office_times(scenario, 20_000, np.random.default_rng(4))
     local = times + 8 * 3_600_000
     weekday = local // 86_400_000 % 7  # the demo begins on a Monday
     assert set(weekday.tolist()) == {0, 1, 2, 3, 4}
@@ -630,7 +641,7 @@ def test_draw_episode_times__decay_exponentially_from_the_onset():
     chosen = np.full(20_000, np.argmin(episodes.start))
     onset, decay = episodes.start[chosen[0]], episodes.decay[chosen[0]]
     rng = np.random.default_rng(5)
-    times = module.draw_episode_times(scenario, episodes, chosen, np.zeros(20_000, dtype=int), rng)
+    times = draw_episode_times(scenario, episodes, chosen, np.zeros(20_000, dtype=int), rng)
     assert times.min() >= onset
     assert abs((times - onset <= decay * math.log(2)).mean() - 0.5) < 0.02
 
@@ -638,3 +649,9 @@ def test_draw_episode_times__decay_exponentially_from_the_onset():
 def test_simulate__works_without_bursts(tmp_path):
     simulation = simulate(tmp_path / "out", n_viral=0, n_bursts=0, **SMALL)
     assert len(read_rows(simulation.tweets)) == 2000
+
+
+def test_simulate__gives_the_archive_that_it_gave_before(demo):
+    """A regression test, and the only one: a seed names the same archive on every machine."""
+    written = hashlib.sha256(demo.tweets.read_bytes()).hexdigest()
+    assert written.startswith("37dcf14c92fd65b9")

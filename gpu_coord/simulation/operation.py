@@ -1,0 +1,105 @@
+"""What the operation posts: plants of the core, and the amplifiers' copies of them.
+
+In: a scenario, its accounts and entities. Out: ``Operation``, whose edges are the planted truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpu_coord.simulation.draws import open_stream, pick
+from gpu_coord.simulation.times import draw_lags, draw_office_times
+from gpu_coord.simulation.words import KINDS, draw_phrases
+
+if TYPE_CHECKING:
+    from gpu_coord.simulation.accounts import Accounts
+    from gpu_coord.simulation.draws import Bools, Ints
+    from gpu_coord.simulation.entities import Entities
+    from gpu_coord.simulation.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Posts of the operation, camouflage apart: first the plants, then the copies."""
+
+    n_plants: int
+    account: Ints
+    time: Ints  # milliseconds since 1970
+    kind: Ints  # position in KINDS
+    entity: Ints
+    origin: Ints  # the post copied; itself for plants
+    retweet: Bools
+    phrases: Ints  # (n_posts, N_PHRASES)
+
+    @property
+    def n_posts(self) -> int:
+        """Plants and copies."""
+        return len(self.account)
+
+    @property
+    def edges(self) -> Ints:
+        """(n_edges, 2): the pairs core, amplifier that were followed at least once, sorted."""
+        copies = slice(self.n_plants, None)
+        pairs = np.stack([self.account[self.origin[copies]], self.account[copies]], axis=1)
+        return np.unique(pairs, axis=0)
+
+
+def plan_operation(
+    scenario: Scenario, accounts: Accounts, entities: tuple[Entities, ...], seed: int
+) -> Operation:
+    """Draw what the core plants and who copies it when."""
+    rng = open_stream(seed, "operation")
+    group, account = _list_plants(scenario)
+    n_plants = len(group)
+    kind = pick(np.cumsum((2, 1, 1)), n_plants, rng)
+    entity = _draw_campaign_entities(scenario, entities, group, kind, rng)
+    planted = scenario.start_ms + draw_office_times(scenario, n_plants, rng)
+    origin, amplifier = np.nonzero(
+        rng.random((n_plants, scenario.n_amplifiers)) < scenario.follow_probability
+    )
+    copier = group[origin] * scenario.group_size + scenario.n_core + amplifier
+    bins = planted[origin] // scenario.lag_bin_ms + draw_lags(scenario, len(origin), rng)
+    inside = rng.integers(0, scenario.lag_bin_ms, size=len(origin))
+    account = np.r_[account, copier]
+    origin = np.r_[np.arange(n_plants), origin]
+    style = np.where(np.arange(len(origin)) < n_plants, 1.0, rng.random(len(origin)))
+    retweet = style < scenario.copy_retweet_share
+    phrases = draw_phrases(accounts.language[account], rng)
+    same = style < scenario.copy_retweet_share + scenario.copy_wording_share
+    return Operation(
+        n_plants=n_plants,
+        account=account,
+        time=np.r_[planted, bins * scenario.lag_bin_ms + inside],
+        kind=kind[origin],
+        entity=entity[origin],
+        origin=origin,
+        retweet=retweet,
+        phrases=np.where(same[:, None], phrases[origin], phrases),
+    )
+
+
+def _list_plants(scenario: Scenario) -> tuple[Ints, Ints]:
+    """Group and account of each plant."""
+    n_plants = scenario.n_groups * scenario.n_core * scenario.n_plants
+    core = np.arange(n_plants) // scenario.n_plants
+    group = core // scenario.n_core
+    return group, group * scenario.group_size + core % scenario.n_core
+
+
+def _draw_campaign_entities(
+    scenario: Scenario,
+    entities: tuple[Entities, ...],
+    group: Ints,
+    kind: Ints,
+    rng: np.random.Generator,
+) -> Ints:
+    """Entity of each plant: one of its group's few, from the less used half of its topic."""
+    size = np.array([of_kind.topic_size for of_kind in entities])
+    shape = (scenario.n_groups, len(KINDS), scenario.n_campaign_entities)
+    half = (size // 2)[None, :, None]
+    ranks = half + np.floor(rng.random(shape) * (size[None, :, None] - half)).astype(np.int64)
+    chosen = rng.integers(0, scenario.n_campaign_entities, size=len(group))
+    return np.asarray(group % scenario.n_topics * size[kind] + ranks[group, kind, chosen])

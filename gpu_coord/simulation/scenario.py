@@ -1,0 +1,289 @@
+"""What an archive is asked to be: its parameters, their bounds, and the presets.
+
+In: the name of a preset and what to change in it. Out: a ``Scenario``, which refuses values that
+contradict each other before anything is drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from math import sqrt
+from typing import Any
+
+from gpu_coord.simulation.words import N_SLOTS
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Every parameter of a simulated archive; any of them can be overridden by name.
+
+    Rates are means per post. Shares and probabilities lie between 0 and 1.
+    """
+
+    n_accounts: int  # accounts that post, the operation's included
+    n_posts: int
+    start: str  # first day, YYYY-MM-DD, UTC
+    n_days: int
+
+    # The operation: groups of core accounts, and the amplifiers that copy them.
+    n_groups: int
+    n_core: int  # per group
+    n_amplifiers: int  # per group
+    n_plants: int  # posts that each core account plants
+    n_campaign_entities: int = 8  # per group and kind, from the less used half of one topic
+    follow_probability: float = 0.35  # of each amplifier, for each plant of its group
+    lag_bin_seconds: int = 3600
+    lag_decay: float = 0.1  # lag = 1 + geometric, in bins: P(1 + k) ~ lag_decay**k; 0: always 1
+    max_lag_bins: int = 4
+    copy_retweet_share: float = 0.2  # copies that retweet the core's post
+    copy_wording_share: float = 0.2  # copies that repeat its words as a post of their own
+    camouflage_share: float = 0.4  # of the operation's posts, drawn like anyone's; if any, one each
+    operation_timezone_hours: int = 8
+
+    # Everyone else, and what the operation hides in.
+    n_silent: int = 0  # accounts in users.csv that never post
+    organic_alpha: float = 1.35  # tail of posts per account (Pareto)
+    operation_alpha: float = 2.31  # tail of camouflage posts per operation account
+    max_activity: float = 10_000.0  # where the tails end: the largest weight over the smallest
+    n_topics: int = 6
+    topic_share: float = 0.7  # of uses that stay inside the account's topic
+    n_hashtags: int = 300
+    n_urls: int = 300
+    n_mentions: int = 300
+    n_sources: int = 2000  # posts from outside that are retweeted, answered and quoted
+    n_viral: int = 12  # viral events per kind, fading over 6 to 24 hours
+    viral_factor: float = 60.0  # rate of the entity at the peak, over its usual rate
+    n_bursts: int = 80  # ordinary bursts per kind, fading over 1 to 6 hours
+    burst_factor: float = 15.0
+    diurnal_amplitude: float = 0.8  # 0: no daily rhythm
+
+    hashtags_per_post: float = 0.35
+    urls_per_post: float = 0.1
+    mentions_per_post: float = 0.9
+    retweets_per_post: float = 0.5
+    replies_per_post: float = 0.3
+    quotes_per_post: float = 0.14
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check_bounds(self)
+        _check_sizes(self)
+        _check_rates(self)
+
+    @property
+    def group_size(self) -> int:
+        """Accounts of one group."""
+        return self.n_core + self.n_amplifiers
+
+    @property
+    def n_operation(self) -> int:
+        """Accounts of the operation; they have the smallest account numbers."""
+        return self.n_groups * self.group_size
+
+    @property
+    def n_organic(self) -> int:
+        """Accounts that post and are not of the operation."""
+        return self.n_accounts - self.n_operation
+
+    @property
+    def start_ms(self) -> int:
+        """First millisecond, since 1970."""
+        return (date.fromisoformat(self.start) - date(1970, 1, 1)).days * DAY_MS
+
+    @property
+    def span_ms(self) -> int:
+        """Length of the archive in milliseconds."""
+        return self.n_days * DAY_MS
+
+    @property
+    def lag_bin_ms(self) -> int:
+        """Width of the bins that the lag law counts, in milliseconds."""
+        return self.lag_bin_seconds * 1000
+
+    @property
+    def longest_lag_days(self) -> int:
+        """Days that cover the longest lag."""
+        return -(-(self.max_lag_bins + 1) * self.lag_bin_ms // DAY_MS)
+
+
+BOUNDS: dict[tuple[float, float], str] = {
+    (0, 1): "follow_probability copy_retweet_share copy_wording_share topic_share "
+    "diurnal_amplitude retweets_per_post replies_per_post quotes_per_post",
+    (0, 0.99): "lag_decay camouflage_share",
+    (0, N_SLOTS[0]): "hashtags_per_post",
+    (0, N_SLOTS[1]): "urls_per_post",
+    (0, 1 + N_SLOTS[2]): "mentions_per_post",
+    (0.5, 100): "organic_alpha operation_alpha",
+    (-12, 14): "operation_timezone_hours",
+    (0, 10**3): "viral_factor burst_factor",
+    (1, 10**6): "max_activity",
+    (0, 10**5): "n_groups n_viral n_bursts",
+    (0, 10**7): "n_silent",
+    (1, 10**4): "n_days n_topics max_lag_bins",
+    (1, 10**5): "n_core n_amplifiers n_plants n_campaign_entities",
+    (1, 10**7): "n_accounts n_hashtags n_urls n_mentions n_sources lag_bin_seconds",
+    # The low bits of a tweet id tell 2**21 posts apart, the milliseconds of a second the rest.
+    (1, 2 * 10**9): "n_posts",
+}
+
+
+def _check_types(scenario: Scenario) -> None:
+    kinds: dict[Any, type | tuple[type, ...]] = {"int": int, "float": (int, float), "str": str}
+    for field in fields(scenario):
+        value = getattr(scenario, field.name)
+        if not isinstance(value, kinds[field.type]) or isinstance(value, bool):
+            raise ValueError(f"{field.name}={value!r} must be of type {field.type}")
+
+
+def _check_bounds(scenario: Scenario) -> None:
+    for (least, most), names in BOUNDS.items():
+        for name in names.split():
+            if not least <= getattr(scenario, name) <= most:
+                raise ValueError(
+                    f"{name}={getattr(scenario, name)!r} must lie between {least} and {most}"
+                )
+    # Tweet ids carry a time only from November 2010 on, and run out of bits in 2080.
+    if not date(2010, 12, 1) <= date.fromisoformat(scenario.start) <= date(2050, 1, 1):
+        raise ValueError(
+            f"start={scenario.start!r} must lie between 2010-12-01 and 2050-01-01, "
+            "where tweet ids carry a time"
+        )
+
+
+def _check_sizes(scenario: Scenario) -> None:
+    if scenario.n_accounts <= scenario.n_operation:
+        raise ValueError(
+            f"n_accounts={scenario.n_accounts} must exceed the operation's {scenario.n_operation}; "
+            "raise it, or lower n_groups, n_core or n_amplifiers"
+        )
+    if min(scenario.n_hashtags, scenario.n_urls, scenario.n_mentions) < 2 * scenario.n_topics:
+        raise ValueError(
+            f"n_topics={scenario.n_topics} needs two entities per topic and kind; lower it, "
+            "or raise n_hashtags, n_urls and n_mentions"
+        )
+    if scenario.n_days < 9 + scenario.longest_lag_days:
+        raise ValueError(
+            f"n_days={scenario.n_days} must exceed the longest lag by nine days; raise it, "
+            "or lower max_lag_bins or lag_bin_seconds"
+        )
+
+
+def _check_rates(scenario: Scenario) -> None:
+    answers = scenario.retweets_per_post + scenario.replies_per_post
+    if answers > min(1.0, scenario.mentions_per_post):
+        raise ValueError(
+            f"retweets_per_post + replies_per_post = {answers:g} must not exceed 1 nor "
+            f"mentions_per_post={scenario.mentions_per_post:g}, as each mentions an author"
+        )
+    if scenario.copy_retweet_share + scenario.copy_wording_share > 1:
+        raise ValueError(
+            f"copy_retweet_share={scenario.copy_retweet_share:g} and copy_wording_share="
+            f"{scenario.copy_wording_share:g} must not exceed 1 together; lower one"
+        )
+    if scenario.quotes_per_post > 1 - scenario.retweets_per_post:
+        raise ValueError(
+            f"quotes_per_post={scenario.quotes_per_post:g} must not exceed the share of posts that "
+            "are no retweets; lower it, or retweets_per_post"
+        )
+
+
+_DEMO = Scenario(
+    n_accounts=400,
+    n_posts=20_000,
+    start="2021-03-01",
+    n_days=28,
+    n_groups=1,
+    n_core=5,
+    n_amplifiers=35,
+    n_plants=40,
+    n_silent=20,
+    max_activity=50.0,
+    hashtags_per_post=0.8,
+    urls_per_post=0.3,
+    retweets_per_post=0.3,
+    replies_per_post=0.2,
+    quotes_per_post=0.1,
+)
+
+# june2020 and cnhu2021 have the sizes and activity tails of published takedowns; what is planted in
+# them, the span of june2020 and all else is invented.
+PRESETS: dict[str, Scenario] = {
+    "demo": _DEMO,
+    "null": replace(_DEMO, n_groups=0),
+    "june2020": Scenario(
+        n_accounts=23_750,
+        n_posts=348_608,
+        start="2019-12-02",
+        n_days=182,
+        n_groups=68,
+        n_core=5,
+        n_amplifiers=30,
+        n_plants=12,
+        n_topics=20,
+        n_hashtags=8_000,
+        n_urls=12_000,
+        n_mentions=20_000,
+        n_sources=40_000,
+        n_viral=100,
+        n_bursts=1_000,
+    ),
+    "cnhu2021": Scenario(
+        n_accounts=2_016,
+        n_posts=31_269,
+        start="2019-04-20",
+        n_days=716,
+        n_groups=8,
+        n_core=3,
+        n_amplifiers=18,
+        n_plants=10,
+        n_topics=10,
+        n_hashtags=1_500,
+        n_urls=2_000,
+        n_mentions=3_000,
+        n_sources=6_000,
+        n_viral=200,
+        n_bursts=2_000,
+    ),
+}
+
+
+def choose_scenario(preset: str, *, n_posts: int | None = None, **overrides: Any) -> Scenario:
+    """Take the parameters of a preset, scaled to ``n_posts`` and changed by name.
+
+    Scaling keeps the operation and the posts per organic account. Sources grow like the posts,
+    entities like their square root, as vocabularies do.
+
+    Raises
+    ------
+    ValueError
+        For an unknown preset or parameter, or values that contradict each other.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset={preset!r} is unknown; choose one of {', '.join(PRESETS)}")
+    names = [field.name for field in fields(Scenario)]
+    unknown = sorted(overrides.keys() - set(names))
+    if unknown:
+        raise ValueError(
+            f"no parameter is called {', '.join(unknown)}; there are {', '.join(names)}"
+        )
+    sizes = {} if n_posts is None else _scale(PRESETS[preset], n_posts)
+    return replace(PRESETS[preset], **{**sizes, **overrides})
+
+
+def _scale(scenario: Scenario, n_posts: int) -> dict[str, int]:
+    ratio = n_posts / scenario.n_posts
+    if ratio <= 0:
+        raise ValueError(f"n_posts={n_posts} must be positive")
+    growth = {"n_hashtags": sqrt(ratio), "n_urls": sqrt(ratio), "n_mentions": sqrt(ratio)}
+    sizes = {
+        name: max(2 * scenario.n_topics, round(getattr(scenario, name) * factor))
+        for name, factor in growth.items()
+    }
+    n_organic = max(1, round(scenario.n_organic * ratio))
+    n_sources = max(1, round(scenario.n_sources * ratio))
+    n_accounts = scenario.n_operation + n_organic
+    return {**sizes, "n_posts": n_posts, "n_accounts": n_accounts, "n_sources": n_sources}
