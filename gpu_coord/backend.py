@@ -36,6 +36,7 @@ class Backend:
     components: Callable[..., np.ndarray]  # (source, target, n_accounts, *, connection) -> labels
     communities: Callable[..., np.ndarray]  # (source, target, weight, n_accounts, *, ...) -> labels
     free_memory: Callable[[], int]  # bytes
+    device: str
     versions: dict[str, str]
 
     def __repr__(self) -> str:
@@ -55,7 +56,8 @@ def cpu(*, threads: int | None = None) -> Backend:
 
     from gpu_coord import graphs, pairs
 
-    numba.set_num_threads(_check_threads(threads, numba.config.NUMBA_NUM_THREADS))
+    n_threads = _check_threads(threads, numba.config.NUMBA_NUM_THREADS)
+    numba.set_num_threads(n_threads)
     return Backend(
         name="cpu",
         xp=np,
@@ -66,6 +68,7 @@ def cpu(*, threads: int | None = None) -> Backend:
         components=graphs.label_components,
         communities=graphs.label_communities,
         free_memory=lambda: int(psutil.virtual_memory().available),
+        device=f"{platform.processor() or platform.machine()}, {n_threads} threads",
         versions={"python": platform.python_version()}
         | {name: version(name) for name in ("numpy", "polars", "numba", "scipy")},
     )

@@ -43,6 +43,9 @@ BackendOption = Annotated[
 MemoryOption = Annotated[
     str | None, typer.Option(help="Memory for the pairs under way, like 8GB [a quarter of free].")
 ]
+AnyBackend = Annotated[BackendChoice, typer.Option(hidden=True)]  # nothing to compute here
+AnyMemory = Annotated[str | None, typer.Option(hidden=True)]
+AnySeed = Annotated[int, typer.Option(min=0, hidden=True)]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use [all cores].")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
@@ -62,8 +65,6 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
-        from gpu_coord.backend import GpuUnavailableError
-
         if options.get("threads"):
             # Read once, when the libraries are first imported.
             os.environ["POLARS_MAX_THREADS"] = str(options["threads"])
@@ -73,23 +74,32 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
                 warnings.showwarning = _show_warning
                 command(*args, **options)
         except KeyboardInterrupt:
-            _fail("interrupted; nothing was written.", INTERRUPTED)
-        except (GpuUnavailableError, MemoryError) as error:
-            _fail_or_raise(error, MACHINE_CANNOT, debug=options["debug"])
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-            code = MACHINE_CANNOT if full else WRONG_REQUEST
-            _fail_or_raise(error, code, debug=options["debug"])
-        except ValueError as error:
-            _fail_or_raise(error, WRONG_REQUEST, debug=options["debug"])
+            _fail("interrupted; what was being written is not there.", INTERRUPTED)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if options["debug"]:
+                raise
+            _fail(_describe_error(error), _choose_code(error))
 
     return run
 
 
-def _fail_or_raise(error: Exception, code: int, *, debug: bool) -> None:
-    if debug:
-        raise error
-    _fail(str(error) or type(error).__name__, code)
+def _choose_code(error: Exception) -> int:
+    from gpu_coord.backend import GpuUnavailableError
+
+    if isinstance(error, GpuUnavailableError | MemoryError):
+        return MACHINE_CANNOT
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return MACHINE_CANNOT if full else WRONG_REQUEST
+
+
+def _describe_error(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError | PermissionError) and error.filename:
+        return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}."
+    if isinstance(error, ValueError | OSError | MemoryError | RuntimeError) and str(error):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where; please report it)."
 
 
 def _fail(message: str, code: int) -> None:
@@ -110,8 +120,10 @@ def _say(kind: str, message: str) -> None:
 @app.command()
 @reporting_errors
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders of one archive or more.")],
     store: Annotated[Path, typer.Option(help="The store folder to write.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files and folders of one archive or more.")
+    ] = None,
     format: Annotated[FormatChoice, typer.Option(help="What the files are.")] = "auto",
     exclude: Annotated[
         list[str] | None, typer.Option(help="Entity to leave out, such as a search term.")
@@ -134,6 +146,10 @@ def ingest(
     label: Annotated[
         list[str] | None, typer.Option(help="NAME=PATH: one more input, all of it labelled NAME.")
     ] = None,
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -144,7 +160,7 @@ def ingest(
     terms = [*(exclude or []), *(_read_lines(exclude_file) if exclude_file else [])]
     with show_progress(open_consoles()[1]) as progress:
         made = run(
-            paths,
+            paths or [],
             store,
             format=format,
             exclude=terms,
@@ -152,7 +168,7 @@ def ingest(
             time=time,
             pseudonym_key=_read_key(pseudonym_key) if pseudonym_key else None,
             labels=labels,
-            label=dict(_split_label(text) for text in label or []),
+            label=[_split_label(text) for text in label or []],
             progress=progress,
         )
     _show_store(made.path, made.manifest, as_json=json_)
@@ -360,9 +376,11 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
     print_table(
         console, "Entities that carry the most coordination", *_list_entities(findings, show_ids)
     )
-    classes = findings.read("classes")
-    if classes["source_label"].n_unique() > 1:
-        print_table(console, "Edges between classes", *_list_classes(findings))
+    if findings.read("accounts")["label"].null_count() < findings.summary["n_accounts"]:
+        print_table(console, "Edges between classes, all kinds", *_list_classes(findings))
+    print_table(console, "Before and after the split", *_list_halves(findings))
+    if not findings.run["graphs_written"]:
+        console.print("No GraphML and GEXF for a network of this size; --graphs writes them.")
     console.print(
         "An edge says that one account tends to act one lag after another, not why: coordination "
         "is not inauthenticity, and no edge attributes an account to anyone."
@@ -386,36 +404,44 @@ def _list_accounts(findings: "Findings", show_ids: bool) -> tuple[list[str], lis
     name = "account_id" if show_ids else "pseudonym"
     columns = [name, "label", "influence", "in_weight", "out_degree", "community", "n_posts"]
     accounts = findings.read("accounts").sort("influence", "account_id", descending=[True, False])
-    return columns, accounts.select(columns).head(N_SHOWN).rows()
+    shown = [name, "label", "influence", "in-weight", "out", "community", "posts"]
+    return shown, accounts.select(columns).head(N_SHOWN).rows()
 
 
 def _list_groups(findings: "Findings") -> tuple[list[str], list[Any]]:
     columns = ["community", "component", "n_accounts", "n_edges", "mean_weight", "main_label"]
-    return columns, findings.read("communities").select(columns).head(N_SHOWN).rows()
+    shown = ["community", "component", "accounts", "edges", "mean weight", "main label"]
+    return shown, findings.read("communities").select(columns).head(N_SHOWN).rows()
 
 
 def _list_entities(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:
     import polars as pl
 
-    columns = ["kind", "value", "n_accounts", "n_events", "coordination"]
-    entities = findings.read("entities").select(columns).head(N_SHOWN)
+    entities = findings.read("entities").head(N_SHOWN)
     if not show_ids:
         # A mention is an account id, of somebody who may not even be in the archive.
-        hidden = pl.when(pl.col("kind") == "mention").then(pl.lit("(an account)"))
-        entities = entities.with_columns(value=hidden.otherwise(pl.col("value")))
-    return columns, entities.rows()
+        entities = entities.with_columns(value=pl.coalesce("pseudonym", "value"))
+    columns = ["kind", "value", "n_accounts", "n_events", "coordination"]
+    return ["kind", "value", "accounts", "events", "coordination"], entities.select(columns).rows()
 
 
 def _list_classes(findings: "Findings") -> tuple[list[str], list[Any]]:
-    columns = [
-        "kind",
-        "source_label",
-        "target_label",
-        "n_edges",
-        "mean_weight",
-        "mean_weight_per_pair",
-    ]
-    return columns, findings.read("classes").select(columns).rows()
+    import polars as pl
+
+    columns = ["source_label", "target_label", "n_edges", "mean_weight", "mean_weight_per_pair"]
+    classes = findings.read("classes").filter(pl.col("kind") == "all", pl.col("n_edges") > 0)
+    densest = classes.sort("mean_weight_per_pair", descending=True).head(N_SHOWN)
+    return ["from", "to", "edges", "mean weight", "per pair"], densest.select(columns).rows()
+
+
+def _list_halves(findings: "Findings") -> tuple[list[str], list[Any]]:
+    from gpu_coord.detection import open_run
+
+    halves = [half for half in ("before", "after") if (findings.path / half).is_dir()]
+    runs = [(half, open_run(findings.path / half).summary) for half in halves]
+    columns = ["n_accounts", "n_entities", "n_bins", "n_edges", "n_communities"]
+    rows = [(half, *(summary[column] for column in columns)) for half, summary in runs]
+    return ["half", *(column[2:] for column in columns)], rows
 
 
 @app.command()
@@ -427,6 +453,9 @@ def simulate(
         int | None, typer.Option(min=1, help="Scale the preset to this many posts.")
     ] = None,
     seed: SeedOption = 0,
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -454,6 +483,8 @@ def demo(
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("demo"),
     seed: SeedOption = 0,
     backend: BackendOption = "auto",
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -470,7 +501,11 @@ def demo(
         files = [archive.path / "tweets.csv", archive.path / "users.csv"]
         store = read(files, out / "store", progress=progress)
         findings = find(
-            store, out / "run", backend=_choose_backend(backend, None), progress=progress
+            store,
+            out / "run",
+            backend=_choose_backend(backend, threads),
+            memory=_parse_bytes(memory) if memory else None,
+            progress=progress,
         )
     figures = score(findings, archive.path / "truth_accounts.parquet")
     if json_:
@@ -495,6 +530,10 @@ def evaluate(
     positive: Annotated[
         str, typer.Option(help="The label of the accounts that ought to be found.")
     ] = "operation",
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -518,11 +557,16 @@ def _show_figures(figures: dict[str, Any]) -> None:
 @reporting_errors
 def verify(
     folder: Annotated[Path, typer.Argument(help="A store or a run.")],
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Check that a store is whole: its files are those of its manifest, its counts add up."""
+    """Check that a store or a run is whole: its tables are those written, its counts add up."""
+    from gpu_coord.detection import RUN_MARKER, verify_run
     from gpu_coord.store import verify_store
 
-    checked = verify_store(folder)
+    checked = (verify_run if (folder / RUN_MARKER).is_file() else verify_store)(folder)
     print(json.dumps(checked) if json_ else f"{folder}: {checked['n_tables']} tables are whole.")

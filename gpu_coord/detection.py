@@ -24,6 +24,7 @@ from gpu_coord.activity import DEFAULT_KINDS, Activity, build_activity
 from gpu_coord.backend import Backend, choose
 from gpu_coord.exports import write_gexf, write_graphml
 from gpu_coord.folders import read_marker, replace_folder, write_json
+from gpu_coord.kinds import names_accounts
 from gpu_coord.network import (
     Network,
     build_network,
@@ -32,7 +33,14 @@ from gpu_coord.network import (
     summarise_communities,
     summarise_components,
 )
-from gpu_coord.store import Store, hash_file, open_store
+from gpu_coord.store import (
+    STORE_MARKER,
+    Store,
+    check_tables,
+    describe_table,
+    hash_file,
+    open_store,
+)
 from gpu_coord.times import parse_duration, parse_time
 from gpu_coord.transitions import (
     CellIndex,
@@ -46,6 +54,7 @@ from gpu_coord.transitions import (
     choose_lags,
     count_margins,
     count_pairs,
+    count_steps,
     index_cells,
     plan_blocks,
     select_edges,
@@ -96,9 +105,9 @@ class Settings:
             raise ValueError("kinds is empty; name at least one, such as hashtag.")
         if not self.lags or len(set(self.lags)) < len(self.lags) or min(self.lags) < 0:
             raise ValueError(f"lags is {self.lags}; give distinct numbers of bins, 0 or more.")
-        if self.min_support < 1:
+        if not 1 <= self.min_support < 2**31:
             raise ValueError(
-                f"min_support is {self.min_support}; an edge has at least 1 coincidence."
+                f"min_support is {self.min_support}; it lies between 1 and 2^31 coincidences."
             )
         if not 0 <= self.min_weight < float("inf"):
             raise ValueError(
@@ -112,11 +121,23 @@ class Settings:
         """The settings that turn counts into weights."""
         return WeightRule(**{f.name: getattr(self, f.name) for f in fields(WeightRule)})
 
-    @property
-    def hash(self) -> str:
-        """Specification hash: the same for the same choices."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def compute_hash(self, labels_sha256: str | None = None) -> str:
+        """Return the specification hash: the same for the same choices, however they are written.
+
+        Parameters
+        ----------
+        labels_sha256
+            Hash of the labels that take the place of the store's own.
+        """
+        canonical = asdict(self) | {
+            "kinds": tuple(dict.fromkeys(self.kinds)),
+            "bin": parse_duration(self.bin),
+            "labels": labels_sha256,
+        }
+        for name in ("start", "end", "split_at"):
+            time = getattr(self, name)
+            canonical[name] = None if time is None else parse_time(time)
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +187,24 @@ def open_run(path: Path | str) -> Findings:
     return Findings(path, run)
 
 
+def verify_run(path: Path | str) -> dict[str, Any]:
+    """Check that the tables of a run, and of its halves, are those that it wrote.
+
+    Raises
+    ------
+    ValueError
+        A table was changed.
+    FileNotFoundError
+        There is no run at that path, or one of its tables is missing.
+    """
+    findings = open_run(path)
+    check_tables(findings.path, findings.run["tables"])
+    halves = [half for half in ("before", "after") if (findings.path / half).is_dir()]
+    for half in halves:
+        verify_run(findings.path / half)
+    return {"n_tables": len(RUN_TABLES) * (1 + len(halves))}
+
+
 def detect(
     store: Store | Path | str,
     out: Path | str,
@@ -205,11 +244,14 @@ def detect(
     """
     settings = Settings(**choices)
     store = store if isinstance(store, Store) else open_store(store)
+    if Path(out).resolve().is_relative_to(store.path.resolve()):
+        raise ValueError(f"{out} lies in the store {store.path}; write runs elsewhere.")
     backend = backend or choose()
     with replace_folder(Path(out), RUN_MARKER, RUN_FILES) as folder:
         for part, spell in _split(settings).items():
             run = _Run(folder / part, store, spell, backend, memory, progress, labels, graphs)
-            run.write()
+            with _naming_half(part):
+                run.write()
     return open_run(out)
 
 
@@ -222,6 +264,14 @@ def _split(settings: Settings) -> dict[str, Settings]:
         "before": replace(settings, split_at=None, end=settings.split_at),
         "after": replace(settings, split_at=None, start=settings.split_at),
     }
+
+
+@contextmanager
+def _naming_half(part: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{part} the split: {error}" if part else str(error)) from error
 
 
 class _Run:
@@ -297,6 +347,7 @@ class _Run:
 
     def _find_edges(self, activity: Activity, index: CellIndex) -> tuple[Edges, np.ndarray]:
         """Count, weigh and select block by block; write the edges and keep them, on the host."""
+        count_steps(index.n_bins, max(self.settings.lags))
         margins = [count_margins(index, lag) for lag in self.settings.lags]
         weighers = [Weigher(activity, index, margin, self.settings.rule) for margin in margins]
         block_bytes = min(self.memory // 4, _MAX_BLOCK_BYTES)
@@ -356,12 +407,17 @@ class _Run:
         table = pl.DataFrame(
             {"source": edges.source, "target": edges.target, "weight": edges.weight} | weights
         )
+        are_accounts = pl.col("kind").is_in(list(filter(names_accounts, activity.kinds)))
+        entities = activity.entities.with_columns(
+            coordination=pl.Series(carried),
+            pseudonym=name_accounts(activity.entities["value"], self.store),
+        ).with_columns(pl.when(are_accounts).then("pseudonym").alias("pseudonym"))
         tables = {
             "accounts": accounts,
             "components": summarise_components(network, accounts),
             "communities": summarise_communities(network, accounts),
             "classes": summarise_classes(table, accounts, kinds=activity.kinds),
-            "entities": activity.entities.with_columns(coordination=pl.Series(carried)).sort(
+            "entities": entities.sort(
                 "coordination", "kind", "value", descending=[True, False, False]
             ),
         }
@@ -374,13 +430,22 @@ class _Run:
             write_gexf(self.folder / "network.gexf", nodes, links)
 
     def _describe(self, activity: Activity, network: Network) -> dict[str, Any]:
-        manifest = self.store.path / "manifest.json"
+        manifest = self.store.path / STORE_MARKER
+        labels_sha256 = None if self.labels is None else _hash_labels(self.labels)
         return {
             "gpu_coord": __version__,
             "settings": asdict(self.settings),
-            "specification": self.settings.hash,
-            "input": {"store": self.store.path.name, "manifest_sha256": hash_file(manifest)},
-            "backend": {"name": self.backend.name, "versions": self.backend.versions},
+            "specification": self.settings.compute_hash(labels_sha256),
+            "input": {
+                "store": self.store.path.name,
+                "manifest_sha256": hash_file(manifest),
+                "labels_sha256": labels_sha256,
+            },
+            "backend": {
+                "name": self.backend.name,
+                "device": self.backend.device,
+                "versions": self.backend.versions,
+            },
             "counts": {
                 "n_events": int(activity.entities["n_events"].sum()),
                 "n_cells": activity.n_cells,
@@ -395,6 +460,10 @@ class _Run:
                 "n_edges": network.n_edges,
                 "n_components": network.n_components,
                 "n_communities": network.n_communities,
+            },
+            "graphs_written": (self.folder / "network.gexf").exists(),
+            "tables": {
+                name: describe_table(self.folder / f"{name}.parquet") for name in RUN_TABLES
             },
         }
 
@@ -449,6 +518,11 @@ def name_accounts(account_ids: pl.Series, store: Store) -> pl.Series:
     salt = "".join(entry["sha256"] for entry in store.manifest["inputs"])
     hashed = plh.concat_str(pl.lit(salt), account_ids).chash.blake3()
     return pl.select("acct-" + hashed.str.slice(0, 12)).to_series().alias("pseudonym")
+
+
+def _hash_labels(labels: pl.DataFrame) -> str:
+    rows = labels.select("account_id", "label").sort("account_id").rows()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def _no_edges(n_kinds: int) -> Edges:

@@ -4,19 +4,20 @@ In: a run folder and who is known to belong to an operation. Out: figures, none 
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
+from gpu_coord.archive import read_labels
 from gpu_coord.detection import Findings, open_run
 
 POSITIVE_LABEL = "operation"
+Figures = dict[str, float | int | None]
 
 
 def evaluate(
     run: Findings | Path | str, truth: Path | str, *, positive: str = POSITIVE_LABEL
-) -> dict[str, Any]:
+) -> dict[str, Figures]:
     """Compare a run with the truth about its accounts and, where it is known, its edges.
 
     Parameters
@@ -31,92 +32,84 @@ def evaluate(
 
     Returns
     -------
-        ``accounts``: AUC and average precision of an account's strength (influence + in_weight),
-        precision among the first n (n = the positives), the share of core accounts among the
-        first by influence; ``edges``: the same for edge weights, with recall. Accounts of the
-        truth that the run did not analyse count as found last.
+        ``accounts``: of the accounts that the run analysed and the truth knows, AUC and average
+        precision of their strength (influence + in_weight), precision among the first n (n = the
+        positives), the share of core accounts among the first by influence; beside them how many
+        accounts and positives of the truth the run did not analyse. ``edges``: the same for edge
+        weights, with recall; true edges that the run lacks are never found. None where a figure
+        is not defined.
 
     Raises
     ------
     ValueError
-        The truth lacks a column or the positive label, or has nothing else.
+        The truth lacks a column, has no account in common with the run, or only one class of them.
     """
     findings = run if isinstance(run, Findings) else open_run(run)
     truth = Path(truth)
-    accounts = read_truth(truth, columns=("account_id", "label"))
-    figures = {"accounts": _evaluate_accounts(findings.read("accounts"), accounts, positive)}
+    known = read_labels(truth, extra=("role",))
+    figures = {"accounts": _evaluate_accounts(findings.read("accounts"), known, positive)}
     edges = truth.with_name("truth_edges.parquet")
     if edges.is_file() and edges != truth:
-        truth_edges = read_truth(edges, columns=("source", "target"))
-        figures["edges"] = _evaluate_edges(findings.read("edges"), truth_edges, accounts.height)
+        n_accounts = findings.summary["n_accounts"]
+        figures["edges"] = _evaluate_edges(findings.read("edges"), _read_edges(edges), n_accounts)
     return figures
 
 
-def read_truth(path: Path, *, columns: tuple[str, ...]) -> pl.DataFrame:
-    """Read a table of truth from CSV or Parquet; columns are text.
-
-    Raises
-    ------
-    ValueError
-        A column is missing.
-    """
-    is_parquet = path.suffix == ".parquet"
-    table = pl.read_parquet(path) if is_parquet else pl.read_csv(path, infer_schema=False)
-    missing = [column for column in columns if column not in table.columns]
+def _read_edges(path: Path) -> pl.DataFrame:
+    edges = pl.read_parquet(path)
+    missing = [column for column in ("source", "target") if column not in edges.columns]
     if missing:
-        raise ValueError(f"{path.name} lacks the columns {missing}; it has {table.columns}.")
-    return table.unique(columns[:1] if "account_id" in columns else columns, maintain_order=True)
+        raise ValueError(f"{path.name} lacks the columns {missing}; it has {edges.columns}.")
+    return edges.select(pl.col("source", "target").cast(pl.String)).unique(maintain_order=True)
 
 
-def _evaluate_accounts(
-    found: pl.DataFrame, truth: pl.DataFrame, positive: str
-) -> dict[str, float | int]:
-    scored = truth.join(found.drop("label"), on="account_id", how="left").with_columns(
-        pl.col("influence", "in_weight").fill_null(0.0)
-    )
-    is_positive = (scored["label"] == positive).fill_null(value=False).to_numpy()
+def _evaluate_accounts(found: pl.DataFrame, truth: pl.DataFrame, positive: str) -> Figures:
+    scored = found.drop("label").join(truth, on="account_id", how="inner")
+    if scored.is_empty():
+        raise ValueError(
+            f"none of the {truth.height} accounts of the truth is among the {found.height} of the "
+            "run; is it the truth of another archive, or was the store made with a key?"
+        )
+    is_positive = (scored["label"] == positive).to_numpy()
     n_positive = int(is_positive.sum())
     if not 0 < n_positive < is_positive.size:
-        labels = sorted(truth["label"].drop_nulls().unique())
+        labels = sorted(truth["label"].unique())
         raise ValueError(
-            f"{n_positive} of {is_positive.size} accounts of the truth are labelled {positive!r}; "
-            f"some and not all must be. Its labels are {labels}."
+            f"{n_positive} of {is_positive.size} accounts of the truth in this run are labelled "
+            f"{positive!r}; some and not all must be: choose another of the labels {labels}."
         )
     strength = (scored["influence"] + scored["in_weight"]).to_numpy()
-    figures: dict[str, float | int] = {
+    n_true = int((truth["label"] == positive).sum())
+    figures: Figures = {
         "n_accounts": is_positive.size,
         "n_positive": n_positive,
         "prevalence": n_positive / is_positive.size,
+        "n_not_analysed": truth.height - scored.height,
+        "n_positive_not_analysed": n_true - n_positive,
         "auc": compute_auc(strength, is_positive),
         "average_precision": compute_average_precision(strength, is_positive),
         "precision_at_n_positive": compute_precision(strength, is_positive, n_positive),
     }
-    if "role" in scored.columns and (is_core := (scored["role"] == "core").to_numpy()).any():
+    if "role" in scored.columns and (is_core := scored["role"].eq_missing("core").to_numpy()).any():
         n_core = int(is_core.sum())
         figures["n_core"] = n_core
-        figures["core_among_first_by_influence"] = compute_precision(
+        figures["share_of_core_among_first_by_influence"] = compute_precision(
             scored["influence"].to_numpy(), is_core, n_core
         )
     return figures
 
 
-def _evaluate_edges(
-    found: pl.DataFrame, truth: pl.DataFrame, n_accounts: int
-) -> dict[str, float | int]:
-    marked = found.join(
-        truth.select("source", "target", is_true=True), on=["source", "target"], how="left"
-    )
+def _evaluate_edges(found: pl.DataFrame, truth: pl.DataFrame, n_accounts: int) -> Figures:
+    marked = found.join(truth.with_columns(is_true=True), on=["source", "target"], how="left")
     is_true = marked["is_true"].fill_null(value=False).to_numpy()
-    n_true = truth.height
+    weight, n_true = marked["weight"].to_numpy(), truth.height
     return {
         "n_edges": found.height,
         "n_true": n_true,
         "n_pairs": n_accounts * (n_accounts - 1),
-        "recall": float(is_true.sum() / n_true) if n_true else float("nan"),
-        "average_precision": compute_average_precision(
-            marked["weight"].to_numpy(), is_true, n_positive=n_true
-        ),
-        "precision_at_n_true": compute_precision(marked["weight"].to_numpy(), is_true, n_true),
+        "recall": float(is_true.sum() / n_true) if n_true else None,
+        "average_precision": compute_average_precision(weight, is_true, n_positive=n_true),
+        "precision_at_n_true": compute_precision(weight, is_true, n_true),
     }
 
 
@@ -138,7 +131,7 @@ def compute_auc(score: np.ndarray, is_positive: np.ndarray) -> float:
 
 def compute_average_precision(
     score: np.ndarray, is_positive: np.ndarray, *, n_positive: int | None = None
-) -> float:
+) -> float | None:
     """Return the precision averaged over recall; tied scores are one step.
 
     Parameters
@@ -155,7 +148,7 @@ def compute_average_precision(
     """
     n_positive = int(is_positive.sum()) if n_positive is None else n_positive
     if n_positive == 0:
-        return float("nan")
+        return None
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     n_found = np.cumsum(is_positive[order])
@@ -164,7 +157,7 @@ def compute_average_precision(
     return float((gained * n_found[last_of_tie] / (last_of_tie + 1)).sum() / n_positive)
 
 
-def compute_precision(score: np.ndarray, is_positive: np.ndarray, n_first: int) -> float:
+def compute_precision(score: np.ndarray, is_positive: np.ndarray, n_first: int) -> float | None:
     """Return the share of positives among the first n by score, ties shared out evenly.
 
     Items beyond the last score count as negatives.
@@ -175,7 +168,7 @@ def compute_precision(score: np.ndarray, is_positive: np.ndarray, n_first: int) 
     0.75
     """
     if n_first == 0:
-        return float("nan")
+        return None
     if n_first >= score.size:
         return float(is_positive.sum() / n_first)
     border = np.partition(score, -n_first)[-n_first]

@@ -44,14 +44,14 @@ def check_replaceable(path: Path, marker: str, names: Collection[str]) -> None:
     marker
         The JSON file that marks such a folder.
     names
-        What such a folder may hold: replacing it must not take anybody's notes along.
+        What it and the folders in it may hold: replacing it must not take notes along.
 
     Raises
     ------
     FileExistsError
         The path is a file, lacks the marker, or holds something else.
     """
-    held = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    held = {entry.name for entry in path.rglob("*")} if path.is_dir() else set()
     if not held and (path.is_dir() or not path.exists()):
         return
     if read_marker(path, marker) is None:
@@ -75,8 +75,7 @@ def replace_folder(path: Path, marker: str, names: Collection[str]) -> Iterator[
     """
     path = path.resolve()
     check_replaceable(path, marker, names)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
+    aside = _make_aside(path, "new")
     try:
         aside.chmod(0o755)
         yield aside
@@ -86,15 +85,28 @@ def replace_folder(path: Path, marker: str, names: Collection[str]) -> Iterator[
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def _make_aside(path: Path, state: str) -> Path:
+    """Make an empty hidden folder beside a path; say which path cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.{state}-"))
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{path} cannot be written ({error.strerror}); choose another place"
+        ) from error
+
+
 def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
-    path.rename(old)
+    old = _make_aside(path, "old")
     try:
+        path.rename(old)
         new.rename(path)
     except BaseException:
-        old.rename(path)
+        if not path.exists():
+            old.rename(path)
         raise
-    shutil.rmtree(old)
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

@@ -16,6 +16,7 @@ import polars as pl
 from gpu_coord.backend import Backend
 
 UNLABELLED = "unlabelled"
+MAX_CLASSES = 200
 MAX_SEED = 2**63 - 1
 
 
@@ -200,10 +201,15 @@ def summarise_classes(
     ValueError
         If ``edges`` lacks the weight of a kind.
     """
-    columns = {"all": "weight"} | {kind: f"weight_{kind}" for kind in kinds}
-    if missing := [name for name in columns.values() if name not in edges.columns]:
+    columns = [("all", "weight"), *((kind, f"weight_{kind}") for kind in kinds)]
+    if missing := [name for _, name in columns if name not in edges.columns]:
         raise ValueError(f"edges lack the columns {missing}; they have {edges.columns}.")
     names, class_of = _classify_accounts(accounts["label"])
+    if len(names) > MAX_CLASSES:
+        raise ValueError(
+            f"the accounts have {len(names)} different labels; a table of pairs of classes has at "
+            f"most {MAX_CLASSES}: label them more coarsely."
+        )
     pairs = _pair_classes(names, np.bincount(class_of, minlength=len(names)))
     pair_of = class_of[edges["source"].to_numpy()] * len(names)
     pair_of += class_of[edges["target"].to_numpy()]
@@ -211,7 +217,7 @@ def summarise_classes(
         _sum_class_edges(edges[column].to_numpy(), pair_of, pairs).select(
             pl.lit(kind).alias("kind"), pl.all()
         )
-        for kind, column in columns.items()
+        for kind, column in columns
     ]
     return pl.concat(tables)
 

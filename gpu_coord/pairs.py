@@ -4,10 +4,15 @@ In: sorted integer arrays. Out: exact integer counts, equal for any blocks and a
 threads. These kernels, and no others, have a second implementation for the GPU.
 """
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
+
+# Compiled code is kept beside this file or in the home folder; without either, for one process.
+_CACHE = any(os.access(folder, os.W_OK) for folder in (Path(__file__).parent, Path.home()))
 
 # Rows that meet fewer than this share of all accounts are sorted, the others are scanned.
 _SCAN_SHARE = 0.01
@@ -16,7 +21,7 @@ _SCAN_SHARE = 0.01
 _SERIAL_WORDS = 50_000_000
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def _first_at_least(values: Any, start: int, stop: int, wanted: int) -> int:
     """Return the first position in the ascending values[start:stop] that holds >= wanted."""
     while start < stop:
@@ -28,7 +33,7 @@ def _first_at_least(values: Any, start: int, stop: int, wanted: int) -> int:
     return start
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def _count_shifted(
     values: Any, start: int, stop: int, other: int, other_stop: int, lag: int
 ) -> int:
@@ -46,7 +51,7 @@ def _count_shifted(
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def _tally(source: int, account_start: Any, cell_column: Any, lagged_column: Any,
            column_start: Any, column_account: Any, counts: Any) -> None:  # fmt: skip
     """Add one to counts[target] for each coincidence of a source with a target."""
@@ -57,7 +62,7 @@ def _tally(source: int, account_start: Any, cell_column: Any, lagged_column: Any
     counts[source] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def _list_targets(source: int, account_start: Any, cell_column: Any, lagged_column: Any,
                   column_start: Any, column_account: Any, counts: Any,
                   listed: Any) -> int:  # fmt: skip
@@ -75,7 +80,7 @@ def _list_targets(source: int, account_start: Any, cell_column: Any, lagged_colu
     return n_listed
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def _keep_listed(listed: Any, counts: Any, min_count: int, targets: Any, kept: Any) -> int:
     """Move the listed targets with enough coincidences out of the counts, in ascending order."""
     listed.sort()
@@ -89,7 +94,7 @@ def _keep_listed(listed: Any, counts: Any, min_count: int, targets: Any, kept: A
     return n_kept
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def _keep_scanned(counts: Any, min_count: int, targets: Any, kept: Any) -> int:
     """Move all targets with enough coincidences out of the counts, in ascending order.
 
@@ -105,7 +110,7 @@ def _keep_scanned(counts: Any, min_count: int, targets: Any, kept: Any) -> int:
     return n_kept
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def _count_rows(first: int, last: int, n_coincidences: Any, account_start: Any, cell_column: Any,
                 lagged_column: Any, column_start: Any, column_account: Any, min_count: int,
                 targets: Any, counts: Any, n_kept: Any) -> int:  # fmt: skip
@@ -130,7 +135,7 @@ def _count_rows(first: int, last: int, n_coincidences: Any, account_start: Any, 
     return end
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@numba.njit(cache=_CACHE, nogil=True, parallel=True)
 def _count_ranges(cuts: Any, region: Any, n_coincidences: Any, account_start: Any,
                   cell_column: Any, lagged_column: Any, column_start: Any, column_account: Any,
                   min_count: int, targets: Any, counts: Any, n_kept: Any) -> Any:  # fmt: skip
@@ -215,7 +220,7 @@ def _cut_evenly(first: int, work: Any) -> Any:
     return first + np.concatenate([[0], np.searchsorted(done, wanted), [work.size]])
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def _meet(start: int, stop: int, other: int, other_stop: int, stratum: Any, met: Any,
           met_other: Any) -> int:  # fmt: skip
     """Write the positions at which two ascending runs of strata hold the same one.
@@ -244,7 +249,7 @@ def _meet(start: int, stop: int, other: int, other_stop: int, stratum: Any, met:
     return n_met
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@numba.njit(cache=_CACHE, nogil=True, parallel=True)
 def count_shared(source: Any, target: Any, account_start: Any, stratum: Any) -> Any:
     """Count the strata that both accounts of each pair used.
 
@@ -276,7 +281,7 @@ def count_shared(source: Any, target: Any, account_start: Any, stratum: Any) -> 
     return n_shared
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@numba.njit(cache=_CACHE, nogil=True, parallel=True)
 def count_within_shared(
     source: Any,
     target: Any,
@@ -330,7 +335,7 @@ def count_within_shared(
     return source_group, target_group, count
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=_CACHE, nogil=True, inline="always")
 def _count_bits(word: Any) -> Any:
     """Return the number of set bits; LLVM makes the population-count instruction of this."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -389,5 +394,5 @@ def _count_common(sources: Any, targets: Any) -> Any:
     return counts
 
 
-_count_common_serial = numba.njit(cache=True, nogil=True)(_count_common)
-_count_common_parallel = numba.njit(cache=True, nogil=True, parallel=True)(_count_common)
+_count_common_serial = numba.njit(cache=_CACHE, nogil=True)(_count_common)
+_count_common_parallel = numba.njit(cache=_CACHE, nogil=True, parallel=True)(_count_common)

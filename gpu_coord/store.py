@@ -72,7 +72,7 @@ def open_store(path: Path | str) -> Store:
     if not path.is_dir():
         raise FileNotFoundError(f"There is no store at {path}; `ingest` makes one.")
     manifest = read_marker(path, STORE_MARKER)
-    if manifest is None or "store_version" not in manifest:
+    if manifest is None or not {"store_version", "inputs", "totals"} <= manifest.keys():
         raise ValueError(f"{path} is no store: its {STORE_MARKER} is missing or not ours.")
     if manifest["store_version"] != STORE_VERSION:
         raise ValueError(
@@ -101,20 +101,42 @@ def verify_store(path: Path | str) -> dict[str, Any]:
         A table was changed, or rows are unaccounted for.
     """
     store = open_store(path)
-    for name in TABLES:
-        if describe_table(store.path / f"{name}.parquet") != store.manifest["tables"][name]:
-            raise ValueError(
-                f"{store.path / name}.parquet is not the file that was written with the manifest; "
-                "ingest the archive again."
-            )
+    check_tables(store.path, store.manifest["tables"])
     for entry in store.manifest["inputs"]:
         n_placed = sum(entry[key] for key in ("stored", "rejected", "duplicates", "excluded"))
-        if entry["rows_read"] != n_placed:
+        _check_count(f"the rows of {entry['name']}", entry["rows_read"], n_placed)
+    totals, tables = store.manifest["totals"], store.manifest["tables"]
+    for name in ("posts", "events", "accounts", "entities"):
+        _check_count(f"the {name} of the manifest", totals[name], tables[name]["rows"])
+    n_rejected = sum(entry["rejected"] for entry in store.manifest["inputs"])
+    _check_count("the rejected rows", n_rejected, tables["rejects"]["rows"])
+    n_stored = {"x-archive": "posts", "shares": "events"}[store.manifest["format"]]
+    _check_count("the stored rows", totals["stored"], totals[n_stored])
+    return {"n_tables": len(tables), "n_inputs": len(store.manifest["inputs"])}
+
+
+def check_tables(folder: Path, tables: dict[str, Any]) -> None:
+    """Compare Parquet files with their description.
+
+    Raises
+    ------
+    ValueError
+        A file is another than the one described.
+    """
+    for name, described in tables.items():
+        if describe_table(folder / f"{name}.parquet") != described:
             raise ValueError(
-                f"{entry['name']} has {entry['rows_read']} rows, but {n_placed} are accounted for; "
-                "please report this."
+                f"{folder / name}.parquet is not the file that was written with its folder; "
+                "make the folder again."
             )
-    return {"n_tables": len(TABLES), "n_inputs": len(store.manifest["inputs"])}
+
+
+def _check_count(what: str, said: int, counted: int) -> None:
+    if said != counted:
+        raise ValueError(
+            f"{what} are {said}, but {counted} are accounted for; make the store again, and report "
+            "this if it stays."
+        )
 
 
 def describe_table(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -59,22 +60,25 @@ def print_table(
     rows = list(rows)
     if not rows:
         return
-    table = Table(title=escape(clean(title)), title_justify="left", title_style="bold")
+    # As narrow as it gets: a terminal may have 80 columns.
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.title, table.title_justify, table.title_style = escape(clean(title)), "left", "bold"
     shown = [p for p in range(len(columns)) if any(row[p] is not None for row in rows)]
     for position in shown:
         is_number = any(isinstance(row[position], int | float) for row in rows)
-        # Numbers, and names as long as a pseudonym, are never cut short.
+        # Numbers, and pseudonyms in the first column, are never cut short.
         longest = max(len(format_number(row[position])) for row in rows)
         table.add_column(
             escape(columns[position]),
             justify="right" if is_number else "left",
             no_wrap=is_number,
-            min_width=None if is_number else min(longest, _NAME_WIDTH),
+            min_width=min(longest, _NAME_WIDTH) if position == shown[0] else None,
             overflow="fold",
         )
     for row in rows:
         table.add_row(*(escape(format_number(row[position])) for position in shown))
     console.print(table)
+    console.print()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 
+_MAX_SECONDS = 10_000 * 366 * 86400  # longer than any archive
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -26,7 +27,7 @@ def parse_duration(text: str | int) -> int:
     """
     match = re.fullmatch(r"\s*([0-9]+)\s*([smhd])?\s*", str(text))
     seconds = int(match[1]) * _SECONDS[match[2] or "s"] if match else 0
-    if seconds <= 0:
+    if not 0 < seconds <= _MAX_SECONDS:
         raise ValueError(
             f"{text!r} is no duration; write a positive whole number and s, m, h or d, like 1h."
         )

@@ -82,7 +82,7 @@ def count_transitions(active: Any, lag: int = 1, *, backend: Backend | None = No
     if active.size and active.max() > 1:
         raise ValueError(f"active holds {active.max()}; mark each bin as 0 or 1.")
     *batch, n_accounts, n_bins = active.shape
-    n_steps = _count_steps(n_bins, lag)
+    n_steps = count_steps(n_bins, lag)
     pages = active.reshape(-1, n_accounts, n_bins)
     sources, targets = pages[..., :n_steps], pages[..., lag:]
     counts = xp.empty((pages.shape[0], n_accounts, n_accounts, 2, 2), dtype=np.int64)
@@ -103,7 +103,14 @@ def _to_octets(active: Any) -> Any:
     return is_active
 
 
-def _count_steps(n_bins: int, lag: int) -> int:
+def count_steps(n_bins: int, lag: int) -> int:
+    """Return the number of transitions, K.
+
+    Raises
+    ------
+    ValueError
+        The lag leaves none.
+    """
     if not 0 <= lag < n_bins:
         raise ValueError(
             f"lag is {lag} bins in data of {n_bins}; it must be at least 0 and leave a transition: "
@@ -190,7 +197,7 @@ class Margins:
     lag: int
     n_steps: int  # K, the transitions
     lagged_column: Any  # column of the same entity, lag bins later, (n_columns,)
-    n_coincidences: Any  # of each account as a source, with itself too, (n_accounts,)
+    n_coincidences: Any  # of each account as a source, itself included, (n_accounts,)
     source_active: Any  # a: active bins of each group among the first K, (n_groups,)
     target_active: Any  # b: active bins of each group among the last K, (n_groups,)
 
@@ -204,7 +211,7 @@ def count_margins(index: CellIndex, lag: int) -> Margins:
         The lag leaves no transition.
     """
     xp = index.backend.xp
-    n_steps = _count_steps(index.n_bins, lag)
+    n_steps = count_steps(index.n_bins, lag)
     lagged = _find_lagged(index, lag)
     reached = (index.column_start[1:] - index.column_start[:-1])[lagged][index.cell_column]
     return Margins(
@@ -369,7 +376,8 @@ def weigh_entities(both: Any, a: Any, b: Any, n_steps: int, rule: WeightRule, *,
         1 - measure. ``trace``: P(1|1) - P(1|0), the measure of Erhardt & Pentland (2023) read as
         2 - tr A; ``frobenius``: 1 - ||A - I||. Entities that ``skip`` leaves out get 0.
     """
-    both, a, b = xp.asarray(both), xp.asarray(a), xp.asarray(b)
+    # The products below pass 2^31 long before the counts do.
+    both, a, b = (xp.asarray(count).astype(np.int64) for count in (both, a, b))
     source_ever, source_always = a > 0, a == n_steps
     defined = source_ever & ~source_always
     if rule.measure == "trace" and rule.shrink == 0:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_coord.activity import build_activity
+from gpu_coord.activity import _take_top, build_activity
 
 EVENTS = st.lists(
     st.fixed_dictionaries(
@@ -139,6 +139,42 @@ def test_build_activity__takes_the_top_percent_and_breaks_ties_by_id(backend, ma
         activity = build(store, backend, kinds=("hashtag",), bin="1m", top_percent=top_percent)
         assert "".join(activity.accounts["account_id"]) == kept
         assert activity.n_dropped["top_percent"] == 5 - len(kept)
+
+
+@pytest.mark.parametrize(("top_percent", "n_kept"), [(1.1, 33), (0.07, 3), (0.1, 3), (33.4, 1002)])
+def test_build_activity__takes_a_percentage_as_it_is_written(top_percent, n_kept):
+    accounts = pl.DataFrame({"account_id": [f"{n:04}" for n in range(3000)]})
+    kept = _take_top(accounts.with_columns(n_posts=1), top_percent)
+    assert kept.height == n_kept
+
+
+def test_build_activity__counts_a_post_that_is_shared_again_in_the_range(backend, make_store):
+    early, late = event("a", 0), event("a", 7200)
+    store = make_store([early, late, event("b", 10800)])
+    # Both of a's shares are of one post, whose time is that of the first.
+    for table in ("posts", "events"):
+        rows = pl.read_parquet(store.path / f"{table}.parquet")
+        if table == "posts":
+            rows = rows.filter(pl.col("post") != 1)
+        rows.with_columns(post=pl.col("post").replace(1, 0)).write_parquet(
+            store.path / f"{table}.parquet"
+        )
+    activity = build(store, backend, kinds=("hashtag",), start=3_600_000)
+    assert activity.accounts["account_id"].to_list() == ["a", "b"]
+    assert activity.accounts["n_posts"].to_list() == [1, 1]
+    assert activity.n_cells == 2
+
+
+def test_build_activity__refuses_more_bins_than_it_can_count(backend, make_store):
+    store = make_store([event("a", -(2 * 10**9)), event("b", 16 * 10**8)])
+    with pytest.raises(ValueError, match=r"3,600,000,001 bins of 1 s.*choose wider bins"):
+        build(store, backend, kinds=("hashtag",), bin="1s")
+
+
+def test_build_activity__refuses_labels_that_name_an_account_twice(backend, make_store):
+    labels = pl.DataFrame({"account_id": ["a", "a"], "label": ["x", "y"]})
+    with pytest.raises(ValueError, match="an account twice"):
+        build(make_store([event("a", 0)]), backend, kinds=("hashtag",), labels=labels)
 
 
 def test_build_activity__matches_controls_by_the_seed(backend, make_store):

@@ -7,7 +7,7 @@ import zipfile
 import polars as pl
 import pytest
 
-from gpu_coord.archive import ArchiveError, ingest, sources
+from gpu_coord.archive import ArchiveError, ingest, read_labels, sources
 from gpu_coord.store import open_store
 
 HEADER = "account_id,object_id,content_id,timestamp_share\n"
@@ -180,13 +180,48 @@ def corrupt(packed: bytes) -> bytes:
         (b'{"tweetid": "1", "userid": "2", "tweet_time": "3"}', "X archive as jsonl"),
         (bytes(range(256)) * 9, "is not an X archive or a share table"),
         (b"name,value\n1,2\n", r"is not an X archive or a share table: its columns are"),
-        ((HEADER.strip() + ",Account_ID\n").encode(), "has a column twice"),
+        ((HEADER.strip() + ",Account_ID\n").encode(), r"has a column twice .* \['accountid'\]"),
     ],
 )
 def test_ingest__refuses_broken_files_and_leaves_nothing(ingest_bytes, tmp_path, content, message):
     with pytest.raises(ArchiveError, match=message):
         ingest_bytes(content)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("record", "n_others"),
+    [
+        ("123456,2020-01-01 00:00,@handle,secret words", 4),
+        ("123456,2020-01-01 00:00,secret words,absent,absent,,", 7),
+    ],
+)
+def test_ingest__does_not_print_the_record_of_a_file_without_a_header(
+    ingest_bytes, record, n_others
+):
+    hint = f"none that is known here and {n_others} others; is the header missing"
+    with pytest.raises(ArchiveError, match=hint) as caught:
+        ingest_bytes(f"{record}\n{record}\n")
+    assert not [cell for cell in record.split(",") if cell and cell in str(caught.value)]
+
+
+def test_ingest__names_the_known_columns_of_what_is_no_archive(ingest_bytes):
+    with pytest.raises(ArchiveError, match=r"its columns are 'accountid', 'kind' and 1 other\.$"):
+        ingest_bytes("Account_ID,kind,what\na,b,c\n")
+
+
+@pytest.mark.parametrize("content", [HEADER, TWEETS.splitlines()[0], pack_zip(a__csv=HEADER)])
+def test_ingest__warns_where_there_is_no_record_at_all(ingest_bytes, content):
+    with pytest.warns(UserWarning, match=r"^file.*: no record behind the header"):
+        store = ingest_bytes(content)
+    assert store.read("posts").height == 0
+
+
+def test_ingest__warns_of_tweets_without_a_record_beside_users(tmp_path):
+    (tmp_path / "tweets.csv").write_text(TWEETS.splitlines()[0])
+    (tmp_path / "users.csv").write_text(USERS)
+    with pytest.warns(UserWarning, match=r"^tweets\.csv: no record"):
+        ingest([tmp_path / "tweets.csv", tmp_path / "users.csv"], tmp_path / "store")
 
 
 def test_ingest__a_broken_file_inside_a_folder_is_refused_too(tmp_path):
@@ -315,7 +350,7 @@ def test_ingest__refuses_unknown_choices(ingest_bytes, options, message):
         ("https://example.com/b/", 1),
         ("example.com", 1),
         ("News.Example", 1),
-        ("example", 1),
+        ("example", 0),  # a bare word is no host
         ("absent", 0),
     ],
 )
@@ -349,8 +384,35 @@ def test_ingest__excluded_shares_are_booked_by_file(ingest_bytes):
     (entry,) = store.manifest["inputs"]
     names = ("rows_read", "stored", "rejected", "duplicates", "excluded")
     assert [entry[name] for name in names] == [4, 1, 0, 1, 2]
-    assert store.manifest["excluded_events_by_term"] == {"X": 2, "x": 0}
+    assert store.manifest["excluded_events_by_term"] == {"X": 2}
     assert store.read("posts")["content_id"].to_list() == ["3"]
+
+
+@pytest.mark.parametrize("terms", [["x", "x"], ["ΣΊΣΥΦΟΣ", "x", "σίσυφος"], ["x", " X "]])
+def test_ingest__a_repeated_term_is_counted_once(ingest_bytes, terms):
+    store = ingest_bytes(SHARES + "c,y,3,5\n", exclude=terms)
+    counts = store.manifest["excluded_events_by_term"]
+    assert counts["x"] == 2
+    assert len(counts) == len({term.strip().casefold() for term in terms})
+
+
+@pytest.mark.parametrize("term", ["#ΟΔΟΣ", "#οδος", "#οδοσ", "STRASSE", "#straße", "Straße"])
+@pytest.mark.parametrize("tag", ["ΟΔΟΣ", "οδος", "Straße", "STRASSE"])
+def test_ingest__excluded_terms_are_case_folded_like_hashtags(ingest_bytes, term, tag):
+    is_same = term.strip("#").casefold() == tag.casefold()
+    tweets = TWEETS + f"3,u1,2020-01-01 00:02,['{tag}'],[],[]\n"
+    shares = f"{HEADER.strip()},kind\na,{tag},1,1,hashtag\na,b,2,1,hashtag\n"
+    for table in (tweets, shares):
+        counts = ingest_bytes(table, exclude=[term]).manifest["excluded_events_by_term"]
+        assert counts == {term: int(is_same)}
+
+
+@pytest.mark.parametrize(("term", "n_events"), [("uk", 0), ("com", 0), ("b.uk", 1), ("co.uk", 1)])
+def test_ingest__a_bare_word_excludes_no_top_level_domain(ingest_bytes, term, n_events):
+    urls = ["http://a.b.uk/x", "http://a.co.uk/x", "http://a.com/x"]
+    rows = "".join(f"a,{url},{n},1,url\n" for n, url in enumerate(urls))
+    store = ingest_bytes(f"{HEADER.strip()},kind\n{rows}", exclude=[term])
+    assert store.manifest["excluded_events_by_term"] == {term: n_events}
 
 
 # --- labels --------------------------------------------------------------------------------------
@@ -398,6 +460,61 @@ def test_ingest__labels_the_users_of_an_x_archive(tmp_path):
     assert store.read("accounts")["label"].to_list() == ["op", "op", "u"]
 
 
+def test_ingest__one_label_has_several_inputs(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.csv").write_text(HEADER + f"{name},x,1,1\n")
+    pairs = [
+        ("op", tmp_path / "a.csv"),
+        ("control", tmp_path / "b.csv"),
+        ("op", tmp_path / "c.csv"),
+    ]
+    store = ingest([], tmp_path / "store", label=pairs)
+    assert store.read("accounts")["label"].to_list() == ["op", "control", "op"]
+    expected = [["op", "a.csv"], ["control", "b.csv"], ["op", "c.csv"]]
+    assert store.manifest["settings"]["label"] == expected
+
+
+def test_ingest__a_label_given_by_here_has_the_name_of_the_folder(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text(SHARES)
+    monkeypatch.chdir(tmp_path / "in")
+    store = ingest([], tmp_path / "store", label={"op": "."})
+    assert store.manifest["settings"]["label"] == [["op", "in"]]
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """A folder ``links`` with a link to a file that lies in ``pool``."""
+    for name in ("pool", "links"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "pool" / "a.csv").write_text(SHARES)
+    (tmp_path / "links" / "a.csv").symlink_to(tmp_path / "pool" / "a.csv")
+    return tmp_path
+
+
+@pytest.mark.parametrize("given", [[], ["pool"], ["links"], ["pool/a.csv"]])
+def test_ingest__a_labelled_folder_of_links_keeps_its_label(linked, given):
+    paths = [linked / name for name in given]
+    store = ingest(paths, linked / "store", label={"op": linked / "links"})
+    assert store.read("accounts")["label"].to_list() == ["op", "op"]
+    assert store.manifest["totals"]["rows_read"] == 2
+
+
+def test_ingest__refuses_a_file_that_links_put_under_two_labels(linked):
+    with pytest.raises(ArchiveError, match=r"a\.csv has two labels, 'op' and 'other'"):
+        ingest([], linked / "store", label={"op": linked / "links", "other": linked / "pool"})
+
+
+@pytest.mark.parametrize("inner", ["links", "links/a.csv"])
+@pytest.mark.parametrize("step", [1, -1])
+def test_ingest__the_inner_of_two_labelled_places_counts(linked, inner, step):
+    (linked / "pool" / "a.csv").replace(linked / "links" / "a.csv")
+    (linked / "c.csv").write_text(HEADER + "c,x,1,1\n")
+    pairs = [("outer", linked), ("inner", linked / inner)][::step]
+    store = ingest([], linked.with_name(linked.name + "-store"), label=pairs)
+    assert store.read("accounts")["label"].to_list() == ["inner", "inner", "outer"]
+
+
 def test_ingest__refuses_two_labels_for_one_account(ingest_bytes, tmp_path):
     (tmp_path / "labels").write_text("account_id,label\na,op\na,control\n")
     with pytest.raises(ArchiveError, match="labelled 'control' and also 'op'"):
@@ -416,8 +533,58 @@ def test_ingest__refuses_an_empty_label(tmp_path):
         ingest([], tmp_path / "store", label={" ": tmp_path})
 
 
-@pytest.mark.parametrize("text", ["account,label\na,op\n", ""])
-def test_ingest__refuses_a_table_that_holds_no_labels(ingest_bytes, tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("account,label\na,op\n", r"labels lacks \['account_id'\]; .* has 'label' and 1 other"),
+        ("12345,secret\n678,op\n", "none that is known here and 2 others; is the header missing"),
+        ("", "labels cannot be read"),
+        ("account_id,AccountId,label\na,a,op\n", r"labels has a column twice .*\['accountid'\]"),
+        ("account_id,label,label\na,op,control\n", r"labels has a column twice .*\['label'\]"),
+    ],
+)
+def test_ingest__refuses_a_table_that_holds_no_labels(ingest_bytes, tmp_path, text, message):
     (tmp_path / "labels").write_text(text)
-    with pytest.raises(ArchiveError, match="labels"):
+    with pytest.raises(ArchiveError, match=message) as caught:
         ingest_bytes(SHARES, labels=tmp_path / "labels")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [read_labels, lambda path: ingest(path, "store", labels=path)])
+def test_read_labels__names_a_folder_in_its_place(tmp_path, monkeypatch, read):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "shares.csv").write_text(SHARES)
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ArchiveError, match=r"here is a folder; labels are one CSV or Parquet"):
+        read(".")
+
+
+def test_read_labels__keeps_further_columns_where_they_are(tmp_path):
+    table = {"account_id": [7, 7, 8, None], "Role": ["core", "core", None, "x"], "n": [1, 1, 2, 3]}
+    path = tmp_path / "truth.parquet"
+    pl.DataFrame({**table, "label": ["op", "op", "no", "op"]}).write_parquet(path)
+    assert read_labels(path).to_dicts() == [
+        {"account_id": "7", "label": "op"},
+        {"account_id": "8", "label": "no"},
+    ]
+    assert read_labels(path, extra=("role", "group")).to_dicts() == [
+        {"account_id": "7", "label": "op", "role": "core"},
+        {"account_id": "8", "label": "no", "role": None},
+    ]
+    named = read_labels(path, columns=("account_id", "n"))
+    assert named.rows() == [("7", "1"), ("8", "2")]
+    with pytest.raises(ArchiveError, match=r"lacks \['group'\]; .* columns account_id and group"):
+        read_labels(path, columns=("account_id", "group"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,op,core\na,no,core\n", "1 accounts two labels, such as 'op'"),
+        ("a,op,core\na,op,rim\nb,op,rim\n", "1 accounts two roles, such as 'core'"),
+    ],
+)
+def test_read_labels__refuses_what_contradicts_itself(tmp_path, rows, message):
+    (tmp_path / "labels.csv").write_text("account_id,label,role\n" + rows)
+    with pytest.raises(ArchiveError, match=message):
+        read_labels(tmp_path / "labels.csv", extra=("role",))

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -64,7 +65,49 @@ def test_detect__shows_pseudonyms_unless_asked(store, tmp_path):
     pseudonym = pl.read_parquet(tmp_path / "run" / "accounts.parquet")["pseudonym"][0]
     assert pseudonym in hidden.stdout and pseudonym not in shown.stdout
     assert "account_id" in shown.stdout and "account_id" not in hidden.stdout
+    assert re.search(r"^ *a +[0-9]", shown.stdout, re.MULTILINE)
+    assert not re.search(r"^ *[abc] +[0-9–]", hidden.stdout, re.MULTILINE)
     assert "coordination is not inauthenticity" in " ".join(hidden.stdout.split())
+
+
+def test_detect__hides_accounts_among_the_entities(tmp_path):
+    table = SHARES.replace("timestamp_share", "timestamp_share,kind").replace("x,", "bob_secret,")
+    rows = [
+        line + ("" if line.endswith("kind") else ",retweet_user") for line in table.splitlines()
+    ]
+    (tmp_path / "shares.csv").write_text("\n".join(rows) + "\n")
+    invoke("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store")
+    arguments = ["detect", tmp_path / "store", "--out", tmp_path / "run", "--kinds", "retweet_user"]
+    hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
+    assert hidden.exit_code == shown.exit_code == 0, hidden.output
+    assert "bob_secret" in shown.stdout and "bob_secret" not in hidden.output
+
+
+def test_commands__take_the_common_options(store, tmp_path):
+    common = ["--backend", "cpu", "--memory", "1GB", "--threads", "1", "--seed", "0"]
+    run, shares = tmp_path / "run", tmp_path / "shares.csv"
+    for command in (
+        ["ingest", shares, "--store", store],
+        ["detect", store, "--out", run, "--kinds", "object"],
+        ["verify", run],
+        ["verify", store],
+        ["simulate", "--out", tmp_path / "sim"],
+    ):
+        result = invoke(*command, *common, "--json")
+        assert result.exit_code == 0, result.output
+        json.loads(result.stdout)
+
+
+def test_detect__fits_a_terminal_of_80_columns(store, tmp_path):
+    (tmp_path / "labels.csv").write_text("account_id,label\na,RightWingTroll\nb,op\n")
+    result = CliRunner(env={"COLUMNS": "80"}).invoke(
+        app, ["detect", str(store), "--out", str(tmp_path / "run"), "--kinds", "object",
+              "--labels", str(tmp_path / "labels.csv"), "--split-at", "1970-01-01T05:00"],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    for column in ("pseudonym", "influence", "community", "posts", "per pair", "communities"):
+        assert column in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
 
 
 def test_detect__passes_every_option_on(store, tmp_path):
@@ -108,7 +151,7 @@ def test_evaluate__compares_with_the_truth(store, tmp_path):
     assert json.loads(result.stdout)["accounts"]["auc"] == 1.0
     wrong = invoke("evaluate", tmp_path / "run", "--truth", truth, "--positive", "core")
     assert wrong.exit_code == 1
-    assert "0 of 3 accounts of the truth are labelled 'core'" in wrong.stderr
+    assert "0 of 3 accounts of the truth in this run are labelled 'core'" in wrong.stderr
 
 
 def test_simulate__and_demo_write_where_they_are_told(tmp_path):
@@ -120,7 +163,7 @@ def test_simulate__and_demo_write_where_they_are_told(tmp_path):
     figures = json.loads(demo.stdout)["evaluation"]
     assert figures["accounts"]["n_positive"] == 40
     assert figures["accounts"]["auc"] > 0.7
-    assert figures["accounts"]["core_among_first_by_influence"] >= 0.8
+    assert figures["accounts"]["share_of_core_among_first_by_influence"] >= 0.8
     again = invoke("demo", "--out", tmp_path / "demo", "--json")
     assert again.exit_code == 0 and again.stdout == demo.stdout
 
@@ -176,7 +219,7 @@ def test_interruption__is_said_and_leaves_nothing(store, tmp_path, monkeypatch):
     monkeypatch.setattr(detection, "build_network", interrupt)
     result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
     assert result.exit_code == 130
-    assert "nothing was written" in result.stderr
+    assert "what was being written is not there" in result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shares.csv", "store"]
 
 

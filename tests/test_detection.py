@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_coord import detection
-from gpu_coord.detection import Settings, detect, open_run
+from gpu_coord.detection import Settings, detect, open_run, verify_run
 
 KINDS = ("hashtag", "url")
 EVENTS = st.lists(
@@ -250,7 +250,12 @@ def test_settings__say_what_is_wrong(choices, message):
 
 
 def test_settings__hash_tells_choices_apart():
-    assert Settings().hash == Settings(min_posts=1).hash != Settings(min_posts=2).hash
+    assert Settings().compute_hash() == Settings(min_posts=1).compute_hash()
+    assert Settings().compute_hash() != Settings(min_posts=2).compute_hash()
+    assert Settings().compute_hash() != Settings().compute_hash("labels")
+    same = {"bin": "60m", "start": "2020-01-01T01:00+01:00", "kinds": ("url", "url")}
+    plain = {"bin": "3600s", "start": "2020-01-01", "kinds": ("url",)}
+    assert Settings(**same).compute_hash() == Settings(**plain).compute_hash()
 
 
 def test_open_run__refuses_other_folders(tmp_path):
@@ -265,3 +270,53 @@ def test_findings__say_which_tables_there_are(backend, make_store, tmp_path):
     ):
         findings.read("pairs")
     assert "accounts 2, entities 1, bins 11, edges 1" in repr(findings)
+
+
+def test_verify_run__tells_a_changed_table(backend, make_store, tmp_path):
+    store = make_store([*FOLLOWED, event("lead", 40), event("amp", 41)])
+    out = tmp_path / "run"
+    detect(store, out, kinds=("hashtag",), split_at="1970-01-02T06:00", backend=backend)
+    assert verify_run(out) == {"n_tables": 18}
+    edges = pl.read_parquet(out / "before" / "edges.parquet")
+    edges.with_columns(weight=pl.lit(0.5)).write_parquet(out / "before" / "edges.parquet")
+    with pytest.raises(ValueError, match=r"before/edges\.parquet is not the file"):
+        verify_run(out)
+
+
+def test_detect__names_the_half_that_cannot_be_analysed(backend, make_store, tmp_path):
+    with pytest.raises(ValueError, match="after the split: no event"):
+        detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), split_at="2000-01-01",
+               backend=backend)  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_detect__refuses_to_write_into_the_store(backend, make_store):
+    store = make_store(FOLLOWED)
+    with pytest.raises(ValueError, match="lies in the store"):
+        detect(store, store.path / "run", kinds=("hashtag",), backend=backend)
+
+
+def test_detect__tells_runs_with_other_labels_apart(backend, make_store, tmp_path):
+    store = make_store(FOLLOWED)
+    hashes = set()
+    for label in ("x", "y", None):
+        labels = pl.DataFrame({"account_id": ["lead"], "label": [label]}) if label else None
+        findings = detect(
+            store, tmp_path / "run", kinds=("hashtag",), labels=labels, backend=backend
+        )
+        hashes.add(findings.run["specification"])
+    assert len(hashes) == 3
+
+
+def test_detect__gives_entities_that_are_accounts_a_pseudonym(backend, make_store, tmp_path):
+    events = [
+        event("a", 0, "mention", "b"),
+        event("b", 1, "mention", "b"),
+        event("b", 2, "url", "b"),
+    ]
+    findings = detect(
+        make_store(events), tmp_path / "run", kinds=("mention", "url"), backend=backend
+    )
+    names = dict(findings.read("entities").select("kind", "pseudonym").rows())
+    accounts = dict(findings.read("accounts").select("account_id", "pseudonym").rows())
+    assert names == {"mention": accounts["b"], "url": None}

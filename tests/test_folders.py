@@ -94,3 +94,29 @@ def test_replace_folder__refuses_what_came_in_the_meantime(there):
 def test_read_marker__returns_what_was_written(there):
     assert read_marker(there, "mark.json") == {"gpu_coord": "1"}
     assert read_marker(there, "other.json") is None
+
+
+def test_check_replaceable__looks_into_the_folders_inside(there):
+    (there / "table").unlink()
+    (there / "table").mkdir()
+    (there / "table" / "notes.md").write_text("x")
+    with pytest.raises(FileExistsError, match=r"also holds notes\.md"):
+        check_replaceable(there, "mark.json", NAMES)
+
+
+def test_replace_folder__leaves_nothing_if_the_old_one_cannot_move(there, tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    with pytest.raises(PermissionError), replace(there) as folder:
+        (folder / "table").write_text("new")
+        monkeypatch.setattr("pathlib.Path.rename", refuse)
+    assert list(tmp_path.iterdir()) == [there]
+    assert (there / "table").read_text() == "old"
+
+
+def test_replace_folder__names_the_path_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="file/new cannot be written"):
+        with replace(tmp_path / "file" / "new"):
+            pytest.fail("the block must not run")

@@ -5,11 +5,13 @@ import json
 from datetime import UTC, date, datetime
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gpu_coord.archive import ArchiveError, ingest, shares
+from gpu_coord.archive import ArchiveError, ingest, shares, sources
 from gpu_coord.archive.cells import parse_share_times
 
 COLUMNS = ["account_id", "object_id", "content_id", "timestamp_share"]
@@ -164,6 +166,28 @@ def test_ingest__refuses_ids_stored_as_floats(ingest_table, column):
         ingest_table(table, "parquet")
 
 
+def make_invalid_text():
+    """Parquet text whose bytes are not UTF-8, which only other programs write."""
+    ends, data = b"\0\0\0\0\2\0\0\0", b"a\xff"
+    return pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("account_id", pa.array([b"a\xff"]), "stores accountid as Binary values .* not UTF-8"),
+        ("object_id", pa.array([5], pa.duration("ms")), "stores objectid as Duration"),
+        ("timestamp_share", pa.array([b"\xff"]), "stores timestampshare as Binary values"),
+        ("content_id", make_invalid_text(), "cannot be read: .*UTF-8 is expected"),
+    ],
+)
+def test_ingest__refuses_parquet_values_that_are_no_text(tmp_path, column, values, message):
+    columns = {name: pa.array(["1"]) for name in COLUMNS} | {column: values}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(ArchiveError, match=rf"^t\.parquet .*{message}"):
+        ingest(tmp_path / "t.parquet", tmp_path / "store")
+
+
 def test_ingest__jsonl_numbers_are_read_digit_by_digit(tmp_path):
     ids = [2**53 + 1, 2**64 + 1, 0]
     lines = [json.dumps(dict(zip(COLUMNS, (id, id, id, 1.25), strict=True))) for id in ids]
@@ -227,6 +251,84 @@ def test_ingest__sets_broken_json_lines_aside(tmp_path):
     broken = "the line is no JSON object"
     assert list_rejects(store) == [(2, broken), (4, broken), (5, broken), (6, "no object_id")]
     assert [event[0] for event in list_events(store)] == ["a0", "a1", "a2"]
+    check_counts(store)
+
+
+def write_objects(path, *objects):
+    path.write_text("\n".join(map(json.dumps, objects)))
+    return path
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 24, 1])
+def test_ingest__json_lines_need_not_have_the_same_keys(tmp_path, monkeypatch, block_bytes):
+    monkeypatch.setattr(sources, "BLOCK_BYTES", block_bytes)
+    first, second, third = (dict(zip(COLUMNS, ("a", "x", n, 1), strict=True)) for n in "123")
+    path = write_objects(
+        tmp_path / "t.jsonl",
+        first | {"note": 'it says "kind": "no"'},
+        second | {"kind": "url", "Platform": "p"},
+        {"account_id": "b"},
+        {"note": {"Kind": 1}},
+        {"AccountId": "c", "platform": "q", "KIND": "tag"}
+        | {key: value for key, value in third.items() if key != "account_id"},
+        {**third, "accountID": "d"},
+    )
+    store = ingest(path, tmp_path / "store")
+    assert list_events(store) == [
+        ("a", "1", "object", "x", 1000),
+        ("a", "2", "url", "x", 1000),
+        ("c", "3", "tag", "x", 1000),
+    ]
+    platforms = dict(store.read("posts").select("content_id", "platform").rows())
+    assert platforms == {"1": None, "2": "p", "3": "q"}
+    expected = [(3, "no object_id"), (4, "no account_id"), (6, "the line gives a value twice")]
+    assert list_rejects(store) == expected
+    check_counts(store)
+
+
+def test_ingest__a_first_json_line_without_an_id_is_a_reject(tmp_path):
+    good = dict(zip(COLUMNS, ("a", "x", "1", 1), strict=True))
+    bad = {key: value for key, value in good.items() if key != "content_id"}
+    store = ingest(write_objects(tmp_path / "t.jsonl", bad, good), tmp_path / "store")
+    assert list_rejects(store) == [(1, "no content_id")]
+    assert len(list_events(store)) == 1
+
+
+def test_ingest__finds_kinds_behind_the_head_of_a_json_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "HEAD_BYTES", 200)
+    rows = [dict(zip(COLUMNS, ("a", "x", n, 1), strict=True)) for n in range(9)]
+    rows[-1]["Kind"] = "url"
+    store = ingest(write_objects(tmp_path / "t.jsonl", *rows), tmp_path / "store")
+    assert store.manifest["events_by_kind"] == {"object": 8, "url": 1}
+
+
+def test_ingest__refuses_json_lines_that_all_lack_an_id(tmp_path):
+    row = dict(zip(COLUMNS[:3], "axy", strict=True))
+    with pytest.raises(ArchiveError, match=r"looks like shares but lacks \['timestampshare'\]"):
+        ingest(write_objects(tmp_path / "t.jsonl", row, row), tmp_path / "store")
+
+
+@pytest.mark.parametrize("packing", ["csv", "parquet", "jsonl"])
+def test_ingest__sets_aside_kinds_that_cannot_be_names(ingest_table, packing):
+    symbols = "the kind holds a comma or a control character"
+    space = "the kind begins or ends with white space"
+    kinds = {
+        "all": "the kind all is reserved",
+        "a,b": symbols,
+        "a\tb": symbols,
+        "a\x1bb": symbols,
+        " url": space,
+        "url\u00a0": space,
+        "All": None,
+        "two words": None,
+        " ": None,
+        None: None,
+    }
+    rows = [("a", "x", str(n), "0", kind) for n, kind in enumerate(kinds)]
+    store = ingest_table(make_table(*rows, columns=[*COLUMNS, "kind"]), packing)
+    reasons = enumerate(kinds.values(), start=1)
+    assert list_rejects(store) == [(row, reason) for row, reason in reasons if reason]
+    assert store.manifest["events_by_kind"] == {"All": 1, "object": 2, "two words": 1}
     check_counts(store)
 
 

@@ -92,7 +92,16 @@ def test_verify_store__tells_rows_that_are_unaccounted_for(store):
     manifest = store.manifest
     manifest["inputs"][0]["rows_read"] += 1
     (store.path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=r"has 3 rows, but 2 are accounted for"):
+    with pytest.raises(ValueError, match=r"shares\.csv are 3, but 2 are accounted for"):
+        verify_store(store.path)
+
+
+@pytest.mark.parametrize("name", ["posts", "events", "accounts", "entities", "stored"])
+def test_verify_store__tells_totals_that_do_not_add_up(store, name):
+    manifest = store.manifest
+    manifest["totals"][name] += 1
+    (store.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="are accounted for"):
         verify_store(store.path)
 
 

@@ -400,3 +400,15 @@ def test_count_margins__refuses_a_lag_without_transitions(backend, lag):
     ]
     with pytest.raises(ValueError, match="leave a transition"):
         count_margins(index_cells(build(events, backend)), lag)
+
+
+def test_weigh_entities__does_not_overflow():
+    """Counts are 32-bit on the way in; their products pass 2^31 and 2^32."""
+    from fractions import Fraction
+
+    n_steps = 30_789_002
+    for both, a, b in [(100, 100, 100), (150, 160, 155), (70_000, 70_001, 90_000)]:
+        arrays_of = [np.array([count], np.int32) for count in (both, a, b)]
+        found = transitions.weigh_entities(*arrays_of, n_steps, WeightRule(), xp=np)[0]
+        exact = Fraction(both, a) - Fraction(b - both, n_steps - a)
+        assert found == pytest.approx(float(exact), rel=1e-12)

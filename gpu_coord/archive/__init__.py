@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import platform
 import shutil
+import warnings
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -20,9 +22,11 @@ from gpu_coord.archive.shares import ingest_shares, read_ids
 from gpu_coord.archive.sources import (
     ArchiveError,
     Format,
+    check_columns,
     find_sources,
     naming_errors,
     plain_name,
+    show_columns,
 )
 from gpu_coord.archive.tables import REJECTS, Exclusion
 from gpu_coord.archive.x_archive import TimeSource, ingest_x_archive
@@ -39,7 +43,7 @@ from gpu_coord.store import (
 from gpu_coord.urls import UrlRule, normalise_urls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["ArchiveError", "ingest", "read_labels"]
 
@@ -56,7 +60,7 @@ def ingest(
     time: TimeSource = "auto",
     pseudonym_key: bytes | None = None,
     labels: AnyPath | None = None,
-    label: Mapping[str, AnyPath] | None = None,
+    label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Store:
     """Read archives into a store folder.
@@ -72,7 +76,8 @@ def ingest(
         What the files must be; ``auto`` accepts either, but not both together.
     exclude
         Hashtags, mentions, URLs or hosts whose events are dropped and counted; upper and lower
-        case are equal, ``#tag`` also means ``tag``.
+        case are equal, ``#tag`` also means ``tag``, and a host (a term with a dot) also means
+        what is under it.
     url_rule
         What makes two URLs of an X archive the same, see ``gpu_coord.urls``.
     time
@@ -84,7 +89,8 @@ def ingest(
     labels
         Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
     label
-        Label -> file or folder, which is read too: the label of all its accounts.
+        Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
+        and path where a label has several.
     progress
         Called with the stage, and how much of how much is done (bytes).
 
@@ -94,14 +100,20 @@ def ingest(
         An input is broken, not UTF-8, or no archive; or labels contradict each other.
     FileExistsError
         ``store`` exists and is no store.
+
+    Warns
+    -----
+    UserWarning
+        The inputs hold no tweet and no share at all; the store is written.
     """
     _check_choices(format, url_rule, time, exclude, pseudonym_key)
     given = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
-    named = {name: Path(path) for name, path in (label or {}).items()}
-    owners = _check_labels(named)
+    pairs = label.items() if isinstance(label, Mapping) else label or ()
+    named = [(Path(path), name) for name, path in pairs]
+    _check_label_names(named)
     target = Path(store)
     check_replaceable(target, STORE_MARKER, STORE_FILES)
-    sources, ignored = find_sources([*given, *named.values()], owners, format)
+    sources, ignored = find_sources([*((path, None) for path in given), *named], format)
     settings = {
         "format": format,
         "exclude": list(exclude),
@@ -109,7 +121,7 @@ def ingest(
         "time": time,
         "pseudonymised": pseudonym_key is not None,
         "labels": None if labels is None else Path(labels).name,
-        "label": {name: path.name for name, path in named.items()},
+        "label": [[name, path.absolute().name] for path, name in named],
     }
     with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:
         rejects = TableWriter(folder / "rejects.parquet", REJECTS)
@@ -127,6 +139,7 @@ def ingest(
             facts = _ingest_sources(intake, None if labels is None else Path(labels))
         head = {"versions": _list_versions(), "settings": settings, "ignored": ignored}
         write_manifest(folder, {**head, **facts})
+    _warn_of_nothing(facts["inputs"])
     return open_store(target)
 
 
@@ -152,14 +165,22 @@ def _check_choices(
         raise ValueError("The pseudonym key is empty; give at least one byte, better 32.")
 
 
-def _check_labels(named: Mapping[str, Path]) -> dict[Path, str]:
-    owners: dict[Path, str] = {}
-    for name, path in named.items():
+def _check_label_names(named: Sequence[tuple[Path, str]]) -> None:
+    for path, name in named:
         if not name.strip():
             raise ValueError(f"The label of {path} is empty; write NAME=PATH.")
-        if owners.setdefault(path.resolve(), name) != name:
-            raise ValueError(f"{path} has two labels, {owners[path.resolve()]!r} and {name!r}.")
-    return owners
+
+
+def _warn_of_nothing(inputs: Sequence[Mapping[str, Any]]) -> None:
+    """Warn where nothing was shared at all; that some parts are empty is normal."""
+    empty = [entry["name"] for entry in inputs if not entry["rows_read"]]
+    n_read = sum(entry["rows_read"] for entry in inputs if entry["content"] != "users")
+    if empty and not n_read:
+        warnings.warn(
+            f"{', '.join(empty)}: no record behind the header, so the store holds no post; are "
+            "these the right files?",
+            stacklevel=3,
+        )
 
 
 def _say_nothing(stage: str, done: int, total: int) -> None:
@@ -185,47 +206,84 @@ def _ingest_sources(intake: Intake, labels: Path | None) -> dict[str, Any]:
     }
 
 
-def read_labels(path: AnyPath) -> pl.DataFrame:
+def read_labels(
+    path: AnyPath,
+    *,
+    columns: Sequence[str] = ("account_id", "label"),
+    extra: Sequence[str] = (),
+) -> pl.DataFrame:
     """Read a table of labels, CSV or Parquet.
+
+    Parameters
+    ----------
+    columns
+        What the table must have; the first is the id, of which each row tells something.
+    extra
+        Further columns, kept where the table has them.
 
     Returns
     -------
-        ``account_id`` and ``label`` of each labelled account, once; rows that lack one of the two
-        are left out.
+        The columns as text, each id once; rows that lack one of ``columns`` are left out.
 
     Raises
     ------
     ArchiveError
-        The file is broken, lacks a column, or gives an account two labels.
+        The file is broken, lacks a column or has it twice, or tells two things of one account.
     """
-    labels = _read_label_rows(Path(path)).drop_nulls().unique(maintain_order=True)
-    twice = labels.filter(pl.col("account_id").is_duplicated())
-    if twice.height:
-        raise ArchiveError(
-            f"{Path(path).name} gives {twice['account_id'].n_unique()} accounts two labels, such "
-            f"as {twice['label'][0]!r}; an account has one label, so correct them."
-        )
+    name = Path(path).name
+    rows = _read_label_rows(Path(path), columns, extra).drop_nulls(list(columns))
+    labels = rows.unique(maintain_order=True)
+    key = columns[0]
+    for column in labels.columns[1:]:
+        told = labels.select(key, column).unique(maintain_order=True)
+        twice = told.filter(pl.col(key).is_duplicated())
+        if twice.height:
+            raise ArchiveError(
+                f"{name} gives {twice[key].n_unique()} accounts two {column}s, such as "
+                f"{twice[column][0]!r}; an account has one {column}, so correct them."
+            )
     return labels
 
 
-def _read_label_rows(path: Path) -> pl.DataFrame:
+def _read_label_rows(path: Path, columns: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
+    table, header = _open_labels(path)
+    kept = {name: plain_name(name) for name in (*columns, *extra)}
+    present = {plain_name(name) for name in header}
+    if missing := [name for name in columns if kept[name] not in present]:
+        raise ArchiveError(
+            f"{path.name} lacks {missing}; a table of labels has the columns "
+            f"{' and '.join(columns)}, this one has {show_columns(header, kept.values())}."
+        )
+    check_columns(path.name, header)
+    table = table.rename({name: plain_name(name) for name in table.columns})
+    return pl.DataFrame(
+        {
+            name: read_ids(table[column], name=path.name)
+            for name, column in kept.items()
+            if column in table.columns
+        }
+    )
+
+
+def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
+    """Return the table and its header as it stands in the file."""
+    if path.is_dir():
+        raise ArchiveError(f"{path.absolute()} is a folder; labels are one CSV or Parquet file.")
     with naming_errors(path, None):
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
-        table = pl.read_parquet(path) if is_parquet else pl.read_csv(path, infer_schema=False)
-    table = table.rename({name: plain_name(name) for name in table.columns})
-    if missing := {"accountid", "label"} - set(table.columns):
-        raise ArchiveError(
-            f"{path.name} lacks {sorted(missing)}; a table of labels has the columns account_id "
-            f"and label, this one has {table.columns}."
-        )
-    ids, names = (read_ids(table[column], name=path.name) for column in ("accountid", "label"))
-    return pl.DataFrame({"account_id": ids, "label": names})
+        if is_parquet:
+            table = pl.read_parquet(path)
+            return table, table.columns
+        table = pl.read_csv(path, infer_schema=False)
+        # The names of the table are made distinct by the reader.
+        head = pl.read_csv(path, infer_schema=False, has_header=False, n_rows=1).row(0)
+        return table, [name for name in head if name]
 
 
 def _book_labels(intake: Intake, path: Path) -> None:
     """Book the labels of a table; rows without an account or a label are counted."""
-    table = _read_label_rows(path)
+    table = _read_label_rows(path, ("account_id", "label"), ())
     filled = table.drop_nulls()
     for (name,), rows in filled.partition_by("label", as_dict=True, maintain_order=True).items():
         intake.accounts.label(intake.accounts.encode(rows["account_id"]), str(name))

@@ -195,10 +195,15 @@ def _read_escape(match: re.Match[str]) -> str:
 
 
 def fold_case(texts: pl.Series) -> pl.Series:
-    """Case-fold (full Unicode folding); each distinct text is folded once."""
-    distinct = texts.drop_nulls().unique()
+    """Case-fold (full Unicode folding); each distinct text beyond ASCII is folded once."""
+    lower = texts.str.to_lowercase()  # in ASCII that is the same
+    at = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
+    if not at.len():
+        return lower
+    others = texts.gather(at)
+    distinct = others.unique()
     folded = pl.Series([text.casefold() for text in distinct], dtype=pl.String)
-    return texts.replace(distinct, folded)
+    return lower.scatter(at, others.replace(distinct, folded))
 
 
 def hash_texts(texts: pl.Series) -> pl.Series:

@@ -15,6 +15,7 @@ from gpu_coord.archive.cells import parse_share_times, seconds_to_millis
 from gpu_coord.archive.intake import book_accounts, name_kinds, number_tables, open_events
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.archive.tables import COUNTS, POSTS, Vocabulary
+from gpu_coord.kinds import RESERVED
 from gpu_coord.store import TableWriter, read_parts
 
 if TYPE_CHECKING:
@@ -68,7 +69,19 @@ def _find_reason(has_time: pl.Series) -> pl.Expr:
         .when(pl.col("time").is_null())
         .then(pl.lit("timestamp_share is neither epoch seconds nor an ISO 8601 date with a time"))
     )
-    return pl.coalesce(*reasons, unread)
+    return pl.coalesce(*reasons, unread, _judge_kind(pl.col("kind")))
+
+
+def _judge_kind(kind: pl.Expr) -> pl.Expr:
+    """Give a reason where a kind cannot be the name of a column and an item of a list."""
+    return (
+        pl.when(kind.is_in(sorted(RESERVED)))
+        .then(pl.format("the kind {} is reserved", kind))
+        .when(kind.str.contains(r"[,\p{Cc}]"))
+        .then(pl.lit("the kind holds a comma or a control character"))
+        .when(kind != kind.str.strip_chars())
+        .then(pl.lit("the kind begins or ends with white space"))
+    )
 
 
 def read_ids(column: pl.Series, *, name: str) -> pl.Series:
@@ -77,18 +90,28 @@ def read_ids(column: pl.Series, *, name: str) -> pl.Series:
     Raises
     ------
     ArchiveError
-        The column holds floating-point or nested values.
+        The column holds floating-point or nested values, or bytes that are not UTF-8.
     """
-    if column.dtype == pl.Binary:
-        column = column.cast(pl.String)
     if column.dtype.is_float() or column.dtype.is_nested():
         raise ArchiveError(
             f"{name} stores {column.name} as {column.dtype}, which cannot hold ids exactly; "
             "write that column as text."
         )
-    texts = column.cast(pl.String)
+    texts = _write_out(column, name)
     frame = texts.to_frame("id").select(pl.when(pl.col("id").str.strip_chars() != "").then("id"))
     return frame.to_series()
+
+
+def _write_out(column: pl.Series, name: str) -> pl.Series:
+    """Return a column as text."""
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError as error:
+        hint = " that are not UTF-8" if column.dtype == pl.Binary else ""
+        raise ArchiveError(
+            f"{name} stores {column.name} as {column.dtype} values{hint}, which cannot be read as "
+            "text; write that column as text."
+        ) from error
 
 
 def read_times(column: pl.Series, *, name: str) -> pl.Series:
@@ -107,7 +130,7 @@ def read_times(column: pl.Series, *, name: str) -> pl.Series:
         seconds = seconds_to_millis(pl.col("seconds"))
         return column.cast(pl.Float64).to_frame("seconds").select(seconds).to_series()
     if column.dtype in (pl.String, pl.Binary, pl.Categorical, pl.Enum):
-        return parse_share_times(column.cast(pl.String))
+        return parse_share_times(_write_out(column, name))
     raise ArchiveError(
         f"{name} stores timestamp_share as {column.dtype}; epoch seconds, date-times or ISO 8601 "
         "text are expected."

@@ -10,9 +10,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import queue
 import re
-import textwrap
 import threading
 import zipfile
 import zlib
@@ -29,7 +29,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 Result = TypeVar("Result")
@@ -45,6 +45,7 @@ BROKEN_FILE = (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, 
 TWEET_COLUMNS = {"tweetid", "userid", "tweettime"}
 PROFILE_COLUMNS = {"followercount", "followingcount", "accountcreationdate", "accountlanguage"}
 SHARE_COLUMNS = {"accountid", "objectid", "contentid", "timestampshare"}
+KNOWN_COLUMNS = TWEET_COLUMNS | PROFILE_COLUMNS | SHARE_COLUMNS | {"kind", "platform"}
 ROLES: dict[str, tuple[Role, ...]] = {
     "auto": ("tweets", "users", "shares"),
     "x-archive": ("tweets", "users"),
@@ -68,7 +69,7 @@ class Source:
     member: str | None  # name inside a zip file
     packing: Literal["csv", "jsonl", "parquet"]
     role: Role
-    columns: dict[str, str]  # name without case, spaces, underscores -> name in the file
+    columns: dict[str, str]  # name without case, spaces, underscores -> a name in the file
     label: str | None = None  # given to all its accounts
     name: str = ""  # shown in rejects and manifest; unique among the inputs
 
@@ -88,13 +89,43 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s_]", "", name).casefold()
 
 
+def show_columns(names: Iterable[str], known: Collection[str] = KNOWN_COLUMNS) -> str:
+    """Name the known among the columns of a file, and count the others.
+
+    The others may be the first record of a file without a header: texts, names, ids.
+    """
+    plain = [plain_name(name) for name in names]
+    shown = sorted({name for name in plain if name in known})
+    n_others = sum(name not in known for name in plain)
+    text = ", ".join(map(repr, shown)) or "none that is known here"
+    if not n_others:
+        return text
+    hint = "; is the header missing?" if len(shown) < n_others else ""
+    return f"{text} and {n_others} other{'s' if n_others > 1 else ''}{hint}"
+
+
 # --- finding -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the walk met a file."""
+
+    root: Path  # the file or folder that was given, its folder resolved
+    label: str | None
+    is_named: bool  # given itself, not found in a folder
+
+
 def find_sources(
-    paths: Sequence[Path], labels: Mapping[Path, str], archive_format: Format
+    given: Sequence[tuple[Path, str | None]], archive_format: Format
 ) -> tuple[list[Source], list[dict[str, str]]]:
     """Find the tables in files and folders.
+
+    Parameters
+    ----------
+    given
+        Files and folders, each with the label of all its accounts or None. Inside a labelled
+        folder another one, or a file, may have a label of its own.
 
     Returns
     -------
@@ -104,52 +135,66 @@ def find_sources(
     Raises
     ------
     ArchiveError
-        A named file is no archive, or none was found.
+        A named file is no archive, none was found, or a file has two labels.
     """
     sources: list[Source] = []
     ignored: list[dict[str, str]] = []
-    for file, is_named in _list_files(paths).items():
-        label = next((labels[at] for at in (file, *file.parents) if at in labels), None)
-        found = list(_open_tables(file, label, archive_format, ignored, is_named=is_named))
-        sources += found
+    for file, place in _list_files(given).items():
+        sources += _open_tables(file, place, archive_format, ignored)
     if not sources:
-        places = ", ".join(str(path) for path in paths) or "no path"
+        places = ", ".join(str(path) for path, _ in given) or "no path"
         raise ArchiveError(f"No X archive and no share table found in {places}.")
     _check_one_format(sources)
     names = _name_files(sorted({source.path for source in sources}))
     return [_rename(source, names) for source in sources], ignored
 
 
-def _list_files(paths: Sequence[Path]) -> dict[Path, bool]:
-    files: dict[Path, bool] = {}
-    for path in paths:
-        if path.is_dir():
-            inside = (file for file in sorted(path.rglob("*")) if file.is_file())
-            for file in inside:
-                if not any(part.startswith(".") for part in file.relative_to(path).parts):
-                    files.setdefault(file.resolve(), False)
-        elif path.is_file():
-            files[path.resolve()] = True
-        else:
+def _list_files(given: Sequence[tuple[Path, str | None]]) -> dict[Path, Place]:
+    """Return the files by their resolved path; what the walk knows of them outlives the links."""
+    files: dict[Path, Place] = {}
+    for path, label in given:
+        if not (path.is_dir() or path.is_file()):
             raise FileNotFoundError(f"There is no file or folder {path}.")
+        root = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+        place = Place(root, label, path.is_file())
+        for found in [path] if place.is_named else _walk(path):
+            file = found.resolve()
+            files[file] = _merge_places(file, files.get(file, place), place)
     return files
 
 
+def _walk(folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.rglob("*")):
+        is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.is_file() and not is_hidden:
+            yield file
+
+
+def _merge_places(file: Path, old: Place, new: Place) -> Place:
+    """Keep the label of the inner of two places that hold a file."""
+    is_named = old.is_named or new.is_named
+    labelled = [place for place in (old, new) if place.label is not None]
+    inner = max(labelled or [old], key=lambda place: len(place.root.parts))
+    is_nested = all(inner.root.is_relative_to(place.root) for place in labelled)
+    roots = {place.root for place in labelled}
+    labels = sorted({str(place.label) for place in labelled})
+    if len(labels) > 1 and (len(roots) == 1 or not is_nested):
+        raise ArchiveError(
+            f"{file.name} has two labels, {' and '.join(map(repr, labels))}; name it under one."
+        )
+    return Place(inner.root, inner.label, is_named)
+
+
 def _open_tables(
-    file: Path,
-    label: str | None,
-    archive_format: Format,
-    ignored: list[dict[str, str]],
-    *,
-    is_named: bool,
+    file: Path, place: Place, archive_format: Format, ignored: list[dict[str, str]]
 ) -> Iterator[Source]:
     members = _list_members(file)
     for member in members:
         try:
             with naming_errors(file, member):
-                yield _recognise(file, member, label, archive_format)
+                yield _recognise(file, member, place.label, archive_format)
         except UnknownFormatError as error:
-            if is_named and len(members) == 1:
+            if place.is_named and len(members) == 1:
                 raise
             ignored.append({"name": _join(file.name, member), "reason": str(error)})
 
@@ -172,15 +217,25 @@ def _recognise(file: Path, member: str | None, label: str | None, archive_format
         head = stream.read(HEAD_BYTES)
     packing, names = _read_header(file, member, head)
     columns = {plain_name(name): name for name in names}
-    if len(columns) < len(names):
-        raise ArchiveError(f"{_join(file.name, member)} has a column twice: {sorted(names)}.")
-    role = _choose_role(_join(file.name, member), set(columns), archive_format)
+    role = _choose_role(_join(file.name, member), names, archive_format)
+    if packing != "jsonl":  # there each line has its own
+        check_columns(_join(file.name, member), names)
     if role != "shares" and packing != "csv":
         raise ArchiveError(
             f"{_join(file.name, member)} is an X archive as {packing}; those are read as CSV, "
             "the form in which they were released."
         )
     return Source(file, member, packing, role, columns, label)
+
+
+def check_columns(name: str, columns: Sequence[str]) -> None:
+    """Refuse a table, known to have a header, with two columns of one name."""
+    plain = pl.Series([plain_name(column) for column in columns], dtype=pl.String)
+    if twice := plain.filter(plain.is_duplicated()).unique().sort().to_list():
+        raise ArchiveError(
+            f"{name} has a column twice (names count without case and underscores): {twice}; "
+            "keep one of each."
+        )
 
 
 def _read_header(
@@ -199,37 +254,34 @@ def _read_header(
     if not text.strip():
         raise UnknownFormatError(f"{name} is empty: not even a header.")
     if text.lstrip().startswith("{"):
-        return "jsonl", _read_first_keys(name, text)
+        return "jsonl", _read_head_keys(name, text)
     try:
         return "csv", next(csv.reader(io.StringIO(text, newline=""), strict=False))
     except csv.Error as error:
         raise UnknownFormatError(f"{name} is no CSV, JSONL or Parquet table: {error}.") from error
 
 
-def _read_first_keys(name: str, text: str) -> list[str]:
-    lines = pl.Series("line", text.splitlines()).str.strip_chars()
+def _read_head_keys(name: str, text: str) -> list[str]:
+    """Return the keys of all JSON objects in the head of a file: any line may lack some."""
+    lines = pl.Series("line", text.split("\n")).str.strip_chars()
     objects = lines.filter(lines.str.json_path_match("$").str.starts_with("{"))
     if not objects.len():
         raise UnknownFormatError(f"{name} begins like JSON, but no line holds a JSON object.")
-    return pl.read_ndjson(io.BytesIO(objects[0].encode())).columns
+    return list(dict.fromkeys(key for line in objects for key in json.loads(line)))
 
 
-def _choose_role(name: str, columns: set[str], archive_format: Format) -> Role:
+def _choose_role(name: str, names: Sequence[str], archive_format: Format) -> Role:
+    columns = {plain_name(column) for column in names}
     role, needed = _guess_role(columns)
     if role is None or role not in ROLES[archive_format]:
         wanted = "an X archive or a share table" if archive_format == "auto" else archive_format
-        raise UnknownFormatError(f"{name} is not {wanted}: its columns are {_show(columns)}.")
+        raise UnknownFormatError(f"{name} is not {wanted}: its columns are {show_columns(names)}.")
     if needed - columns:
         raise ArchiveError(
             f"{name} looks like {role} but lacks {sorted(needed - columns)} (names count without "
-            f"case and underscores); it has {_show(columns)}."
+            f"case and underscores); it has {show_columns(names)}."
         )
     return role
-
-
-def _show(columns: set[str]) -> str:
-    """Name columns on one line; a file that is no table can seem to have long ones."""
-    return textwrap.shorten(", ".join(map(repr, sorted(columns))), 500)
 
 
 def _guess_role(columns: set[str]) -> tuple[Role | None, set[str]]:
@@ -355,6 +407,8 @@ def read_batches(source: Source, columns: Iterable[str]) -> Iterator[Batch]:
     """
     wanted = list(columns)
     present = {name: source.columns[name] for name in wanted if name in source.columns}
+    if source.packing == "jsonl":  # any line may have any of them
+        present = {name: name for name in wanted}
     readers: dict[str, Callable[[Source, list[str]], Iterator[Batch]]] = {
         "csv": _read_csv,
         "jsonl": _read_jsonl,
@@ -540,10 +594,12 @@ def _read_parquet(source: Source, names: list[str]) -> Iterator[Batch]:
         for block in file.iter_batches(PARQUET_ROWS, columns=names):
             rows = np.arange(n_rows + 1, n_rows + block.num_rows + 1)
             n_rows += block.num_rows
+            block.validate(full=True)  # that text is UTF-8, on which Polars relies
             yield Batch(pl.DataFrame(block), rows, position=n_bytes * n_rows // total)
 
 
-def _read_jsonl(source: Source, names: list[str]) -> Iterator[Batch]:
+def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:
+    """Yield JSON objects under the plain names of their keys, however each line spells them."""
     n_rows = 0
     with (
         naming_errors(source.path, source.member),
@@ -552,11 +608,34 @@ def _read_jsonl(source: Source, names: list[str]) -> Iterator[Batch]:
         while block := stream.read(BLOCK_BYTES):
             block += stream.readline()
             lines = _split_lines(block)
-            frame, kept = _parse_lines(lines, names)
+            spelled = _find_spellings(lines, cells)
+            frame, kept = _parse_lines(lines, [key for keys in spelled.values() for key in keys])
             rows = np.arange(n_rows + 1, n_rows + len(lines) + 1)
             bad = [(int(row), "the line is no JSON object") for row in rows[~kept]]
-            n_rows += len(lines)
-            yield Batch(frame, rows[kept], bad, stream.positions[-1])
+            rows, n_rows = rows[kept], n_rows + len(lines)
+            is_clear = _tell_clear(frame, spelled)
+            bad += [(int(row), "the line gives a value twice") for row in rows[~is_clear]]
+            frame = frame.filter(pl.Series(is_clear)).select(
+                pl.coalesce(keys).alias(cell) for cell, keys in spelled.items()
+            )
+            yield Batch(frame, rows[is_clear], bad, stream.positions[-1])
+
+
+def _find_spellings(lines: pl.Series, cells: list[str]) -> dict[str, list[str]]:
+    """Return the keys that stand for each cell in some of the lines."""
+    gap = r"[\s_]*"
+    words = "|".join(gap.join(["", *map(re.escape, cell), ""]) for cell in cells)
+    found = lines.str.extract_all(rf'(?i)"(?:{words})"\s*:').explode().drop_nulls().unique()
+    keys = [text[1 : text.rindex('"')] for text in found]
+    return {
+        cell: sorted({cell, *(key for key in keys if plain_name(key) == cell)}) for cell in cells
+    }
+
+
+def _tell_clear(frame: pl.DataFrame, spelled: Mapping[str, list[str]]) -> np.ndarray:
+    """Tell which lines give each cell under one key at most."""
+    n_given = [pl.sum_horizontal(pl.col(keys).is_not_null()) for keys in spelled.values()]
+    return frame.select(pl.all_horizontal(n <= 1 for n in n_given)).to_series().to_numpy()
 
 
 def _split_lines(block: bytes) -> pl.Series:

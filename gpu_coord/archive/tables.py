@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.cells import hash_ids
+from gpu_coord.archive.cells import fold_case, hash_ids
 from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.kinds import names_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,37 +67,54 @@ class Vocabulary:
 
 @dataclass(slots=True)
 class Exclusion:
-    """Entities whose events are dropped, and how many events that took."""
+    """Entities whose events are dropped, and how many events that took.
+
+    Of terms that differ in case only, the first is kept.
+    """
 
     terms: tuple[str, ...]
     normalise: Callable[[pl.Series], pl.Series]  # the URL rule
     n_events: Counter[str] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        distinct: dict[str, str] = {}
+        for term in self.terms:
+            distinct.setdefault(_fold_term(term), term)
+        self.terms = tuple(distinct.values())
+
     def find(self, kind: str, values: pl.Series) -> np.ndarray:
         """Return for each value the position of the first term that excludes it, or -1."""
         found = np.full(len(values), -1, np.int32)
-        folded = values.str.to_lowercase()
-        spelled = self._spell(values) if kind == "url" and self.terms else folded
+        if not self.terms:
+            return found
+        folded = fold_case(values)
+        spelled = self._spell(values) if kind == "url" else folded
         for position, term in enumerate(self.terms):
             hit = self._match(kind, term, folded, spelled).to_numpy()
             found[hit & (found < 0)] = position
         return found
 
     def _match(self, kind: str, term: str, folded: pl.Series, spelled: pl.Series) -> pl.Series:
-        word = term.strip().lower()
+        word = _fold_term(term)
         names = [word, word.lstrip("#@")]
         if kind != "url":
             return folded.is_in(names)
         url = self.normalise(pl.Series([term.strip()]))[0] or word
+        hit = folded.is_in(names) | (spelled == url.casefold())
+        if "." not in word:  # a word is no host: ``uk`` would take all that ends in .uk
+            return hit
         host = spelled.str.split("/").list.first()
-        is_under = (host == word) | host.str.ends_with(f".{word}")
-        return folded.is_in(names) | (spelled == url.lower()) | is_under
+        return hit | (host == word) | host.str.ends_with(f".{word}")
 
     def _spell(self, urls: pl.Series) -> pl.Series:
         """Normalise the URLs of share tables, which are stored as they came."""
         is_raw = urls.str.contains("://", literal=True)
         known = pl.when(is_raw).then(self.normalise(urls))
-        return pl.select(pl.coalesce(known, urls).str.to_lowercase()).to_series()
+        return fold_case(pl.select(pl.coalesce(known, urls)).to_series())
+
+
+def _fold_term(term: str) -> str:
+    return term.strip().casefold()
 
 
 class Entities:
@@ -181,11 +199,6 @@ class Entities:
 
 
 _ENTITIES_EMPTY = pl.DataFrame(schema={"entity": pl.Int32, "kind": pl.String, "value": pl.String})
-
-
-def names_accounts(kind: str) -> bool:
-    """Tell whether the entities of a kind are accounts, which a pseudonym key must cover."""
-    return kind == "mention" or kind.endswith("_user")
 
 
 def _split_kinds(events: pl.DataFrame) -> Iterable[tuple[int, np.ndarray]]:

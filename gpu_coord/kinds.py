@@ -1,0 +1,8 @@
+"""Kinds of entities: what is known of them by their name."""
+
+RESERVED = frozenset({"all"})  # stands for the kinds together in tables
+
+
+def names_accounts(kind: str) -> bool:
+    """Tell whether the entities of a kind are accounts: hashed under a key, never shown as ids."""
+    return kind == "mention" or kind.endswith("_user")
