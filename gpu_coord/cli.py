@@ -41,12 +41,13 @@ BackendOption = Annotated[
     BackendChoice, typer.Option(help="Where to compute; gpu never falls back.")
 ]
 MemoryOption = Annotated[
-    str | None, typer.Option(help="Memory for the pairs under way, like 8GB [a quarter of free].")
+    str | None,
+    typer.Option(help="Memory for the pairs under way, like 8GB (2GB, or half of what is free)."),
 ]
 AnyBackend = Annotated[BackendChoice, typer.Option(hidden=True)]  # nothing to compute here
 AnyMemory = Annotated[str | None, typer.Option(hidden=True)]
 AnySeed = Annotated[int, typer.Option(min=0, hidden=True)]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use [all cores].")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use (all cores).")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
@@ -242,7 +243,7 @@ def detect(
         str, typer.Option(help="Kinds of entity, separated by commas.")
     ] = "hashtag,url,mention",
     bin: Annotated[str, typer.Option(help="Width of a time bin, like 1h or 15m.")] = "1h",
-    lag: Annotated[int | None, typer.Option(min=0, help="Bins from source to target [1].")] = None,
+    lag: Annotated[int | None, typer.Option(min=0, help="Bins from source to target (1).")] = None,
     lags: Annotated[
         str | None, typer.Option(help="Range of lags, like 1-4; each pair keeps its best.")
     ] = None,

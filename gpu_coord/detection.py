@@ -67,6 +67,7 @@ RUN_FILES = {
     "network.graphml", "network.gexf", "before", "after",
 }  # fmt: skip
 MAX_EXPORTED_EDGES = 200_000
+DEFAULT_MEMORY = 2 << 30
 
 # A block is small enough to show progress and to stay far below the memory of the machine.
 _MAX_BLOCK_BYTES = 512 << 20
@@ -231,7 +232,7 @@ def detect(
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
-        Bytes that the pairs under way may take; by default a quarter of what is free.
+        Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
     progress
         Called with the stage, the work done and the work in all.
     **choices
@@ -289,7 +290,7 @@ class _Run:
         graphs: bool,  # noqa: FBT001
     ):
         self.folder, self.store, self.settings, self.backend = folder, store, settings, backend
-        self.memory = memory if memory is not None else backend.free_memory() // 4
+        self.memory = memory or min(backend.free_memory() // 2, DEFAULT_MEMORY)
         self.report = progress or (lambda stage, done, total: None)
         self.labels, self.graphs = labels, graphs
         self.stages: list[dict[str, Any]] = []

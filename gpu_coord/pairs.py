@@ -222,31 +222,20 @@ def _cut_evenly(first: int, work: Any) -> Any:
 
 @numba.njit(cache=_CACHE, nogil=True)
 def _meet(start: int, stop: int, other: int, other_stop: int, stratum: Any, met: Any,
-          met_other: Any) -> int:  # fmt: skip
+          met_other: Any) -> None:  # fmt: skip
     """Write the positions at which two ascending runs of strata hold the same one.
 
-    The shorter run is searched in the longer: cost m log n, for a hub against a small account.
+    The first run is searched in the other: cost m log n, for a small account against a hub.
     """
     n_met = 0
-    if stop - start <= other_stop - other:
-        for position in range(start, stop):
-            other = _first_at_least(stratum, other, other_stop, stratum[position])
-            if other == other_stop:
-                break
-            if stratum[other] == stratum[position]:
-                met[n_met] = position
-                met_other[n_met] = other
-                n_met += 1
-    else:
-        for position in range(other, other_stop):
-            start = _first_at_least(stratum, start, stop, stratum[position])
-            if start == stop:
-                break
-            if stratum[start] == stratum[position]:
-                met[n_met] = start
-                met_other[n_met] = position
-                n_met += 1
-    return n_met
+    for position in range(start, stop):
+        other = _first_at_least(stratum, other, other_stop, stratum[position])
+        if other == other_stop:
+            break
+        if stratum[other] == stratum[position]:
+            met[n_met] = position
+            met_other[n_met] = other
+            n_met += 1
 
 
 @numba.njit(cache=_CACHE, nogil=True, parallel=True)
@@ -266,18 +255,11 @@ def count_shared(source: Any, target: Any, account_start: Any, stratum: Any) -> 
     """
     n_shared = np.empty(source.size, np.int64)
     for pair in numba.prange(source.size):
-        i, stop = account_start[source[pair]], account_start[source[pair] + 1]
-        j, other_stop = account_start[target[pair]], account_start[target[pair] + 1]
-        if stop - i > other_stop - j:
-            i, stop, j, other_stop = j, other_stop, i, stop
-        n_met = 0
-        for position in range(i, stop):
-            j = _first_at_least(stratum, j, other_stop, stratum[position])
-            if j == other_stop:
-                break
-            if stratum[j] == stratum[position]:
-                n_met += 1
-        n_shared[pair] = n_met
+        i, j = source[pair], target[pair]
+        n_shared[pair] = _count_shifted(
+            stratum, account_start[i], account_start[i + 1], account_start[j],
+            account_start[j + 1], 0,
+        )  # fmt: skip
     return n_shared
 
 
@@ -317,11 +299,14 @@ def count_within_shared(
     count = np.empty(n_shared, np.int32)
     for pair in numba.prange(source.size):
         start, stop = shared_start[pair], shared_start[pair + 1]
-        _meet(
-            account_start[source[pair]], account_start[source[pair] + 1],
-            account_start[target[pair]], account_start[target[pair] + 1],
-            stratum, source_group[start:stop], target_group[start:stop],
-        )  # fmt: skip
+        first, last = account_start[source[pair]], account_start[source[pair] + 1]
+        other, other_last = account_start[target[pair]], account_start[target[pair] + 1]
+        if last - first <= other_last - other:
+            _meet(first, last, other, other_last, stratum,
+                  source_group[start:stop], target_group[start:stop])  # fmt: skip
+        else:
+            _meet(other, other_last, first, last, stratum,
+                  target_group[start:stop], source_group[start:stop])  # fmt: skip
         for shared in range(start, stop):
             i, j = source_group[shared], target_group[shared]
             count[shared] = _count_shifted(
