@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zipfile
 
 import polars as pl
@@ -153,6 +154,22 @@ def lock(packed: bytes) -> bytes:
     return packed
 
 
+def pack_twice() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        packed.writestr("a.csv", SHARES)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            packed.writestr("a.csv", HEADER)
+    return out.getvalue()
+
+
+def pack_lzma(text: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr("a.csv", text)
+    return out.getvalue()
+
+
 def corrupt(packed: bytes) -> bytes:
     """Flip bits in the middle, so that the check sum is wrong."""
     middle = len(packed) // 2
@@ -166,6 +183,8 @@ def corrupt(packed: bytes) -> bytes:
         (corrupt(gzip.compress(BIG)), "file is broken or incomplete"),
         (pack_zip(a__csv=BIG)[:-1000], "file is broken or incomplete"),
         (corrupt(pack_zip(a__csv=BIG)), "file:a.csv is broken or incomplete"),
+        (corrupt(pack_lzma(BIG)), "file:a.csv is broken or incomplete"),
+        (pack_twice(), r"several members of one name: \['a\.csv'\]"),
         (lock(pack_zip(a__csv=SHARES)), "password required"),
         (SHARES.encode("utf-16"), "is UTF-16; UTF-8 is expected"),
         (SHARES.replace("b,x", "b,é").encode("latin-1"), "UTF-8 is expected"),
@@ -187,6 +206,51 @@ def test_ingest__refuses_broken_files_and_leaves_nothing(ingest_bytes, tmp_path,
     with pytest.raises(ArchiveError, match=message):
         ingest_bytes(content)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("record", [b"secret,\xff,2,101,5", b"secret,\xff", b"secret,\xff,2,101"])
+@pytest.mark.parametrize("n_before", [1, 5])
+def test_ingest__names_the_file_of_bytes_that_are_not_utf8_and_no_more(
+    ingest_bytes, capfd, monkeypatch, record, n_before
+):
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 64)
+    with pytest.raises(ArchiveError, match=r"^file cannot be read.* UTF-8 is expected") as caught:
+        ingest_bytes(HEADER.encode() + b"a,x,1,100\n" * n_before + record + b"\n")
+    assert "secret" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("character", ["é", "ก", "😀"])
+@pytest.mark.parametrize("shift", range(4))
+def test_ingest__a_character_can_span_two_blocks(ingest_bytes, monkeypatch, character, shift):
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 64)
+    account = "a" * shift + character * 15
+    store = ingest_bytes(HEADER + f"{account},x,1,100\n" * 9)
+    assert list_accounts(store) == [account]
+
+
+def test_ingest__refuses_a_character_that_is_cut_off_at_the_end(ingest_bytes):
+    with pytest.raises(ArchiveError, match="UTF-8 is expected"):
+        ingest_bytes((HEADER + "a,x,1,100,€").encode()[:-1])
+
+
+def test_ingest__a_header_may_begin_like_a_zip_file(ingest_bytes):
+    text = "PK,account_id,object_id,content_id,timestamp_share\n1,a,x,1,100\n"
+    assert list_accounts(ingest_bytes(text)) == ["a"]
+    assert list_accounts(ingest_bytes(pack_zip(a__csv=text))) == ["a"]
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_ingest__refuses_a_name_that_is_not_utf8(tmp_path, is_inside):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    file = folder / os.fsdecode(b"caf\xe9.csv")
+    try:
+        file.write_text(SHARES)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    with pytest.raises(ArchiveError, match=r"caf\\udce9\.csv is not UTF-8"):
+        ingest(folder if is_inside else file, tmp_path / "store")
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,15 @@ def test_ingest__reads_parquet_times_of_any_type(ingest_table, column):
     assert ingest_table(table, "parquet").read("posts")["time"].to_list() == [1_623_881_091_000]
 
 
+@pytest.mark.parametrize("ms", [-62_135_596_800_001, 253_402_300_800_000])
+def test_ingest__sets_parquet_times_aside_that_have_no_year(ingest_table, ms):
+    times = pl.Series([0, ms], dtype=pl.Int64).cast(pl.Datetime("ms"))
+    rows = ("a", "x", "1", "0"), ("a", "x", "2", "0")
+    store = ingest_table(make_table(*rows).with_columns(timestamp_share=times), "parquet")
+    assert [row for row, _ in list_rejects(store)] == [2]
+    assert store.read("posts")["time"].to_list() == [0]
+
+
 def test_ingest__refuses_parquet_dates(ingest_table):
     table = make_table(("a", "x", "1", "0")).with_columns(timestamp_share=date(2021, 6, 16))
     with pytest.raises(ArchiveError, match="stores timestamp_share as Date"):
@@ -195,6 +204,61 @@ def test_ingest__jsonl_numbers_are_read_digit_by_digit(tmp_path):
     store = ingest(tmp_path / "t.jsonl", tmp_path / "store")
     assert sorted(store.read("accounts")["account_id"]) == sorted(map(str, ids))
     assert store.read("posts")["time"].to_list() == [1250] * 3
+
+
+def list_line(**values):
+    """A JSON line of a share; the values stand in it as they are given."""
+    cells = dict(zip(COLUMNS, ('"a"', '"x"', '"1"', "1.5e0"), strict=True)) | values
+    return "{" + ", ".join(f'"{key}" : {value}' for key, value in cells.items()) + "}"
+
+
+@pytest.mark.parametrize("value", ["1.0", "1e5", "1E5", "-1.5", "-0", "[1,2]", '{"a": 1}'])
+@pytest.mark.parametrize("column", ["account_id", "object_id", "content_id", "kind"])
+def test_ingest__sets_json_ids_aside_that_are_not_exact(tmp_path, column, value):
+    nested = f'{{"{column}": {value}}}'
+    text = rf'"a \"{column}\": {value[0]}"'
+    lines = [list_line(), list_line(**{column: value}), list_line(note=nested, text=text)]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    store = ingest(tmp_path / "t.jsonl", tmp_path / "store")
+    assert list_rejects(store) == [(2, sources.UNEXACT_ID)]
+    assert list_events(store) == [("a", "1", "object", "x", 1500)]
+    check_counts(store)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        list_line(account_id=r'"\ud800x"'),
+        list_line(object_id=r'"x\udc00"'),
+        list_line(object_id=r'"\udc00\ud800"'),
+        list_line(account_id="1" * 42),
+        list_line(followers="1" * 42),
+        list_line(timestamp_share="1e400"),
+    ],
+)
+@pytest.mark.parametrize("n_lines", [1, 6])
+def test_ingest__sets_only_the_json_line_aside_that_cannot_be_read(tmp_path, line, n_lines):
+    good = [
+        list_line(object_id=r'"\ud83d\ude00"'),
+        list_line(object_id=r'"\\ud800"'),
+        list_line(content_id="1" * 38),
+    ]
+    lines = [*good, *[line] * n_lines, list_line(object_id=f'"{"1" * 42}"')]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    store = ingest(tmp_path / "t.jsonl", tmp_path / "store")
+    assert list_rejects(store) == [(4 + n, "the line is no JSON object") for n in range(n_lines)]
+    found = [(content, value) for _, content, _, value, _ in list_events(store)]
+    assert found == [("1", "1" * 42), ("1", r"\ud800"), ("1", "😀"), ("1" * 38, "x")]
+    check_counts(store)
+
+
+@pytest.mark.parametrize("character", "\u2028\u2029\x85")
+def test_ingest__json_lines_end_at_line_feeds_only(tmp_path, character):
+    row = dict(zip(COLUMNS, ("a", f"x{character}y", "1", 1), strict=True))
+    text = json.dumps(row, ensure_ascii=False)
+    (tmp_path / "t.jsonl").write_text(text, encoding="utf-8")
+    store = ingest(tmp_path / "t.jsonl", tmp_path / "store")
+    assert [event[3] for event in list_events(store)] == [f"x{character}y"]
 
 
 def test_ingest__urls_of_share_tables_follow_no_rule(ingest_table):

@@ -23,6 +23,7 @@ from gpu_coord.archive.cells import (
     parse_counts,
     parse_lists,
     parse_stamps,
+    parse_tweet_refs,
 )
 
 TWEET_HEADER = (
@@ -135,6 +136,12 @@ def check_counts(store) -> None:
         ("['x', 'y", None),
         ("x, y", None),
         ("['x', 'y]", None),
+        ("[None, a]", ["a"]),
+        ("[a, null, nan]", ["a"]),
+        ("[['a']]", None),
+        ("[a, [b]]", None),
+        ("[a[0]]", ["a[0]"]),
+        ("['\x1f']", ["\x1f"]),
     ],
 )
 def test_parse_lists__reads_either_dialect(cell, items):
@@ -149,6 +156,10 @@ def test_parse_lists__reads_either_dialect(cell, items):
         ("[http://a/b,c, https://d/e, f]", ["http://a/b,c", "https://d/e, f"]),
         ("['http://a/b,c', 'https://d']", ["http://a/b,c", "https://d"]),
         ('["http://a/it\'s"]', ["http://a/it's"]),
+        ("[http://a/\x1fhttp://b/]", None),
+        ("['http://a/\x1fb']", ["http://a/\x1fb"]),
+        ("[http://[::1]/a]", ["http://[::1]/a"]),
+        ("[None, http://a]", [None, "http://a"]),
     ],
 )
 def test_parse_lists__splits_urls_before_a_scheme_only(cell, items):
@@ -190,10 +201,40 @@ def test_parse_stamps__reads_iso_times(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["2020-02-03", "2020-13-03 04:05", "2020-02-30 04:05", "now", "04:05", "12", "", None]
+    "text",
+    [
+        "2020-02-03",
+        "2020-13-03 04:05",
+        "2020-02-30 04:05",
+        "now",
+        "04:05",
+        "12",
+        "",
+        None,
+        "20-02-03 04:05",
+        "   20-2-03 04:05",
+        "-2020-02-03 04:05",
+        "-2020-2-03 04:05",
+        "+2020-2-03 04:05",
+        "12020-2-03 04:05",
+        "0000-01-01 00:00",
+        "0001-01-01T00:00+01:00",
+        "9999-12-31T23:59-01:00",
+    ],
 )
 def test_parse_stamps__refuses_what_has_no_time_of_day(text):
     assert parse_stamps(pl.Series([text, STAMP], dtype=pl.String)).to_list() == [None, STAMP_MS]
+
+
+@pytest.mark.parametrize(
+    ("text", "ref"),
+    [(" 120 ", "120"), ("0120", "0120")]
+    + [
+        (text, None) for text in ("1E18", "1e+18", "1.2e+18", "123.0", "-1", "[123]", "false", "+1")
+    ],
+)
+def test_parse_tweet_refs__reads_digits_only(text, ref):
+    assert pl.select(parse_tweet_refs(pl.lit(text))).item() == ref
 
 
 def test_parse_counts__reads_floats_that_are_whole():

@@ -23,6 +23,7 @@ from gpu_coord.archive.sources import (
     ArchiveError,
     Format,
     check_columns,
+    check_name,
     find_sources,
     naming_errors,
     plain_name,
@@ -269,6 +270,7 @@ def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
     """Return the table and its header as it stands in the file."""
     if path.is_dir():
         raise ArchiveError(f"{path.absolute()} is a folder; labels are one CSV or Parquet file.")
+    check_name(path)
     with naming_errors(path, None):
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"

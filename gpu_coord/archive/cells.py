@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import datetime
 from functools import cache
 
 import polars as pl
 import polars_hash as plh
 
 NULL_WORDS = ("", "absent", "nan", "NaN", "NAN", "none", "None", "NONE", "null", "Null", "NULL")
+NULL_ITEMS = ("None", "nan", "null")
 MIN_SECONDS, MAX_SECONDS = -62_135_596_800, 253_402_300_799  # years 1 to 9999
 
 _ISO_TIME = (
@@ -24,6 +26,7 @@ _ISO_TIME = (
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _QUOTED_ITEM = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"\[\]]+"""
 _QUOTED_LIST = rf"(?s)^(?:{_QUOTED_ITEM})(?:\s*,\s*(?:{_QUOTED_ITEM}))*\s*,?$"
+_PLAIN_LIST = r"""^'[^'"\\]*'(?:, '[^'"\\]*')*$"""
 _STARTS_QUOTED = r"""^(?:[^\s,'"]+\s*,\s*)*['"]"""
 _ESCAPE = re.compile(r"(?s)\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
@@ -40,7 +43,9 @@ def parse_stamps(texts: pl.Series) -> pl.Series:
     A date without a time of day is not read: it would land on midnight.
     """
     minutes = texts.str.to_datetime("%Y-%m-%d %H:%M", strict=False, time_unit="ms", exact=True)
-    times = minutes.cast(pl.Int64)
+    # The reader takes years of any length; what is not written in full is left to the other.
+    is_full = (texts.str.len_bytes() == 16) & (texts >= "0") & (minutes >= datetime(1000, 1, 1))
+    times = minutes.cast(pl.Int64).set(~is_full, None)
     if (times.is_null() & texts.is_not_null()).any():
         frame = texts.to_frame("text").select(pl.coalesce(times, _parse_iso(pl.col("text"))))
         return frame.to_series()
@@ -71,7 +76,13 @@ def _parse_iso(text: pl.Expr) -> pl.Expr:
     millis = (part["fraction"].fill_null("") + "000").str.slice(0, 3).cast(pl.Int64)
     minutes = part["hours"].cast(pl.Int64) * 60 + part["mins"].cast(pl.Int64).fill_null(0)
     offset = pl.when(part["sign"] == "-").then(-minutes).otherwise(minutes).fill_null(0)
-    return whole.cast(pl.Int64) + millis - offset * 60_000
+    return bound_times(whole.cast(pl.Int64) + millis - offset * 60_000)
+
+
+def bound_times(millis: pl.Expr) -> pl.Expr:
+    """Null where a time in milliseconds is outside the years 1 to 9999."""
+    inside = millis.is_between(MIN_SECONDS * 1000, MAX_SECONDS * 1000 + 999)
+    return pl.when(inside).then(millis)
 
 
 def parse_share_times(texts: pl.Series) -> pl.Series:
@@ -122,9 +133,9 @@ def parse_dates(column: pl.Expr) -> pl.Expr:
 
 
 def parse_tweet_refs(column: pl.Expr) -> pl.Expr:
-    """Read the id of another post; null where a float has damaged it (``1.2e+18``, ``123.0``)."""
+    """Read the id of another post; null where it is not digits alone (``1.2e+18``, ``123.0``)."""
     text = column.str.strip_chars()
-    return pl.when(~text.str.contains(r"^[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?$")).then(text)
+    return pl.when(text.str.contains(r"^[0-9]+$")).then(text)
 
 
 def parse_lists(cells: pl.Series, *, split_at: str) -> pl.Series:
@@ -147,21 +158,28 @@ def parse_lists(cells: pl.Series, *, split_at: str) -> pl.Series:
     )
     if not frame["is_quoted"].any():
         return frame.select(_split_bare(pl.col("inner"), split_at)).to_series()
-    quoted = _split_quoted(frame.select(pl.when("is_quoted").then("inner")).to_series())
+    frame = frame.with_columns(is_plain=pl.col("inner").str.contains(_PLAIN_LIST))
+    others = frame.select(pl.when(pl.col("is_quoted") & ~pl.col("is_plain")).then("inner"))
+    plain = pl.col("inner").str.slice(1).str.head(-1).str.split("', '")
     bare = _split_bare(pl.col("inner"), split_at)
-    return frame.select(pl.when("is_quoted").then(quoted).otherwise(bare)).to_series()
+    quoted = _split_quoted(others.to_series())
+    lists = pl.when("is_plain").then(plain).when("is_quoted").then(quoted).otherwise(bare)
+    return frame.select(lists).to_series()
 
 
 def _split_bare(inner: pl.Expr, split_at: str) -> pl.Expr:
     if split_at == "scheme":
         marked = inner.str.replace_all(r",\s+([A-Za-z][A-Za-z0-9+.\-]*://)", "\x1f${1}")
-        items = marked.str.split("\x1f")
+        is_free = ~inner.str.contains("\x1f", literal=True)
+        items: pl.Expr = pl.when(is_free).then(marked.str.split("\x1f"))
     else:
         items = inner.str.split(",")
     stripped = items.list.eval(pl.element().str.strip_chars())
-    is_null = inner.is_in(["", "None", "nan", "null"])
+    item = pl.element()
+    named = stripped.list.eval(pl.when(~item.is_in(NULL_ITEMS)).then(item))
     empty = pl.lit([], dtype=pl.List(pl.String))
-    return pl.when(is_null).then(empty).otherwise(stripped)
+    is_nested = inner.str.contains(r"(?:^|,)\s*\[")
+    return pl.when(inner == "").then(empty).when(~is_nested).then(named)
 
 
 def _split_quoted(inner: pl.Series) -> pl.Series:
@@ -171,7 +189,7 @@ def _split_quoted(inner: pl.Series) -> pl.Series:
     tokens = complete.to_series().str.extract_all(f"(?s){_QUOTED_ITEM}")
     item = pl.element()
     is_bare = ~item.str.contains(r"""^['"]""")
-    is_null = is_bare & item.is_in(["None", "nan", "null"])
+    is_null = is_bare & item.is_in(NULL_ITEMS)
     text = pl.when(is_bare).then(item).otherwise(item.str.slice(1).str.head(-1))
     items = tokens.list.eval(pl.when(~is_null).then(text))
     if inner.str.contains(r"\\", literal=False).any():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.cells import parse_share_times, seconds_to_millis
+from gpu_coord.archive.cells import bound_times, parse_share_times, seconds_to_millis
 from gpu_coord.archive.intake import book_accounts, name_kinds, number_tables, open_events
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.archive.tables import COUNTS, POSTS, Vocabulary
@@ -123,7 +123,8 @@ def read_times(column: pl.Series, *, name: str) -> pl.Series:
         The column holds something else, such as dates without a time of day.
     """
     if isinstance(column.dtype, pl.Datetime):
-        return column.dt.epoch("ms")
+        millis = column.dt.epoch("ms").to_frame("millis")
+        return millis.select(bound_times(pl.col("millis"))).to_series()
     if column.dtype.is_integer() or column.dtype == pl.Null:
         return parse_share_times(column.cast(pl.String))
     if column.dtype.is_numeric():

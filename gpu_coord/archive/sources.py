@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import json
+import lzma
 import queue
 import re
 import threading
@@ -20,6 +21,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -40,12 +42,23 @@ BLOCK_BYTES, MAX_BLOCK_BYTES = 1 << 25, 1 << 30
 HEAD_BYTES = 1 << 20
 PARQUET_ROWS = 1 << 17
 OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
-BROKEN_FILE = (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+UNEXACT_ID = "the line gives an id that is neither text nor a whole number"
+ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+BROKEN_FILE = (
+    EOFError,
+    OSError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    NotImplementedError,
+)
 
 TWEET_COLUMNS = {"tweetid", "userid", "tweettime"}
 PROFILE_COLUMNS = {"followercount", "followingcount", "accountcreationdate", "accountlanguage"}
 SHARE_COLUMNS = {"accountid", "objectid", "contentid", "timestampshare"}
-KNOWN_COLUMNS = TWEET_COLUMNS | PROFILE_COLUMNS | SHARE_COLUMNS | {"kind", "platform"}
+ID_COLUMNS = SHARE_COLUMNS - {"timestampshare"} | {"kind", "platform"}
+KNOWN_COLUMNS = TWEET_COLUMNS | PROFILE_COLUMNS | SHARE_COLUMNS | ID_COLUMNS
 ROLES: dict[str, tuple[Role, ...]] = {
     "auto": ("tweets", "users", "shares"),
     "x-archive": ("tweets", "users"),
@@ -158,9 +171,19 @@ def _list_files(given: Sequence[tuple[Path, str | None]]) -> dict[Path, Place]:
         root = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
         place = Place(root, label, path.is_file())
         for found in [path] if place.is_named else _walk(path):
+            check_name(found)
             file = found.resolve()
             files[file] = _merge_places(file, files.get(file, place), place)
     return files
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path that cannot stand in a manifest."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise ArchiveError(f"The name {shown} is not UTF-8; rename it.") from error
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -202,13 +225,17 @@ def _open_tables(
 def _list_members(file: Path) -> list[str | None]:
     with file.open("rb") as opened:
         head = opened.read(4)
-    if head[:2] != b"PK":
+    if head not in ZIP_SIGNATURES:
         return [None]
     with naming_errors(file, None), zipfile.ZipFile(file) as packed:
         names = sorted(entry.filename for entry in packed.infolist() if not entry.is_dir())
     shown = [name for name in names if not re.search(r"(^|/)(\.|__MACOSX/)", name)]
     if not shown:
         raise ArchiveError(f"{file.name} is a zip file without files.")
+    if twice := sorted({name for name, after in pairwise(shown) if name == after}):
+        raise ArchiveError(
+            f"{file.name} has several members of one name: {twice}; unpack and rename them."
+        )
     return list(shown)
 
 
@@ -246,7 +273,7 @@ def _read_header(
         if member is not None:
             raise ArchiveError(f"{name} is Parquet inside a zip file; unpack it first.")
         return "parquet", pq.read_schema(file).names
-    if head[:2] == b"PK":
+    if head[:4] in ZIP_SIGNATURES:
         raise ArchiveError(f"{name} is a zip file inside a zip file; unpack it first.")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise ArchiveError(f"{name} is UTF-16; UTF-8 is expected, so convert it first.")
@@ -342,8 +369,12 @@ def naming_errors(file: Path, member: str | None) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        hint = " UTF-8 is expected." if "utf" in str(error).casefold() else ""
-        raise ArchiveError(f"{name} cannot be read: {_first_line(error)}.{hint}") from error
+        if "utf" in str(error).casefold():
+            raise ArchiveError(
+                f"{name} cannot be read: it holds bytes that are no UTF-8; UTF-8 is expected, so "
+                "convert it first."
+            ) from error
+        raise ArchiveError(f"{name} cannot be read: {_first_line(error)}.") from error
     except (FileNotFoundError, PermissionError):
         raise
     except BROKEN_FILE as error:
@@ -376,6 +407,42 @@ class CountedBytes:
     def close(self) -> None:
         """Mark as closed; the files are closed by ``open_stream``."""
         self.closed = True
+
+
+class CheckedBytes:
+    """A byte stream for the CSV reader that refuses what is not UTF-8.
+
+    The reader itself prints to standard error where a record that it hands back is not.
+    """
+
+    def __init__(self, stream: CountedBytes):
+        self._stream, self._tail = stream, b""
+        self.closed = False
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        """Read like a file."""
+        block = self._stream.read(n_bytes)
+        text = self._tail + block
+        n_whole = _count_whole(text) if block else len(text)
+        self._tail = text[n_whole:]
+        ends = pa.py_buffer(np.array([0, n_whole], np.int64))
+        buffers = [None, ends, pa.py_buffer(text)]
+        pa.Array.from_buffers(pa.large_string(), 1, buffers).validate(full=True)
+        return block
+
+    def close(self) -> None:
+        """Mark as closed; the files are closed by ``open_stream``."""
+        self.closed = True
+
+
+def _count_whole(text: bytes) -> int:
+    """Return the bytes of a text up to a last character that may be cut off."""
+    for n_after, byte in enumerate(reversed(text[-3:]), 1):
+        if byte < 0x80:
+            break
+        if byte >= 0xC0:
+            return len(text) - n_after
+    return len(text)
 
 
 @contextmanager
@@ -543,9 +610,10 @@ def _read_csv_blocks(
 def _open_csv(
     stream: CountedBytes, names: list[str], block_bytes: int, set_aside: Callable[[Any], str]
 ) -> Any:
+    checked = CheckedBytes(stream)
     # One thread, so that the numbers of malformed records are exact.
     return pa_csv.open_csv(
-        pa.PythonFile(stream, mode="r"),
+        pa.PythonFile(checked, mode="r"),
         read_options=pa_csv.ReadOptions(use_threads=False, block_size=block_bytes),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
         convert_options=pa_csv.ConvertOptions(
@@ -609,16 +677,21 @@ def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:
             block += stream.readline()
             lines = _split_lines(block)
             spelled = _find_spellings(lines, cells)
-            frame, kept = _parse_lines(lines, [key for keys in spelled.values() for key in keys])
+            ids = [key for cell, keys in spelled.items() if cell in ID_COLUMNS for key in keys]
+            keys = [key for keys in spelled.values() for key in keys]
+            frame, kept = _parse_lines(
+                _mark_unexact(lines, ids), [*keys, *(f"\x01{key}" for key in ids)]
+            )
             rows = np.arange(n_rows + 1, n_rows + len(lines) + 1)
             bad = [(int(row), "the line is no JSON object") for row in rows[~kept]]
             rows, n_rows = rows[kept], n_rows + len(lines)
-            is_clear = _tell_clear(frame, spelled)
-            bad += [(int(row), "the line gives a value twice") for row in rows[~is_clear]]
-            frame = frame.filter(pl.Series(is_clear)).select(
+            reasons = frame.select(_judge_line(spelled, ids)).to_series()
+            is_good = reasons.is_null().to_numpy()
+            bad += zip(rows[~is_good].tolist(), reasons.drop_nulls(), strict=True)
+            frame = frame.filter(pl.Series(is_good)).select(
                 pl.coalesce(keys).alias(cell) for cell, keys in spelled.items()
             )
-            yield Batch(frame, rows[is_clear], bad, stream.positions[-1])
+            yield Batch(frame, rows[is_good], bad, stream.positions[-1])
 
 
 def _find_spellings(lines: pl.Series, cells: list[str]) -> dict[str, list[str]]:
@@ -632,10 +705,28 @@ def _find_spellings(lines: pl.Series, cells: list[str]) -> dict[str, list[str]]:
     }
 
 
-def _tell_clear(frame: pl.DataFrame, spelled: Mapping[str, list[str]]) -> np.ndarray:
-    """Tell which lines give each cell under one key at most."""
+def _mark_unexact(lines: pl.Series, ids: Sequence[str]) -> pl.Series:
+    """Put a mark before the keys of ids that are fractions, exponents, lists or objects.
+
+    The JSON reader rewrites those values, so that different ones would become one id.
+    """
+    keys = "|".join(map(re.escape, ids))
+    values = r"[\[{]|-?[0-9]+[.eE]|-0"
+    return lines.str.replace_all(
+        rf'"({keys})"(\s*:\s*(?:{values}))', r'"\u0001${1}"${2}', literal=False
+    )
+
+
+def _judge_line(spelled: Mapping[str, list[str]], ids: Sequence[str]) -> pl.Expr:
+    """Give a reason where a line gives a cell under two keys, or an id that is marked."""
     n_given = [pl.sum_horizontal(pl.col(keys).is_not_null()) for keys in spelled.values()]
-    return frame.select(pl.all_horizontal(n <= 1 for n in n_given)).to_series().to_numpy()
+    is_marked = pl.any_horizontal(pl.col([f"\x01{key}" for key in ids]).is_not_null())
+    return (
+        pl.when(is_marked)
+        .then(pl.lit(UNEXACT_ID))
+        .when(pl.any_horizontal(n > 1 for n in n_given))
+        .then(pl.lit("the line gives a value twice"))
+    )
 
 
 def _split_lines(block: bytes) -> pl.Series:
@@ -646,12 +737,30 @@ def _split_lines(block: bytes) -> pl.Series:
 
 def _parse_lines(lines: pl.Series, names: list[str]) -> tuple[pl.DataFrame, np.ndarray]:
     """Read JSON objects as text, whole numbers digit by digit; tell which lines are objects."""
+    kept = np.ones(len(lines), bool)
+    # The reader takes some halves of surrogate pairs for other characters.
+    halves = lines.str.contains(r"\\u[dD][89a-fA-F]").arg_true()
+    kept[halves.to_numpy()] = lines.gather(halves).str.json_path_match("$").is_not_null()
     try:
-        frame = _read_objects(lines, names)
-        return frame, np.ones(len(lines), bool)
+        return _read_objects(lines.filter(kept), names), kept
     except pl.exceptions.ComputeError:
-        kept = lines.str.json_path_match("$").str.starts_with("{").fill_null(value=False)
-        return _read_objects(lines.filter(kept), names), kept.to_numpy()
+        is_object = lines.str.json_path_match("$").str.starts_with("{").fill_null(value=False)
+        at = is_object.arg_true().to_numpy()
+        kept = np.zeros(len(lines), bool)
+        kept[at] = _tell_readable(lines.gather(at), names)
+        return _read_objects(lines.filter(kept), names), kept
+
+
+def _tell_readable(lines: pl.Series, names: list[str]) -> np.ndarray:
+    """Tell which JSON objects the reader takes, by halving: it refuses numbers of 40 digits."""
+    try:
+        _read_objects(lines, names)
+        return np.ones(len(lines), bool)
+    except pl.exceptions.ComputeError:
+        if len(lines) == 1:
+            return np.zeros(1, bool)
+        halves = lines[: len(lines) // 2], lines[len(lines) // 2 :]
+        return np.concatenate([_tell_readable(half, names) for half in halves])
 
 
 def _read_objects(lines: pl.Series, names: list[str]) -> pl.DataFrame:
