@@ -1,5 +1,6 @@
 """python -m benchmarks [dense|counting|detecting|ingesting]...: print the measured figures."""
 
+import subprocess
 import sys
 from importlib import import_module
 
@@ -12,6 +13,9 @@ if __name__ == "__main__":
     if unknown := set(chosen) - set(NAMES):
         raise SystemExit(f"no benchmark {sorted(unknown)}; there are {', '.join(NAMES)}")
     FOLDER.mkdir(exist_ok=True)
-    print(describe_machine())
-    for name in chosen:
-        print(*import_module(f"benchmarks.{name}").run(), sep="\n", flush=True)
+    if len(chosen) == 1:
+        print(describe_machine(), *import_module(f"benchmarks.{chosen[0]}").run(), sep="\n")
+    else:
+        # One process each: the peak memory of a child begins with that of its parent.
+        for name in chosen:
+            subprocess.run([sys.executable, "-m", "benchmarks", name], check=True)

@@ -11,6 +11,7 @@ from gpu_coord.backend import cpu
 from gpu_coord.transitions import count_margins, count_pairs, index_cells, plan_blocks
 
 N_ACCOUNTS, N_ENTITIES, N_BINS = 20_000, 60, 700
+BLOCK_BYTES = 512 << 20  # as in `detect`
 
 
 def make_activity(n_cells: int = 1_600_000) -> Activity:
@@ -45,7 +46,7 @@ def run() -> list[str]:
 
     def count() -> int:
         total = 0
-        for first, last in plan_blocks(index, [margins], min_support=1, memory=4 << 30):
+        for first, last in plan_blocks(index, [margins], min_support=1, memory=BLOCK_BYTES):
             total += int(count_pairs(index, margins, first, last, min_support=1).support.sum())
         return total
 

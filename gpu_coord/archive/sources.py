@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 Role = Literal["tweets", "users", "shares"]
 Format = Literal["auto", "x-archive", "shares", "crowdtangle"]
 
-BLOCK_BYTES, MAX_BLOCK_BYTES = 1 << 25, 1 << 30
+BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
 HEAD_BYTES = 1 << 20
 PARQUET_ROWS = 1 << 17
 OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
