@@ -104,7 +104,7 @@ def test_public_names__refuse_others():
     assert set(gpu_coord.__all__) == set(dir(gpu_coord))
 
 
-def test_public_functions__say_what_they_do():
+def test_modules__say_what_they_are():
     for _, path in list_modules():
         tree = ast.parse(path.read_text())
         assert ast.get_docstring(tree), f"{path.name} has no docstring"
