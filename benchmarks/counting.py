@@ -1,17 +1,28 @@
 """Counting 1.2e8 lagged coincidences of 20,000 accounts, against SciPy's csr @ csr."""
 
-import numba
+from functools import partial
+from statistics import median
+
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from benchmarks.measure import time_median
+from benchmarks.measure import median_ratio, time_in_turn
 from gpu_coord.activity import Activity
 from gpu_coord.backend import cpu
-from gpu_coord.transitions import count_margins, count_pairs, index_cells, plan_blocks
+from gpu_coord.threads import map_ahead
+from gpu_coord.transitions import (
+    CellIndex,
+    Margins,
+    PairCounts,
+    count_margins,
+    count_pairs,
+    index_cells,
+    plan_blocks,
+)
 
 N_ACCOUNTS, N_ENTITIES, N_BINS = 20_000, 60, 700
-BLOCK_BYTES = 512 << 20  # as in `detect`
+BLOCK_BYTES = 64 << 20  # as in `detect`
 
 
 def make_activity(n_cells: int = 1_600_000) -> Activity:
@@ -43,31 +54,39 @@ def run() -> list[str]:
     index = index_cells(activity)
     margins = count_margins(index, 1)
     sources, targets = _make_operands(activity)
+    blocks = plan_blocks(index, [margins], min_support=1, memory=BLOCK_BYTES)
 
-    def count() -> int:
-        total = 0
-        for first, last in plan_blocks(index, [margins], min_support=1, memory=BLOCK_BYTES):
-            total += int(count_pairs(index, margins, first, last, min_support=1).support.sum())
-        return total
+    def count(n_threads: int) -> tuple[int, int]:
+        """Return the pairs and their coincidences, as `detect` goes through them."""
+        n_pairs = n_coincidences = 0
+        count_block = partial(_count_block, index, margins)
+        for pairs in map_ahead(blocks, count_block, n_threads=n_threads):
+            n_pairs += pairs.support.size
+            n_coincidences += int(pairs.support.sum())
+        return n_pairs, n_coincidences
 
     product = sources @ targets
     product.setdiag(0)
-    if (n_coincidences := count()) != int(product.sum()):
-        raise AssertionError(f"{n_coincidences} coincidences, SciPy counts {product.sum()}")
+    product.eliminate_zeros()
+    expected = (product.nnz, int(product.sum()))
     del product
-    theirs = time_median(lambda: sources @ targets)
-    lines = [f"counting: {n_coincidences:,} coincidences; SciPy csr @ csr {theirs:.2f} s"]
-    before, alone = numba.get_num_threads(), 0.0
-    for threads in range(1, before + 1):
-        numba.set_num_threads(threads)
-        mine = time_median(count)
-        alone = alone or mine
-        lines.append(
-            f"counting: gpu_coord, {threads} threads: {mine:.2f} s, {theirs / mine:.1f} x SciPy, "
-            f"{alone / mine:.2f} x one thread"
-        )
-    numba.set_num_threads(before)
-    return lines
+    if (found := count(1)) != expected:
+        raise AssertionError(f"pairs and coincidences: {found}, SciPy: {expected}")
+    theirs, alone, both = time_in_turn(
+        lambda: sources @ targets, lambda: count(1), lambda: count(2), n_rounds=5
+    )
+    return [
+        f"counting: {expected[1]:,} coincidences of {expected[0]:,} pairs; "
+        f"SciPy csr @ csr, one core: {median(theirs):.2f} s",
+        f"counting: gpu_coord, 1 thread: {median(alone):.2f} s, "
+        f"{median_ratio(theirs, alone):.1f} x SciPy",
+        f"counting: gpu_coord, 2 threads: {median(both):.2f} s, "
+        f"{median_ratio(alone, both):.2f} x one thread",
+    ]
+
+
+def _count_block(index: CellIndex, margins: Margins, block: tuple[int, int]) -> PairCounts:
+    return count_pairs(index, margins, *block, min_support=1)
 
 
 def _make_operands(activity: Activity) -> tuple[sp.csr_array, sp.csr_array]:

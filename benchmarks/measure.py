@@ -24,6 +24,26 @@ def time_median(call: Callable[[], Any], n_runs: int = 5) -> float:
     return statistics.median(seconds)
 
 
+def time_in_turn(*calls: Callable[[], Any], n_rounds: int) -> list[list[float]]:
+    """Return the seconds of each call in each round, in turn, after a round that is not counted.
+
+    A machine that others use is now fast, now slow: what is compared must be timed side by side.
+    """
+    seconds: list[list[float]] = [[] for _ in calls]
+    for n_round in range(n_rounds + 1):
+        for call, times in zip(calls, seconds, strict=True):
+            start = time.perf_counter()
+            call()
+            if n_round:
+                times.append(time.perf_counter() - start)
+    return seconds
+
+
+def median_ratio(slow: list[float], fast: list[float]) -> float:
+    """Return the median over the rounds of how many times faster the second is."""
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
 def run_command(
     *command: str | Path, environment: dict[str, str] | None = None
 ) -> tuple[float, float]:

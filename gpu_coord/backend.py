@@ -36,6 +36,7 @@ class Backend:
     components: Callable[..., np.ndarray]  # (source, target, n_accounts, *, connection) -> labels
     communities: Callable[..., np.ndarray]  # (source, target, weight, n_accounts, *, ...) -> labels
     free_memory: Callable[[], int]  # bytes
+    threads: int  # blocks of pairs that are worked on at a time
     device: str
     versions: dict[str, str]
 
@@ -68,6 +69,7 @@ def cpu(*, threads: int | None = None) -> Backend:
         components=graphs.label_components,
         communities=graphs.label_communities,
         free_memory=lambda: int(psutil.virtual_memory().available),
+        threads=n_threads,
         device=f"{platform.processor() or platform.machine()}, {n_threads} threads",
         versions={"python": platform.python_version()}
         | {name: version(name) for name in ("numpy", "polars", "numba", "scipy")},

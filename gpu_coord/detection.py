@@ -41,6 +41,7 @@ from gpu_coord.store import (
     hash_file,
     open_store,
 )
+from gpu_coord.threads import map_ahead
 from gpu_coord.times import parse_duration, parse_time
 from gpu_coord.transitions import (
     CellIndex,
@@ -69,8 +70,9 @@ RUN_FILES = {
 MAX_EXPORTED_EDGES = 200_000
 DEFAULT_MEMORY = 2 << 30
 
-# A block is small enough to show progress and to stay far below the memory of the machine.
-_MAX_BLOCK_BYTES = 512 << 20
+# Small enough for progress and for memory that is used again and again, and no function of the
+# machine: sums over blocks come out the same on any.
+_BLOCK_BYTES = 64 << 20
 
 Progress = Callable[[str, int, int], None]
 
@@ -290,7 +292,9 @@ class _Run:
         graphs: bool,  # noqa: FBT001
     ):
         self.folder, self.store, self.settings, self.backend = folder, store, settings, backend
-        self.memory = memory or min(backend.free_memory() // 2, DEFAULT_MEMORY)
+        self.memory = memory or min(
+            backend.free_memory() // 2, max(DEFAULT_MEMORY, backend.threads * 4 * _BLOCK_BYTES)
+        )
         self.report = progress or (lambda stage, done, total: None)
         self.labels, self.graphs = labels, graphs
         self.stages: list[dict[str, Any]] = []
@@ -351,21 +355,29 @@ class _Run:
         count_steps(index.n_bins, max(self.settings.lags))
         margins = [count_margins(index, lag) for lag in self.settings.lags]
         weighers = [Weigher(activity, index, margin, self.settings.rule) for margin in margins]
-        block_bytes = min(self.memory // 4, _MAX_BLOCK_BYTES)
+        block_bytes = max(1, min(self.memory // 8, _BLOCK_BYTES))
+        # Beside those that the threads work on, one block waits to be written and one is written.
+        n_threads = max(1, min(self.backend.threads, self.memory // 2 // block_bytes - 2))
         blocks = plan_blocks(
             index, margins, min_support=self.settings.min_support, memory=block_bytes
         )
         work = np.concatenate(
             [[0], np.cumsum(sum(self.backend.to_host(m.n_coincidences) for m in margins))]
         )
+
+        def find(block: tuple[int, int]) -> tuple[Edges, np.ndarray]:
+            edges = self._find_block(index, weighers, *block, block_bytes)
+            carried = self._attribute(weighers, edges, block_bytes)
+            return _move_to_host(edges, self.backend), carried
+
         carried = np.zeros(activity.n_entities)
         kept = [_no_edges(len(activity.kinds))]
         with EdgeWriter(self.folder / "edges.parquet", activity) as writer:
-            for first, last in blocks:
-                edges = self._find_block(index, weighers, first, last, block_bytes)
-                carried += self._attribute(weighers, edges, block_bytes)
-                kept.append(_move_to_host(edges, self.backend))
-                writer.add(kept[-1])
+            found = map_ahead(blocks, find, n_threads=n_threads)
+            for (_, last), (edges, share) in zip(blocks, found, strict=True):
+                carried += share
+                kept.append(edges)
+                writer.add(edges)
                 self.report("pairs", int(work[last]), int(work[-1]))
         return _join_edges(kept), carried
 

@@ -1,7 +1,8 @@
 """The hot loops over pairs of accounts, on the CPU (Numba).
 
 In: sorted integer arrays. Out: exact integer counts, equal for any blocks and any number of
-threads. These kernels, and no others, have a second implementation for the GPU.
+threads. A kernel that works on a block of sources runs in one thread and lets others run: blocks
+are what threads share. These kernels, and no others, have a second implementation for the GPU.
 """
 
 import os
@@ -135,22 +136,6 @@ def _count_rows(first: int, last: int, n_coincidences: Any, account_start: Any, 
     return end
 
 
-@numba.njit(cache=_CACHE, nogil=True, parallel=True)
-def _count_ranges(cuts: Any, region: Any, n_coincidences: Any, account_start: Any,
-                  cell_column: Any, lagged_column: Any, column_start: Any, column_account: Any,
-                  min_count: int, targets: Any, counts: Any, n_kept: Any) -> Any:  # fmt: skip
-    """Count the sources between each two cuts in a thread of its own, in its own region."""
-    n_written = np.zeros(cuts.size - 1, np.int64)
-    for part in numba.prange(cuts.size - 1):
-        n_written[part] = _count_rows(
-            cuts[part], cuts[part + 1], n_coincidences, account_start, cell_column, lagged_column,
-            column_start, column_account, min_count,
-            targets[region[part] : region[part + 1]], counts[region[part] : region[part + 1]],
-            n_kept[cuts[part] - cuts[0] :],
-        )  # fmt: skip
-    return n_written
-
-
 def count_pairs(
     first: int,
     last: int,
@@ -166,8 +151,8 @@ def count_pairs(
     """Count the lagged coincidences of a range of sources with every target.
 
     A coincidence: the source is active in an (entity, bin) column and the target in the column
-    of the same entity ``lag`` bins later. One dense row of counters per thread takes the
-    increments (Gustavson's sparse product), so a pair without a coincidence costs a scan at most.
+    of the same entity ``lag`` bins later. One dense row of counters takes the increments
+    (Gustavson's sparse product), so a pair without a coincidence costs a scan at most.
 
     Parameters
     ----------
@@ -191,33 +176,15 @@ def count_pairs(
         The number of targets per source, (last - first,); the targets, ascending within each
         source, and their coincidences, (n_pairs,).
     """
-    cuts = _cut_evenly(first, n_coincidences[first:last] + (account_start.size - 1))
-    room = np.concatenate([[0], np.cumsum(bound)])
-    # One entry more than the bound in each region: the scan writes before it knows.
-    region = room[cuts - first] + np.arange(cuts.size)
-    targets = np.empty(region[-1], np.int32)
-    counts = np.empty(region[-1], np.int32)
+    # One entry more than the bound: the scan writes before it knows.
+    room = int(bound.sum()) + 1
+    targets, counts = np.empty(room, np.int32), np.empty(room, np.int32)
     n_kept = np.empty(last - first, np.int64)
-    n_written = _count_ranges(
-        cuts, region, n_coincidences, account_start, cell_column, lagged_column, column_start,
+    end = _count_rows(
+        first, last, n_coincidences, account_start, cell_column, lagged_column, column_start,
         column_account, min_count, targets, counts, n_kept,
     )  # fmt: skip
-    parts = [slice(start, start + n) for start, n in zip(region, n_written, strict=False)]
-    if len(parts) == 1:
-        return n_kept, targets[parts[0]], counts[parts[0]]
-    return (
-        n_kept,
-        np.concatenate([targets[part] for part in parts]),
-        np.concatenate([counts[part] for part in parts]),
-    )
-
-
-def _cut_evenly(first: int, work: Any) -> Any:
-    """Cut a range of sources into one part per thread, with about the same work in each."""
-    done = np.cumsum(work)
-    n_parts = min(numba.get_num_threads(), work.size)
-    wanted = done[-1] * np.arange(1, n_parts) / n_parts
-    return first + np.concatenate([[0], np.searchsorted(done, wanted), [work.size]])
+    return n_kept, targets[:end], counts[:end]
 
 
 @numba.njit(cache=_CACHE, nogil=True)
@@ -238,7 +205,7 @@ def _meet(start: int, stop: int, other: int, other_stop: int, stratum: Any, met:
             n_met += 1
 
 
-@numba.njit(cache=_CACHE, nogil=True, parallel=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def count_shared(source: Any, target: Any, account_start: Any, stratum: Any) -> Any:
     """Count the strata that both accounts of each pair used.
 
@@ -254,7 +221,7 @@ def count_shared(source: Any, target: Any, account_start: Any, stratum: Any) -> 
         The number of shared strata, (n_pairs,).
     """
     n_shared = np.empty(source.size, np.int64)
-    for pair in numba.prange(source.size):
+    for pair in range(source.size):
         i, j = source[pair], target[pair]
         n_shared[pair] = _count_shifted(
             stratum, account_start[i], account_start[i + 1], account_start[j],
@@ -263,7 +230,7 @@ def count_shared(source: Any, target: Any, account_start: Any, stratum: Any) -> 
     return n_shared
 
 
-@numba.njit(cache=_CACHE, nogil=True, parallel=True)
+@numba.njit(cache=_CACHE, nogil=True)
 def count_within_shared(
     source: Any,
     target: Any,
@@ -297,7 +264,7 @@ def count_within_shared(
     source_group = np.empty(n_shared, np.int32)
     target_group = np.empty(n_shared, np.int32)
     count = np.empty(n_shared, np.int32)
-    for pair in numba.prange(source.size):
+    for pair in range(source.size):
         start, stop = shared_start[pair], shared_start[pair + 1]
         first, last = account_start[source[pair]], account_start[source[pair] + 1]
         other, other_last = account_start[target[pair]], account_start[target[pair] + 1]

@@ -343,16 +343,6 @@ def test_ingest__an_interrupted_run_leaves_the_old_store(ingest_bytes, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "store"]
 
 
-def test_ingest__prefetch_stops_its_thread():
-    import threading
-
-    before = threading.active_count()
-    batches = sources.prefetch(iter(range(1000)))
-    assert next(batches) == 0
-    batches.close()
-    assert threading.active_count() == before
-
-
 # --- choices -------------------------------------------------------------------------------------
 
 

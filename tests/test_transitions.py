@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from gpu_coord import transitions
 from gpu_coord.activity import Activity
+from gpu_coord.threads import map_ahead
 from gpu_coord.transitions import (
     Denominator,
     Measure,
@@ -187,10 +188,8 @@ def test_count_pairs__matches_the_oracle(backend, events, lag, min_support):
     assert {pair: support for pair, (_, _, support) in found.items()} == expected
 
 
-@given(events=EVENTS, n_threads=st.integers(1, 2))
+@given(events=EVENTS, n_threads=st.integers(1, 3))
 def test_count_pairs__does_not_depend_on_blocks_or_threads(backend, events, n_threads):
-    import numba
-
     activity = build(events, backend)
     if activity.n_bins < 2:
         return
@@ -199,11 +198,12 @@ def test_count_pairs__does_not_depend_on_blocks_or_threads(backend, events, n_th
     whole = count_pairs(index, margins, 0, index.n_accounts, min_support=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transitions, "_PAIR_BYTES", 1)
-        before = numba.get_num_threads()
-        numba.set_num_threads(min(n_threads, before))
         blocks = plan_blocks(index, [margins], min_support=1, memory=2)
-        parts = [count_pairs(index, margins, *block, min_support=1) for block in blocks]
-        numba.set_num_threads(before)
+
+    def count(block):
+        return count_pairs(index, margins, *block, min_support=1)
+
+    parts = list(map_ahead(blocks, count, n_threads=n_threads))
     assert blocks[0][0] == 0
     assert blocks[-1][1] == index.n_accounts
     for column in ("source", "target", "support"):

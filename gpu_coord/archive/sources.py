@@ -12,17 +12,13 @@ import gzip
 import io
 import json
 import lzma
-import queue
 import re
-import threading
 import zipfile
 import zlib
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -30,11 +26,12 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from gpu_coord.threads import prefetch
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-Result = TypeVar("Result")
 Role = Literal["tweets", "users", "shares"]
 Format = Literal["auto", "x-archive", "shares", "crowdtangle"]
 
@@ -487,57 +484,6 @@ def read_batches(source: Source, columns: Iterable[str]) -> Iterator[Batch]:
     for batch in prefetch(read(source, list(present.values()))):
         frame = batch.frame.rename(plain).with_columns(absent).select(wanted)
         yield Batch(frame, batch.rows, batch.malformed, batch.position)
-
-
-def map_ahead(
-    batches: Iterable[Batch], work: Callable[[Batch], Result], n_threads: int = 2
-) -> Iterator[Result]:
-    """Yield what ``work`` makes of each batch, in order, a few batches ahead of the reader."""
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            for batch in batches:
-                waiting.append(pool.submit(work, batch))
-                if len(waiting) > n_threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def prefetch(batches: Iterator[Batch], n_ahead: int = 2) -> Iterator[Batch]:
-    """Run an iterator in a thread, a few items ahead of its reader."""
-    ready: queue.Queue[Any] = queue.Queue(n_ahead)
-    stopped = threading.Event()
-
-    def put(item: Any) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for batch in batches:
-                put(batch)
-                if stopped.is_set():
-                    return
-            put(None)
-        except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
-            put(error)
-
-    thread = threading.Thread(target=work, name="read archive", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def _read_csv(source: Source, names: list[str]) -> Iterator[Batch]:

@@ -25,9 +25,10 @@ from gpu_coord.archive.cells import (
     parse_tweet_refs,
 )
 from gpu_coord.archive.intake import book_accounts, name_kinds, number_tables, open_events
-from gpu_coord.archive.sources import map_ahead, read_batches
+from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
 from gpu_coord.store import TableWriter, read_parts
+from gpu_coord.threads import map_ahead
 from gpu_coord.urls import normalise_urls
 
 if TYPE_CHECKING:
@@ -289,7 +290,7 @@ def _stage_tweets(intake: Intake, tweets: list[Tally]) -> None:
             tally.first_row = n_rows
             batches = intake.read(tally, TWEET_CELLS)
             # What a batch means does not depend on the others: it is found out in threads.
-            for read in map_ahead(batches, lambda batch: _read_tweets(intake, batch)):
+            for read in map_ahead(batches, lambda batch: _read_tweets(intake, batch), n_threads=2):
                 intake.unread.update(read.unread)
                 intake.reject(tally, read.rows, read.reasons)
                 found = _stage_posts(intake, tally, read)
