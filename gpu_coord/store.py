@@ -28,6 +28,8 @@ STORE_VERSION = 1
 STORE_MARKER = "manifest.json"
 STORE_FILES = {STORE_MARKER, *(f"{table}.parquet" for table in TABLES)}
 ROW_GROUP_ROWS = 1 << 19
+# Columns for which a dictionary would only be written twice.
+_ALL_DIFFERENT = {"post", "time", "content_id", "entity", "value", "account_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +157,16 @@ def hash_file(path: Path) -> str:
 
 
 class TableWriter:
-    """Writes frames to one Parquet file, gathered into row groups of about half a million rows."""
+    """Writes frames to one file, gathered into parts of about half a million rows.
 
-    def __init__(self, path: Path, schema: dict[str, Any], *, is_staged: bool = False):
+    A file that is kept is Parquet, written small; one that is read once and thrown away is named
+    ``.arrow`` and written as it lies in memory.
+    """
+
+    def __init__(self, path: Path, schema: dict[str, Any]):
         self._empty = pl.DataFrame(schema=schema)
-        # What is read once and thrown away is written fast, what is kept is written small.
-        self._writer = pq.ParquetWriter(
-            path,
-            _to_arrow(self._empty).schema,
-            compression="lz4" if is_staged else "zstd",
-            use_dictionary=not is_staged,
-            write_statistics=not is_staged,
-        )
+        open_file = _open_arrow if path.suffix == ".arrow" else _open_parquet
+        self._writer = open_file(path, _to_arrow(self._empty).schema)
         self._waiting: list[pl.DataFrame] = []
         self._n_waiting = 0
 
@@ -180,7 +180,7 @@ class TableWriter:
 
     def _flush(self) -> None:
         frame = pl.concat([self._empty, *self._waiting], rechunk=True)
-        self._writer.write_table(_to_arrow(frame), row_group_size=max(frame.height, 1))
+        self._writer.write_table(_to_arrow(frame), max(frame.height, 1))
         self._waiting, self._n_waiting = [], 0
 
     def __enter__(self) -> TableWriter:
@@ -192,8 +192,24 @@ class TableWriter:
         self._writer.close()
 
 
+def _open_arrow(path: Path, schema: pa.Schema) -> Any:
+    options = pa.ipc.IpcWriteOptions(unify_dictionaries=True)
+    return pa.ipc.new_file(path, schema, options=options)
+
+
+def _open_parquet(path: Path, schema: pa.Schema) -> Any:
+    repeating = [name for name in schema.names if name not in _ALL_DIFFERENT]
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating)
+
+
 def read_parts(path: Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
-    """Yield the row groups of a Parquet file, one frame each."""
+    """Yield the parts of a file of `TableWriter`, one frame each."""
+    if path.suffix == ".arrow":
+        with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as file:
+            for part in range(file.num_record_batches):
+                batch = file.get_batch(part)
+                yield pl.DataFrame(batch.select(columns or batch.schema.names))
+        return
     with pq.ParquetFile(path) as file:
         for part in range(file.num_row_groups):
             yield pl.DataFrame(file.read_row_group(part, columns=columns))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from gpu_coord.archive import ArchiveError, ingest
 from gpu_coord.archive.cells import (
+    _lower_case,
     _normalise_unicode,
     fold_case,
     hash_texts,
@@ -280,6 +281,16 @@ def test_hash_texts__skips_only_texts_that_are_in_nfkc(texts):
     series = pl.Series(texts, dtype=pl.String)
     assert _normalise_unicode(series).to_list() == series.str.normalize("NFKC").to_list()
     assert series.to_list() == texts
+
+
+def test_lower_case__is_that_of_polars_for_all_known_characters():
+    known = [
+        chr(code)
+        for code in range(0x110000)
+        if not 0xD800 <= code < 0xE000 and unicodedata.category(chr(code)) != "Cn"
+    ]
+    words = pl.Series([*known, "\u039f\u0394\u039f\u03a3 \u03a3\u0391", "I\u0130i", None])
+    assert _lower_case(words).equals(words.str.to_lowercase())
 
 
 def test_hash_texts__is_null_where_nothing_is_said():

@@ -85,17 +85,22 @@ class Intake:
             self.rejects.add(book.with_columns(file=pl.lit(tally.source.name)))
 
 
-def number_tables(intake: Intake) -> None:
-    """Give numbers to accounts and entities, once all are marked, and write their tables."""
+def number_accounts(intake: Intake) -> None:
+    """Give numbers to the accounts, once all are marked, and write their table."""
     accounts = intake.accounts.number(intake.key)
-    entities = intake.entities.number(intake.exclusion, intake.key)
-    kinds = pl.Enum(sorted(intake.entities.kinds, key=str.encode))
-    intake.facts["accounts"], intake.facts["entities"] = accounts.height, entities.height
+    intake.facts["accounts"] = accounts.height
     intake.facts["accounts_by_label"] = _count_by(accounts.drop_nulls("label"), "label")
-    intake.facts["entities_by_kind"] = _count_by(entities, "kind")
-    schema = {"entity": pl.Int32, "kind": kinds, "value": pl.String}
     with TableWriter(intake.folder / "accounts.parquet", ACCOUNTS) as writer:
         writer.add(accounts)
+
+
+def number_entities(intake: Intake) -> None:
+    """Give numbers to the entities, once all are marked, and write their table."""
+    entities = intake.entities.number(intake.exclusion, intake.key)
+    intake.facts["entities"] = entities.height
+    intake.facts["entities_by_kind"] = _count_by(entities, "kind")
+    kinds = pl.Enum(sorted(intake.entities.kinds, key=str.encode))
+    schema = {"entity": pl.Int32, "kind": kinds, "value": pl.String}
     with TableWriter(intake.folder / "entities.parquet", schema) as writer:
         writer.add(entities)
 

@@ -12,7 +12,13 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import bound_times, parse_share_times, seconds_to_millis
-from gpu_coord.archive.intake import book_accounts, name_kinds, number_tables, open_events
+from gpu_coord.archive.intake import (
+    book_accounts,
+    name_kinds,
+    number_accounts,
+    number_entities,
+    open_events,
+)
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.archive.tables import COUNTS, POSTS, Vocabulary
 from gpu_coord.kinds import RESERVED
@@ -145,7 +151,8 @@ def ingest_shares(intake: Intake) -> None:
     """Write the posts and events of share tables, and book accounts and entities."""
     contents, platforms = Vocabulary(), Vocabulary()
     n_rows = _stage_shares(intake, contents, platforms)
-    number_tables(intake)
+    number_accounts(intake)
+    number_entities(intake)
     n_buckets = -(-n_rows // BUCKET_ROWS)
     n_posts = 0
     with (
@@ -172,7 +179,7 @@ def ingest_shares(intake: Intake) -> None:
 
 def _stage_shares(intake: Intake, contents: Vocabulary, platforms: Vocabulary) -> int:
     n_rows = 0
-    with TableWriter(intake.staged / "shares.parquet", STAGED_SHARES, is_staged=True) as staged:
+    with TableWriter(intake.staged / "shares.arrow", STAGED_SHARES) as staged:
         for tally in intake.tallies:
             tally.first_row = n_rows
             for batch in intake.read(tally, SHARE_CELLS):
@@ -200,7 +207,7 @@ def _stage_shares(intake: Intake, contents: Vocabulary, platforms: Vocabulary) -
 def _read_bucket(intake: Intake, bucket: int, n_buckets: int) -> pl.DataFrame:
     """Return the shares of every n-th account, so that memory does not grow with the table."""
     parts = []
-    for part in read_parts(intake.staged / "shares.parquet"):
+    for part in read_parts(intake.staged / "shares.arrow"):
         accounts = intake.accounts.numbers[part["account"].to_numpy()]
         parts.append(part.with_columns(account=accounts).filter(accounts % n_buckets == bucket))
     return pl.concat(parts).sort("row")

@@ -8,6 +8,7 @@ releases agree on either.
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,11 +25,17 @@ from gpu_coord.archive.cells import (
     parse_stamps,
     parse_tweet_refs,
 )
-from gpu_coord.archive.intake import book_accounts, name_kinds, number_tables, open_events
+from gpu_coord.archive.intake import (
+    book_accounts,
+    name_kinds,
+    number_accounts,
+    number_entities,
+    open_events,
+)
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
 from gpu_coord.store import TableWriter, read_parts
-from gpu_coord.threads import map_ahead
+from gpu_coord.threads import map_ahead, prefetch
 from gpu_coord.urls import normalise_urls
 
 if TYPE_CHECKING:
@@ -218,18 +225,23 @@ def extract_entities(
 def _extract_references(
     cells: pl.DataFrame, column: str, kind: str, unread: Counter[str]
 ) -> pl.DataFrame:
-    filled = cells.select("row", value=null_blank(pl.col(column))).drop_nulls()
+    filled = _take_filled(cells, column)
     read = filled.with_columns(parse_tweet_refs(pl.col("value")))
     if read["value"].null_count():
         unread[kind] += read["value"].null_count()
     return read
 
 
+def _take_filled(cells: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return row and value of the cells that hold something; most hold nothing at all."""
+    some = cells.select("row", value=column).filter(pl.col("value") != "")
+    return some.with_columns(null_blank(pl.col("value"))).drop_nulls()
+
+
 def _extract_items(
     cells: pl.DataFrame, column: str, kind: str, unread: Counter[str]
 ) -> pl.DataFrame:
-    filled = cells.select("row", value=null_blank(pl.col(column))).drop_nulls()
-    filled = filled.filter(pl.col("value") != "[]")
+    filled = _take_filled(cells, column).filter(pl.col("value") != "[]")
     lists = parse_lists(filled["value"], split_at="scheme" if kind == "url" else "comma")
     if lists.null_count():
         unread[kind] += lists.null_count()
@@ -255,11 +267,14 @@ def ingest_x_archive(intake: Intake) -> None:
         _read_users(intake, tally)
     _stage_tweets(intake, tweets)
     is_first = _find_firsts(intake, tweets)
-    for events in read_parts(intake.staged / "events.parquet", ["row", "kind", "value"]):
-        intake.entities.mark(events.filter(pl.Series(is_first[events["row"].to_numpy()])))
-    number_tables(intake)
-    _write_posts(intake, is_first)
-    _write_events(intake, is_first)
+    number_accounts(intake)
+    with ThreadPoolExecutor(1) as pool:  # posts need accounts only
+        posts = pool.submit(_write_posts, intake, is_first)
+        for events in read_parts(intake.staged / "events.arrow", ["row", "kind", "value"]):
+            intake.entities.mark(_keep_firsts(events, is_first[events["row"].to_numpy()]))
+        number_entities(intake)
+        _write_events(intake, is_first)
+        posts.result()
     if not is_first.all():
         intake.facts["differing_cells"] = count_differing_cells(intake, tweets, is_first)
 
@@ -283,8 +298,8 @@ def _read_users(intake: Intake, tally: Tally) -> None:
 def _stage_tweets(intake: Intake, tweets: list[Tally]) -> None:
     n_rows = 0
     with (
-        TableWriter(intake.staged / "posts.parquet", STAGED_POSTS, is_staged=True) as posts,
-        TableWriter(intake.staged / "events.parquet", STAGED_EVENTS, is_staged=True) as events,
+        TableWriter(intake.staged / "posts.arrow", STAGED_POSTS) as posts,
+        TableWriter(intake.staged / "events.arrow", STAGED_EVENTS) as events,
     ):
         for tally in tweets:
             tally.first_row = n_rows
@@ -354,7 +369,7 @@ def _stage_events(
 
 def _find_firsts(intake: Intake, tweets: list[Tally]) -> np.ndarray:
     """Tell which rows are the first of their tweetid; book the others as duplicates."""
-    parts = list(read_parts(intake.staged / "posts.parquet", ["tweet", "account"]))
+    parts = list(read_parts(intake.staged / "posts.arrow", ["tweet", "account"]))
     posts = pl.concat([pl.DataFrame(schema=STAGED_POSTS).select("tweet", "account"), *parts])
     is_first = posts["tweet"].is_first_distinct()
     intake.accounts.mark(posts["account"].filter(is_first).unique())
@@ -366,12 +381,16 @@ def _find_firsts(intake: Intake, tweets: list[Tally]) -> np.ndarray:
     return firsts
 
 
+def _keep_firsts(part: pl.DataFrame, is_first: np.ndarray) -> pl.DataFrame:
+    return part if is_first.all() else part.filter(pl.Series(is_first))
+
+
 def _write_posts(intake: Intake, is_first: np.ndarray) -> None:
     n_rows = n_posts = 0
     time_from: Counter[str] = Counter()
     with TableWriter(intake.folder / "posts.parquet", POSTS) as writer:
-        for part in read_parts(intake.staged / "posts.parquet"):
-            kept = part.filter(pl.Series(is_first[n_rows : n_rows + part.height]))
+        for part in read_parts(intake.staged / "posts.arrow"):
+            kept = _keep_firsts(part, is_first[n_rows : n_rows + part.height])
             time_from.update(dict(kept.group_by("time_from").len().iter_rows()))
             numbers = np.arange(n_posts, n_posts + kept.height)
             writer.add(
@@ -383,7 +402,6 @@ def _write_posts(intake: Intake, is_first: np.ndarray) -> None:
                 )
             )
             n_rows, n_posts = n_rows + part.height, n_posts + kept.height
-            intake.progress("write posts", n_rows, is_first.size)
     intake.facts["posts"] = n_posts
     intake.facts["time_from_id"] = time_from["id"]
     intake.facts["time_from_stamp"] = n_posts - time_from["id"]
@@ -391,18 +409,23 @@ def _write_posts(intake: Intake, is_first: np.ndarray) -> None:
 
 
 def _write_events(intake: Intake, is_first: np.ndarray) -> None:
-    posts = np.cumsum(is_first) - 1
     with open_events(intake) as writer:
-        for part in read_parts(intake.staged / "events.parquet"):
-            intake.progress("write events", part["row"][-1], is_first.size)
-            events = part.filter(pl.Series(is_first[part["row"].to_numpy()]))
-            entities = intake.entities.look_up(events, intake.exclusion)
-            numbered = events.with_columns(
-                post=posts[events["row"].to_numpy()],
-                account=intake.accounts.numbers[events["account"].to_numpy()],
-                entity=entities,
-            )
-            writer.add(name_kinds(intake, numbered))
+        for events in prefetch(_number_events(intake, is_first)):
+            writer.add(events)
+
+
+def _number_events(intake: Intake, is_first: np.ndarray) -> Iterator[pl.DataFrame]:
+    posts = np.cumsum(is_first) - 1
+    for part in read_parts(intake.staged / "events.arrow"):
+        intake.progress("write", part["row"][-1], is_first.size)
+        events = _keep_firsts(part, is_first[part["row"].to_numpy()])
+        entities = intake.entities.look_up(events, intake.exclusion)
+        numbered = events.with_columns(
+            post=posts[events["row"].to_numpy()],
+            account=intake.accounts.numbers[events["account"].to_numpy()],
+            entity=entities,
+        )
+        yield name_kinds(intake, numbered)
 
 
 def count_differing_cells(intake: Intake, tweets: list[Tally], is_first: np.ndarray) -> int:
@@ -410,7 +433,7 @@ def count_differing_cells(intake: Intake, tweets: list[Tally], is_first: np.ndar
 
     Only columns that all tweets files have are compared, as text.
     """
-    parts = read_parts(intake.staged / "posts.parquet", ["tweet"])
+    parts = read_parts(intake.staged / "posts.arrow", ["tweet"])
     ids = np.concatenate([part["tweet"].to_numpy() for part in parts])
     repeated = np.unique(ids[~is_first])
     columns = [
