@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gpu_coord.archive import ArchiveError, ingest, shares, sources
 from gpu_coord.archive.cells import parse_share_times
+from gpu_coord.archive.tables import sort_texts
 
 COLUMNS = ["account_id", "object_id", "content_id", "timestamp_share"]
 
@@ -486,3 +487,9 @@ def test_ingest__real_share_tables(data_dir, tmp_path, file, n_rows, n_duplicate
         counts = table.unique().group_by(pl.col("kind").cast(pl.String)).len().rows()
         assert store.manifest["events_by_kind"] == dict(counts)
     check_counts(store)
+
+
+@given(texts=st.lists(st.text(st.sampled_from("ab\0é𝒳"), max_size=12), unique=True))
+def test_sort_texts__is_the_order_of_bytes(texts):
+    order = sort_texts(pl.Series(texts, dtype=pl.String))
+    assert [texts[at] for at in order] == sorted(texts, key=str.encode)

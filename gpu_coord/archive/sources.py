@@ -12,10 +12,12 @@ import gzip
 import io
 import json
 import lzma
+import queue
 import re
+import weakref
 import zipfile
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -36,6 +38,7 @@ Role = Literal["tweets", "users", "shares"]
 Format = Literal["auto", "x-archive", "shares", "crowdtangle"]
 
 BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
+N_ROOMS = 6  # blocks of a CSV file that are held at a time
 HEAD_BYTES = 1 << 20
 PARQUET_ROWS = 1 << 17
 OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
@@ -388,6 +391,8 @@ class CountedBytes:
     def __init__(self, stream: IO[bytes], disk: IO[bytes]):
         self._stream, self._disk = stream, disk
         self.positions: list[int] = []  # bytes of the file read, after each call
+        self._rooms: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()  # read by nobody
+        self._n_rooms = 0
 
     def read(self, n_bytes: int = -1) -> bytes:
         """Read like a file."""
@@ -396,11 +401,22 @@ class CountedBytes:
         return block
 
     def read_block(self, n_bytes: int) -> np.ndarray:
-        """Read into a new array: NumPy asks for large pages, which cost a tenth of small ones."""
-        room = np.empty(n_bytes, np.uint8)
-        block = room[: self._stream.readinto(room)]  # type: ignore[attr-defined]
+        """Read into memory that is used again: fresh pages cost more than the reading.
+
+        The CSV reader calls from a thread of its own and would be dozens of blocks ahead.
+        """
+        room = self._take_room(n_bytes)
+        block = room[: self._stream.readinto(room[:n_bytes])]  # type: ignore[attr-defined]
+        weakref.finalize(block, self._rooms.put, room)
         self.positions.append(self._disk.tell())
         return block
+
+    def _take_room(self, n_bytes: int) -> np.ndarray:
+        if self._n_rooms >= N_ROOMS:
+            with suppress(queue.Empty):  # all are held: one more, rather than wait for ever
+                return self._rooms.get(timeout=1)
+        self._n_rooms += 1
+        return np.empty(n_bytes, np.uint8)
 
     def readline(self, n_bytes: int = -1) -> bytes:
         """Read one line like a file."""
@@ -427,7 +443,7 @@ class CheckedBytes:
         n_whole = max(_count_whole(block), n_head)
         _check_text(block, n_head, n_whole)
         self._tail = block[n_whole:].copy()
-        return memoryview(block)
+        return block.data
 
     def close(self) -> None:
         """Mark as closed; the files are closed by ``open_stream``."""

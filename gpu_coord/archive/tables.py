@@ -180,7 +180,7 @@ class Entities:
         codes, values = codes[kept], values.filter(pl.Series(kept))
         if key is not None and names_accounts(self.kinds[kind]):
             values = hash_ids(values, key)
-        order = values.arg_sort().to_numpy()
+        order = sort_texts(values)
         numbers = np.arange(first, first + len(order), dtype=np.int32)
         self._numbers[kind] = _scatter(len(self._seen[kind]), codes[order], numbers)
         return values.gather(order)
@@ -199,6 +199,24 @@ class Entities:
 
 
 _ENTITIES_EMPTY = pl.DataFrame(schema={"entity": pl.Int32, "kind": pl.String, "value": pl.String})
+
+
+def sort_texts(texts: pl.Series) -> np.ndarray:
+    """Return the order of texts by their bytes: by the first eight, then by all where these tie.
+
+    Integers sort three times as fast as texts, and most texts are hashes and ids.
+    """
+    head = (pl.col("text") + "\0" * 8).cast(pl.Binary).bin.slice(0, 8)
+    keys = texts.to_frame("text").select(head.bin.reinterpret(dtype=pl.UInt64, endianness="big"))
+    numbers = keys.to_series().to_numpy()
+    order = np.argsort(numbers)
+    is_same = numbers[order][1:] == numbers[order][:-1]
+    is_tied = np.zeros(len(order), bool)
+    is_tied[1:] |= is_same
+    is_tied[:-1] |= is_same
+    tied = order[is_tied]
+    order[is_tied] = tied[texts.gather(tied).arg_sort().to_numpy()]
+    return order
 
 
 def _split_kinds(events: pl.DataFrame) -> Iterable[tuple[int, np.ndarray]]:
@@ -263,7 +281,7 @@ class Accounts:
         codes = np.flatnonzero(self._grow(self._present))
         ids = self._vocabulary.decode(codes)
         ids = ids if key is None else hash_ids(ids, key)
-        order = ids.arg_sort().to_numpy()
+        order = sort_texts(ids)
         codes, ids = codes[order], ids.gather(order)
         numbers = np.arange(len(codes), dtype=np.int32)
         self.numbers = _scatter(self._vocabulary.n_texts, codes, numbers)
