@@ -324,8 +324,10 @@ def count_in_common(sources: Any, targets: Any) -> Any:
 def _pack_bits(active: Any) -> Any:
     """Pack 0/1 activity into 64-bit words along the last axis, padded with zeros."""
     octets = np.packbits(active, axis=-1)
-    n_words = -(-octets.shape[-1] // 8)
-    words = np.zeros((*octets.shape[:-1], 8 * n_words), np.uint8)
+    # Long rows end with a whole turn of the vector loop: what is left of one is counted singly.
+    unit = 8 if octets.shape[-1] < 512 else 256
+    n_octets = -(-octets.shape[-1] // unit) * unit
+    words = np.zeros((*octets.shape[:-1], n_octets), np.uint8)
     words[..., : octets.shape[-1]] = octets
     return words.view(np.uint64)
 

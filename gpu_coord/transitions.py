@@ -59,9 +59,16 @@ def transition_matrices(active: Any, lag: int = 1, *, backend: Backend | None = 
     [[1.0, 0.0], [0.0, 1.0]]
     """
     backend = backend or choose()
-    counts = count_transitions(active, lag, backend=backend)
-    n_from = (counts[..., 0] + counts[..., 1])[..., None]
-    return counts / backend.xp.where(n_from == 0, backend.xp.nan, n_from)
+    xp = backend.xp
+    n_steps, a, b, both = _count_active(active, lag, backend=backend)
+    active_steps = xp.where(a == 0, xp.nan, a)
+    silent_steps = xp.where(a == n_steps, xp.nan, n_steps - a)
+    matrices = xp.empty((*both.shape, 2, 2))
+    matrices[..., 1, 1] = both / active_steps
+    matrices[..., 1, 0] = (a - both) / active_steps
+    matrices[..., 0, 1] = (b - both) / silent_steps
+    matrices[..., 0, 0] = (n_steps - a - b + both) / silent_steps
+    return matrices
 
 
 def count_transitions(active: Any, lag: int = 1, *, backend: Backend | None = None) -> Any:
@@ -73,8 +80,18 @@ def count_transitions(active: Any, lag: int = 1, *, backend: Backend | None = No
         number of transitions, n_bins - lag.
     """
     backend = backend or choose()
-    xp = backend.xp
-    active = xp.asarray(active)
+    n_steps, a, b, both = _count_active(active, lag, backend=backend)
+    counts = backend.xp.empty((*both.shape, 2, 2), dtype=np.int64)
+    counts[..., 1, 1] = both
+    counts[..., 1, 0] = a - both
+    counts[..., 0, 1] = b - both
+    counts[..., 0, 0] = n_steps - a - b + both
+    return counts
+
+
+def _count_active(active: Any, lag: int, *, backend: Backend) -> tuple[int, Any, Any, Any]:
+    """Return K, and a, b, n11 of every ordered pair, to be broadcast against one another."""
+    active = backend.xp.asarray(active)
     if active.ndim < 2:
         raise ValueError(f"active has shape {active.shape}; it needs (..., n_accounts, n_bins).")
     if active.dtype not in (np.uint8, bool):
@@ -84,15 +101,13 @@ def count_transitions(active: Any, lag: int = 1, *, backend: Backend | None = No
     *batch, n_accounts, n_bins = active.shape
     n_steps = count_steps(n_bins, lag)
     pages = active.reshape(-1, n_accounts, n_bins)
-    sources, targets = pages[..., :n_steps], pages[..., lag:]
-    counts = xp.empty((pages.shape[0], n_accounts, n_accounts, 2, 2), dtype=np.int64)
-    source_active, target_active, both = backend.pairs.count_in_common(sources, targets)
-    source_active, target_active = source_active[:, :, None], target_active[:, None, :]
-    counts[..., 1, 1] = both
-    counts[..., 1, 0] = source_active - both
-    counts[..., 0, 1] = target_active - both
-    counts[..., 0, 0] = n_steps - source_active - target_active + both
-    return counts.reshape(*batch, n_accounts, n_accounts, 2, 2)
+    a, b, both = backend.pairs.count_in_common(pages[..., :n_steps], pages[..., lag:])
+    return (
+        n_steps,
+        a.reshape(*batch, n_accounts, 1),
+        b.reshape(*batch, 1, n_accounts),
+        both.reshape(*batch, n_accounts, n_accounts),
+    )
 
 
 def _to_octets(active: Any) -> Any:

@@ -64,7 +64,9 @@ def test_imports__go_to_earlier_stages_only(stage, path):
     assert not used & FORBIDDEN.get(stage, set())
 
 
-@pytest.mark.parametrize(("stage", "path"), list(list_modules()), ids=lambda value: str(value)[-20:])
+@pytest.mark.parametrize(
+    ("stage", "path"), list(list_modules()), ids=lambda value: str(value)[-20:]
+)
 def test_imports__name_gpu_libraries_in_the_backend_only(stage, path):
     named = {name.split(".")[0] for name in list_imports(path)} & GPU_LIBRARIES
     assert not named or stage == "backend"
