@@ -333,6 +333,71 @@ def _check_alpha(alpha: float) -> None:
         raise ValueError(f"alpha is {alpha}; it lies between 0 and 1, 0.05 is usual.")
 
 
+@app.command()
+@reporting_errors
+def selftest(
+    backend: BackendOption = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="A JSON file for the report, to attach to a bug report.")
+    ] = None,
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Check every operation of a backend against plain definitions, on this machine."""
+    from gpu_coord.folders import write_json
+    from gpu_coord.selftest import run_checks
+    from gpu_coord.terminal import open_consoles, print_table, show_progress
+
+    console, errors = open_consoles()
+    with show_progress(errors) as progress:
+        report = run_checks(_choose_backend(backend, threads), progress)
+    if out is not None:
+        write_json(out, report.to_dict())
+    if json_:
+        print(json.dumps(report.to_dict()))
+    else:
+        rows = [
+            (check.name, "passed" if check.passed else f"FAILED: {check.failure}", check.seconds)
+            for check in report.checks
+        ]
+        title = f"Self-test of {report.backend}: {report.device}"
+        print_table(console, title, ["check", "result", "seconds"], rows)
+    if not report.passed:
+        names = ", ".join(check.name for check in report.checks if not check.passed)
+        _fail(f"{names} failed; attach the report (--out report.json) to a bug report.", 1)
+
+
+@app.command()
+@reporting_errors
+def info(
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show which backends this machine can use, and what is missing."""
+    from gpu_coord import __version__
+    from gpu_coord.backend import list_usable
+    from gpu_coord.terminal import clean_lines, open_consoles, print_table
+
+    usable = list_usable(threads=threads)
+    if json_:
+        print(json.dumps({"gpu_coord": __version__, "backends": usable}))
+        return
+    console = open_consoles()[0]
+    for name, facts in usable.items():
+        reason = facts.pop("reason", None)
+        facts["usable"] = "no" if reason else "yes"
+        print_table(console, f"gpu_coord {__version__}: {name}", ["what", "is"], _flatten(facts))
+        if reason:
+            console.print(clean_lines(reason), markup=False, highlight=False)
+
+
 def _choose_backend(name: BackendChoice, threads: int | None) -> "Backend":
     from gpu_coord.backend import choose
 

@@ -76,7 +76,7 @@ def label_communities(
     """
     if not source.size:
         return np.arange(n_accounts)
-    edges = _symmetrise(source, target, weight, n_accounts)
+    edges = symmetrise(source, target, weight, n_accounts)
     _, label_of = graspologic_native.leiden_csr(
         edges.indptr.astype(np.int64),
         edges.indices.astype(np.int32),
@@ -92,9 +92,10 @@ def label_communities(
     return labels
 
 
-def _symmetrise(
+def symmetrise(
     source: np.ndarray, target: np.ndarray, weight: np.ndarray, n_accounts: int
 ) -> csr_array:
+    """Return the symmetric matrix of edges, the weights of both directions added, scaled."""
     # Modularity squares the weights: without the scale, tiny ones would vanish.
     edges = csr_array((weight / weight.max(), (source, target)), shape=(n_accounts, n_accounts))
     return csr_array(edges + edges.T)

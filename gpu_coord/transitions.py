@@ -299,7 +299,7 @@ def count_pairs(
         first, last, bound, margins.n_coincidences, index.account_start, index.cell_column,
         margins.lagged_column, index.column_start, index.column_account, min_support,
     )  # fmt: skip
-    source = xp.repeat(xp.arange(first, last, dtype=np.int32), n_kept)
+    source = backend.repeat(xp.arange(first, last, dtype=np.int32), n_kept)
     return PairCounts(source, target, support)
 
 
@@ -340,7 +340,7 @@ def iter_shared(
         yield (
             rows,
             SharedCounts(
-                pair=xp.repeat(xp.arange(last - first), n_shared[rows]),
+                pair=backend.repeat(xp.arange(last - first), n_shared[rows]),
                 entity=index.group_entity[i],
                 source_active=margins.source_active[i],
                 target_active=margins.target_active[j],
@@ -504,7 +504,7 @@ class Weigher:
     def _sum_groups(self, values: Any) -> Any:
         """Sum over the entities of each account, by kind, (n_accounts, n_kinds)."""
         index, xp = self.index, self.xp
-        account = xp.repeat(
+        account = index.backend.repeat(
             xp.arange(index.n_accounts), index.account_group[1:] - index.account_group[:-1]
         )
         omega = self.omega[index.group_entity]

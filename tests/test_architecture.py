@@ -18,6 +18,7 @@ LAYERS = [
     {"activity"},
     {"transitions", "network"},
     {"detection"},
+    {"selftest"},
     {"evaluation"},
     {"cli"},
     {"__main__"},

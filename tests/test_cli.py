@@ -185,7 +185,7 @@ def test_simulate__and_demo_write_where_they_are_told(tmp_path):
         (["detect", "STORE", "--out", "RUN", "--alpha", "2"], 1, "alpha is 2"),
         (["detect", "STORE", "--out", "RUN", "--kinds", "object", "--lag", "99"], 1, "lag is 99"),
         (["detect", "STORE", "--out", "RUN", "--match", "op"], 1, "labelled 'op'"),
-        (["detect", "STORE", "--out", "RUN", "--backend", "gpu"], 3, "backend 'gpu'"),
+        (["detect", "STORE", "--out", "RUN", "--backend", "gpu"], 3, "GPU cannot be used"),
         (["evaluate", "NOWHERE", "--truth", "t.csv"], 1, "no run at"),
         (["ingest", "SHARES", "--store", "S", "--label", "control"], 1, "NAME=PATH"),
         (["ingest", "NOWHERE", "--store", "S"], 1, "NOWHERE"),

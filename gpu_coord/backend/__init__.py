@@ -7,14 +7,18 @@ The frame stage asks of Narwhals: scan_parquet, filter, select, integer arithmet
 group_by + len/min/max/n_unique, unique, sort, collect. Rows are sorted before they leave it.
 """
 
+import logging
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
+
+_log = logging.getLogger("gpu_coord")
 
 BackendName = Literal["auto", "cpu", "gpu"]
 
@@ -31,6 +35,7 @@ class Backend:
     xp: Any  # numpy | cupy
     frames: Literal["polars", "cudf"]  # the frame library that Narwhals drives
     pairs: ModuleType  # the pair kernels
+    repeat: Callable[[Any, Any], Any]  # (values, counts) -> each value so many times
     to_array: Callable[[Any], Any]  # Narwhals series -> array of xp
     to_host: Callable[[Any], np.ndarray]  # array of xp -> NumPy
     components: Callable[..., np.ndarray]  # (source, target, n_accounts, *, connection) -> labels
@@ -64,6 +69,7 @@ def cpu(*, threads: int | None = None) -> Backend:
         xp=np,
         frames="polars",
         pairs=pairs,
+        repeat=np.repeat,
         to_array=lambda series: series.to_numpy(),
         to_host=np.asarray,
         components=graphs.label_components,
@@ -92,11 +98,50 @@ def choose(name: BackendName = "auto", *, threads: int | None = None) -> Backend
     GpuUnavailableError
         The GPU was named and cannot be used; never a silent fallback.
     """
-    if name == "gpu":
-        raise GpuUnavailableError(
-            "backend 'gpu' is not part of this version, which computes on the CPU only; "
-            "use 'cpu' or 'auto'."
-        )
-    if name not in ("auto", "cpu"):
+    if name not in ("auto", "cpu", "gpu"):
         raise ValueError(f"backend is {name!r}; it is one of auto, cpu, gpu.")
+    if name == "gpu":
+        return gpu()
+    if name == "auto" and find_spec("cupy") is not None:
+        try:
+            return gpu()
+        except GpuUnavailableError as error:
+            _log.warning("computing on the CPU: %s", error)
     return cpu(threads=threads)
+
+
+def gpu() -> Backend:
+    """Return the backend of CuPy, cuDF and cuGraph.
+
+    Raises
+    ------
+    GpuUnavailableError
+        The libraries are not there, or a probe failed; the message says which.
+    """
+    try:
+        from gpu_coord.backend.gpu_rapids import build
+    except ImportError as error:
+        raise GpuUnavailableError(
+            f"the GPU cannot be used: {error}; install the extra gpu-cu12 or gpu-cu13 "
+            "(`pip install 'gpu-coord[gpu-cu12]'`), or use --backend cpu."
+        ) from error
+    return build()
+
+
+def list_usable(*, threads: int | None = None) -> dict[str, dict[str, Any]]:
+    """Return by backend what it runs on, or why it cannot be used."""
+    usable: dict[str, dict[str, Any]] = {}
+    names: tuple[BackendName, ...] = ("cpu", "gpu")
+    for name in names:
+        try:
+            backend = choose(name, threads=threads)
+        except GpuUnavailableError as error:
+            usable[name] = {"usable": False, "reason": str(error)}
+            continue
+        usable[name] = {
+            "usable": True,
+            "device": backend.device,
+            "free_memory_bytes": backend.free_memory(),
+            "versions": backend.versions,
+        }
+    return usable

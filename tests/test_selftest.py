@@ -1,0 +1,99 @@
+"""The self-test: it passes on a sound backend, and finds a broken one."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from gpu_coord.backend import GpuUnavailableError, choose, cpu
+from gpu_coord.cli import app
+from gpu_coord.selftest import CHECKS, run_checks
+
+
+@pytest.fixture(
+    scope="module", params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)], name="checked"
+)
+def choose_backend(request):
+    if request.param == "cpu":
+        return cpu()
+    try:
+        return choose("gpu")
+    except GpuUnavailableError as error:
+        if os.environ.get("GPU_COORD_REQUIRE_GPU") == "1":
+            raise
+        pytest.skip(f"no GPU (GPU_COORD_REQUIRE_GPU=1 makes this a failure): {error}")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_check__passes(checked, name):
+    CHECKS[name](checked)
+
+
+def count_one_less(kernel):
+    def count(*arguments):
+        *others, counts = kernel(*arguments)
+        return *others, counts - 1
+
+    return count
+
+
+BROKEN = {
+    "count_in_common": {"dense transition counts", "transition matrices"},
+    "count_pairs": {"pair counts"},
+    "count_within_shared": {"weights", "detection"},
+}
+
+
+@pytest.mark.parametrize("kernel", BROKEN)
+def test_run_checks__finds_a_kernel_that_miscounts(kernel, monkeypatch):
+    import types
+
+    from gpu_coord import pairs
+
+    broken = types.SimpleNamespace(**vars(pairs))
+    setattr(broken, kernel, count_one_less(getattr(pairs, kernel)))
+    report = run_checks(dataclasses.replace(cpu(), pairs=broken))
+    assert not report.passed
+    failed = {check.name for check in report.checks if not check.passed}
+    assert BROKEN[kernel] <= failed
+    assert all(check.failure for check in report.checks if not check.passed)
+
+
+def test_run_checks__finds_wrong_components():
+    def merge_all(source, target, n_accounts, *, connection):
+        import numpy as np
+
+        return np.zeros(n_accounts, int)
+
+    report = run_checks(dataclasses.replace(cpu(), components=merge_all))
+    assert {"components"} <= {check.name for check in report.checks if not check.passed}
+
+
+def test_selftest__writes_a_report(tmp_path):
+    path = tmp_path / "report.json"
+    result = CliRunner().invoke(app, ["selftest", "--backend", "cpu", "--out", str(path)])
+    assert result.exit_code == 0, result.output
+    report = json.loads(path.read_text())
+    assert report["passed"]
+    assert [check["name"] for check in report["checks"]] == list(CHECKS)
+    assert {"backend", "device", "versions", "gpu_coord", "system"} <= set(report)
+
+
+def test_selftest__ends_with_1_where_a_check_fails(monkeypatch):
+    def fail(backend):
+        raise AssertionError("planted")
+
+    monkeypatch.setitem(CHECKS, "components", fail)
+    result = CliRunner().invoke(app, ["selftest", "--backend", "cpu"])
+    assert result.exit_code == 1
+    assert "components failed" in result.stderr
+
+
+def test_info__says_what_each_backend_can():
+    result = CliRunner().invoke(app, ["info", "--json"])
+    assert result.exit_code == 0, result.output
+    backends = json.loads(result.stdout)["backends"]
+    assert backends["cpu"]["usable"]
+    assert backends["gpu"]["usable"] or "GPU cannot be used" in backends["gpu"]["reason"]
