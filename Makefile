@@ -1,6 +1,8 @@
 # make demo   sets up and runs the main job        make test   sets up and passes the tests
 # PYTHON=python3.12 make test   chooses the interpreter (3.11 to 3.13)
-.PHONY: demo test lint bench notebooks clean
+# make test-gpu-contract   checks the GPU path without a GPU (about 1 GB of wheels)
+# make test-gpu-install    checks the whole RAPIDS installation without a GPU (about 8 GB)
+.PHONY: demo test test-gpu-contract test-gpu-install lint bench notebooks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
@@ -8,11 +10,23 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	&& echo $$p && break; done)
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+GPU_PIP = .venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check
+# What runs on a backend; the rest never meets one.
+PIPELINE_TESTS = $(addprefix tests/test_,activity.py transitions.py network.py detection.py \
+	selftest.py)
+
 demo: .venv/ready-run
 	.venv/bin/python -m gpu_coord demo --out demo
 
 test: .venv/ready-test
 	.venv/bin/python -m pytest
+
+test-gpu-contract: .venv-gpu/ready-contract
+	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest tests/gpu -m gpu_contract
+	GPU_COORD_DOUBLES=1 .venv-gpu/bin/python -m pytest $(PIPELINE_TESTS)
+
+test-gpu-install: .venv-gpu/ready-install
+	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest tests/gpu -m gpu_install
 
 lint: .venv/ready-test
 	.venv/bin/python -m ruff check .
@@ -37,9 +51,22 @@ notebooks: .venv/ready-notebooks
 	$(PIP) --editable '.[notebooks]'
 	touch $@
 
+.venv-gpu/ready-contract: pyproject.toml constraints.txt tests/gpu/wheels.txt | .venv-gpu/bin/python
+	$(GPU_PIP) --constraint constraints.txt --editable '.[test]' --requirement tests/gpu/stand_ins.txt
+	$(GPU_PIP) --no-deps --requirement tests/gpu/wheels.txt
+	touch $@
+
+.venv-gpu/ready-install: pyproject.toml | .venv-gpu/bin/python
+	$(GPU_PIP) --editable '.[test,gpu-cu12]'
+	rm -f .venv-gpu/ready-contract
+	touch $@
+
+.venv-gpu/bin/python: | .venv/bin/python
+	.venv/bin/python -m venv .venv-gpu
+
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "gpu_coord needs Python 3.11 to 3.13; none was found. Set PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
 clean:
-	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-gpu demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -238,10 +238,15 @@ def _count_posts(store: "Store", span: Any, *, backend: Backend) -> pl.DataFrame
         # A post of a share table has the time of its first share, and may be shared again.
         shares = _scan(store, "events", backend=backend).filter(span).select(*columns)
         times = nw.concat([times, shares])
-    posts = times.group_by("account").agg(
-        n_posts=nw.col("post").n_unique().cast(nw.Int64),
-        first_seen=nw.col("time").min(),
-        last_seen=nw.col("time").max(),
+    # Plain aggregates only: cuDF has no others.
+    posts = (
+        times.group_by("account")
+        .agg(
+            n_posts=nw.col("post").n_unique(),
+            first_seen=nw.col("time").min(),
+            last_seen=nw.col("time").max(),
+        )
+        .with_columns(nw.col("n_posts").cast(nw.Int64))
     )
     return pl.DataFrame(posts.collect().to_arrow())
 
@@ -376,10 +381,8 @@ def _describe_entities(events: Any, members: pl.DataFrame) -> pl.DataFrame:
     counts = (
         events.unique(["post", "entity", "account"])
         .group_by("entity")
-        .agg(
-            n_accounts=nw.col("account").n_unique().cast(nw.Int64),
-            n_events=nw.len().cast(nw.Int64),
-        )
+        .agg(n_accounts=nw.col("account").n_unique(), n_events=nw.len())
+        .with_columns(nw.col("n_accounts", "n_events").cast(nw.Int64))
     )
     named = _rank_entities(members).select("row", "kind", "value").unique("row")
     return (

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: the backend under test and the folder of real archives."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,20 @@ settings.register_profile(
 settings.load_profile("gpu_coord")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+# Strict doubles take the places of CuPy, cuDF and cuGraph (make test-gpu-contract).
+USES_DOUBLES = os.environ.get("GPU_COORD_DOUBLES") == "1"
+if USES_DOUBLES:
+    sys.path.insert(0, str(CHECKOUT / "tests" / "gpu" / "doubles"))
+    settings.register_profile("doubles", settings.get_profile("gpu_coord"), max_examples=8)
+    settings.load_profile("doubles")
+BACKENDS = ["gpu"] if USES_DOUBLES else ["cpu"]
 REAL_DATA = Path(os.environ.get("GPU_COORD_DATA", CHECKOUT.parent / "shared" / "data"))
 
 
 def pytest_report_header() -> str:
     state = "present" if REAL_DATA.is_dir() else "ABSENT: tests on real archives are SKIPPED"
-    return f"gpu_coord: backends under test: cpu; real data (GPU_COORD_DATA): {state}"
+    backends = "gpu (STRICT DOUBLES, no GPU)" if USES_DOUBLES else "cpu"
+    return f"gpu_coord: backends under test: {backends}; real data (GPU_COORD_DATA): {state}"
 
 
 @pytest.fixture
@@ -28,7 +37,7 @@ def data_dir() -> Path:
     return REAL_DATA
 
 
-@pytest.fixture(scope="session", params=["cpu"])
+@pytest.fixture(scope="session", params=BACKENDS)
 def backend(request):
     from gpu_coord.backend import choose
 

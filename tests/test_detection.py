@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from gpu_coord import detection
 from gpu_coord.detection import Settings, detect, open_run, verify_run
@@ -172,7 +173,9 @@ def test_detect__gives_the_same_tables_in_any_memory(backend, make_store, tmp_pa
     parts = detect(store, tmp_path / "parts", memory=memory, **choices)
     assert whole.read("edges").height > 10
     for table in ("edges", "accounts", "components", "communities", "classes"):
-        assert parts.read(table).equals(whole.read(table)), table
+        # Atomic additions of floats have no order on a GPU.
+        exact = backend.name == "cpu"
+        assert_frame_equal(parts.read(table), whole.read(table), check_exact=exact)
 
 
 def test_detect__writes_the_same_bytes_twice(backend, make_store, tmp_path):

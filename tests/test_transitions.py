@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -8,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from gpu_coord import pairs as pair_kernels
 from gpu_coord import transitions
 from gpu_coord.activity import Activity
+from gpu_coord.backend import cpu
 from gpu_coord.threads import map_ahead
 from gpu_coord.transitions import (
     Denominator,
@@ -80,6 +83,16 @@ def build(events, backend):
     )
 
 
+def on_host(backend, value):
+    """Return a frozen value with its arrays on the host, where tests look at them."""
+    arrays_of = {
+        field.name: backend.to_host(getattr(value, field.name))
+        for field in dataclasses.fields(value)
+        if hasattr(getattr(value, field.name), "dtype")
+    }
+    return dataclasses.replace(value, **arrays_of)
+
+
 def weigh_all(activity, *, lag, rule, min_support=1, memory=1 << 20):
     """Return {(source, target): (weight, by_kind, support)} by account ids, over all blocks."""
     index = index_cells(activity)
@@ -88,7 +101,8 @@ def weigh_all(activity, *, lag, rule, min_support=1, memory=1 << 20):
     ids, found = activity.accounts["account_id"], {}
     for first, last in plan_blocks(index, [margins], min_support=min_support, memory=memory):
         pairs = count_pairs(index, margins, first, last, min_support=min_support)
-        weights = weigher.weigh(pairs, memory=memory)
+        weights = on_host(activity.backend, weigher.weigh(pairs, memory=memory))
+        pairs = on_host(activity.backend, pairs)
         for row in range(pairs.source.size):
             key = ids[int(pairs.source[row])], ids[int(pairs.target[row])]
             assert key not in found
@@ -142,7 +156,8 @@ def test_transition_matrices__takes_a_batch_of_entities(backend):
         np.testing.assert_array_equal(batch[page], expected)
 
 
-def test_count_transitions__is_the_same_on_many_threads(backend, monkeypatch):
+def test_count_transitions__is_the_same_on_many_threads(monkeypatch):
+    backend = cpu()
     active = np.random.default_rng(2).integers(0, 2, (3, 20, 130), dtype=np.uint8)
     serial = count_transitions(active, backend=backend)
     monkeypatch.setattr(backend.pairs, "_SERIAL_WORDS", 0)
@@ -207,8 +222,8 @@ def test_count_pairs__does_not_depend_on_blocks_or_threads(backend, events, n_th
     assert blocks[0][0] == 0
     assert blocks[-1][1] == index.n_accounts
     for column in ("source", "target", "support"):
-        joined = np.concatenate([getattr(part, column) for part in parts])
-        np.testing.assert_array_equal(joined, getattr(whole, column))
+        joined = np.concatenate([backend.to_host(getattr(part, column)) for part in parts])
+        np.testing.assert_array_equal(joined, backend.to_host(getattr(whole, column)))
 
 
 def test_count_pairs__lists_and_scans_alike(backend):
@@ -223,15 +238,16 @@ def test_count_pairs__lists_and_scans_alike(backend):
         backend=backend, bin_seconds=1, first_bin=0, n_bins=n_bins, kinds=("url",),
         missing_kinds=(), accounts=pl.DataFrame({"account_id": np.arange(n_accounts).astype(str)}),
         entities=pl.DataFrame({"kind": ["url"], "value": ["x"]}),
-        entity=np.zeros(bins.size, np.int32), bin=bins, account=accounts.astype(np.int32),
-        n_dropped={},
+        entity=backend.xp.asarray(np.zeros(bins.size, np.int32)), bin=backend.xp.asarray(bins),
+        account=backend.xp.asarray(accounts.astype(np.int32)), n_dropped={},
     )  # fmt: skip
     index = index_cells(activity)
     margins = count_margins(index, 1)
-    listed = margins.n_coincidences < backend.pairs._SCAN_SHARE * n_accounts
+    listed = backend.to_host(margins.n_coincidences) < pair_kernels._SCAN_SHARE * n_accounts
     assert listed.any() and not listed.all(), "the data must exercise both paths"
     for min_support in (1, 2):
         pairs = count_pairs(index, margins, 0, n_accounts, min_support=min_support)
+        pairs = on_host(backend, pairs)
         dense = active[:, :-1].astype(int) @ active[:, 1:].astype(int).T
         np.fill_diagonal(dense, 0)
         source, target = np.nonzero(dense >= min_support)
@@ -250,6 +266,7 @@ def test_iter_shared__lists_the_counts_of_every_shared_entity(backend, events, m
     pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=1)
     found = {}
     for rows, shared in iter_shared(index, margins, pairs, memory=memory):
+        shared = on_host(backend, shared)
         for row in range(shared.pair.size):
             pair = rows.start + int(shared.pair[row])
             key = int(pairs.source[pair]), int(pairs.target[pair]), int(shared.entity[row])
@@ -257,6 +274,7 @@ def test_iter_shared__lists_the_counts_of_every_shared_entity(backend, events, m
                 int(column[row])
                 for column in (shared.both_active, shared.source_active, shared.target_active)
             )
+    pairs = on_host(backend, pairs)
     ids = activity.accounts["account_id"].to_list()
     first_bin, n_bins, cells = oracle.activity(events, BIN_SECONDS, KINDS)
     expected = {}
@@ -342,7 +360,8 @@ def test_choose_lags__keeps_each_pair_at_its_best(backend, events, min_weight, m
         pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=min_support)
         weights = Weigher(activity, index, margins, WeightRule()).weigh(pairs, memory=1 << 20)
         by_lag.append(select_edges(pairs, weights, lag=lag, min_weight=min_weight, xp=backend.xp))
-    edges = choose_lags(by_lag, n_accounts=index.n_accounts, xp=backend.xp)
+    edges = on_host(backend, choose_lags(by_lag, n_accounts=index.n_accounts, xp=backend.xp))
+    by_lag = [on_host(backend, part) for part in by_lag]
     ids = activity.accounts["account_id"]
     expected = oracle.best_lag_edges(
         events, lags, bin_seconds=BIN_SECONDS, kinds=KINDS,
@@ -378,8 +397,8 @@ def test_attribute__splits_the_weights_among_the_entities(backend, events):
     margins = count_margins(index, 1)
     pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=1)
     weigher = Weigher(activity, index, margins, WeightRule())
-    carried = weigher.attribute(pairs, memory=400)
-    total = weigher.weigh(pairs, memory=1 << 20).weight.sum()
+    carried = backend.to_host(weigher.attribute(pairs, memory=400))
+    total = backend.to_host(weigher.weigh(pairs, memory=1 << 20).weight).sum()
     np.testing.assert_allclose(carried.sum(), total, atol=1e-9)
 
 

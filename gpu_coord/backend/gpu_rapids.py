@@ -39,7 +39,7 @@ def build() -> Backend:
         to_host=to_host,
         components=gpu_graphs.label_components,
         communities=gpu_graphs.label_communities,
-        free_memory=count_free_memory,
+        free_memory=gpu_pairs.count_free_memory,
         threads=1,
         device=cp.cuda.runtime.getDeviceProperties(0)["name"].decode(),
         versions=list_versions(),
@@ -79,12 +79,6 @@ def repeat(values: Any, counts: Any) -> Any:
 def to_host(values: Any) -> np.ndarray:
     """Return an array of the device, or of the host already, as one of the host."""
     return np.asarray(cp.asnumpy(values))
-
-
-def count_free_memory() -> int:
-    """Return the bytes of the device that are free, or that CuPy holds and doesn't use."""
-    free, _ = cp.cuda.runtime.memGetInfo()
-    return int(free) + int(cp.get_default_memory_pool().free_bytes())
 
 
 def list_versions() -> dict[str, str]:
