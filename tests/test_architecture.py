@@ -17,6 +17,8 @@ LAYERS = [
     {"archive", "simulation"},
     {"activity"},
     {"transitions", "network"},
+    {"strata"},
+    {"chance"},
     {"detection"},
     {"selftest"},
     {"evaluation"},

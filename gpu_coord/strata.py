@@ -1,0 +1,339 @@
+"""Activity -> strata (an entity on a day, say) -> expected coincidences of pairs of accounts.
+
+The null: in each stratum an account keeps its number of active bins, and which bins these are is
+exchangeable. One code path; the key of the strata is the null. The kernels are like those of
+`gpu_coord.pairs`: one thread each, others run meanwhile, equal for any blocks.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numba
+import numpy as np
+
+from gpu_coord.activity import Activity
+from gpu_coord.pairs import _CACHE, _first_at_least
+from gpu_coord.transitions import CellIndex, Margins, PairCounts
+
+Null = Literal["popularity", "entity", "hour", "day", "six_hours"]
+
+_HOUR, _DAY = 3600, 86_400
+
+# Seconds of a block of time, and after how many blocks the strata begin anew.
+_BLOCKS = {
+    "popularity": (_DAY, 1),
+    "entity": (_DAY, 1),
+    "hour": (_HOUR, 24),
+    "day": (_DAY, None),
+    "six_hours": (6 * _HOUR, None),
+}
+
+
+@dataclass(frozen=True)
+class Strata:
+    """What each account did in each stratum, as a source and as a target, on the host."""
+
+    n_kinds: int
+    stratum_kind: Any  # (n_strata,)
+    source_start: Any  # strata of each account as a source, (n_accounts + 1,)
+    source_stratum: Any  # ascending within each account
+    source_share: Any  # active bins over the transitions of the stratum, a / T
+    target_start: Any  # strata of each account as a target, (n_accounts + 1,)
+    target_stratum: Any
+    target_count: Any  # active bins, b
+    stratum_start: Any  # accounts of each stratum as targets, (n_strata + 1,)
+    stratum_account: Any
+    stratum_count: Any
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Where on the axis of transitions the strata of an entity lie, for one phase."""
+
+    first_second: int  # of transition 0, counted from the beginning of a block
+    bin_seconds: int
+    width: int  # seconds
+    n_labels: int
+    is_cyclic: bool
+
+    def label(self, step: Any) -> Any:
+        """Return the stratum, among those of its entity, of each transition."""
+        block = (self.first_second + step.astype(np.int64) * self.bin_seconds) // self.width
+        return block % self.n_labels if self.is_cyclic else block
+
+    def count_steps(self, n_steps: int) -> Any:
+        """Return the number of transitions with each label, (n_labels,)."""
+        last_second = self.first_second + (n_steps - 1) * self.bin_seconds
+        block = np.arange(last_second // self.width + 2)
+        first_step = -((self.first_second - block * self.width) // self.bin_seconds)
+        sizes = np.diff(np.clip(first_step, 0, n_steps))
+        return np.bincount(block[:-1] % self.n_labels, weights=sizes, minlength=self.n_labels)
+
+
+def _place_blocks(activity: Activity, n_steps: int, null: Null, *, phase: float) -> _Blocks:
+    width, n_labels = _BLOCKS[null]
+    if n_labels is None:
+        width = width // _HOUR * max(_HOUR, activity.bin_seconds)
+    start = activity.first_bin * activity.bin_seconds + int(phase * width)
+    first_second = start % (width * (n_labels or 1))
+    last_second = first_second + (n_steps - 1) * activity.bin_seconds
+    return _Blocks(
+        first_second=first_second,
+        bin_seconds=activity.bin_seconds,
+        width=width,
+        n_labels=n_labels or last_second // width + 1,
+        is_cyclic=n_labels is not None,
+    )
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Active bins by account and stratum, in that order."""
+
+    account: Any
+    stratum: Any
+    count: Any
+
+
+def stratify(
+    activity: Activity, index: CellIndex, margins: Margins, *, null: Null = "day", n_phases: int = 1
+) -> Strata:
+    """Sort what the accounts did into the strata of a null, at one lag.
+
+    A stratum holds transitions: a source's bin with the target's bin ``lag`` later. The tables of
+    a pair, one for each stratum, are those of a Cochran-Mantel-Haenszel test.
+
+    Parameters
+    ----------
+    activity, index, margins
+        The active cells, and their counts at the lag.
+    null
+        What each account keeps. ``popularity``: its number of active cells of each kind, any of
+        which falls on an (entity, bin) as often as that is used; ``entity``: its cells on each
+        entity; ``hour``: on each entity in each hour of the day; ``day`` and ``six_hours``: on
+        each entity in each block of that length. Times are UTC. Where bins are longer than an
+        hour, blocks have as many bins as their name has hours.
+    n_phases
+        Blocks begin at so many evenly spaced times; expected counts are the mean over these.
+
+    Raises
+    ------
+    ValueError
+        The null is unknown, or there is no phase.
+    """
+    if null not in get_args(Null):
+        raise ValueError(f"null is {null!r}; it is one of {', '.join(get_args(Null))}.")
+    if n_phases < 1:
+        raise ValueError(f"n_phases is {n_phases}; blocks begin at one time at least.")
+    parts = [
+        _count_strata(activity, index, margins, null, phase=phase / n_phases)
+        for phase in range(n_phases)
+    ]
+    return _join_phases(parts, activity)
+
+
+def _count_strata(
+    activity: Activity, index: CellIndex, margins: Margins, null: Null, *, phase: float
+) -> tuple[_Counts, _Counts, Any, Any]:
+    """Return the counts as sources and as targets, and each stratum's transitions and kind."""
+    blocks = _place_blocks(activity, margins.n_steps, null, phase=phase)
+    account, entity, bin = map(
+        activity.backend.to_host, (activity.account, activity.entity, activity.bin)
+    )
+    entity_kind = activity.backend.to_host(activity.entity_kind)
+    page = entity_kind[entity] if null == "popularity" else entity
+    as_source, as_target = bin < margins.n_steps, bin >= margins.lag
+    keys = [
+        page[rows].astype(np.int64) * blocks.n_labels + blocks.label(bin[rows] - shift)
+        for rows, shift in ((as_source, 0), (as_target, margins.lag))
+    ]
+    strata, number = np.unique(np.concatenate(keys), return_inverse=True)
+    page = strata // blocks.n_labels
+    if null == "popularity":
+        n_steps, kind = _count_popular_steps(activity, index, margins)[page], page
+    else:
+        n_steps = blocks.count_steps(margins.n_steps)[strata % blocks.n_labels]
+        kind = entity_kind[page]
+    sources = _count_cells(account[as_source], number[: keys[0].size], strata.size)
+    targets = _count_cells(account[as_target], number[keys[0].size :], strata.size)
+    return sources, targets, n_steps, kind
+
+
+def _count_cells(account: Any, stratum: Any, n_strata: int) -> _Counts:
+    cells, count = np.unique(account.astype(np.int64) * n_strata + stratum, return_counts=True)
+    return _Counts(cells // n_strata, cells % n_strata, count.astype(np.float64))
+
+
+def _count_popular_steps(activity: Activity, index: CellIndex, margins: Margins) -> Any:
+    """Return T of each kind: of m sources' and m' targets' cells, m m' / T coincide by chance.
+
+    All cells taken together do coincide so often: Chung & Lu's rank-one expectation.
+    """
+    to_host = activity.backend.to_host
+    size = to_host(index.column_start[1:] - index.column_start[:-1])
+    kind = to_host(activity.entity_kind)[to_host(index.column_entity)]
+    bin, lagged = to_host(index.column_bin), to_host(margins.lagged_column)
+
+    def total(values: Any) -> Any:
+        return np.bincount(kind, weights=values, minlength=len(activity.kinds))
+
+    n_sources = total(size[:-1] * (bin < margins.n_steps))
+    n_targets = total(size[:-1] * (bin >= margins.lag))
+    n_both = total(size[:-1] * size[lagged])
+    return n_sources * n_targets / np.where(n_both > 0, n_both, 1)
+
+
+def _join_phases(parts: list[tuple[_Counts, _Counts, Any, Any]], activity: Activity) -> Strata:
+    """Put the strata of all phases beside one another: their mean is a sum over more strata."""
+    first = np.cumsum([0, *(kind.size for *_, kind in parts)])
+    sources = _join_counts([part[0] for part in parts], first)
+    targets = _join_counts([part[1] for part in parts], first)
+    n_steps = np.concatenate([part[2] for part in parts]) * len(parts)
+    by_stratum = np.argsort(targets.stratum, kind="stable")
+    accounts, strata = np.arange(activity.n_accounts + 1), np.arange(first[-1] + 1)
+    return Strata(
+        n_kinds=len(activity.kinds),
+        stratum_kind=np.concatenate([part[3] for part in parts]).astype(np.int32),
+        source_start=np.searchsorted(sources.account, accounts),
+        source_stratum=sources.stratum.astype(np.int32),
+        source_share=sources.count / n_steps[sources.stratum],
+        target_start=np.searchsorted(targets.account, accounts),
+        target_stratum=targets.stratum.astype(np.int32),
+        target_count=targets.count,
+        stratum_start=np.searchsorted(targets.stratum[by_stratum], strata),
+        stratum_account=targets.account[by_stratum].astype(np.int32),
+        stratum_count=targets.count[by_stratum],
+    )
+
+
+def _join_counts(parts: list[_Counts], first: Any) -> _Counts:
+    account = np.concatenate([part.account for part in parts])
+    stratum = np.concatenate([p.stratum + f for p, f in zip(parts, first[:-1], strict=True)])
+    count = np.concatenate([part.count for part in parts])
+    by_account = np.argsort(account, kind="stable")
+    return _Counts(account[by_account], stratum[by_account], count[by_account])
+
+
+def expect_pairs(strata: Strata, pairs: PairCounts) -> Any:
+    """Return the coincidences to expect of each pair under the null, by kind.
+
+    The sum over strata of a b / T: the mean of what is counted when, in every stratum, the bins of
+    one of the two accounts are drawn anew (hypergeometric counts). Kinds add up, as strata do.
+
+    Returns
+    -------
+        (n_pairs, n_kinds), on the host; positive wherever the pair has a coincidence.
+    """
+    return _sum_products(
+        np.asarray(pairs.source), np.asarray(pairs.target),
+        strata.source_start, strata.source_stratum, strata.source_share,
+        strata.target_start, strata.target_stratum, strata.target_count,
+        strata.stratum_kind, strata.n_kinds,
+    )  # fmt: skip
+
+
+def expect_silent(strata: Strata, sources: Any, pairs: PairCounts) -> Any:
+    """Sum up what was to be expected of the pairs that are not listed, without listing them.
+
+    Parameters
+    ----------
+    strata
+        The null.
+    sources
+        The accounts whose pairs are summed, ascending.
+    pairs
+        The listed pairs, by source.
+
+    Returns
+    -------
+        Over the pairs of each source that share a stratum: their number, the sum of their
+        expected coincidences and the sum of the squares, (n_sources, 3).
+    """
+    source = np.asarray(pairs.source)
+    return _sum_unlisted(
+        sources, np.searchsorted(source, sources), np.searchsorted(source, sources, side="right"),
+        np.asarray(pairs.target), strata.source_start, strata.source_stratum, strata.source_share,
+        strata.stratum_start, strata.stratum_account, strata.stratum_count,
+    )  # fmt: skip
+
+
+def count_products(strata: Strata) -> Any:
+    """Return what `expect_silent` costs: the products to sum for each source, (n_accounts,)."""
+    n_users = np.diff(strata.stratum_start)[strata.source_stratum]
+    total = np.concatenate([[0], np.cumsum(n_users)])
+    return total[strata.source_start[1:]] - total[strata.source_start[:-1]]
+
+
+@numba.njit(cache=_CACHE, nogil=True)
+def _sum_products(source: Any, target: Any, source_start: Any, source_stratum: Any,
+                  source_share: Any, target_start: Any, target_stratum: Any, target_count: Any,
+                  stratum_kind: Any, n_kinds: int) -> Any:  # fmt: skip
+    """Sum share * count over the strata that both accounts of each pair used, by kind.
+
+    The shorter row is searched in the longer one: cost m log n, for a small account against a hub.
+    """
+    sums = np.zeros((source.size, n_kinds))
+    for pair in range(source.size):
+        i, stop = source_start[source[pair]], source_start[source[pair] + 1]
+        j, other_stop = target_start[target[pair]], target_start[target[pair] + 1]
+        is_short = stop - i <= other_stop - j
+        while i < stop and j < other_stop:
+            if is_short:
+                stratum = source_stratum[i]
+                j = _first_at_least(target_stratum, j, other_stop, stratum)
+            else:
+                stratum = target_stratum[j]
+                i = _first_at_least(source_stratum, i, stop, stratum)
+            if i < stop and j < other_stop and source_stratum[i] == target_stratum[j]:
+                sums[pair, stratum_kind[stratum]] += source_share[i] * target_count[j]
+            if is_short:
+                i += 1
+            else:
+                j += 1
+    return sums
+
+
+@numba.njit(cache=_CACHE, nogil=True)
+def _fill_row(source: int, source_start: Any, source_stratum: Any, source_share: Any,
+              stratum_start: Any, stratum_account: Any, stratum_count: Any,
+              row: Any, listed: Any) -> int:  # fmt: skip
+    """Sum share * count over a source's strata into row[target], and list the targets met.
+
+    Every product is positive: a target is listed once.
+    """
+    n_listed = 0
+    for position in range(source_start[source], source_start[source + 1]):
+        stratum, share = source_stratum[position], source_share[position]
+        for user in range(stratum_start[stratum], stratum_start[stratum + 1]):
+            target = stratum_account[user]
+            if row[target] == 0.0:
+                listed[n_listed] = target
+                n_listed += 1
+            row[target] += share * stratum_count[user]
+    return n_listed
+
+
+@numba.njit(cache=_CACHE, nogil=True)
+def _sum_unlisted(sources: Any, pair_start: Any, pair_stop: Any, pair_target: Any,
+                  source_start: Any, source_stratum: Any, source_share: Any, stratum_start: Any,
+                  stratum_account: Any, stratum_count: Any) -> Any:  # fmt: skip
+    """Return number, sum and sum of squares over each source's targets that are not listed."""
+    n_accounts = source_start.size - 1
+    row, listed = np.zeros(n_accounts), np.empty(n_accounts, np.int32)
+    sums = np.zeros((sources.size, 3))
+    for k in range(sources.size):
+        source = sources[k]
+        n_listed = _fill_row(
+            source, source_start, source_stratum, source_share, stratum_start, stratum_account,
+            stratum_count, row, listed,
+        )  # fmt: skip
+        row[source] = 0.0
+        for position in range(pair_start[k], pair_stop[k]):
+            row[pair_target[position]] = 0.0
+        for target in listed[:n_listed]:
+            value = row[target]
+            sums[k, 0] += value > 0.0
+            sums[k, 1] += value
+            sums[k, 2] += value * value
+            row[target] = 0.0
+    return sums

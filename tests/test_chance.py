@@ -1,0 +1,530 @@
+"""Strata, tails, the empirical null, and many tests at once, against slow and closed forms."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from gpu_coord import chance
+from gpu_coord.activity import Activity
+from gpu_coord.chance import (
+    EmpiricalNull,
+    adjust_p_values,
+    assess_pairs,
+    combine_lags,
+    compute_log_tail,
+    fit_null,
+)
+from gpu_coord.strata import count_products, expect_pairs, expect_silent, stratify
+from gpu_coord.transitions import PairCounts, count_margins, count_pairs, index_cells
+
+KINDS = ("hashtag", "url")
+NULLS = ("entity", "hour", "day", "six_hours")
+HOUR = 3600
+
+
+def build(cells, backend, *, n_bins, first_bin=0, bin_seconds=HOUR, n_accounts=None):
+    """Return the activity of (kind position, entity, bin, account) cells."""
+    entities = sorted({(kind, entity) for kind, entity, _, _ in cells})
+    rows = sorted((entities.index((k, e)), bin, account) for k, e, bin, account in set(cells))
+    entity, bin, account = np.array(rows, np.int32).reshape(-1, 3).T
+    n_accounts = n_accounts or int(account.max()) + 1
+    return Activity(
+        backend=backend,
+        bin_seconds=bin_seconds,
+        first_bin=first_bin,
+        n_bins=n_bins,
+        kinds=KINDS,
+        missing_kinds=(),
+        accounts=pl.DataFrame({"account_id": [str(i) for i in range(n_accounts)]}),
+        entities=pl.DataFrame({"kind": [KINDS[kind] for kind, _ in entities]}),
+        entity=entity,
+        bin=bin,
+        account=account,
+        n_dropped={},
+    )
+
+
+def draw_cells(seed, *, n_bins, n_accounts=7, n_entities=4, n_cells=300):
+    rng = np.random.default_rng(seed)
+    draws = (rng.integers(size, size=n_cells) for size in (2, n_entities, n_bins, n_accounts))
+    return list(zip(*(column.tolist() for column in draws), strict=True))
+
+
+def list_pairs(n_accounts):
+    pairs = list(itertools.permutations(range(n_accounts), 2))
+    source, target = np.array(pairs, np.int32).T
+    return PairCounts(source, target, np.ones(source.size, np.int32))
+
+
+def prepare(activity, lag, **choices):
+    index = index_cells(activity)
+    margins = count_margins(index, lag)
+    return index, margins, stratify(activity, index, margins, **choices)
+
+
+def label_by_hand(null, second, bin_seconds):
+    """The stratum of time of the transition whose source bin begins at a second."""
+    unit = max(bin_seconds, HOUR)
+    return {
+        "entity": 0,
+        "hour": second % (24 * HOUR) // HOUR,
+        "day": second // (24 * unit),
+        "six_hours": second // (6 * unit),
+    }[null]
+
+
+def tabulate_by_hand(cells, null, lag, *, n_bins, first_bin, bin_seconds, offset=0):
+    """Return {(kind, source, target): [(T, a, b), ...]} with a table for every stratum."""
+    steps = {}
+    for k in range(n_bins - lag):
+        label = label_by_hand(null, (first_bin + k) * bin_seconds + offset, bin_seconds)
+        steps.setdefault(label, []).append(k)
+    cells = set(cells)
+    accounts = sorted({cell[3] for cell in cells})
+    tables = {}
+    for kind, entity in sorted({cell[:2] for cell in cells}):
+        for i, j in itertools.permutations(accounts, 2):
+            for stratum in steps.values():
+                a = sum((kind, entity, k, i) in cells for k in stratum)
+                b = sum((kind, entity, k + lag, j) in cells for k in stratum)
+                tables.setdefault((kind, i, j), []).append((len(stratum), a, b))
+    return tables
+
+
+def expect_by_hand(tables, n_accounts, pairs):
+    expected = np.zeros((pairs.source.size, len(KINDS)))
+    for row, (i, j) in enumerate(zip(pairs.source, pairs.target, strict=True)):
+        for kind in range(len(KINDS)):
+            tabled = tables.get((kind, int(i), int(j)), [])
+            expected[row, kind] = float(sum(Fraction(a * b, n) for n, a, b in tabled))
+    return expected
+
+
+# ------------------------------------------------------------------ expected counts
+
+
+@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize(
+    ("lag", "bin_seconds", "first_bin", "n_bins"),
+    [(1, HOUR, 0, 72), (0, HOUR, 7, 50), (3, HOUR, -31, 100), (1, 1800, 5, 120),
+     (2, 5 * HOUR, 3, 60), (1, 25 * HOUR, 3, 60)],
+)  # fmt: skip
+def test_expect_pairs__equals_tables_by_hand(null, lag, bin_seconds, first_bin, n_bins, backend):
+    cells = draw_cells(1, n_bins=n_bins)
+    where = {"n_bins": n_bins, "first_bin": first_bin, "bin_seconds": bin_seconds}
+    activity = build(cells, backend, **where)
+    _, _, strata = prepare(activity, lag, null=null)
+    pairs = list_pairs(7)
+    wanted = expect_by_hand(tabulate_by_hand(cells, null, lag, **where), 7, pairs)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
+
+
+@given(
+    cells=st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(0, 29), st.integers(0, 3)),
+        min_size=1, max_size=60,
+    ),
+    null=st.sampled_from(NULLS),
+    lag=st.integers(0, 3),
+    first_bin=st.integers(-30, 30),
+)  # fmt: skip
+def test_expect_pairs__equals_tables_by_hand_for_any_cells(cells, null, lag, first_bin, backend):
+    where = {"n_bins": 30, "first_bin": first_bin, "bin_seconds": HOUR}
+    activity = build(cells, backend, n_accounts=4, **where)
+    _, _, strata = prepare(activity, lag, null=null)
+    pairs = list_pairs(4)
+    wanted = expect_by_hand(tabulate_by_hand(cells, null, lag, **where), 4, pairs)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
+
+
+def test_expect_pairs__is_the_mean_over_phases(backend):
+    where = {"n_bins": 90, "first_bin": 5, "bin_seconds": HOUR}
+    cells = draw_cells(2, n_bins=90)
+    _, _, strata = prepare(build(cells, backend, **where), 1, null="day", n_phases=3)
+    pairs = list_pairs(7)
+    wanted = sum(
+        expect_by_hand(tabulate_by_hand(cells, "day", 1, offset=offset, **where), 7, pairs)
+        for offset in (0, 8 * HOUR, 16 * HOUR)
+    )
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted / 3, rtol=1e-13)
+
+
+def count_shifted(cells, i, j, lag, shift, n_steps):
+    """Coincidences when the source's first n_steps bins are moved round in a circle."""
+    return sum(
+        (kind, entity, (k + shift) % n_steps + lag, j) in cells
+        for kind, entity, k, account in cells
+        if account == i and k < n_steps
+    )
+
+
+def test_expect_pairs__by_hour_is_the_mean_over_shifts_by_days(backend):
+    cells, lag = draw_cells(3, n_bins=24 * 5 + 2), 2
+    _, _, strata = prepare(build(cells, backend, n_bins=24 * 5 + 2), lag, null="hour")
+    pairs = list_pairs(7)
+    wanted = [
+        sum(count_shifted(set(cells), i, j, lag, 24 * day, 120) for day in range(5)) / 5
+        for i, j in zip(pairs.source, pairs.target, strict=True)
+    ]
+    np.testing.assert_allclose(expect_pairs(strata, pairs).sum(axis=1), wanted, rtol=1e-13)
+
+
+def test_expect_pairs__by_entity_is_the_mean_over_all_shifts(backend):
+    cells, lag = draw_cells(4, n_bins=41), 1
+    _, _, strata = prepare(build(cells, backend, n_bins=41), lag, null="entity")
+    pairs = list_pairs(7)
+    wanted = [
+        sum(count_shifted(set(cells), i, j, lag, shift, 40) for shift in range(40)) / 40
+        for i, j in zip(pairs.source, pairs.target, strict=True)
+    ]
+    np.testing.assert_allclose(expect_pairs(strata, pairs).sum(axis=1), wanted, rtol=1e-13)
+
+
+def test_expect_pairs__by_popularity_is_a_draw_of_cells(backend):
+    cells, lag, n_bins = sorted(set(draw_cells(5, n_bins=30))), 1, 30
+    _, _, strata = prepare(build(cells, backend, n_bins=n_bins), lag, null="popularity")
+    pairs = list_pairs(7)
+    wanted = np.zeros((pairs.source.size, 2))
+    for kind in range(2):
+        sources = [cell[1:] for cell in cells if cell[0] == kind and cell[2] < n_bins - lag]
+        targets = [cell[1:] for cell in cells if cell[0] == kind and cell[2] >= lag]
+        n_both = sum((e, k + lag) == (f, m) for e, k, _ in sources for f, m, _ in targets)
+        for row, (i, j) in enumerate(zip(pairs.source, pairs.target, strict=True)):
+            n_source, n_target = (
+                sum(cell[2] == account for cell in listed)
+                for listed, account in ((sources, i), (targets, j))
+            )
+            wanted[row, kind] = n_source * n_target * n_both / (len(sources) * len(targets))
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
+
+
+@pytest.mark.parametrize("null", [*NULLS, "popularity"])
+def test_expect_silent__sums_the_pairs_that_are_not_listed(null, backend):
+    activity = build(draw_cells(6, n_bins=200, n_cells=60), backend, n_bins=200, n_accounts=9)
+    index, margins, strata = prepare(activity, 1, null=null)
+    listed = count_pairs(index, margins, 0, 9, min_support=1)
+    everyone = list_pairs(9)
+    expected = expect_pairs(strata, everyone).sum(axis=1)
+    with_coincidence = set(zip(listed.source.tolist(), listed.target.tolist(), strict=True))
+    wanted = np.zeros((9, 3))
+    for i, j, value in zip(everyone.source, everyone.target, expected, strict=True):
+        if (i, j) not in with_coincidence and value > 0:
+            wanted[i] += 1, value, value**2
+    found = expect_silent(strata, np.arange(9), listed)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    assert wanted[:, 0].sum() > 0
+    np.testing.assert_array_equal(expect_silent(strata, np.array([2, 7]), listed), found[[2, 7]])
+
+
+def test_count_products__counts_the_users_of_each_stratum(backend):
+    cells = [(0, 0, 0, 0), (0, 0, 1, 1), (0, 0, 2, 2), (0, 1, 30, 0), (0, 1, 31, 2)]
+    _, _, strata = prepare(build(cells, backend, n_bins=48), 1, null="day")
+    # Targets of entity 0 on day 0 are 1 and 2, of entity 1 on day 1 are 0 and 2: two of each.
+    assert count_products(strata).tolist() == [4, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"), [({"null": "week"}, "'week'"), ({"n_phases": 0}, "n_phases is 0")]
+)
+def test_stratify__refuses(choices, message, backend):
+    with pytest.raises(ValueError, match=message):
+        prepare(build([(0, 0, 0, 0), (0, 0, 1, 1)], backend, n_bins=3), 1, **choices)
+
+
+# ------------------------------------------------------------------ tails
+
+
+@pytest.mark.parametrize("dispersion", [0.0, 0.02, 0.4, 3.0])
+def test_compute_log_tail__equals_scipy(dispersion):
+    observed, mean = (v.ravel() for v in np.meshgrid(np.arange(40), [0.01, 0.3, 2.0, 25.0]))
+    if dispersion:
+        r = 1 / dispersion
+        law = stats.nbinom(r, r / (r + mean))
+    else:
+        law = stats.poisson(mean)
+    wanted = law.sf(observed - 1)
+    is_near = wanted > 1e-250
+    log_tail = compute_log_tail(observed, mean, dispersion=dispersion)
+    np.testing.assert_allclose(np.exp(log_tail[is_near]), wanted[is_near], rtol=1e-9)
+    assert is_near.sum() > 100
+
+
+@pytest.mark.parametrize("n", [200, 2_000])
+@pytest.mark.parametrize("mean", [Fraction(1, 64), Fraction(3), Fraction(40)])
+def test_compute_log_tail__is_exact_far_out(n, mean):
+    """Sums of fractions: far below the smallest double."""
+    r = 2  # 1/r = 0.5: P(k) = (k + 1) x^k (1 - x)^2
+    x = mean / (mean + r)
+    binomial = sum((k + 1) * x**k * (1 - x) ** 2 for k in range(n, n + 1500))
+    found = compute_log_tail([n], [float(mean)], dispersion=0.5)[0]
+    assert found == pytest.approx(log_fraction(binomial), rel=1e-11)
+    terms = [Fraction(1)]
+    for k in range(n + 1, n + 60):
+        terms.append(terms[-1] * mean / k)
+    first = n * math.log(mean) - float(mean) - math.lgamma(n + 1)
+    found = compute_log_tail([n], [float(mean)])[0]
+    assert found == pytest.approx(first + math.log(sum(terms)), rel=1e-11)
+
+
+def log_fraction(value):
+    shift = value.denominator.bit_length() - value.numerator.bit_length()
+    return math.log(value * 2**shift) - shift * math.log(2)
+
+
+def test_compute_log_tail__at_the_edges():
+    observed, mean = [0, 0, 1, 5, 1], [0.0, 4.0, 0.0, 0.0, 1e-300]
+    for dispersion in (0.0, 0.5):
+        found = compute_log_tail(observed, mean, dispersion=dispersion)
+        np.testing.assert_allclose(found, [0, 0, -np.inf, -np.inf, math.log(1e-300)], rtol=1e-12)
+
+
+def test_compute_log_tail__bounds_the_sum_of_hypergeometric_counts():
+    """Hoeffding: Poisson's tail lies above that of stratified tables, from mean + 1 on."""
+    rng = np.random.default_rng(7)
+    for _ in range(40):
+        law, mean = np.ones(1), 0.0
+        for size in rng.integers(2, 24, size=6):
+            a, b = rng.integers(1, size, size=2)
+            law = np.convolve(law, stats.hypergeom(size, a, b).pmf(np.arange(min(a, b) + 1)))
+            mean += a * b / size
+        exact = law[::-1].cumsum()[::-1]
+        n = np.arange(math.ceil(mean + 1), law.size)
+        bound = np.exp(compute_log_tail(n, np.full(n.size, mean)))
+        assert (exact[n] <= bound * (1 + 1e-9) + 1e-15).all()
+
+
+# ------------------------------------------------------------------ the empirical null
+
+
+def fit_by_hand(observed, expected):
+    """The moments over all pairs listed one by one, and the pairs left out, until they stay."""
+    inflation, dispersion, kept = 1.0, 0.0, None
+    for _ in range(50):
+        before = kept
+        kept = []
+        for o, e in zip(observed, expected, strict=True):
+            mean, r = max(inflation, 1) * e, 1 / dispersion if dispersion else None
+            law = stats.nbinom(r, r / (r + mean)) if r else stats.poisson(mean)
+            kept.append(law.sf(o - 1) >= 1e-4)
+        if kept == before:
+            break
+        pairs = [pair for pair, keep in zip(zip(observed, expected), kept, strict=True) if keep]  # noqa: B905
+        inflation = sum(o for o, _ in pairs) / sum(e for _, e in pairs)
+        excess = sum((o - inflation * e) ** 2 - inflation * e for o, e in pairs)
+        dispersion = max(excess / sum((inflation * e) ** 2 for _, e in pairs), 0)
+    return inflation, dispersion, sum(kept), len(kept) - sum(kept)
+
+
+@pytest.mark.parametrize(("inflation", "dispersion", "n_planted"), [(1.6, 0.5, 0), (1.3, 0.0, 25)])
+def test_fit_null__equals_moments_by_hand(inflation, dispersion, n_planted):
+    rng = np.random.default_rng(8)
+    expected = rng.gamma(0.5, 1.5, size=600) + 0.05
+    rate = inflation * expected * (rng.gamma(2, 0.5, size=600) if dispersion else 1.0)
+    observed = rng.poisson(rate)
+    observed[:n_planted] += 30
+    wanted = fit_by_hand(observed, expected)
+    some, silent = observed > 0, expected[observed == 0]
+    null = fit_null(
+        observed[some], expected[some], silent=(silent.size, silent.sum(), (silent**2).sum())
+    )
+    assert null.inflation == pytest.approx(wanted[0])
+    assert null.dispersion == pytest.approx(wanted[1])
+    assert (null.n_bulk, null.n_left_out) == wanted[2:]
+    # The standard error of the ratio is near 0.05; what was planted is seen through.
+    assert null.inflation == pytest.approx(inflation, abs=0.2)
+    assert null.n_left_out >= n_planted
+
+
+def test_fit_null__counts_repeated_rows():
+    observed, expected, n_pairs = (
+        np.array([1, 2, 5]),
+        np.array([0.5, 1.0, 2.0]),
+        np.array([4, 1, 3]),
+    )
+    listed = fit_null(np.repeat(observed, n_pairs), np.repeat(expected, n_pairs), silent=(9, 6, 5))
+    rows = fit_null(observed, expected, n_pairs=n_pairs, silent=(9, 6, 5))
+    assert rows.inflation == pytest.approx(listed.inflation)
+    assert rows.dispersion == pytest.approx(listed.dispersion)
+    assert (rows.n_bulk, rows.n_left_out) == (listed.n_bulk, listed.n_left_out) == (17, 0)
+
+
+def test_fit_null__without_pairs_is_chance_alone():
+    null = fit_null([], [])
+    assert null == EmpiricalNull(1.0, 0.0, 0, 0)
+    assert null.size == math.inf
+    assert fit_null([], [], silent=(2, 1.0, 0.5)) == EmpiricalNull(0.0, 0.0, 2, 0)
+
+
+def test_compute_log_p__uses_no_inflation_below_one():
+    found = EmpiricalNull(0.4, 0.25, 9, 0).compute_log_p([3], [1.5])
+    assert np.exp(found[0]) == pytest.approx(stats.nbinom(4, 4 / 5.5).sf(2))
+    found = EmpiricalNull(2.0, 0.25, 9, 0).compute_log_p([3], [1.5])
+    assert np.exp(found[0]) == pytest.approx(stats.nbinom(4, 4 / 7).sf(2))
+
+
+# ------------------------------------------------------------------ many tests
+
+
+def combine_by_hand(p):
+    p = [min(value, 1 - 1 / len(p)) for value in p]
+    total = sum(math.tan((0.5 - value) * math.pi) for value in p) / len(p)
+    return 0.5 - math.atan(total) / math.pi
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=2, max_size=6))
+def test_combine_lags__equals_the_formula(p):
+    found = np.exp(combine_lags(np.log([p])))[0]
+    assert found == pytest.approx(combine_by_hand(p), rel=1e-6)
+
+
+@given(st.lists(st.floats(-2000, -25), min_size=1, max_size=4), st.integers(0, 3))
+def test_combine_lags__is_the_harmonic_mean_far_out(log_p, n_ones):
+    """Where p is tiny tan(pi/2 - pi p) is 1 / (pi p): lags without a coincidence add nothing."""
+    n_lags = len(log_p) + n_ones
+    least = min(log_p)
+    inverse = sum(math.exp(least - value) for value in log_p)
+    wanted = least + math.log(n_lags / inverse) if n_lags > 1 else log_p[0]
+    found = combine_lags(np.array([log_p + [0.0] * n_ones]))[0]
+    assert found == pytest.approx(wanted, rel=1e-9)
+
+
+def test_combine_lags__joins_its_two_formulas():
+    p = np.exp(np.linspace(np.log(0.9e-9), np.log(1.1e-9), 21))
+    log_p = np.log(np.column_stack([p, np.full(21, 0.3), np.full(21, 1e-9)]))
+    combined = combine_lags(log_p)
+    assert (np.diff(combined) > 0).all()
+    assert combined == pytest.approx(np.log(3 / (1 / p + 1e9)), abs=1e-8)
+
+
+def test_combine_lags__leaves_one_lag_as_it_is():
+    log_p = np.array([0.0, -1.0, -900.0, -np.inf])
+    np.testing.assert_array_equal(combine_lags(log_p[:, None]), log_p)
+
+
+def adjust_by_hand(p, n_tests):
+    """The least level at which the step-up procedure on all tests rejects, for each test."""
+    everything = sorted([*p, *[1.0] * (n_tests - len(p))])
+    q = []
+    for value in p:
+        levels = [
+            everything[rank] * n_tests / (rank + 1)
+            for rank in range(n_tests)
+            if everything[rank] >= value
+        ]
+        q.append(min(1.0, *levels))
+    return q
+
+
+@given(st.lists(st.sampled_from([1e-9, 1e-4, 0.003, 0.01, 0.04, 0.5, 1.0]), max_size=12),
+       st.integers(0, 30))  # fmt: skip
+def test_adjust_p_values__equals_the_step_up_procedure(p, n_others):
+    n_tests = max(len(p) + n_others, 1)
+    q = adjust_p_values(np.log(p), n_tests=n_tests)
+    assert q == pytest.approx(adjust_by_hand(p, n_tests))
+
+
+def test_adjust_p_values__ranks_what_no_double_can_hold():
+    q = adjust_p_values(np.array([-2000.0, 0.0, -3000.0]), n_tests=10**8)
+    assert q.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_adjust_p_values__refuses_fewer_tests_than_p_values():
+    with pytest.raises(ValueError, match="n_tests is 1; there are already 2"):
+        adjust_p_values(np.zeros(2), n_tests=1)
+
+
+# ------------------------------------------------------------------ all pairs
+
+
+def draw_activity(seed, backend, **choices):
+    cells = draw_cells(seed, n_bins=200, n_accounts=20, n_cells=900)
+    # Account 1 follows account 0 on an entity that nobody else uses, often.
+    for bin in range(0, 199, 5):
+        cells += [(0, 99, bin, 0), (0, 99, bin + 1, 1)]
+    return build(cells, backend, n_bins=200, **choices)
+
+
+def assess(activity, lags=(1,), **choices):
+    index = index_cells(activity)
+    return assess_pairs(activity, index, [count_margins(index, lag) for lag in lags], **choices)
+
+
+def test_assess_pairs__finds_the_planted_pair_and_no_other(backend):
+    tests = assess(draw_activity(9, backend), n_phases=2)
+    assert tests.pair[tests.q_value <= tests.alpha].tolist() == [0 * 20 + 1]
+    assert (tests.n_significant, tests.n_tests) == (1, 380)
+    assert tests.n_bytes == (20 + 16) * tests.pair.size
+
+
+def test_assess_pairs__puts_its_parts_together(backend):
+    """One by one: counts, expected counts, fit, p-values, combination, q-values."""
+    activity = draw_activity(10, backend)
+    tests = assess(activity, lags=(1, 3))
+    log_p = np.zeros((20, 20, 2))
+    expected = np.zeros((20, 20, 2))
+    for column, lag in enumerate((1, 3)):
+        index, margins, strata = prepare(activity, lag)
+        pairs = count_pairs(index, margins, 0, 20, min_support=1)
+        observed = np.zeros((20, 20), int)
+        observed[pairs.source, pairs.target] = pairs.support
+        everyone = list_pairs(20)
+        expected[everyone.source, everyone.target, column] = expect_pairs(strata, everyone).sum(1)
+        shared = expected[:, :, column] > 0
+        null = tests.by_lag[column].null
+        assert fit_by_hand(observed[shared], expected[shared][:, column]) == pytest.approx(
+            (null.inflation, null.dispersion, null.n_bulk, null.n_left_out)
+        )
+        log_p[:, :, column] = null.compute_log_p(observed, expected[:, :, column])
+    source, target = np.divmod(tests.pair, 20)
+    combined = combine_lags(log_p[source, target])
+    np.testing.assert_allclose(tests.log_p, combined, rtol=1e-9)
+    np.testing.assert_allclose(tests.q_value, adjust_p_values(combined, n_tests=380), rtol=1e-9)
+    lag = np.where(np.isin(tests.pair, tests.by_lag[0].pair), 1, 3)
+    edges = tests.read_edges(source, target, lag)
+    wanted = expected[source, target, (lag == 3).astype(int)]
+    np.testing.assert_allclose(edges.expected, wanted, rtol=1e-12)
+    np.testing.assert_allclose(edges.p_value, np.exp(combined), rtol=1e-9)
+    np.testing.assert_array_equal(edges.significant, edges.q_value <= 0.05)
+
+
+@pytest.mark.parametrize("memory", [1, 20_000, 1 << 30])
+def test_assess_pairs__is_the_same_for_any_blocks(memory, backend):
+    activity = draw_activity(11, backend)
+    tests, whole = assess(activity, (1, 2), memory=memory), assess(activity, (1, 2))
+    np.testing.assert_array_equal(tests.pair, whole.pair)
+    np.testing.assert_array_equal(tests.log_p, whole.log_p)
+    np.testing.assert_array_equal(tests.q_value, whole.q_value)
+    assert [lag.null for lag in tests.by_lag] == [lag.null for lag in whole.by_lag]
+
+
+def test_assess_pairs__fits_some_sources_where_all_are_too_many(monkeypatch, backend):
+    activity = draw_activity(12, backend)
+    whole = assess(activity)
+    n_products = count_products(prepare(activity, 1)[2]).sum()
+    monkeypatch.setattr(chance, "_FIT_PRODUCTS", n_products / 2)
+    tests = assess(activity)
+    assert 0 < tests.by_lag[0].null.n_bulk < whole.by_lag[0].null.n_bulk
+    np.testing.assert_array_equal(tests.by_lag[0].expected, whole.by_lag[0].expected)
+    assert tests.n_tests == whole.n_tests
+
+
+def test_assess_pairs__has_nothing_to_say_without_coincidences(backend):
+    cells = [(0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 5, 2)]
+    tests = assess(build(cells, backend, n_bins=24), lags=(1, 2))
+    assert tests.pair.size == tests.n_significant == 0
+    assert tests.by_lag[0].null == EmpiricalNull(1.0, 0.0, 0, 0)
+    empty = np.empty(0, np.int32)
+    assert tests.read_edges(empty, empty, empty).significant.size == 0
+
+
+@pytest.mark.parametrize("alpha", [0, 1, -0.1, float("nan")])
+def test_assess_pairs__refuses_an_alpha_that_is_no_rate(alpha, backend):
+    with pytest.raises(ValueError, match="it is a rate between 0 and 1"):
+        assess(build([(0, 0, 0, 0), (0, 0, 1, 1)], backend, n_bins=3), alpha=alpha)
