@@ -11,6 +11,7 @@ import logging
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from types import ModuleType
@@ -106,8 +107,13 @@ def choose(name: BackendName = "auto", *, threads: int | None = None) -> Backend
         try:
             return gpu()
         except GpuUnavailableError as error:
-            _log.warning("computing on the CPU: %s", error)
+            _say_once(f"computing on the CPU: {error}")
     return cpu(threads=threads)
+
+
+@cache
+def _say_once(message: str) -> None:
+    _log.warning(message)
 
 
 def gpu() -> Backend:
