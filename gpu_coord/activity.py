@@ -226,17 +226,27 @@ def _in_range(start: int | None, end: int | None) -> Any:
     return (nw.col("time") >= start) & (nw.col("time") < end)
 
 
-def _scan(store: "Store", table: str, *, backend: Backend) -> Any:
-    return nw.scan_parquet(str(store.path / f"{table}.parquet"), backend=backend.frames)
+def _scan(store: "Store", table: str, *columns: str, backend: Backend) -> Any:
+    return backend.scan(str(store.path / f"{table}.parquet"), list(columns))
+
+
+def _send(frame: pl.DataFrame, like: Any, *, backend: Backend) -> Any:
+    """Bring a frame of the host to where another one is, to be joined to it."""
+    sent = nw.from_arrow(frame.to_arrow(), backend=backend.frames)
+    return sent.lazy() if isinstance(like, nw.LazyFrame) else sent
+
+
+def _collect(frame: Any) -> Any:
+    return frame.collect() if isinstance(frame, nw.LazyFrame) else frame
 
 
 def _count_posts(store: "Store", span: Any, *, backend: Backend) -> pl.DataFrame:
     """Count each account's posts with a time in the range, and find the first and last of them."""
     columns = ("account", "post", "time")
-    times = _scan(store, "posts", backend=backend).filter(span).select(*columns)
+    times = _scan(store, "posts", *columns, backend=backend).filter(span)
     if store.manifest.get("format") != "x-archive":
         # A post of a share table has the time of its first share, and may be shared again.
-        shares = _scan(store, "events", backend=backend).filter(span).select(*columns)
+        shares = _scan(store, "events", *columns, backend=backend).filter(span)
         times = nw.concat([times, shares])
     # Plain aggregates only: cuDF has no others.
     posts = (
@@ -248,7 +258,7 @@ def _count_posts(store: "Store", span: Any, *, backend: Backend) -> pl.DataFrame
         )
         .with_columns(nw.col("n_posts").cast(nw.Int64))
     )
-    return pl.DataFrame(posts.collect().to_arrow())
+    return pl.DataFrame(_collect(posts).to_arrow())
 
 
 def _label_accounts(accounts: pl.DataFrame, labels: pl.DataFrame | None) -> pl.DataFrame:
@@ -355,18 +365,15 @@ def _select_events(
 ) -> Any:
     """Return the events of those accounts and entities: post, account row, entity row, bin."""
     rows = _rank_entities(members).select("entity", row_entity="row")
-    kept_entities = nw.from_arrow(rows.to_arrow(), backend=backend.frames).lazy()
-    kept_accounts = nw.from_arrow(
-        accounts.select("account", row_account="row").to_arrow(), backend=backend.frames
-    ).lazy()
-    return (
-        _scan(store, "events", backend=backend)
-        .filter(span)
+    events = _scan(store, "events", "post", "account", "entity", "time", backend=backend)
+    kept_entities = _send(rows, events, backend=backend)
+    kept_accounts = _send(accounts.select("account", row_account="row"), events, backend=backend)
+    return _collect(
+        events.filter(span)
         .select("post", "account", "entity", bin=nw.col("time") // bin_ms)
         .join(kept_accounts, on="account", how="inner")
         .join(kept_entities, on="entity", how="inner")
         .select("post", "bin", account=nw.col("row_account"), entity=nw.col("row_entity"))
-        .collect()
     )
 
 
@@ -394,11 +401,11 @@ def _describe_entities(events: Any, members: pl.DataFrame) -> pl.DataFrame:
 
 def _deduplicate(events: Any, entities: pl.DataFrame, *, backend: Backend) -> Any:
     """Return the distinct (entity, bin, account), sorted, entities numbered by their row."""
-    rows = entities.select("entity").with_row_index("row").to_arrow()
+    rows = _send(entities.select("entity").with_row_index("row"), events, backend=backend)
     return (
         events.select("entity", "bin", "account")
         .unique()
-        .join(nw.from_arrow(rows, backend=backend.frames), on="entity", how="inner")
+        .join(rows, on="entity", how="inner")
         .select(
             nw.col("row").cast(nw.Int32).alias("entity"),
             nw.col("bin").cast(nw.Int64),

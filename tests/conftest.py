@@ -30,7 +30,7 @@ def pytest_report_header() -> str:
     return f"gpu_coord: backends under test: {backends}; real data (GPU_COORD_DATA): {state}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_dir() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"real archives not found at {REAL_DATA}; set GPU_COORD_DATA to test on them")

@@ -555,12 +555,8 @@ def test_ingest__columns_are_found_by_name(ingest_rows):
 
 
 @pytest.fixture(scope="module")
-def thailand(tmp_path_factory):
-    from conftest import REAL_DATA
-
-    folder = REAL_DATA / "io_thailand_092020"
-    if not folder.is_dir():
-        pytest.skip(f"real archives not found at {REAL_DATA}; set GPU_COORD_DATA to test on them")
+def thailand(data_dir, tmp_path_factory):
+    folder = data_dir / "io_thailand_092020"
     files = sorted(folder.glob("*.csv"))
     return ingest(files, tmp_path_factory.mktemp("thailand") / "store"), folder
 

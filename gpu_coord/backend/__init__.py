@@ -37,6 +37,7 @@ class Backend:
     frames: Literal["polars", "cudf"]  # the frame library that Narwhals drives
     pairs: ModuleType  # the pair kernels
     repeat: Callable[[Any, Any], Any]  # (values, counts) -> each value so many times
+    scan: Callable[[str, list[str]], Any]  # (Parquet file, columns) -> Narwhals frame, may be lazy
     to_array: Callable[[Any], Any]  # Narwhals series -> array of xp
     to_host: Callable[[Any], np.ndarray]  # array of xp -> NumPy
     components: Callable[..., np.ndarray]  # (source, target, n_accounts, *, connection) -> labels
@@ -71,6 +72,7 @@ def cpu(*, threads: int | None = None) -> Backend:
         frames="polars",
         pairs=pairs,
         repeat=np.repeat,
+        scan=_scan_lazily,
         to_array=lambda series: series.to_numpy(),
         to_host=np.asarray,
         components=graphs.label_components,
@@ -81,6 +83,12 @@ def cpu(*, threads: int | None = None) -> Backend:
         versions={"python": platform.python_version()}
         | {name: version(name) for name in ("numpy", "polars", "numba", "scipy")},
     )
+
+
+def _scan_lazily(path: str, columns: list[str]) -> Any:
+    import narwhals as nw
+
+    return nw.scan_parquet(path, backend="polars").select(columns)
 
 
 def _check_threads(threads: int | None, n_usable: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import cudf
 import cugraph
 import cupy as cp
+import narwhals as nw
 import numpy as np
 
 from gpu_coord.backend import Backend, GpuUnavailableError, gpu_graphs, gpu_pairs
@@ -35,6 +36,7 @@ def build() -> Backend:
         frames="cudf",
         pairs=gpu_pairs,
         repeat=repeat,
+        scan=scan,
         to_array=lambda series: series.to_native().to_cupy(),
         to_host=to_host,
         components=gpu_graphs.label_components,
@@ -70,10 +72,15 @@ PROBES = {
 
 
 def repeat(values: Any, counts: Any) -> Any:
-    """Repeat each value as often as the array of counts says, which CuPy's own repeat cannot."""
+    """Repeat each value as often as the array of counts says; CuPy's own cannot before 14.1."""
     ends = cp.cumsum(counts)
     n_rows = int(ends[-1]) if ends.size else 0
     return values[cp.searchsorted(ends, cp.arange(n_rows), side="right")]
+
+
+def scan(path: str, columns: list[str]) -> Any:
+    """Read some columns to the device; a lazy frame would pass through pandas, on the host."""
+    return nw.read_parquet(path, backend="cudf", columns=columns)
 
 
 def to_host(values: Any) -> np.ndarray:
