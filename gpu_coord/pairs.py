@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 # Compiled code is kept beside this file or in the home folder; without either, for one process.
-_CACHE = any(os.access(folder, os.W_OK) for folder in (Path(__file__).parent, Path.home()))
+CACHE = any(os.access(folder, os.W_OK) for folder in (Path(__file__).parent, Path.home()))
 
 # Rows that meet fewer than this share of all accounts are sorted, the others are scanned.
 _SCAN_SHARE = 0.01
@@ -22,8 +22,8 @@ _SCAN_SHARE = 0.01
 _SERIAL_WORDS = 50_000_000
 
 
-@numba.njit(cache=_CACHE, nogil=True)
-def _first_at_least(values: Any, start: int, stop: int, wanted: int) -> int:
+@numba.njit(cache=CACHE, nogil=True)
+def first_at_least(values: Any, start: int, stop: int, wanted: int) -> int:
     """Return the first position in the ascending values[start:stop] that holds >= wanted."""
     while start < stop:
         middle = (start + stop) // 2
@@ -34,7 +34,7 @@ def _first_at_least(values: Any, start: int, stop: int, wanted: int) -> int:
     return start
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _count_shifted(
     values: Any, start: int, stop: int, other: int, other_stop: int, lag: int
 ) -> int:
@@ -44,7 +44,7 @@ def _count_shifted(
     count = 0
     for position in range(start, stop):
         wanted = values[position] + lag
-        other = _first_at_least(values, other, other_stop, wanted)
+        other = first_at_least(values, other, other_stop, wanted)
         if other == other_stop:
             break
         if values[other] == wanted:
@@ -52,7 +52,7 @@ def _count_shifted(
     return count
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _tally(source: int, account_start: Any, cell_column: Any, lagged_column: Any,
            column_start: Any, column_account: Any, counts: Any) -> None:  # fmt: skip
     """Add one to counts[target] for each coincidence of a source with a target."""
@@ -63,7 +63,7 @@ def _tally(source: int, account_start: Any, cell_column: Any, lagged_column: Any
     counts[source] = 0
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _list_targets(source: int, account_start: Any, cell_column: Any, lagged_column: Any,
                   column_start: Any, column_account: Any, counts: Any,
                   listed: Any) -> int:  # fmt: skip
@@ -81,7 +81,7 @@ def _list_targets(source: int, account_start: Any, cell_column: Any, lagged_colu
     return n_listed
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _keep_listed(listed: Any, counts: Any, min_count: int, targets: Any, kept: Any) -> int:
     """Move the listed targets with enough coincidences out of the counts, in ascending order."""
     listed.sort()
@@ -95,7 +95,7 @@ def _keep_listed(listed: Any, counts: Any, min_count: int, targets: Any, kept: A
     return n_kept
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _keep_scanned(counts: Any, min_count: int, targets: Any, kept: Any) -> int:
     """Move all targets with enough coincidences out of the counts, in ascending order.
 
@@ -111,7 +111,7 @@ def _keep_scanned(counts: Any, min_count: int, targets: Any, kept: Any) -> int:
     return n_kept
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _count_rows(first: int, last: int, n_coincidences: Any, account_start: Any, cell_column: Any,
                 lagged_column: Any, column_start: Any, column_account: Any, min_count: int,
                 targets: Any, counts: Any, n_kept: Any) -> int:  # fmt: skip
@@ -187,7 +187,7 @@ def count_pairs(
     return n_kept, targets[:end], counts[:end]
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _meet(start: int, stop: int, other: int, other_stop: int, stratum: Any, met: Any,
           met_other: Any) -> None:  # fmt: skip
     """Write the positions at which two ascending runs of strata hold the same one.
@@ -196,7 +196,7 @@ def _meet(start: int, stop: int, other: int, other_stop: int, stratum: Any, met:
     """
     n_met = 0
     for position in range(start, stop):
-        other = _first_at_least(stratum, other, other_stop, stratum[position])
+        other = first_at_least(stratum, other, other_stop, stratum[position])
         if other == other_stop:
             break
         if stratum[other] == stratum[position]:
@@ -205,7 +205,7 @@ def _meet(start: int, stop: int, other: int, other_stop: int, stratum: Any, met:
             n_met += 1
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def count_shared(source: Any, target: Any, account_start: Any, stratum: Any) -> Any:
     """Count the strata that both accounts of each pair used.
 
@@ -230,7 +230,7 @@ def count_shared(source: Any, target: Any, account_start: Any, stratum: Any) -> 
     return n_shared
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def count_within_shared(
     source: Any,
     target: Any,
@@ -287,7 +287,7 @@ def count_within_shared(
     return source_group, target_group, count
 
 
-@numba.njit(cache=_CACHE, nogil=True, inline="always")
+@numba.njit(cache=CACHE, nogil=True, inline="always")
 def _count_bits(word: Any) -> Any:
     """Return the number of set bits; LLVM makes the population-count instruction of this."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -348,5 +348,5 @@ def _count_common(sources: Any, targets: Any) -> Any:
     return counts
 
 
-_count_common_serial = numba.njit(cache=_CACHE, nogil=True)(_count_common)
-_count_common_parallel = numba.njit(cache=_CACHE, nogil=True, parallel=True)(_count_common)
+_count_common_serial = numba.njit(cache=CACHE, nogil=True)(_count_common)
+_count_common_parallel = numba.njit(cache=CACHE, nogil=True, parallel=True)(_count_common)

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from gpu_coord.activity import Activity
-from gpu_coord.pairs import _CACHE, _first_at_least
+from gpu_coord.pairs import CACHE, first_at_least
 from gpu_coord.transitions import CellIndex, Margins, PairCounts
 
 Null = Literal["popularity", "entity", "hour", "day", "six_hours"]
@@ -264,7 +264,7 @@ def count_products(strata: Strata) -> Any:
     return total[strata.source_start[1:]] - total[strata.source_start[:-1]]
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _sum_products(source: Any, target: Any, source_start: Any, source_stratum: Any,
                   source_share: Any, target_start: Any, target_stratum: Any, target_count: Any,
                   stratum_kind: Any, n_kinds: int) -> Any:  # fmt: skip
@@ -280,10 +280,10 @@ def _sum_products(source: Any, target: Any, source_start: Any, source_stratum: A
         while i < stop and j < other_stop:
             if is_short:
                 stratum = source_stratum[i]
-                j = _first_at_least(target_stratum, j, other_stop, stratum)
+                j = first_at_least(target_stratum, j, other_stop, stratum)
             else:
                 stratum = target_stratum[j]
-                i = _first_at_least(source_stratum, i, stop, stratum)
+                i = first_at_least(source_stratum, i, stop, stratum)
             if i < stop and j < other_stop and source_stratum[i] == target_stratum[j]:
                 sums[pair, stratum_kind[stratum]] += source_share[i] * target_count[j]
             if is_short:
@@ -293,7 +293,7 @@ def _sum_products(source: Any, target: Any, source_start: Any, source_stratum: A
     return sums
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _fill_row(source: int, source_start: Any, source_stratum: Any, source_share: Any,
               stratum_start: Any, stratum_account: Any, stratum_count: Any,
               row: Any, listed: Any) -> int:  # fmt: skip
@@ -313,7 +313,7 @@ def _fill_row(source: int, source_start: Any, source_stratum: Any, source_share:
     return n_listed
 
 
-@numba.njit(cache=_CACHE, nogil=True)
+@numba.njit(cache=CACHE, nogil=True)
 def _sum_unlisted(sources: Any, pair_start: Any, pair_stop: Any, pair_target: Any,
                   source_start: Any, source_stratum: Any, source_share: Any, stratum_start: Any,
                   stratum_account: Any, stratum_count: Any) -> Any:  # fmt: skip

@@ -14,6 +14,14 @@ def test_import__needs_no_gpu(library):
     subprocess.run([sys.executable, "-c", f"import {library}"], check=True)
 
 
+def test_import__fails_where_a_library_is_not_there():
+    """A seeded mistake: the check above can fail."""
+    with pytest.raises(subprocess.CalledProcessError):
+        subprocess.run(
+            [sys.executable, "-c", "import cugraf"], check=True, stderr=subprocess.DEVNULL
+        )
+
+
 def test_choose__names_the_probe_that_failed():
     from gpu_coord.backend import GpuUnavailableError, choose
 
