@@ -31,6 +31,8 @@ class Network:
     component: np.ndarray  # weakly connected, int32 (n_accounts,); -1 = no edges
     strong_component: np.ndarray  # a path both ways, int32 (n_accounts,); -1 = no edges
     community: np.ndarray  # connected, inside one component, int32 (n_accounts,); -1 = no edges
+    pagerank: np.ndarray  # rank passed from targets to sources (n_accounts,); 0 = no edges
+    core_number: np.ndarray  # directions ignored, int32 (n_accounts,); 0 = no edges
 
     def __repr__(self) -> str:
         return (
@@ -101,10 +103,15 @@ def build_network(
         for connection in ("weak", "strong")
     )
     community = _find_communities(*edges, n_accounts, backend, resolution, seed)
+    pagerank, core_number = _find_centre(*edges, linked, backend)
     return Network(
         n_accounts,
         *edges,
-        *(_order_labels(labels, linked) for labels in (weak, strong, community)),
+        component=_order_labels(weak, linked),
+        strong_component=_order_labels(strong, linked),
+        community=_order_labels(community, linked),
+        pagerank=pagerank,
+        core_number=core_number,
     )
 
 
@@ -114,8 +121,8 @@ def score_accounts(network: Network) -> pl.DataFrame:
     Returns
     -------
         One row per account: ``influence`` (weight of its outgoing edges; 0 without), ``in_weight``,
-        ``out_degree``, ``in_degree``, ``component``, ``strong_component``, ``community`` (null
-        without edges).
+        ``out_degree``, ``in_degree``, ``pagerank``, ``core_number``, ``component``,
+        ``strong_component``, ``community`` (null without edges).
     """
     n_accounts = network.n_accounts
     labels = {
@@ -128,6 +135,8 @@ def score_accounts(network: Network) -> pl.DataFrame:
             "in_weight": _sum_weights(network.target, network.weight, n_accounts),
             "out_degree": np.bincount(network.source, minlength=n_accounts).astype(np.int32),
             "in_degree": np.bincount(network.target, minlength=n_accounts).astype(np.int32),
+            "pagerank": network.pagerank,
+            "core_number": network.core_number,
             **labels,
         }
     ).with_columns(pl.when(pl.col(name) >= 0).then(pl.col(name)) for name in labels)
@@ -287,6 +296,25 @@ def _find_communities(
     # can only raise the modularity.
     inside = label[source] == label[target]
     return backend.components(source[inside], target[inside], n_accounts, connection="weak")
+
+
+def _find_centre(
+    source: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray,
+    linked: np.ndarray,
+    backend: Backend,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return PageRank and core number of each account; 0 without edges."""
+    pagerank, core_number = np.zeros(linked.size), np.zeros(linked.size, np.int32)
+    if not source.size:
+        return pagerank, core_number
+    row = np.cumsum(linked, dtype=np.int32) - 1
+    n_linked = int(linked.sum())
+    # Targets follow: what they are worth goes to those whom they follow.
+    pagerank[linked] = backend.ranks(row[target], row[source], weight, n_linked)
+    core_number[linked] = backend.cores(row[source], row[target], n_linked)
+    return pagerank, core_number
 
 
 def _order_labels(labels: np.ndarray, linked: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ LAYERS = [
     {"transitions", "network"},
     {"strata"},
     {"chance"},
+    {"effects", "lags", "groups", "evidence"},
+    {"run"},
     {"detection"},
     {"selftest"},
     {"evaluation"},

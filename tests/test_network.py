@@ -272,6 +272,30 @@ def test_score_accounts__weights_and_degrees_are_sums_over_edges(case):
             assert row[name] == (label if graph.degree(account) else None)
 
 
+@given(edge_lists())
+def test_build_network__pagerank_and_core_numbers_are_those_of_networkx(case):
+    n_accounts, edges = case
+    network = build(n_accounts, edges)
+    graph = to_networkx(edges)
+    assert network.pagerank.sum() == pytest.approx(1 if edges else 0)
+    assert not network.pagerank[network.component < 0].any()
+    assert not network.core_number[network.component < 0].any()
+    # Followers give their rank to those they follow: the edges turned round.
+    ranks = nx.pagerank(graph.reverse(), tol=1e-12, max_iter=5000) if edges else {}
+    cores = nx.core_number(graph.to_undirected())
+    for account in graph:
+        assert network.pagerank[account] == pytest.approx(ranks[account], abs=1e-8)
+        assert network.core_number[account] == cores[account]
+
+
+def test_build_network__the_followed_has_the_largest_pagerank(backend):
+    star = build(5, [(0, leaf, 1.0) for leaf in (1, 2, 3)], backend)
+    # Each leaf x, the centre x + .85 * 3x (leaves have nobody else to give to).
+    leaf = 1 / (4 + 0.85 * 3)
+    assert star.pagerank == pytest.approx([leaf * (1 + 0.85 * 3), leaf, leaf, leaf, 0])
+    assert star.core_number.tolist() == [1, 1, 1, 1, 0]
+
+
 def test_score_accounts__weights_of_a_star_in_closed_form(backend):
     n_leaves = 50
     edges = [(0, leaf, leaf / 64) for leaf in range(1, n_leaves + 1)]

@@ -42,6 +42,8 @@ class Backend:
     to_host: Callable[[Any], np.ndarray]  # array of xp -> NumPy
     components: Callable[..., np.ndarray]  # (source, target, n_accounts, *, connection) -> labels
     communities: Callable[..., np.ndarray]  # (source, target, weight, n_accounts, *, ...) -> labels
+    ranks: Callable[..., np.ndarray]  # (source, target, weight, n_accounts) -> PageRank
+    cores: Callable[..., np.ndarray]  # (source, target, n_accounts) -> core numbers
     free_memory: Callable[[], int]  # bytes
     threads: int  # blocks of pairs that are worked on at a time
     device: str
@@ -77,6 +79,8 @@ def cpu(*, threads: int | None = None) -> Backend:
         to_host=np.asarray,
         components=graphs.label_components,
         communities=graphs.label_communities,
+        ranks=graphs.rank_accounts,
+        cores=graphs.count_cores,
         free_memory=lambda: int(psutil.virtual_memory().available),
         threads=n_threads,
         device=f"{platform.processor() or platform.machine()}, {n_threads} threads",

@@ -1,4 +1,4 @@
-"""Edges -> a label for each account: components and communities on the GPU (cuGraph).
+"""Edges -> a label or a score for each account, on the GPU (cuGraph).
 
 Edges arrive from the host, where they are written as findings, and labels go back there. What
 cuGraph calls a component is an arbitrary integer: `network` makes labels canonical.
@@ -11,9 +11,10 @@ import cugraph
 import cupy as cp
 import numpy as np
 
-from gpu_coord.graphs import symmetrise
+from gpu_coord.graphs import DAMPING, RANK_TOLERANCE, symmetrise
 
 MAX_LEIDEN_ITERATIONS = 100
+MAX_RANK_ROUNDS = 1000  # the change falls by the damping in each: 150 are enough
 
 
 def label_components(
@@ -49,14 +50,35 @@ def label_communities(
     """
     if not source.size:
         return np.arange(n_accounts)
-    # cuGraph keeps one of two opposite edges; their weights must be one before.
-    edges = symmetrise(source, target, weight, n_accounts).tocoo()
-    once = edges.row < edges.col
-    graph = _build_graph(edges.row[once], edges.col[once], edges.data[once], directed=False)
+    graph = _build_undirected(source, target, weight, n_accounts)
     found, _ = cugraph.leiden(
         graph, max_iter=MAX_LEIDEN_ITERATIONS, resolution=resolution, random_state=seed
     )
     return _spread_labels(found["vertex"], found["partition"], n_accounts)
+
+
+def rank_accounts(
+    source: np.ndarray, target: np.ndarray, weight: np.ndarray, n_accounts: int
+) -> np.ndarray:
+    """Rank accounts by PageRank, as `gpu_coord.graphs.rank_accounts` does."""
+    graph = _build_graph(source, target, weight / weight.max(), directed=True)
+    found = cugraph.pagerank(graph, alpha=DAMPING, max_iter=MAX_RANK_ROUNDS, tol=RANK_TOLERANCE)
+    return _order_scores(found["vertex"], found["pagerank"])
+
+
+def count_cores(source: np.ndarray, target: np.ndarray, n_accounts: int) -> np.ndarray:
+    """Find the core number of each account, as `gpu_coord.graphs.count_cores` does."""
+    found = cugraph.core_number(_build_undirected(source, target, np.ones(source.size), n_accounts))
+    return _order_scores(found["vertex"], found["core_number"]).astype(np.int64)
+
+
+def _build_undirected(
+    source: np.ndarray, target: np.ndarray, weight: np.ndarray, n_accounts: int
+) -> Any:
+    # cuGraph keeps one of two opposite edges; their weights must be one before.
+    edges = symmetrise(source, target, weight, n_accounts).tocoo()
+    once = edges.row < edges.col
+    return _build_graph(edges.row[once], edges.col[once], edges.data[once], directed=False)
 
 
 def _build_graph(
@@ -78,6 +100,7 @@ def _build_graph(
         source="source",
         destination="target",
         edge_attr=None if weight is None else "weight",
+        store_transposed=weight is not None and directed,  # as PageRank reads it
     )
     return graph
 
@@ -87,3 +110,8 @@ def _spread_labels(vertex: Any, label: Any, n_accounts: int) -> np.ndarray:
     labels = cp.arange(n_accounts, dtype=np.int64)
     labels[vertex.to_cupy()] = n_accounts + label.to_cupy().astype(np.int64)
     return np.asarray(cp.asnumpy(labels))
+
+
+def _order_scores(vertex: Any, score: Any) -> np.ndarray:
+    """Return the score of each account, where every account is a vertex."""
+    return np.asarray(cp.asnumpy(score.to_cupy()[cp.argsort(vertex.to_cupy())]))

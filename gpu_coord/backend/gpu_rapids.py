@@ -41,6 +41,8 @@ def build() -> Backend:
         to_host=to_host,
         components=gpu_graphs.label_components,
         communities=gpu_graphs.label_communities,
+        ranks=gpu_graphs.rank_accounts,
+        cores=gpu_graphs.count_cores,
         free_memory=gpu_pairs.count_free_memory,
         threads=1,
         device=cp.cuda.runtime.getDeviceProperties(0)["name"].decode(),
