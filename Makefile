@@ -12,7 +12,7 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --cons
 
 GPU_PIP = .venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check
 # What runs on a backend; the rest never meets one.
-PIPELINE_TESTS = $(addprefix tests/test_,activity.py transitions.py network.py detection.py \
+PIPELINE_TESTS = $(addprefix tests/test_,activity.py transitions.py chance.py network.py detection.py \
 	selftest.py)
 
 demo: .venv/ready-run

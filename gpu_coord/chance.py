@@ -5,8 +5,8 @@ pairs widens the tail that p-values come from: a negative-binomial empirical nul
 Observed and expected counts of all pairs with a coincidence are kept; `PairTests` says how much.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,7 @@ class EmpiricalNull:
     dispersion: float  # 1/r: the variance is mean + dispersion * mean^2; 0 is Poisson's law
     n_bulk: int  # pairs that share a stratum and were fitted
     n_left_out: int  # pairs with too small a p-value to be bulk
+    is_settled: bool = True  # fitting again would leave out the same pairs
 
     @property
     def size(self) -> float:
@@ -149,7 +150,8 @@ def fit_null(
 
     Returns
     -------
-        An inflation of 1 and no dispersion where there is no pair.
+        An inflation of 1 and no dispersion where there is no pair. Not settled where the pairs
+        left out still change after 50 fits: the last fit then.
     """
     observed, expected = (np.asarray(values, dtype=np.float64) for values in (observed, expected))
     n_pairs = np.broadcast_to(n_pairs, observed.shape)
@@ -158,9 +160,9 @@ def fit_null(
         is_bulk = null.compute_log_p(observed, expected) >= np.log(_BULK_P)
         refitted = _fit_moments(observed, expected, n_pairs, is_bulk, silent)
         if refitted == null:
-            break
+            return null
         null = refitted
-    return null
+    return replace(null, is_settled=False)
 
 
 def _fit_moments(
@@ -309,6 +311,7 @@ def assess_pairs(
     n_phases: int = 1,
     alpha: float = 0.05,
     memory: int = 1 << 30,
+    progress: Callable[[int, int], None] | None = None,
 ) -> PairTests:
     """Test every ordered pair of accounts for more lagged coincidences than chance makes.
 
@@ -324,6 +327,8 @@ def assess_pairs(
         False discovery rate to hold.
     memory
         Bytes that blocks of pairs under way may take, beside the pairs that are kept.
+    progress
+        Called with the coincidences counted so far, and those of all lags together.
 
     Raises
     ------
@@ -333,9 +338,15 @@ def assess_pairs(
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha}; it is a rate between 0 and 1, such as 0.05.")
     by_lag, log_ps = [], []
-    for margin in margins:
+    n_of_lag = [int(margin.n_coincidences.sum()) for margin in margins]
+    for position, margin in enumerate(margins):
+
+        def report(n_done: int, n_before: int = sum(n_of_lag[:position])) -> None:
+            if progress:
+                progress(n_before + n_done, sum(n_of_lag))
+
         strata = stratify(activity, index, margin, null=null, n_phases=n_phases)
-        tests, log_p = _assess_lag(index, margin, strata, memory=memory)
+        tests, log_p = _assess_lag(index, margin, strata, memory=memory, report=report)
         by_lag.append(tests)
         log_ps.append(log_p)
     pair, log_p = _align_lags(by_lag, log_ps)
@@ -368,7 +379,12 @@ class _Block:
 
 
 def _assess_lag(
-    index: CellIndex, margins: Margins, strata: Strata, *, memory: int
+    index: CellIndex,
+    margins: Margins,
+    strata: Strata,
+    *,
+    memory: int,
+    report: Callable[[int], None],
 ) -> tuple[LagTests, Any]:
     """Return the pairs with a coincidence at one lag, and the logs of their p-values."""
     is_fitted = _choose_fitted(strata)
@@ -379,7 +395,11 @@ def _assess_lag(
         return _count_block(index, margins, strata, is_fitted, *block)
 
     n_threads = max(1, min(index.backend.threads, memory // block_bytes // 2))
-    parts = list(map_ahead(blocks, work, n_threads=n_threads))
+    n_until = np.cumsum(index.backend.to_host(margins.n_coincidences))
+    parts = []
+    for (_, last), part in zip(blocks, map_ahead(blocks, work, n_threads=n_threads), strict=True):
+        parts.append(part)
+        report(int(n_until[last - 1]))
     pair, observed, expected, fitted, silent = (
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("pair", "observed", "expected", "is_fitted", "silent")
@@ -412,7 +432,7 @@ def _count_block(
     return _Block(
         pair=pairs.source.astype(np.int64) * index.n_accounts + pairs.target,
         observed=pairs.support,
-        expected=expect_pairs(strata, pairs).sum(axis=1),
+        expected=expect_pairs(strata, counted).sum(axis=1),
         is_fitted=is_fitted[pairs.source],
         silent=expect_silent(strata, sources, pairs),
     )

@@ -15,7 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from gpu_coord.backend import Backend
-    from gpu_coord.detection import Findings
+    from gpu_coord.run import Findings
 
 app = typer.Typer(
     name="gpu-coord",
@@ -35,6 +35,7 @@ UrlRuleChoice = Literal["canonical", "paper"]
 TimeChoice = Literal["auto", "stamp"]
 MeasureChoice = Literal["trace", "frobenius"]
 UndefinedChoice = Literal["marginal", "zero", "skip"]
+NullChoice = Literal["popularity", "entity", "hour", "day", "six_hours"]
 DenominatorChoice = Literal["all", "union", "intersection", "source", "idf", "none"]
 
 BackendOption = Annotated[
@@ -273,11 +274,14 @@ def detect(
     ] = 0.0,
     min_support: Annotated[int, typer.Option(help="Least lagged coincidences of an edge.")] = 1,
     min_weight: Annotated[float, typer.Option(help="An edge's weight lies above this.")] = 0.0,
+    null: Annotated[
+        NullChoice, typer.Option(help="What chance leaves as it is, in each account's activity.")
+    ] = "day",
     alpha: Annotated[
-        float, typer.Option(help="Level of significance (not computed by this version).")
+        float, typer.Option(help="Share of false ones to accept among significant edges.")
     ] = 0.05,
     paper: Annotated[
-        bool, typer.Option("--paper", help="Skip significance (not computed by this version).")
+        bool, typer.Option("--paper", help="Skip significance: every edge is in the network.")
     ] = False,
     labels: Annotated[
         Path | None, typer.Option(help="CSV or Parquet with account_id and label.")
@@ -298,7 +302,6 @@ def detect(
     from gpu_coord.detection import detect as run
     from gpu_coord.terminal import open_consoles, show_progress
 
-    _check_alpha(alpha)
     with show_progress(open_consoles()[1]) as progress:
         findings = run(
             store,
@@ -323,14 +326,12 @@ def detect(
             shrink=shrink,
             min_support=min_support,
             min_weight=min_weight,
+            paper=paper,
+            null=null,
+            alpha=alpha,
             seed=seed,
         )
     show_findings(findings, as_json=json_, show_ids=show_ids)
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}; it lies between 0 and 1, 0.05 is usual.")
 
 
 @app.command()
@@ -434,6 +435,8 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
         print(json.dumps(findings.summary))
         return
     console = open_consoles()[0]
+    console.print(_describe_chance(findings), soft_wrap=True, highlight=False, markup=False)
+    console.print()
     print_table(console, f"Run {findings.path}", ["what", "number"], _list_sizes(findings))
     print_table(
         console, "Accounts with the most apparent influence", *_list_accounts(findings, show_ids)
@@ -453,8 +456,23 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
     )
 
 
+def _describe_chance(findings: "Findings") -> str:
+    summary, settings = findings.summary, findings.run["settings"]
+    if "lambda" not in summary:
+        return "lambda not computed (--paper): any of these edges may be chance."
+    more = summary["lambda"] - 1
+    sentence = (
+        f"lambda {summary['lambda']:.2f}: accounts coincide {abs(more):.0%} "
+        f"{'more' if more >= 0 else 'less'} often than chance explains. "
+        f"{summary['n_significant']:,} edges are significant at a false discovery rate of "
+        f"{settings['alpha']:g}: about {summary['expected_false_edges']:.3g} of them may be false."
+    )
+    return f"{sentence} {findings.run['chance']['warning'] or ''}".strip()
+
+
 def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
-    sizes = [(key[2:], value) for key, value in findings.summary.items()]
+    numbers = [(key, value) for key, value in findings.summary.items() if key.startswith("n_")]
+    sizes = [(key[2:].replace("_", " "), value) for key, value in numbers]
     seconds = sum(stage["seconds"] for stage in findings.run["stages"])
     peak = max(stage["peak_memory_bytes"] for stage in findings.run["stages"])
     return [
@@ -501,7 +519,7 @@ def _list_classes(findings: "Findings") -> tuple[list[str], list[Any]]:
 
 
 def _list_halves(findings: "Findings") -> tuple[list[str], list[Any]]:
-    from gpu_coord.detection import open_run
+    from gpu_coord.run import open_run
 
     halves = [half for half in ("before", "after") if (findings.path / half).is_dir()]
     runs = [(half, open_run(findings.path / half).summary) for half in halves]
@@ -631,7 +649,7 @@ def verify(
     debug: DebugOption = False,
 ) -> None:
     """Check that a store or a run is whole: its tables are those written, its counts add up."""
-    from gpu_coord.detection import RUN_MARKER, verify_run
+    from gpu_coord.run import RUN_MARKER, verify_run
     from gpu_coord.store import verify_store
 
     checked = (verify_run if (folder / RUN_MARKER).is_file() else verify_store)(folder)

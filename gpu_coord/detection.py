@@ -10,20 +10,20 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gpu_coord import __version__
 from gpu_coord.activity import DEFAULT_KINDS, Activity, build_activity
 from gpu_coord.backend import Backend, choose
+from gpu_coord.chance import PairTests, assess_pairs
 from gpu_coord.exports import write_gexf, write_graphml
-from gpu_coord.folders import read_marker, replace_folder, write_json
+from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.kinds import names_accounts
 from gpu_coord.network import (
     Network,
@@ -33,20 +33,31 @@ from gpu_coord.network import (
     summarise_communities,
     summarise_components,
 )
+from gpu_coord.run import (
+    RUN_FILES,
+    RUN_MARKER,
+    RUN_TABLES,
+    EdgeWriter,
+    Findings,
+    no_edges,
+    open_run,
+)
 from gpu_coord.store import (
     STORE_MARKER,
     Store,
-    check_tables,
     describe_table,
     hash_file,
+    name_accounts,
     open_store,
 )
+from gpu_coord.strata import Null
 from gpu_coord.threads import map_ahead
 from gpu_coord.times import parse_duration, parse_time
 from gpu_coord.transitions import (
     CellIndex,
     Denominator,
     Edges,
+    Margins,
     Measure,
     PairCounts,
     Undefined,
@@ -61,18 +72,21 @@ from gpu_coord.transitions import (
     select_edges,
 )
 
-RUN_MARKER = "run.json"
-RUN_TABLES = ("edges", "accounts", "components", "communities", "classes", "entities")
-RUN_FILES = {
-    RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),
-    "network.graphml", "network.gexf", "before", "after",
-}  # fmt: skip
 MAX_EXPORTED_EDGES = 200_000
 DEFAULT_MEMORY = 2 << 30
 
 # Small enough for progress and for memory that is used again and again, and no function of the
 # machine: sums over blocks come out the same on any.
 _BLOCK_BYTES = 64 << 20
+
+# Of independent accounts with daily rhythms and bursts lambda is 1 to 1.8; and in an archive with
+# controls, pairs that belong to an operation are few.
+_INFLATED, _MANY_LEFT_OUT = 2.0, 0.05
+_NO_BULK = (
+    "The bulk of pairs is not one of unaffiliated accounts that chance describes: either this is "
+    "an archive of one operation alone, or all react to the same short bursts. The tests then say "
+    "little: add controls from outside, and see `gpu-coord calibrate`."
+)
 
 Progress = Callable[[str, int, int], None]
 
@@ -96,6 +110,9 @@ class Settings:
     shrink: float = 0.0  # pseudo-transitions
     min_support: int = 1  # lagged coincidences over all kinds
     min_weight: float = 0.0  # an edge lies above it
+    paper: bool = False  # no significance: every edge is in the network
+    null: Null = "day"  # what chance leaves as it is, see `gpu_coord.strata.stratify`
+    alpha: float = 0.05  # false discovery rate of the significant pairs
     resolution: float = 1.0  # of the communities
     seed: int = 0
 
@@ -117,6 +134,10 @@ class Settings:
                 f"min_weight is {self.min_weight}; it is 0 or more: pairs without a coincidence "
                 "have no positive weight and are never weighed."
             )
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
+        if self.null not in get_args(Null):
+            raise ValueError(f"null is {self.null!r}; it is one of {', '.join(get_args(Null))}.")
         self.rule  # noqa: B018  (checks its part of the settings)
 
     @property
@@ -141,71 +162,6 @@ class Settings:
             time = getattr(self, name)
             canonical[name] = None if time is None else parse_time(time)
         return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """A run folder: its summary, and its tables on request."""
-
-    path: Path
-    run: dict[str, Any] = field(repr=False)
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """The numbers of accounts, entities, bins, edges, components and communities."""
-        summary: dict[str, Any] = self.run["summary"]
-        return summary
-
-    def read(self, table: str) -> pl.DataFrame:
-        """Return a table of the run: edges, accounts, entities, components, communities, classes.
-
-        Raises
-        ------
-        FileNotFoundError
-            The run has no such table.
-        """
-        file = self.path / f"{table}.parquet"
-        if not file.is_file():
-            present = sorted(file.stem for file in self.path.glob("*.parquet"))
-            raise FileNotFoundError(f"{self.path} has no table {table!r}; it has {present}.")
-        return pl.read_parquet(file)
-
-    def __repr__(self) -> str:
-        sizes = ", ".join(f"{key[2:]} {value:,}" for key, value in self.summary.items())
-        return f"Findings({str(self.path)!r}: {sizes})"
-
-
-def open_run(path: Path | str) -> Findings:
-    """Open a run folder.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no run at that path.
-    """
-    path = Path(path)
-    run = read_marker(path, RUN_MARKER)
-    if run is None:
-        raise FileNotFoundError(f"there is no run at {path}; `gpu-coord detect` makes one.")
-    return Findings(path, run)
-
-
-def verify_run(path: Path | str) -> dict[str, Any]:
-    """Check that the tables of a run, and of its halves, are those that it wrote.
-
-    Raises
-    ------
-    ValueError
-        A table was changed.
-    FileNotFoundError
-        There is no run at that path, or one of its tables is missing.
-    """
-    findings = open_run(path)
-    check_tables(findings.path, findings.run["tables"])
-    halves = [half for half in ("before", "after") if (findings.path / half).is_dir()]
-    for half in halves:
-        verify_run(findings.path / half)
-    return {"n_tables": len(RUN_TABLES) * (1 + len(halves))}
 
 
 def detect(
@@ -303,9 +259,11 @@ class _Run:
         self.folder.mkdir(exist_ok=True)
         with self._time("activity"):
             activity = self._build_activity()
-        with self._time("pairs"):
             index = index_cells(activity)
-            edges, carried = self._find_edges(activity, index)
+            margins = self._count_margins(index)
+        tests = None if self.settings.paper else self._test_pairs(activity, index, margins)
+        with self._time("pairs"):
+            edges, carried = self._find_edges(activity, index, margins, tests)
         with self._time("network"):
             network = build_network(
                 edges.source,
@@ -318,7 +276,7 @@ class _Run:
             )
         with self._time("tables"):
             self._write_tables(activity, network, edges, carried)
-        write_json(self.folder / RUN_MARKER, self._describe(activity, network))
+        write_json(self.folder / RUN_MARKER, self._describe(activity, network, tests))
 
     @contextmanager
     def _time(self, stage: str) -> Iterator[None]:
@@ -350,10 +308,32 @@ class _Run:
             backend=self.backend,
         )
 
-    def _find_edges(self, activity: Activity, index: CellIndex) -> tuple[Edges, np.ndarray]:
-        """Count, weigh and select block by block; write the edges and keep them, on the host."""
+    def _count_margins(self, index: CellIndex) -> list[Margins]:
         count_steps(index.n_bins, max(self.settings.lags))
-        margins = [count_margins(index, lag) for lag in self.settings.lags]
+        return [count_margins(index, lag) for lag in self.settings.lags]
+
+    def _test_pairs(
+        self, activity: Activity, index: CellIndex, margins: Sequence[Margins]
+    ) -> PairTests:
+        with self._time("chance"):
+            return assess_pairs(
+                activity,
+                index,
+                margins,
+                null=self.settings.null,
+                alpha=self.settings.alpha,
+                memory=self.memory,
+                progress=partial(self.report, "chance"),
+            )
+
+    def _find_edges(
+        self,
+        activity: Activity,
+        index: CellIndex,
+        margins: Sequence[Margins],
+        tests: PairTests | None,
+    ) -> tuple[Edges, np.ndarray]:
+        """Count, weigh and select block by block; write all edges, return the network's."""
         weighers = [Weigher(activity, index, margin, self.settings.rule) for margin in margins]
         block_bytes = max(1, min(self.memory // 8, _BLOCK_BYTES))
         # Beside those that the threads work on, one block waits to be written and one is written.
@@ -365,18 +345,20 @@ class _Run:
             [[0], np.cumsum(sum(self.backend.to_host(m.n_coincidences) for m in margins))]
         )
 
-        def find(block: tuple[int, int]) -> tuple[Edges, np.ndarray]:
-            edges = self._find_block(index, weighers, *block, block_bytes)
-            carried = self._attribute(weighers, edges, block_bytes)
-            return _move_to_host(edges, self.backend), carried
+        def find(block: tuple[int, int]) -> tuple[Edges, np.ndarray, np.ndarray]:
+            found = self._find_block(index, weighers, *block, block_bytes)
+            edges = _move_to_host(found, self.backend)
+            in_network = _choose_network(edges, tests)
+            linked = found.take(self.backend.xp.asarray(in_network))
+            return edges, in_network, self._attribute(weighers, linked, block_bytes)
 
         carried = np.zeros(activity.n_entities)
-        kept = [_no_edges(len(activity.kinds))]
-        with EdgeWriter(self.folder / "edges.parquet", activity) as writer:
+        kept = [no_edges(len(activity.kinds))]
+        with EdgeWriter(self.folder / "edges.parquet", activity, tests) as writer:
             found = map_ahead(blocks, find, n_threads=n_threads)
-            for (_, last), (edges, share) in zip(blocks, found, strict=True):
+            for (_, last), (edges, in_network, share) in zip(blocks, found, strict=True):
                 carried += share
-                kept.append(edges)
+                kept.append(edges.take(in_network))
                 writer.add(edges)
                 self.report("pairs", int(work[last]), int(work[-1]))
         return _join_edges(kept), carried
@@ -442,8 +424,11 @@ class _Run:
             write_graphml(self.folder / "network.graphml", nodes, links)
             write_gexf(self.folder / "network.gexf", nodes, links)
 
-    def _describe(self, activity: Activity, network: Network) -> dict[str, Any]:
+    def _describe(
+        self, activity: Activity, network: Network, tests: PairTests | None
+    ) -> dict[str, Any]:
         manifest = self.store.path / STORE_MARKER
+        tables = {name: describe_table(self.folder / f"{name}.parquet") for name in RUN_TABLES}
         labels_sha256 = None if self.labels is None else _hash_labels(self.labels)
         return {
             "gpu_coord": __version__,
@@ -465,72 +450,45 @@ class _Run:
                 "missing_kinds": activity.missing_kinds,
                 "dropped_accounts": activity.n_dropped,
             },
+            "chance": None if tests is None else _describe_tests(tests, self.settings.null),
             "stages": self.stages,
             "summary": {
                 "n_accounts": activity.n_accounts,
                 "n_entities": activity.n_entities,
                 "n_bins": activity.n_bins,
-                "n_edges": network.n_edges,
+                "n_edges": tables["edges"]["rows"],
                 "n_components": network.n_components,
                 "n_communities": network.n_communities,
+                **({} if tests is None else _summarise_tests(tests, network.n_edges)),
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
-            "tables": {
-                name: describe_table(self.folder / f"{name}.parquet") for name in RUN_TABLES
-            },
+            "tables": tables,
         }
 
 
-class EdgeWriter:
-    """Appends blocks of edges to ``edges.parquet``, accounts by their ids."""
-
-    def __init__(self, path: Path, activity: Activity):
-        self._ids = activity.accounts["account_id"].to_arrow().cast(pa.string())
-        self._kinds = activity.kinds
-        # Without the stored schema readers see text, not the dictionary it is written from.
-        self._writer = pq.ParquetWriter(
-            path, self._to_table(_no_edges(len(self._kinds))).schema, store_schema=False
-        )
-
-    def add(self, edges: Edges) -> None:
-        """Append a block."""
-        self._writer.write_table(self._to_table(edges))
-
-    def _to_table(self, edges: Edges) -> pa.Table:
-        weights = {
-            f"weight_{kind}": np.ascontiguousarray(edges.by_kind[:, k])
-            for k, kind in enumerate(self._kinds)
-        }
-        return pa.table(
-            {
-                "source": pa.DictionaryArray.from_arrays(edges.source, self._ids),
-                "target": pa.DictionaryArray.from_arrays(edges.target, self._ids),
-                "weight": edges.weight,
-                **weights,
-                "support": edges.support,
-                "lag": edges.lag,
-            }
-        )
-
-    def __enter__(self) -> "EdgeWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
+def _describe_tests(tests: PairTests, null: Null) -> dict[str, Any]:
+    nulls = [lag.null for lag in tests.by_lag]
+    n_left_out = sum(fitted.n_left_out for fitted in nulls)
+    n_fitted = n_left_out + sum(fitted.n_bulk for fitted in nulls)
+    has_bulk = (
+        max(fitted.inflation for fitted in nulls) < _INFLATED
+        and n_left_out <= _MANY_LEFT_OUT * n_fitted
+    )
+    return {
+        "null": null,
+        "alpha": tests.alpha,
+        "by_lag": [{"lag": lag.lag, **asdict(lag.null)} for lag in tests.by_lag],
+        "warning": None if has_bulk else _NO_BULK,
+    }
 
 
-def name_accounts(account_ids: pl.Series, store: Store) -> pl.Series:
-    """Return a pseudonym for each account id, to show in its place.
-
-    The same account has the same pseudonym in every run on a store, and another one elsewhere.
-    Whoever holds the store can look it up: it hides ids from readers of a report, no more.
-    """
-    import polars_hash as plh
-
-    # What the inputs held, not when or where they were ingested.
-    salt = "".join(entry["sha256"] for entry in store.manifest["inputs"])
-    hashed = plh.concat_str(pl.lit(salt), account_ids).chash.blake3()
-    return pl.select("acct-" + hashed.str.slice(0, 12)).to_series().alias("pseudonym")
+def _summarise_tests(tests: PairTests, n_significant: int) -> dict[str, Any]:
+    return {
+        "lambda": max(lag.null.inflation for lag in tests.by_lag),
+        "n_pairs_tested": tests.n_tests,
+        "n_significant": n_significant,
+        "expected_false_edges": tests.alpha * tests.n_significant,
+    }
 
 
 def _hash_labels(labels: pl.DataFrame) -> str:
@@ -538,15 +496,11 @@ def _hash_labels(labels: pl.DataFrame) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def _no_edges(n_kinds: int) -> Edges:
-    return Edges(
-        source=np.empty(0, np.int32),
-        target=np.empty(0, np.int32),
-        weight=np.empty(0),
-        by_kind=np.empty((0, n_kinds)),
-        support=np.empty(0, np.int32),
-        lag=np.empty(0, np.int32),
-    )
+def _choose_network(edges: Edges, tests: PairTests | None) -> np.ndarray:
+    """Mark the edges of the network: the significant ones, or all where none was tested."""
+    if tests is None:
+        return np.ones(edges.n_edges, bool)
+    return np.asarray(tests.read_edges(edges.source, edges.target, edges.lag).significant)
 
 
 def _move_to_host(edges: Edges, backend: Backend) -> Edges:

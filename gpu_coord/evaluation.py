@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive import read_labels
-from gpu_coord.detection import Findings, open_run
+from gpu_coord.run import Findings, open_run
 
 POSITIVE_LABEL = "operation"
 Figures = dict[str, float | int | None]
@@ -37,7 +37,10 @@ def evaluate(
         positives), the share of core accounts among the first by influence; beside them how many
         accounts and positives of the truth the run did not analyse. ``edges``: the same for edge
         weights, with recall; true edges that the run lacks are never found. None where a figure
-        is not defined.
+        is not defined. Where the run tested for significance, also the AUC of each account's
+        smallest p-value (over all its edges, either way), and of the significant edges their
+        number, recall and the share that is false: not true (``false_share``), and with an end
+        that is no positive (``share_outside``).
 
     Raises
     ------
@@ -47,12 +50,25 @@ def evaluate(
     findings = run if isinstance(run, Findings) else open_run(run)
     truth = Path(truth)
     known = read_labels(truth, extra=("role",))
-    figures = {"accounts": _evaluate_accounts(findings.read("accounts"), known, positive)}
+    found = findings.read("edges")
+    accounts = findings.read("accounts")
+    if is_tested := "p_value" in found.columns:
+        accounts = accounts.join(_find_least_p(found), on="account_id", how="left")
+    figures = {"accounts": _evaluate_accounts(accounts, known, positive)}
     edges = truth.with_name("truth_edges.parquet")
     if edges.is_file() and edges != truth:
         n_accounts = findings.summary["n_accounts"]
-        figures["edges"] = _evaluate_edges(findings.read("edges"), _read_edges(edges), n_accounts)
+        true_edges = _read_edges(edges)
+        figures["edges"] = _evaluate_edges(found, true_edges, n_accounts)
+        if is_tested:
+            positives = known.filter(pl.col("label") == positive)["account_id"]
+            figures["significant"] = _evaluate_significant(found, true_edges, positives)
     return figures
+
+
+def _find_least_p(edges: pl.DataFrame) -> pl.DataFrame:
+    ends = [edges.select("p_value", account_id=end) for end in ("source", "target")]
+    return pl.concat(ends).group_by("account_id").agg(pl.col("p_value").min())
 
 
 def _read_edges(path: Path) -> pl.DataFrame:
@@ -90,6 +106,9 @@ def _evaluate_accounts(found: pl.DataFrame, truth: pl.DataFrame, positive: str) 
         "average_precision": compute_average_precision(strength, is_positive),
         "precision_at_n_positive": compute_precision(strength, is_positive, n_positive),
     }
+    if "p_value" in scored.columns:
+        least_p = scored["p_value"].fill_null(1.0).to_numpy()
+        figures["auc_of_least_p_value"] = compute_auc(-least_p, is_positive)
     if "role" in scored.columns and (is_core := scored["role"].eq_missing("core").to_numpy()).any():
         n_core = int(is_core.sum())
         figures["n_core"] = n_core
@@ -110,6 +129,22 @@ def _evaluate_edges(found: pl.DataFrame, truth: pl.DataFrame, n_accounts: int) -
         "recall": float(is_true.sum() / n_true) if n_true else None,
         "average_precision": compute_average_precision(weight, is_true, n_positive=n_true),
         "precision_at_n_true": compute_precision(weight, is_true, n_true),
+    }
+
+
+def _evaluate_significant(
+    found: pl.DataFrame, truth: pl.DataFrame, positives: pl.Series
+) -> Figures:
+    significant = found.filter("significant")
+    n_found, n_true = significant.height, truth.height
+    n_hit = significant.join(truth, on=["source", "target"], how="semi").height
+    inside = pl.all_horizontal(pl.col("source", "target").is_in(positives.implode()))
+    n_inside = significant.filter(inside).height
+    return {
+        "n_edges": n_found,
+        "recall": n_hit / n_true if n_true else None,
+        "false_share": 1 - n_hit / n_found if n_found else None,
+        "share_outside": 1 - n_inside / n_found if n_found else None,
     }
 
 

@@ -1,8 +1,8 @@
 """The hot loops over pairs of accounts, on the CPU (Numba).
 
-In: sorted integer arrays. Out: exact integer counts, equal for any blocks and any number of
-threads. A kernel that works on a block of sources runs in one thread and lets others run: blocks
-are what threads share. These kernels, and no others, have a second implementation for the GPU.
+In: sorted integer arrays. Out: exact integer counts, and sums of floats in a fixed order, equal for
+any blocks and any number of threads. A kernel that works on a block of sources runs in one thread
+and lets others run. These kernels, and no others, have a second implementation for the GPU.
 """
 
 import os
@@ -285,6 +285,71 @@ def count_within_shared(
                 lag,
             )
     return source_group, target_group, count
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_products(source: Any, target: Any, source_start: Any, source_stratum: Any,
+                  source_factor: Any, target_start: Any, target_stratum: Any, target_factor: Any,
+                  stratum_kind: Any, sums: Any) -> None:  # fmt: skip
+    """Add to sums[pair, kind] over shared strata; the shorter row is searched in the longer one."""
+    for pair in range(source.size):
+        i, stop = source_start[source[pair]], source_start[source[pair] + 1]
+        j, other_stop = target_start[target[pair]], target_start[target[pair] + 1]
+        is_short = stop - i <= other_stop - j
+        while i < stop and j < other_stop:
+            if is_short:
+                stratum = source_stratum[i]
+                j = first_at_least(target_stratum, j, other_stop, stratum)
+            else:
+                stratum = target_stratum[j]
+                i = first_at_least(source_stratum, i, stop, stratum)
+            if i < stop and j < other_stop and source_stratum[i] == target_stratum[j]:
+                sums[pair, stratum_kind[stratum]] += source_factor[i] * target_factor[j]
+            if is_short:
+                i += 1
+            else:
+                j += 1
+
+
+def sum_products(
+    source: Any,
+    target: Any,
+    source_start: Any,
+    source_stratum: Any,
+    source_factor: Any,
+    target_start: Any,
+    target_stratum: Any,
+    target_factor: Any,
+    stratum_kind: Any,
+    n_kinds: int,
+) -> Any:
+    """Sum the products of the accounts' factors over the strata that both of each pair used.
+
+    Parameters
+    ----------
+    source, target
+        The pairs, (n_pairs,).
+    source_start, source_stratum, source_factor
+        The strata of each account as a source, ascending, and a number for each of these,
+        (n_accounts + 1,), (n_source_rows,), (n_source_rows,).
+    target_start, target_stratum, target_factor
+        The same of each account as a target.
+    stratum_kind
+        What each stratum's products are added to, (n_strata,).
+    n_kinds
+        Sums of each pair.
+
+    Returns
+    -------
+        (n_pairs, n_kinds), double precision. Terms are rounded and added one by one, strata
+        ascending: the same to the bit on every backend, for any blocks.
+    """
+    sums = np.zeros((source.size, n_kinds))
+    _sum_products(
+        source, target, source_start, source_stratum, source_factor, target_start, target_stratum,
+        target_factor, stratum_kind, sums,
+    )  # fmt: skip
+    return sums
 
 
 @numba.njit(cache=CACHE, nogil=True, inline="always")

@@ -18,10 +18,13 @@ import polars as pl
 from gpu_coord import __version__
 from gpu_coord.activity import Activity, build_activity
 from gpu_coord.backend import Backend, cpu
+from gpu_coord.chance import assess_pairs
 from gpu_coord.detection import detect
 from gpu_coord.network import build_network
 from gpu_coord.store import Store
+from gpu_coord.strata import Null, expect_pairs, stratify
 from gpu_coord.transitions import (
+    PairCounts,
     Weigher,
     WeightRule,
     count_margins,
@@ -221,6 +224,53 @@ def _weigh(backend: Backend, rule: WeightRule) -> np.ndarray:
     return np.column_stack([backend.to_host(weights.weight), backend.to_host(weights.by_kind)])
 
 
+def check_expected_counts(backend: Backend) -> None:
+    """Expect coincidences by blocks of hours, also of pairs that share nothing."""
+    nulls: tuple[tuple[Null, int], ...] = (("day", 24), ("six_hours", 6))
+    for seed, (n_accounts, n_cells) in enumerate([(2, 3), (65, 900), (257, 4000)]):
+        activity = _draw_activity(backend, n_accounts, n_cells, seed)
+        index = index_cells(activity)
+        source, target = np.divmod(np.arange(n_accounts**2, dtype=np.int32), n_accounts)
+        pairs = PairCounts(source, target, np.zeros(source.size, np.int32))
+        for lag in (0, 1, 3):
+            for null, n_hours in nulls:
+                strata = stratify(activity, index, count_margins(index, lag), null=null)
+                np.testing.assert_allclose(
+                    expect_pairs(strata, pairs).reshape(n_accounts, n_accounts, 2),
+                    _expect_pairs_slowly(activity, lag, n_hours),
+                    rtol=_RTOL,
+                    err_msg=f"{n_accounts} accounts, lag {lag}, null {null}",
+                )
+
+
+def _expect_pairs_slowly(activity: Activity, lag: int, n_hours: int) -> np.ndarray:
+    """Return a b / T summed over entities and blocks of hours, by kind of entity."""
+    to_host = activity.backend.to_host
+    active = np.zeros((activity.n_entities, activity.n_accounts, activity.n_bins))
+    active[to_host(activity.entity), to_host(activity.account), to_host(activity.bin)] = 1
+    n_steps = activity.n_bins - lag
+    expected = np.zeros((activity.n_accounts, activity.n_accounts, len(activity.kinds)))
+    for first in range(0, n_steps, n_hours):
+        last = min(first + n_hours, n_steps)
+        a = active[:, :, first:last].sum(axis=-1)
+        b = active[:, :, first + lag : last + lag].sum(axis=-1)
+        for entity, kind in enumerate(to_host(activity.entity_kind).tolist()):
+            expected[:, :, kind] += np.outer(a[entity], b[entity]) / (last - first)
+    return expected
+
+
+def check_significance(backend: Backend) -> None:
+    """Test all pairs at two lags: the p- and q-values of the CPU."""
+    found, expected = (
+        assess_pairs(activity, index, [count_margins(index, lag) for lag in (1, 2)])
+        for activity in (_draw_activity(each, 65, 900, seed=2) for each in (backend, cpu()))
+        for index in [index_cells(activity)]
+    )
+    np.testing.assert_array_equal(found.pair, expected.pair)
+    np.testing.assert_allclose(found.log_p, expected.log_p, rtol=_RTOL)
+    np.testing.assert_allclose(found.q_value, expected.q_value, rtol=_RTOL)
+
+
 def check_components(backend: Backend) -> None:
     """Label the components of a cycle, a chain and accounts without edges."""
     source = np.array([0, 1, 2, 4, 5], np.int32)
@@ -326,6 +376,8 @@ CHECKS: dict[str, Callable[[Backend], None]] = {
     "transition matrices": check_matrices,
     "pair counts": check_pair_counts,
     "weights": check_weights,
+    "expected counts": check_expected_counts,
+    "significance": check_significance,
     "components": check_components,
     "communities": check_communities,
     "network": check_network,

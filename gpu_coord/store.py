@@ -217,3 +217,17 @@ def read_parts(path: Path, columns: list[str] | None = None) -> Iterator[pl.Data
 
 def _to_arrow(frame: pl.DataFrame) -> Any:
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def name_accounts(account_ids: pl.Series, store: Store) -> pl.Series:
+    """Return a pseudonym for each account id, to show in its place.
+
+    The same account has the same pseudonym in every run on a store, and another one elsewhere.
+    Whoever holds the store can look it up: it hides ids from readers of a report, no more.
+    """
+    import polars_hash as plh
+
+    # What the inputs held, not when or where they were ingested.
+    salt = "".join(entry["sha256"] for entry in store.manifest["inputs"])
+    hashed = plh.concat_str(pl.lit(salt), account_ids).chash.blake3()
+    return pl.select("acct-" + hashed.str.slice(0, 12)).to_series().alias("pseudonym")

@@ -1,18 +1,20 @@
 """Activity -> strata (an entity on a day, say) -> expected coincidences of pairs of accounts.
 
 The null: in each stratum an account keeps its number of active bins, and which bins these are is
-exchangeable. One code path; the key of the strata is the null. The kernels are like those of
-`gpu_coord.pairs`: one thread each, others run meanwhile, equal for any blocks.
+exchangeable. One code path; the key of the strata is the null. Strata are sorted on the host;
+listed pairs are summed on the backend. Sums are equal for any blocks and any number of threads.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numba
 import numpy as np
 
 from gpu_coord.activity import Activity
-from gpu_coord.pairs import CACHE, first_at_least
+from gpu_coord.backend import Backend
+from gpu_coord.pairs import CACHE
 from gpu_coord.transitions import CellIndex, Margins, PairCounts
 
 Null = Literal["popularity", "entity", "hour", "day", "six_hours"]
@@ -33,17 +35,40 @@ _BLOCKS = {
 class Strata:
     """What each account did in each stratum, as a source and as a target, on the host."""
 
+    backend: Backend
+    null: Null
+    n_phases: int
     n_kinds: int
     stratum_kind: Any  # (n_strata,)
+    stratum_steps: Any  # transitions, T
     source_start: Any  # strata of each account as a source, (n_accounts + 1,)
     source_stratum: Any  # ascending within each account
-    source_share: Any  # active bins over the transitions of the stratum, a / T
+    source_count: Any  # active bins, a
     target_start: Any  # strata of each account as a target, (n_accounts + 1,)
     target_stratum: Any
     target_count: Any  # active bins, b
     stratum_start: Any  # accounts of each stratum as targets, (n_strata + 1,)
     stratum_account: Any
     stratum_count: Any
+
+    @cached_property
+    def source_share(self) -> Any:
+        """Active bins over the transitions of the stratum, a / T; phases share the whole."""
+        return self.source_count / (self.n_phases * self.stratum_steps)[self.source_stratum]
+
+    @cached_property
+    def expectation(self) -> "Factors":
+        """The factors of the expected coincidences, sent to the backend when first asked for."""
+        return send_factors(self, self.source_share, self.target_count)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A number for each account in each of its strata, in both roles, on the backend."""
+
+    backend: Backend
+    n_kinds: int
+    arrays: tuple[Any, ...]  # start, stratum, factor of sources, of targets; the strata's kinds
 
 
 @dataclass(frozen=True)
@@ -129,7 +154,7 @@ def stratify(
         _count_strata(activity, index, margins, null, phase=phase / n_phases)
         for phase in range(n_phases)
     ]
-    return _join_phases(parts, activity)
+    return _join_phases(parts, activity, null)
 
 
 def _count_strata(
@@ -183,20 +208,25 @@ def _count_popular_steps(activity: Activity, index: CellIndex, margins: Margins)
     return n_sources * n_targets / np.where(n_both > 0, n_both, 1)
 
 
-def _join_phases(parts: list[tuple[_Counts, _Counts, Any, Any]], activity: Activity) -> Strata:
+def _join_phases(
+    parts: list[tuple[_Counts, _Counts, Any, Any]], activity: Activity, null: Null
+) -> Strata:
     """Put the strata of all phases beside one another: their mean is a sum over more strata."""
     first = np.cumsum([0, *(kind.size for *_, kind in parts)])
     sources = _join_counts([part[0] for part in parts], first)
     targets = _join_counts([part[1] for part in parts], first)
-    n_steps = np.concatenate([part[2] for part in parts]) * len(parts)
     by_stratum = np.argsort(targets.stratum, kind="stable")
     accounts, strata = np.arange(activity.n_accounts + 1), np.arange(first[-1] + 1)
     return Strata(
+        backend=activity.backend,
+        null=null,
+        n_phases=len(parts),
         n_kinds=len(activity.kinds),
         stratum_kind=np.concatenate([part[3] for part in parts]).astype(np.int32),
+        stratum_steps=np.concatenate([part[2] for part in parts]),
         source_start=np.searchsorted(sources.account, accounts),
         source_stratum=sources.stratum.astype(np.int32),
-        source_share=sources.count / n_steps[sources.stratum],
+        source_count=sources.count,
         target_start=np.searchsorted(targets.account, accounts),
         target_stratum=targets.stratum.astype(np.int32),
         target_count=targets.count,
@@ -224,16 +254,52 @@ def expect_pairs(strata: Strata, pairs: PairCounts) -> Any:
     -------
         (n_pairs, n_kinds), on the host; positive wherever the pair has a coincidence.
     """
-    return _sum_products(
-        np.asarray(pairs.source), np.asarray(pairs.target),
-        strata.source_start, strata.source_stratum, strata.source_share,
-        strata.target_start, strata.target_stratum, strata.target_count,
-        strata.stratum_kind, strata.n_kinds,
+    return sum_products(strata.expectation, pairs)
+
+
+def send_factors(strata: Strata, source_factor: Any, target_factor: Any) -> Factors:
+    """Send a factor for each row of the strata, as a source and as a target, to the backend.
+
+    Parameters
+    ----------
+    strata
+        The strata whose rows the factors belong to.
+    source_factor, target_factor
+        As `Strata.source_count` and `Strata.target_count`, on the host.
+    """
+    arrays = (
+        strata.source_start, strata.source_stratum, source_factor,
+        strata.target_start, strata.target_stratum, target_factor, strata.stratum_kind,
     )  # fmt: skip
+    send = strata.backend.xp.asarray
+    return Factors(strata.backend, strata.n_kinds, tuple(send(array) for array in arrays))
+
+
+def sum_products(factors: Factors, pairs: PairCounts) -> Any:
+    """Sum the products of two accounts' factors over the strata that both used.
+
+    Parameters
+    ----------
+    factors
+        Of each account in each stratum.
+    pairs
+        The pairs, on the host or on the backend.
+
+    Returns
+    -------
+        (n_pairs, n_kinds), on the host; the same to the bit on every backend.
+    """
+    backend = factors.backend
+    source, target = (backend.xp.asarray(of_pair) for of_pair in (pairs.source, pairs.target))
+    return backend.to_host(
+        backend.pairs.sum_products(source, target, *factors.arrays, factors.n_kinds)
+    )
 
 
 def expect_silent(strata: Strata, sources: Any, pairs: PairCounts) -> Any:
     """Sum up what was to be expected of the pairs that are not listed, without listing them.
+
+    Always on the host: what it may cost is bounded by the sources that are asked for.
 
     Parameters
     ----------
@@ -242,7 +308,7 @@ def expect_silent(strata: Strata, sources: Any, pairs: PairCounts) -> Any:
     sources
         The accounts whose pairs are summed, ascending.
     pairs
-        The listed pairs, by source.
+        The listed pairs, by source, on the host.
 
     Returns
     -------
@@ -262,35 +328,6 @@ def count_products(strata: Strata) -> Any:
     n_users = np.diff(strata.stratum_start)[strata.source_stratum]
     total = np.concatenate([[0], np.cumsum(n_users)])
     return total[strata.source_start[1:]] - total[strata.source_start[:-1]]
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _sum_products(source: Any, target: Any, source_start: Any, source_stratum: Any,
-                  source_share: Any, target_start: Any, target_stratum: Any, target_count: Any,
-                  stratum_kind: Any, n_kinds: int) -> Any:  # fmt: skip
-    """Sum share * count over the strata that both accounts of each pair used, by kind.
-
-    The shorter row is searched in the longer one: cost m log n, for a small account against a hub.
-    """
-    sums = np.zeros((source.size, n_kinds))
-    for pair in range(source.size):
-        i, stop = source_start[source[pair]], source_start[source[pair] + 1]
-        j, other_stop = target_start[target[pair]], target_start[target[pair] + 1]
-        is_short = stop - i <= other_stop - j
-        while i < stop and j < other_stop:
-            if is_short:
-                stratum = source_stratum[i]
-                j = first_at_least(target_stratum, j, other_stop, stratum)
-            else:
-                stratum = target_stratum[j]
-                i = first_at_least(source_stratum, i, stop, stratum)
-            if i < stop and j < other_stop and source_stratum[i] == target_stratum[j]:
-                sums[pair, stratum_kind[stratum]] += source_share[i] * target_count[j]
-            if is_short:
-                i += 1
-            else:
-                j += 1
-    return sums
 
 
 @numba.njit(cache=CACHE, nogil=True)

@@ -1,18 +1,26 @@
 """Strata, tails, the empirical null, and many tests at once, against slow and closed forms."""
 
-import itertools
 import math
 from fractions import Fraction
 
 import numpy as np
-import polars as pl
 import pytest
+from cells import (
+    HOUR,
+    NULLS,
+    build,
+    draw_cells,
+    expect_by_hand,
+    fetch_pairs,
+    list_pairs,
+    prepare,
+    tabulate_by_hand,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from gpu_coord import chance
-from gpu_coord.activity import Activity
 from gpu_coord.chance import (
     EmpiricalNull,
     adjust_p_values,
@@ -21,91 +29,8 @@ from gpu_coord.chance import (
     compute_log_tail,
     fit_null,
 )
-from gpu_coord.strata import count_products, expect_pairs, expect_silent, stratify
-from gpu_coord.transitions import PairCounts, count_margins, count_pairs, index_cells
-
-KINDS = ("hashtag", "url")
-NULLS = ("entity", "hour", "day", "six_hours")
-HOUR = 3600
-
-
-def build(cells, backend, *, n_bins, first_bin=0, bin_seconds=HOUR, n_accounts=None):
-    """Return the activity of (kind position, entity, bin, account) cells."""
-    entities = sorted({(kind, entity) for kind, entity, _, _ in cells})
-    rows = sorted((entities.index((k, e)), bin, account) for k, e, bin, account in set(cells))
-    entity, bin, account = np.array(rows, np.int32).reshape(-1, 3).T
-    n_accounts = n_accounts or int(account.max()) + 1
-    return Activity(
-        backend=backend,
-        bin_seconds=bin_seconds,
-        first_bin=first_bin,
-        n_bins=n_bins,
-        kinds=KINDS,
-        missing_kinds=(),
-        accounts=pl.DataFrame({"account_id": [str(i) for i in range(n_accounts)]}),
-        entities=pl.DataFrame({"kind": [KINDS[kind] for kind, _ in entities]}),
-        entity=entity,
-        bin=bin,
-        account=account,
-        n_dropped={},
-    )
-
-
-def draw_cells(seed, *, n_bins, n_accounts=7, n_entities=4, n_cells=300):
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(size, size=n_cells) for size in (2, n_entities, n_bins, n_accounts))
-    return list(zip(*(column.tolist() for column in draws), strict=True))
-
-
-def list_pairs(n_accounts):
-    pairs = list(itertools.permutations(range(n_accounts), 2))
-    source, target = np.array(pairs, np.int32).T
-    return PairCounts(source, target, np.ones(source.size, np.int32))
-
-
-def prepare(activity, lag, **choices):
-    index = index_cells(activity)
-    margins = count_margins(index, lag)
-    return index, margins, stratify(activity, index, margins, **choices)
-
-
-def label_by_hand(null, second, bin_seconds):
-    """The stratum of time of the transition whose source bin begins at a second."""
-    unit = max(bin_seconds, HOUR)
-    return {
-        "entity": 0,
-        "hour": second % (24 * HOUR) // HOUR,
-        "day": second // (24 * unit),
-        "six_hours": second // (6 * unit),
-    }[null]
-
-
-def tabulate_by_hand(cells, null, lag, *, n_bins, first_bin, bin_seconds, offset=0):
-    """Return {(kind, source, target): [(T, a, b), ...]} with a table for every stratum."""
-    steps = {}
-    for k in range(n_bins - lag):
-        label = label_by_hand(null, (first_bin + k) * bin_seconds + offset, bin_seconds)
-        steps.setdefault(label, []).append(k)
-    cells = set(cells)
-    accounts = sorted({cell[3] for cell in cells})
-    tables = {}
-    for kind, entity in sorted({cell[:2] for cell in cells}):
-        for i, j in itertools.permutations(accounts, 2):
-            for stratum in steps.values():
-                a = sum((kind, entity, k, i) in cells for k in stratum)
-                b = sum((kind, entity, k + lag, j) in cells for k in stratum)
-                tables.setdefault((kind, i, j), []).append((len(stratum), a, b))
-    return tables
-
-
-def expect_by_hand(tables, n_accounts, pairs):
-    expected = np.zeros((pairs.source.size, len(KINDS)))
-    for row, (i, j) in enumerate(zip(pairs.source, pairs.target, strict=True)):
-        for kind in range(len(KINDS)):
-            tabled = tables.get((kind, int(i), int(j)), [])
-            expected[row, kind] = float(sum(Fraction(a * b, n) for n, a, b in tabled))
-    return expected
-
+from gpu_coord.strata import count_products, expect_pairs, expect_silent
+from gpu_coord.transitions import count_margins, index_cells
 
 # ------------------------------------------------------------------ expected counts
 
@@ -209,7 +134,7 @@ def test_expect_pairs__by_popularity_is_a_draw_of_cells(backend):
 def test_expect_silent__sums_the_pairs_that_are_not_listed(null, backend):
     activity = build(draw_cells(6, n_bins=200, n_cells=60), backend, n_bins=200, n_accounts=9)
     index, margins, strata = prepare(activity, 1, null=null)
-    listed = count_pairs(index, margins, 0, 9, min_support=1)
+    listed = fetch_pairs(index, margins)
     everyone = list_pairs(9)
     expected = expect_pairs(strata, everyone).sum(axis=1)
     with_coincidence = set(zip(listed.source.tolist(), listed.target.tolist(), strict=True))
@@ -342,6 +267,17 @@ def test_fit_null__equals_moments_by_hand(inflation, dispersion, n_planted):
     assert null.n_left_out >= n_planted
 
 
+def test_fit_null__says_where_it_did_not_settle(monkeypatch):
+    rng = np.random.default_rng(8)
+    expected = rng.gamma(0.5, 1.5, size=600) + 0.05
+    observed = rng.poisson(1.6 * expected * rng.gamma(2, 0.5, size=600))
+    assert fit_null(observed, expected).is_settled
+    monkeypatch.setattr(chance, "_MAX_FITS", 1)
+    unsettled = fit_null(observed, expected)
+    assert not unsettled.is_settled
+    assert unsettled.n_bulk + unsettled.n_left_out == 600
+
+
 def test_fit_null__counts_repeated_rows():
     observed, expected, n_pairs = (
         np.array([1, 2, 5]),
@@ -471,7 +407,7 @@ def test_assess_pairs__puts_its_parts_together(backend):
     expected = np.zeros((20, 20, 2))
     for column, lag in enumerate((1, 3)):
         index, margins, strata = prepare(activity, lag)
-        pairs = count_pairs(index, margins, 0, 20, min_support=1)
+        pairs = fetch_pairs(index, margins)
         observed = np.zeros((20, 20), int)
         observed[pairs.source, pairs.target] = pairs.support
         everyone = list_pairs(20)
@@ -502,6 +438,20 @@ def test_assess_pairs__is_the_same_for_any_blocks(memory, backend):
     np.testing.assert_array_equal(tests.log_p, whole.log_p)
     np.testing.assert_array_equal(tests.q_value, whole.q_value)
     assert [lag.null for lag in tests.by_lag] == [lag.null for lag in whole.by_lag]
+
+
+@pytest.mark.parametrize("memory", [1, 1 << 30])
+def test_assess_pairs__reports_the_coincidences_of_all_lags(memory, backend):
+    activity = draw_activity(11, backend)
+    seen = []
+    assess(activity, (1, 2), memory=memory, progress=lambda *counts: seen.append(counts))
+    index = index_cells(activity)
+    n_of_lag = [int(count_margins(index, lag).n_coincidences.sum()) for lag in (1, 2)]
+    assert {total for _, total in seen} == {sum(n_of_lag)}
+    done = [n for n, _ in seen]
+    assert done == sorted(done)
+    assert {n_of_lag[0], sum(n_of_lag)} <= set(done)
+    assert done[-1] == sum(n_of_lag)
 
 
 def test_assess_pairs__fits_some_sources_where_all_are_too_many(monkeypatch, backend):

@@ -51,12 +51,25 @@ def test_ingest__shows_what_became_of_each_input(shares, tmp_path):
 
 
 def test_detect__prints_its_summary_as_one_json_object(store, tmp_path):
-    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object", "--json")
+    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object", "--json"]
+    result = invoke(*arguments, "--paper")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == {
         "n_accounts": 3, "n_entities": 2, "n_bins": 26, "n_edges": 1,
         "n_components": 1, "n_communities": 1,
     }  # fmt: skip
+    tested = json.loads(invoke(*arguments).stdout)
+    assert (tested["n_edges"], tested["n_pairs_tested"]) == (1, 6)
+    assert {"lambda", "n_significant", "expected_false_edges"} < tested.keys()
+
+
+def test_detect__says_first_what_chance_explains(store, tmp_path):
+    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object"]
+    result = invoke(*arguments)
+    inflation = json.loads((tmp_path / "run" / "run.json").read_text())["summary"]["lambda"]
+    assert result.stdout.startswith(f"lambda {inflation:.2f}: accounts coincide ")
+    assert "significant at a false discovery rate of 0.05" in " ".join(result.stdout.split())
+    assert invoke(*arguments, "--paper").stdout.startswith("lambda not computed (--paper)")
 
 
 def test_detect__shows_pseudonyms_unless_asked(store, tmp_path):
@@ -102,12 +115,14 @@ def test_detect__fits_a_terminal_of_80_columns(store, tmp_path):
     (tmp_path / "labels.csv").write_text("account_id,label\na,RightWingTroll\nb,op\n")
     result = CliRunner(env={"COLUMNS": "80"}).invoke(
         app, ["detect", str(store), "--out", str(tmp_path / "run"), "--kinds", "object",
-              "--labels", str(tmp_path / "labels.csv"), "--split-at", "1970-01-01T05:00"],
+              "--labels", str(tmp_path / "labels.csv"), "--split-at", "1970-01-01T05:00",
+              "--paper"],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     for column in ("pseudonym", "influence", "community", "posts", "per pair", "communities"):
         assert column in result.stdout
-    assert max(map(len, result.stdout.splitlines())) <= 80
+    # All but sentences, which the terminal wraps itself.
+    assert max(map(len, result.stdout.splitlines()[1:])) <= 80
 
 
 def test_detect__passes_every_option_on(store, tmp_path):
@@ -116,6 +131,7 @@ def test_detect__passes_every_option_on(store, tmp_path):
         "--top-percent": "80", "--start": "1970-01-01", "--end": "1970-01-03",
         "--measure": "frobenius", "--undefined": "skip", "--denominator": "union",
         "--shrink": "0.5", "--min-support": "2", "--min-weight": "0.25", "--seed": "7",
+        "--null": "hour", "--alpha": "0.01",
     }  # fmt: skip
     flat = [part for option in options.items() for part in option]
     result = invoke("detect", store, "--out", tmp_path / "run", *flat)
@@ -126,6 +142,7 @@ def test_detect__passes_every_option_on(store, tmp_path):
         "top_percent": 80.0, "match": None, "start": "1970-01-01", "end": "1970-01-03",
         "split_at": None, "measure": "frobenius", "undefined": "skip", "denominator": "union",
         "shrink": 0.5, "min_support": 2, "min_weight": 0.25, "resolution": 1.0, "seed": 7,
+        "paper": False, "null": "hour", "alpha": 0.01,
     }  # fmt: skip
 
 
@@ -133,7 +150,7 @@ def test_detect__takes_labels_from_a_file(store, tmp_path):
     (tmp_path / "labels.csv").write_text("account_id,label\na,op\nb,op\n")
     result = invoke(
         "detect", store, "--out", tmp_path / "run", "--kinds", "object",
-        "--labels", tmp_path / "labels.csv",
+        "--labels", tmp_path / "labels.csv", "--paper",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "Edges between classes" in result.stdout
@@ -142,7 +159,7 @@ def test_detect__takes_labels_from_a_file(store, tmp_path):
 
 
 def test_evaluate__compares_with_the_truth(store, tmp_path):
-    invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
+    invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object", "--paper")
     truth = tmp_path / "truth_accounts.parquet"
     pl.DataFrame(
         {"account_id": ["a", "b", "c"], "label": ["operation", "operation", "unaffiliated"]}

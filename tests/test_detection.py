@@ -1,6 +1,7 @@
 import json
 
 import networkx as nx
+import numpy as np
 import oracle
 import polars as pl
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from gpu_coord import detection
-from gpu_coord.detection import Settings, detect, open_run, verify_run
+from gpu_coord.detection import Settings, detect
+from gpu_coord.run import open_run, verify_run
 
 KINDS = ("hashtag", "url")
 EVENTS = st.lists(
@@ -37,6 +39,16 @@ def event(account, hour, kind="hashtag", entity="x"):
     return {"account": account, "kind": kind, "entity": entity, "time_seconds": 3600 * hour}
 
 
+def follow_among_others(n_others=12, n_days=20):
+    """Return events in which amp follows lead on some days, among others who post at random."""
+    rng = np.random.default_rng(0)
+    events = [event(f"u{u}", 24 * d + h, entity="xyz"[u % 3]) for u in range(n_others)
+              for d in range(n_days) for h in rng.choice(24, 2)]  # fmt: skip
+    for day, hour in enumerate(rng.integers(0, 23, n_days)):
+        events += [event("lead", 24 * day + hour), event("amp", 24 * day + hour + 1)]
+    return events
+
+
 FOLLOWED = [event("lead", h) for h in (0, 5, 9)] + [event("amp", h) for h in (1, 6, 10)]
 
 
@@ -52,7 +64,7 @@ def test_detect__matches_the_oracle(
     out = tmp_path_factory.mktemp("runs") / "run"
     findings = detect(
         make_store(events), out, kinds=KINDS, min_support=min_support, min_weight=min_weight,
-        backend=backend,
+        paper=True, backend=backend,
     )  # fmt: skip
     pairs = oracle.pair_weights(events, bin_seconds=3600, kinds=KINDS)
     expected = oracle.edges(pairs, min_weight=min_weight, min_support=min_support)
@@ -92,7 +104,9 @@ def check_network(findings, found, ids):
 
 
 def test_detect__writes_the_run_folder_of_the_contract(backend, make_store, tmp_path):
-    findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
+    findings = detect(
+        make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), paper=True, backend=backend
+    )
     assert {file.name for file in findings.path.iterdir()} == {
         "run.json", "edges.parquet", "accounts.parquet", "components.parquet",
         "communities.parquet", "classes.parquet", "entities.parquet",
@@ -155,13 +169,56 @@ def test_detect__computes_each_side_of_a_split_like_a_whole(backend, make_store,
 
 def test_detect__summarises_classes(backend, make_store, tmp_path):
     store = make_store(FOLLOWED, labels={"lead": "op"})
-    findings = detect(store, tmp_path / "run", kinds=("hashtag",), backend=backend)
+    findings = detect(store, tmp_path / "run", kinds=("hashtag",), paper=True, backend=backend)
     classes = {
         (row["kind"], row["source_label"], row["target_label"]): row["n_edges"]
         for row in findings.read("classes").to_dicts()
     }
     assert classes["all", "op", "unlabelled"] == classes["hashtag", "op", "unlabelled"] == 1
     assert sum(classes.values()) == 2
+
+
+def test_detect__draws_the_network_of_the_significant_edges(backend, make_store, tmp_path):
+    store = make_store(follow_among_others())
+    findings = detect(store, tmp_path / "run", kinds=("hashtag",), backend=backend)
+    paper = detect(store, tmp_path / "paper", kinds=("hashtag",), paper=True, backend=backend)
+    edges = findings.read("edges")
+    # The weights are the same; significance is beside them.
+    tests = ["expected", "p_value", "q_value", "significant"]
+    assert edges.drop(tests).equals(paper.read("edges"))
+    significant = edges.filter("significant")
+    assert significant.select("source", "target", "support").rows() == [("lead", "amp", 20)]
+    assert edges.height > 20
+    assert (edges["significant"] == (edges["q_value"] <= 0.05)).all()
+    accounts = findings.read("accounts")
+    linked = accounts.filter(pl.col("component").is_not_null())
+    assert sorted(linked["account_id"]) == ["amp", "lead"]
+    assert accounts["influence"].sum() == pytest.approx(significant["weight"].sum())
+    carried = findings.read("entities")["coordination"].sum()
+    assert carried == pytest.approx(significant["weight"].sum())
+    assert findings.read("classes")["n_edges"].to_list() == [1, 1]
+    graph = nx.read_gexf(findings.path / "network.gexf")
+    assert (graph.number_of_nodes(), graph.number_of_edges()) == (2, 1)
+    summary = findings.summary
+    assert summary["n_edges"] == edges.height
+    assert (summary["n_significant"], summary["n_pairs_tested"]) == (1, 14 * 13)
+    assert summary["expected_false_edges"] == pytest.approx(0.05)
+    assert summary["lambda"] == findings.run["chance"]["by_lag"][0]["inflation"]
+
+
+def test_detect__warns_where_everybody_coincides(backend, make_store, tmp_path):
+    # One operation and nobody else: on each day all post in the same hour.
+    hours = np.random.default_rng(0).integers(0, 23, 20)
+    events = [
+        event(f"u{u}", 24 * day + hour + (u % 2))
+        for u in range(8)
+        for day, hour in enumerate(hours)
+    ]
+    findings = detect(make_store(events), tmp_path / "run", kinds=("hashtag",), backend=backend)
+    assert "one operation alone" in findings.run["chance"]["warning"]
+    ordinary = make_store(follow_among_others())
+    findings = detect(ordinary, tmp_path / "run", kinds=("hashtag",), backend=backend)
+    assert findings.run["chance"]["warning"] is None
 
 
 @pytest.mark.parametrize("memory", [1, 4000])
@@ -189,6 +246,7 @@ def test_detect__writes_the_same_bytes_twice(backend, make_store, tmp_path):
 def test_detect__leaves_large_networks_out_unless_asked(backend, make_store, tmp_path, monkeypatch):
     monkeypatch.setattr(detection, "MAX_EXPORTED_EDGES", 0)
     store, choices = make_store(FOLLOWED), {"kinds": ("hashtag",), "backend": backend}
+    choices["paper"] = True
     assert not (detect(store, tmp_path / "a", **choices).path / "network.gexf").exists()
     assert (detect(store, tmp_path / "b", graphs=True, **choices).path / "network.gexf").exists()
 
@@ -222,7 +280,8 @@ def test_detect__reports_progress_to_the_end(backend, make_store, tmp_path):
         make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend,
         progress=lambda *report: seen.append(report),
     )  # fmt: skip
-    assert {stage for stage, _, _ in seen} == {"activity", "pairs", "network", "tables"}
+    stages = {"activity", "chance", "pairs", "network", "tables"}
+    assert {stage for stage, _, _ in seen} == stages
     assert all(0 <= done <= total for _, done, total in seen)
 
 
@@ -245,6 +304,8 @@ def test_detect__names_accounts_by_pseudonyms(backend, make_store, tmp_path):
         ({"bin": "soon"}, "'soon' is no duration"),
         ({"split_at": "never"}, "'never' is no time"),
         ({"measure": "cosine"}, "measure is 'cosine'"),
+        ({"alpha": 0.0}, "alpha is 0.0"),
+        ({"null": "week"}, "null is 'week'"),
     ],
 )
 def test_settings__say_what_is_wrong(choices, message):

@@ -1,5 +1,6 @@
 import itertools
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -66,7 +67,7 @@ def run(make_store, backend, tmp_path_factory):
         for hour in at
     ]
     out = tmp_path_factory.mktemp("run") / "run"
-    return detect(make_store(events), out, kinds=("hashtag",), backend=backend)
+    return detect(make_store(events), out, kinds=("hashtag",), paper=True, backend=backend)
 
 
 def write_truth(folder, rows, **more):
@@ -102,6 +103,31 @@ def test_evaluate__scores_core_accounts_and_edges(run, tmp_path):
     assert figures["edges"] == {
         "n_edges": run.summary["n_edges"], "n_true": 2, "n_pairs": 12, "recall": 0.5,
         "average_precision": 0.5, "precision_at_n_true": 0.5,
+    }  # fmt: skip
+
+
+def test_evaluate__scores_significant_edges_and_p_values(run, tmp_path):
+    tests = pl.DataFrame(
+        {
+            "source": ["a", "a", "b", "c", "d"],
+            "target": ["b", "c", "a", "d", "c"],
+            "weight": [0.1, 0.2, 0.3, 0.4, 0.5],
+            "p_value": [1e-9, 1e-8, 0.5, 0.2, 0.9],
+            "significant": [True, True, False, False, True],
+        }
+    )
+    found = tmp_path / "run"
+    shutil.copytree(run.path, found)
+    tests.write_parquet(found / "edges.parquet")
+    rows = [("a", "operation"), ("b", "operation"), ("c", "other"), ("d", "other")]
+    edges = pl.DataFrame({"source": ["a", "b"], "target": ["b", "a"]})
+    edges.write_parquet(tmp_path / "truth_edges.parquet")
+    figures = evaluate(found, write_truth(tmp_path, rows))
+    # Least p: a and b 1e-9, c 1e-8, d 0.2.
+    assert figures["accounts"]["auc_of_least_p_value"] == 1.0
+    assert figures["significant"] == {
+        "n_edges": 3, "recall": 0.5, "false_share": pytest.approx(2 / 3),
+        "share_outside": pytest.approx(2 / 3),
     }  # fmt: skip
 
 

@@ -179,6 +179,32 @@ def count_within_shared(
     return source_group, target_group, count
 
 
+def sum_products(
+    source: cp.ndarray,
+    target: cp.ndarray,
+    source_start: cp.ndarray,
+    source_stratum: cp.ndarray,
+    source_factor: cp.ndarray,
+    target_start: cp.ndarray,
+    target_stratum: cp.ndarray,
+    target_factor: cp.ndarray,
+    stratum_kind: cp.ndarray,
+    n_kinds: int,
+) -> cp.ndarray:
+    """Sum the products of the accounts' factors over the strata that both of each pair used.
+
+    As `gpu_coord.pairs.sum_products`.
+    """
+    rows = _as_kernel_arrays(
+        (source, np.int32), (target, np.int32), (source_start, np.int64),
+        (source_stratum, np.int32), (source_factor, np.float64), (target_start, np.int64),
+        (target_stratum, np.int32), (target_factor, np.float64), (stratum_kind, np.int32),
+    )  # fmt: skip
+    sums = cp.zeros((source.size, n_kinds), dtype=np.float64)
+    _launch("sum_products", source.size, np.int64(n_kinds), *rows, sums)
+    return sums
+
+
 def count_in_common(
     sources: cp.ndarray, targets: cp.ndarray
 ) -> tuple[cp.ndarray, cp.ndarray, cp.ndarray]:

@@ -1,8 +1,8 @@
 // The hot loops over pairs of accounts, on the GPU; gpu_pairs.py says what the arrays are.
 //
 // Every loop over items strides by the grid, so any grid does. Offsets have 64 bits: rows times
-// accounts pass 2^31 early. No thread waits for another, and all sums are of integers: the
-// results do not depend on the order of the threads.
+// accounts pass 2^31 early. No thread waits for another. Sums are of integers, or of floats that one
+// thread adds up in a fixed order: the results do not depend on the order of the threads.
 
 __device__ __forceinline__ long long first_item() {
     return static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -175,5 +175,36 @@ extern "C" __global__ void count_both(long long n_items, long long lag, const in
         const long long *i = group_start + source_group[item];
         const long long *j = group_start + target_group[item];
         count[item] = count_shifted(cell_bin, i[0], i[1], j[0], j[1], lag);
+    }
+}
+
+// Sum the products of factors over the strata that both accounts of each pair used, by kind of
+// stratum; an item is a pair, and its sums are 0 before. The shorter row is searched in the longer
+// one. __dmul_rn and __dadd_rn are never fused: a host rounds as often.
+extern "C" __global__ void sum_products(long long n_items, long long n_kinds, const int *source,
+                                        const int *target, const long long *source_start,
+                                        const int *source_stratum, const double *source_factor,
+                                        const long long *target_start, const int *target_stratum,
+                                        const double *target_factor, const int *stratum_kind,
+                                        double *sums) {
+    for (long long item = first_item(); item < n_items; item += item_stride()) {
+        long long i = source_start[source[item]], j = target_start[target[item]];
+        const long long stop = source_start[source[item] + 1LL];
+        const long long other_stop = target_start[target[item] + 1LL];
+        const bool is_short = stop - i <= other_stop - j;
+        while (i < stop && j < other_stop) {
+            if (is_short)
+                j = find_first(target_stratum, j, other_stop, source_stratum[i]);
+            else
+                i = find_first(source_stratum, i, stop, target_stratum[j]);
+            if (i < stop && j < other_stop && source_stratum[i] == target_stratum[j]) {
+                double *sum = sums + item * n_kinds + stratum_kind[source_stratum[i]];
+                *sum = __dadd_rn(*sum, __dmul_rn(source_factor[i], target_factor[j]));
+            }
+            if (is_short)
+                ++i;
+            else
+                ++j;
+        }
     }
 }

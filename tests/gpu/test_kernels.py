@@ -7,6 +7,7 @@ the speed of a device are not here.
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -25,7 +26,10 @@ from shim.run import SanitizerError, Shifted, load, load_sanitized  # noqa: E402
 pytestmark = pytest.mark.gpu_contract
 
 TEXT = (HERE.parents[1] / "gpu_coord" / "backend" / "pairs.cu").read_text()
-KERNELS = {"tally", "count_kept", "write_kept", "count_shared", "list_shared", "count_both"}
+KERNELS = {
+    "tally", "count_kept", "write_kept", "count_shared", "list_shared", "count_both",
+    "sum_products",
+}  # fmt: skip
 ARCHITECTURES = (70, 80, 90, 100, 120)
 FAR = 2**31  # the first offset that 32 bits cannot hold
 
@@ -77,6 +81,32 @@ def test_nvrtc__refuses_a_seeded_mistake(right, wrong):
     done = compile_for(ARCHITECTURES[:1], TEXT.replace(right, wrong))
     assert done.returncode != 0
     assert "NVRTC_ERROR_COMPILATION" in done.stderr
+
+
+WRITE_PTX = """
+import sys
+from cupy.cuda import nvrtc
+
+program = nvrtc.createProgram(sys.stdin.read(), "pairs.cu", (), ())
+nvrtc.compileProgram(program, ("--std=c++17", "-arch=compute_90"))
+print(nvrtc.getPTX(program))
+"""
+
+
+def list_operations(text):
+    """Return the operations on doubles that the text is compiled to."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE_PTX], input=text, capture_output=True, text=True, check=True
+    )
+    return set(re.findall(r"(?:fma|mul|add)\.(?:rn\.)?f64", done.stdout))
+
+
+def test_nvrtc__fuses_no_product_into_a_sum():
+    assert list_operations(TEXT) == {"mul.rn.f64", "add.rn.f64"}
+    right = "__dadd_rn(*sum, __dmul_rn(source_factor[i], target_factor[j]))"
+    assert right in TEXT
+    plain = TEXT.replace(right, "*sum + source_factor[i] * target_factor[j]")
+    assert list_operations(plain) == {"fma.rn.f64"}
 
 
 # --- cells, and what is right --------------------------------------------------------------
@@ -174,6 +204,69 @@ def list_coincidences(name, lag):
     return found
 
 
+# --- rows of factors, and what is right -----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A factor of each account in some strata: {stratum: factor} by account."""
+
+    by_account: list[dict[int, float]]
+
+    @property
+    def arrays(self):
+        rows = [sorted(factors.items()) for factors in self.by_account]
+        flat = [row for listed in rows for row in listed]
+        return (
+            start_ranges([len(listed) for listed in rows]),
+            np.array([stratum for stratum, _ in flat], np.int32),
+            np.array([factor for _, factor in flat], np.float64),
+        )
+
+
+def draw_rows(seed, n_accounts, n_strata, n_rows, hub=()):
+    """Draw rows; the hubs are in every stratum."""
+    rng = np.random.default_rng(seed)
+    rows = [{} for _ in range(n_accounts)]
+    for account, stratum in rng.integers(0, (n_accounts, n_strata), (n_rows, 2)).tolist():
+        rows[account][stratum] = rng.random()
+    for account in hub:
+        rows[account] = dict(enumerate(rng.random(n_strata).tolist()))
+    return Rows(rows)
+
+
+# name: rows as sources, rows as targets, strata
+ROWS = {
+    "odd": (draw_rows(1, 37, 23, 300), draw_rows(2, 37, 23, 200), 23),
+    "hubs": (draw_rows(3, 19, 90, 60, hub=(0, 18)), draw_rows(4, 19, 90, 70, hub=(18,)), 90),
+    "one account": (draw_rows(5, 1, 4, 9), draw_rows(6, 1, 4, 9), 4),
+    "targets without rows": (draw_rows(7, 6, 4, 20), Rows([{}] * 6), 4),
+    "nothing": (Rows([{}] * 3), Rows([{}] * 3), 1),
+}
+N_KINDS = 3
+
+
+def list_products(name, source, target):
+    """Return the sums by pair and kind, added in the order of strata; the kind is stratum % 3."""
+    sources, targets, _ = ROWS[name]
+    sums = [[0.0] * N_KINDS for _ in source]
+    for row, (i, j) in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
+        a, b = sources.by_account[i], targets.by_account[j]
+        for stratum in sorted(a.keys() & b.keys()):
+            sums[row][stratum % N_KINDS] += a[stratum] * b[stratum]
+    return sums
+
+
+def draw_pairs(name, n_pairs):
+    n_accounts = len(ROWS[name][0].by_account)
+    drawn = np.random.default_rng(n_pairs).integers(0, n_accounts, (2, n_pairs))
+    return drawn.astype(np.int32)
+
+
+def name_kinds(name):
+    return (np.arange(ROWS[name][2]) % N_KINDS).astype(np.int32)
+
+
 # --- the kernels as gpu_pairs calls them ---------------------------------------------------
 
 
@@ -252,6 +345,15 @@ def check_shared(module, name, lag, n_pairs, **options):
     assert found == [(p, e, n) for p, shared in enumerate(right) for e, n in sorted(shared.items())]
 
 
+def check_products(module, name, n_pairs, **options):
+    source, target = draw_pairs(name, n_pairs)
+    sums = np.zeros((n_pairs, N_KINDS))
+    rows = (*ROWS[name][0].arrays, *ROWS[name][1].arrays, name_kinds(name))
+    kinds = np.int64(N_KINDS)
+    run(module, "sum_products", n_pairs, kinds, source, target, *rows, sums, **options)
+    assert sums.tolist() == list_products(name, source, target)
+
+
 # --- the kernels on small cases ------------------------------------------------------------
 
 
@@ -291,10 +393,18 @@ def test_shared_strata__equal_sets(sanitized, name, launch):
     check_shared(sanitized, name, 2, 33, launch=launch)
 
 
+@pytest.mark.parametrize("launch", LAUNCHES)
+@pytest.mark.parametrize("name", ROWS)
+def test_sum_products__equals_sums_over_shared_strata(sanitized, name, launch):
+    check_products(sanitized, name, 60, launch=launch)
+    check_products(sanitized, name, 1, launch=launch)
+
+
 def test_kernels__race_for_nothing(watched):
     options = {"launch": (32, 4, 5), "n_workers": 4}
     check_pairs(watched, "hub", 1, 0, 45, 1, **options)
     check_shared(watched, "hub", 1, 100, **options)
+    check_products(watched, "hubs", 100, **options)
 
 
 # --- gpu_pairs, on the stand-in for CuPy ----------------------------------------------------
@@ -381,6 +491,22 @@ def test_gpu_shared__equals_sets(gpu_pairs, n_pairs):
     assert entities.tolist() == index.group_entity[j].tolist()
     shared = list(zip(entities.tolist(), count.tolist(), strict=True))
     assert shared == [row for rows in right for row in rows]
+
+
+@pytest.mark.parametrize("n_pairs", [0, 1, 700])
+@pytest.mark.parametrize("name", ROWS)
+def test_gpu_sum_products__equals_the_cpu_to_the_bit(gpu_pairs, name, n_pairs):
+    from gpu_coord import pairs
+
+    arrays = (
+        *draw_pairs(name, n_pairs), *ROWS[name][0].arrays, *ROWS[name][1].arrays, name_kinds(name)
+    )  # fmt: skip
+    # Offsets and accounts of other widths are converted.
+    sent = to_device(gpu_pairs, arrays[0].astype(np.int64), *arrays[1:])
+    found = to_host(gpu_pairs, [gpu_pairs.sum_products(*sent, N_KINDS)])[0]
+    assert found.shape == (n_pairs, N_KINDS)
+    assert found.tolist() == pairs.sum_products(*arrays, N_KINDS).tolist()
+    assert found.tolist() == list_products(name, *arrays[:2])
 
 
 @pytest.mark.parametrize("shape", [(3, 7, 20), (1, 1, 5), (2, 5, 1), (0, 3, 4), (2, 0, 4)])
@@ -504,7 +630,32 @@ def check_far_pairs(module):
     assert (i.tolist(), j.tolist()) == ([1, 2], [2, 5])
 
 
-FAR_CHECKS = [check_far_rows, check_far_work, check_far_segments, check_far_pairs]
+def check_far_products(module):
+    """More than 2^32 pairs with two sums each, and rows that begin beyond 2^31."""
+    n_items, threads = 2 * FAR + 300, 256
+    n_blocks = -(-n_items // threads)
+    start = (n_blocks - 2) * threads
+    source, target = np.arange(2 * (n_items - start)).reshape(2, -1).astype(np.int32) % 3
+    rows = (
+        FAR + np.array([0, 2, 3, 6]),
+        Shifted(np.array([0, 2, 2, 0, 1, 2], np.int32), FAR),
+        Shifted(np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0]), FAR),
+    )
+    dense = np.array([[1, 0, 2], [0, 0, 4], [8, 16, 32]])
+    products = dense[source] * dense[target]
+    kind = np.array([0, 1, 0], np.int32)
+    sums = np.zeros((source.size, 2))
+    run(
+        module, "sum_products", n_items, np.int64(2), Shifted(source, start),
+        Shifted(target, start), *rows, *rows, kind, Shifted(sums, 2 * start),
+        launch=(threads, n_blocks, 1), blocks=(n_blocks - 2, n_blocks),
+    )  # fmt: skip
+    assert sums.tolist() == np.column_stack([products[:, [0, 2]].sum(1), products[:, 1]]).tolist()
+
+
+FAR_CHECKS = [
+    check_far_rows, check_far_work, check_far_segments, check_far_pairs, check_far_products,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("check", FAR_CHECKS)
@@ -519,6 +670,8 @@ def check_small(module):
     check_pairs(module, "hub", 1, 0, 45, 1)
     check_pairs(module, "odd", 0, 3, 20, 2, launch=(32, 1, 7))
     check_shared(module, "odd", 1, 80)
+    check_products(module, "odd", 80)
+    check_products(module, "hubs", 80)
 
 
 # what is right, what is wrong, the check that must notice
@@ -541,6 +694,12 @@ MISTAKES = [
      check_far_segments),
     ("long long work = item * chunk", "long long work = static_cast<int>(item * chunk)",
      check_far_work),
+    ("if (i < stop && j < other_stop && source_stratum[i]", "if (source_stratum[i]", check_small),
+    ("stratum_kind[source_stratum[i]]", "stratum_kind[i]", check_small),
+    ("j = find_first(target_stratum, j, other_stop, source_stratum[i])",
+     "j = find_first(target_stratum, j, stop, source_stratum[i])", check_small),
+    ("__dadd_rn(*sum, ", "__dadd_rn(0.0, ", check_small),
+    ("sums + item * n_kinds", "sums + static_cast<int>(item * n_kinds)", check_far_products),
 ]  # fmt: skip
 
 

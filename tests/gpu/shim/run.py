@@ -39,7 +39,7 @@ _KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(\w+)\s*\(([^)]*)\)')
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _PARAMETER = re.compile(r"(const\s+)?([a-z ]+?)\s*(\*)?\s*(?:(?:const|__restrict__)\s+)*(\w+)")
 
-_STRICT = ("-Wall", "-Wextra", "-Werror")
+_STRICT = ("-Wall", "-Wextra", "-Werror", "-ffp-contract=off")
 
 _folder = tempfile.TemporaryDirectory(prefix="gpu-coord-shim-")
 

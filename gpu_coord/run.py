@@ -1,0 +1,150 @@
+"""A run folder: what `detect` writes, and how it is read again and verified."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpu_coord.activity import Activity
+from gpu_coord.chance import PairTests
+from gpu_coord.folders import read_marker
+from gpu_coord.store import check_tables
+from gpu_coord.transitions import Edges
+
+RUN_MARKER = "run.json"
+RUN_TABLES = ("edges", "accounts", "components", "communities", "classes", "entities")
+RUN_FILES = {
+    RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),
+    "network.graphml", "network.gexf", "before", "after",
+}  # fmt: skip
+# The columns of edges that say whether chance could have made them.
+SIGNIFICANCE = ("expected", "p_value", "q_value", "significant")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """A run folder: its summary, and its tables on request."""
+
+    path: Path
+    run: dict[str, Any] = field(repr=False)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The numbers of accounts, entities, bins, edges, components and communities."""
+        summary: dict[str, Any] = self.run["summary"]
+        return summary
+
+    def read(self, table: str) -> pl.DataFrame:
+        """Return a table of the run: edges, accounts, entities, components, communities, classes.
+
+        Raises
+        ------
+        FileNotFoundError
+            The run has no such table.
+        """
+        file = self.path / f"{table}.parquet"
+        if not file.is_file():
+            present = sorted(file.stem for file in self.path.glob("*.parquet"))
+            raise FileNotFoundError(f"{self.path} has no table {table!r}; it has {present}.")
+        return pl.read_parquet(file)
+
+    def __repr__(self) -> str:
+        numbers = [(key, value) for key, value in self.summary.items() if key.startswith("n_")]
+        sizes = ", ".join(f"{key[2:]} {value:,}" for key, value in numbers)
+        return f"Findings({str(self.path)!r}: {sizes})"
+
+
+def open_run(path: Path | str) -> Findings:
+    """Open a run folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no run at that path.
+    """
+    path = Path(path)
+    run = read_marker(path, RUN_MARKER)
+    if run is None:
+        raise FileNotFoundError(f"there is no run at {path}; `gpu-coord detect` makes one.")
+    return Findings(path, run)
+
+
+def verify_run(path: Path | str) -> dict[str, Any]:
+    """Check that the tables of a run, and of its halves, are those that it wrote.
+
+    Raises
+    ------
+    ValueError
+        A table was changed.
+    FileNotFoundError
+        There is no run at that path, or one of its tables is missing.
+    """
+    findings = open_run(path)
+    check_tables(findings.path, findings.run["tables"])
+    n_tables = len(findings.run["tables"])
+    for half in ("before", "after"):
+        if (findings.path / half).is_dir():
+            n_tables += verify_run(findings.path / half)["n_tables"]
+    return {"n_tables": n_tables}
+
+
+class EdgeWriter:
+    """Appends blocks of edges to ``edges.parquet``, accounts by their ids."""
+
+    def __init__(self, path: Path, activity: Activity, tests: PairTests | None):
+        self._tests = tests
+        self._ids = activity.accounts["account_id"].to_arrow().cast(pa.string())
+        self._kinds = activity.kinds
+        # Without the stored schema readers see text, not the dictionary it is written from.
+        self._writer = pq.ParquetWriter(
+            path, self._to_table(no_edges(len(self._kinds))).schema, store_schema=False
+        )
+
+    def add(self, edges: Edges) -> None:
+        """Append a block."""
+        self._writer.write_table(self._to_table(edges))
+
+    def _to_table(self, edges: Edges) -> pa.Table:
+        weights = {
+            f"weight_{kind}": np.ascontiguousarray(edges.by_kind[:, k])
+            for k, kind in enumerate(self._kinds)
+        }
+        return pa.table(
+            {
+                "source": pa.DictionaryArray.from_arrays(edges.source, self._ids),
+                "target": pa.DictionaryArray.from_arrays(edges.target, self._ids),
+                "weight": edges.weight,
+                **weights,
+                "support": edges.support,
+                "lag": edges.lag,
+                **self._find_tests(edges),
+            }
+        )
+
+    def _find_tests(self, edges: Edges) -> dict[str, Any]:
+        if self._tests is None:
+            return {}
+        found = self._tests.read_edges(edges.source, edges.target, edges.lag)
+        return {name: getattr(found, name) for name in SIGNIFICANCE}
+
+    def __enter__(self) -> "EdgeWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+
+def no_edges(n_kinds: int) -> Edges:
+    """Return a table of edges without a row."""
+    return Edges(
+        source=np.empty(0, np.int32),
+        target=np.empty(0, np.int32),
+        weight=np.empty(0),
+        by_kind=np.empty((0, n_kinds)),
+        support=np.empty(0, np.int32),
+        lag=np.empty(0, np.int32),
+    )
