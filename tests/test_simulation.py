@@ -530,6 +530,7 @@ def test_choose_scenario__scales_accounts_with_posts_and_keeps_the_operation():
         ({"n_accounts": 40}, "n_accounts=40 must exceed the operation's 40"),
         ({"n_topics": 200}, "n_topics=200 needs two entities per topic"),
         ({"n_days": 9}, "n_days=9 must exceed the longest lag"),
+        ({"min_lag_bins": 5}, "min_lag_bins=5 must not exceed max_lag_bins=4"),
         (
             {"retweets_per_post": 0.9},
             "retweets_per_post \\+ replies_per_post = 1.1 must not exceed",
@@ -584,6 +585,23 @@ def test_draw_lags__follow_the_truncated_geometric_law():
         assert abs(counts[lag] - expected) < 4.5 * math.sqrt(expected)
     exact = choose_scenario("demo", lag_decay=0.0)
     assert set(draw_lags(exact, 1000, np.random.default_rng(1)).tolist()) == {1}
+    near = choose_scenario("demo", lag_decay=0.5, min_lag_bins=0, max_lag_bins=1)
+    counts = Counter(draw_lags(near, 30_000, np.random.default_rng(1)).tolist())
+    assert set(counts) == {0, 1}
+    assert abs(counts[0] - 20_000) < 4.5 * math.sqrt(20_000)
+
+
+def test_simulate__copies_in_the_bin_of_the_plant_follow_it(tmp_path):
+    simulation = simulate(
+        tmp_path / "out", n_posts=2_000, n_accounts=60, n_groups=1, n_core=1, n_amplifiers=5,
+        n_plants=40, follow_probability=1.0, min_lag_bins=0, lag_decay=0.0, camouflage_share=0.0,
+    )  # fmt: skip
+    operation = plan_archive(simulation.scenario, 0).operation
+    is_copy = np.arange(len(operation.time)) >= operation.n_plants
+    gap = operation.time[is_copy] - operation.time[operation.origin[is_copy]]
+    hour = operation.time // 3_600_000
+    assert is_copy.sum() == 200 and (gap >= 0).all() and gap.max() > 1_000_000
+    assert (hour[is_copy] == hour[operation.origin[is_copy]]).all()
 
 
 def test_draw_exponential__has_the_quantiles_of_the_law():
@@ -602,6 +620,14 @@ def test_draw_times__follow_the_day_of_each_time_zone():
         angle = 2 * np.pi * (hours + zone - 15) / 24
         # Density 1 + cos(angle): the mean cosine is 1/2, the mean sine 0.
         assert abs(np.cos(angle).mean() - 0.5) < 0.02 and abs(np.sin(angle).mean()) < 0.02
+
+
+def test_draw_times__of_a_power_are_sharper():
+    # Density (1 + cos)^3 has the mean cosine (3/2 + 3/8) / (1 + 3/2) = 3/4.
+    scenario = choose_scenario("demo", diurnal_amplitude=1.0, diurnal_power=3.0)
+    times = draw_times(scenario, np.zeros(50_000, dtype=int), np.random.default_rng(3))
+    angle = 2 * np.pi * (times // 3_600_000 % 24 - 15) / 24
+    assert abs(np.cos(angle).mean() - 0.75) < 0.02 and abs(np.sin(angle).mean()) < 0.02
 
 
 def test_draw_office_times__are_workdays_and_mostly_office_hours():

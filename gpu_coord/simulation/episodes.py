@@ -78,7 +78,7 @@ def draw_episode_times(
     Whoever finds no waking moment before the archive ends in four tries posts at any usual time.
     """
     n = len(chosen)
-    weights = weigh_hours(scenario.diurnal_amplitude)
+    weights = weigh_hours(scenario.diurnal_amplitude, scenario.diurnal_power)
     times = draw_times(scenario, timezones, rng)
     open_ = np.ones(n, dtype=np.bool_)
     for _ in range(4):

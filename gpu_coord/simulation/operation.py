@@ -61,8 +61,7 @@ def plan_operation(
         rng.random((n_plants, scenario.n_amplifiers)) < scenario.follow_probability
     )
     copier = group[origin] * scenario.group_size + scenario.n_core + amplifier
-    bins = planted[origin] // scenario.lag_bin_ms + draw_lags(scenario, len(origin), rng)
-    inside = rng.integers(0, scenario.lag_bin_ms, size=len(origin))
+    copied = _draw_copy_times(scenario, planted[origin], rng)
     account = np.r_[account, copier]
     origin = np.r_[np.arange(n_plants), origin]
     style = np.where(np.arange(len(origin)) < n_plants, 1.0, rng.random(len(origin)))
@@ -72,13 +71,23 @@ def plan_operation(
     return Operation(
         n_plants=n_plants,
         account=account,
-        time=np.r_[planted, bins * scenario.lag_bin_ms + inside],
+        time=np.r_[planted, copied],
         kind=kind[origin],
         entity=entity[origin],
         origin=origin,
         retweet=retweet,
         phrases=np.where(same[:, None], phrases[origin], phrases),
     )
+
+
+def _draw_copy_times(scenario: Scenario, planted: Ints, rng: np.random.Generator) -> Ints:
+    """When each copy is posted: anywhere in its bin, and in the bin of the plant after that."""
+    width = scenario.lag_bin_ms
+    start = (planted // width + draw_lags(scenario, len(planted), rng)) * width
+    inside = rng.integers(0, width, size=len(planted))
+    first = np.maximum(start, planted)
+    times: Ints = first + inside * (start + width - first) // width
+    return times
 
 
 def _list_plants(scenario: Scenario) -> tuple[Ints, Ints]:

@@ -37,7 +37,8 @@ class Scenario:
     n_campaign_entities: int = 8  # per group and kind, from the less used half of one topic
     follow_probability: float = 0.35  # of each amplifier, for each plant of its group
     lag_bin_seconds: int = 3600
-    lag_decay: float = 0.1  # lag = 1 + geometric, in bins: P(1 + k) ~ lag_decay**k; 0: always 1
+    lag_decay: float = 0.1  # lag = least + geometric, in bins: P(least + k) ~ lag_decay**k
+    min_lag_bins: int = 1  # 0: copies may come in the bin of the plant, after it
     max_lag_bins: int = 4
     copy_retweet_share: float = 0.2  # copies that retweet the core's post
     copy_wording_share: float = 0.2  # copies that repeat its words as a post of their own
@@ -60,6 +61,7 @@ class Scenario:
     n_bursts: int = 80  # ordinary bursts per kind, fading over 1 to 6 hours
     burst_factor: float = 15.0
     diurnal_amplitude: float = 0.8  # 0: no daily rhythm
+    diurnal_power: float = 1.0  # of the rhythm; 3: time zones are sharp cohorts
 
     hashtags_per_post: float = 0.35
     urls_per_post: float = 0.1
@@ -118,10 +120,12 @@ BOUNDS: dict[tuple[float, float], str] = {
     (0, N_SLOTS[1]): "urls_per_post",
     (0, 1 + N_SLOTS[2]): "mentions_per_post",
     (0.5, 100): "organic_alpha operation_alpha",
+    (0, 10): "diurnal_power",
     (-12, 14): "operation_timezone_hours",
     (0, 10**3): "viral_factor burst_factor",
     (1, 10**6): "max_activity",
     (0, 10**5): "n_groups n_viral n_bursts",
+    (0, 10**4): "min_lag_bins",
     (0, 10**7): "n_silent",
     (1, 10**4): "n_days n_topics max_lag_bins",
     (1, 10**5): "n_core n_amplifiers n_plants n_campaign_entities",
@@ -164,6 +168,11 @@ def _check_sizes(scenario: Scenario) -> None:
         raise ValueError(
             f"n_topics={scenario.n_topics} needs two entities per topic and kind; lower it, "
             "or raise n_hashtags, n_urls and n_mentions"
+        )
+    if scenario.min_lag_bins > scenario.max_lag_bins:
+        raise ValueError(
+            f"min_lag_bins={scenario.min_lag_bins} must not exceed "
+            f"max_lag_bins={scenario.max_lag_bins}; lower it, or raise that"
         )
     if scenario.n_days < 9 + scenario.longest_lag_days:
         raise ValueError(

@@ -25,14 +25,17 @@ OFFICE_HOURS = np.array([1] * 8 + [4] + [40] * 9 + [4] + [1] * 5, dtype=np.int64
 
 
 def draw_lags(scenario: Scenario, n: int, rng: np.random.Generator) -> Ints:
-    """Draw ``n`` lags in bins: one plus a geometric number, at most ``max_lag_bins``."""
-    powers = np.cumprod(np.r_[1.0, np.full(scenario.max_lag_bins - 1, scenario.lag_decay)])
-    return 1 + pick(np.cumsum(np.floor(powers * 2**40).astype(np.int64)), n, rng)
+    """Draw ``n`` lags in bins: the least plus a geometric number, at most ``max_lag_bins``."""
+    n_more = scenario.max_lag_bins - scenario.min_lag_bins
+    powers = np.cumprod(np.r_[1.0, np.full(n_more, scenario.lag_decay)])
+    return scenario.min_lag_bins + pick(
+        np.cumsum(np.floor(powers * 2**40).astype(np.int64)), n, rng
+    )
 
 
-def weigh_hours(amplitude: float) -> Ints:
-    """How active each local hour is: a sine with its peak at 15 h."""
-    weights = [1 + amplitude * sin(2 * pi * (hour - 9) / 24) for hour in range(24)]
+def weigh_hours(amplitude: float, power: float = 1.0) -> Ints:
+    """How active each local hour is: a power of a sine with its peak at 15 h."""
+    weights = [(1 + amplitude * sin(2 * pi * (hour - 9) / 24)) ** power for hour in range(24)]
     return np.maximum(1, np.round(np.array(weights) * 2**16)).astype(np.int64)
 
 
@@ -40,7 +43,7 @@ def draw_times(scenario: Scenario, timezones: Ints, rng: np.random.Generator) ->
     """Milliseconds since the start, by the daily rhythm of each time zone (hours east)."""
     n = len(timezones)
     days = rng.integers(0, scenario.n_days, size=n)
-    hours = pick(np.cumsum(weigh_hours(scenario.diurnal_amplitude)), n, rng)
+    hours = pick(np.cumsum(weigh_hours(scenario.diurnal_amplitude, scenario.diurnal_power)), n, rng)
     local = days * DAY_MS + hours * HOUR_MS + rng.integers(0, HOUR_MS, size=n)
     return (local - timezones * HOUR_MS) % scenario.span_ms
 
