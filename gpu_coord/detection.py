@@ -1,7 +1,6 @@
 """Store -> run folder: the stages in their order, with what they cost.
 
-The only file that knows the order and the only one that unpacks `Settings`; the stages take
-values and can be used alone.
+The only file that knows the order; the stages take values and can be used alone.
 """
 
 import hashlib
@@ -10,16 +9,16 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from gpu_coord import __version__
-from gpu_coord.activity import DEFAULT_KINDS, Activity, build_activity
+from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend, choose
 from gpu_coord.chance import PairTests, assess_pairs
 from gpu_coord.exports import write_gexf, write_graphml
@@ -42,6 +41,7 @@ from gpu_coord.run import (
     no_edges,
     open_run,
 )
+from gpu_coord.settings import Settings
 from gpu_coord.store import (
     STORE_MARKER,
     Store,
@@ -52,17 +52,12 @@ from gpu_coord.store import (
 )
 from gpu_coord.strata import Null
 from gpu_coord.threads import map_ahead
-from gpu_coord.times import parse_duration, parse_time
 from gpu_coord.transitions import (
     CellIndex,
-    Denominator,
     Edges,
     Margins,
-    Measure,
     PairCounts,
-    Undefined,
     Weigher,
-    WeightRule,
     choose_lags,
     count_margins,
     count_pairs,
@@ -89,79 +84,6 @@ _NO_BULK = (
 )
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Every choice that can change a finding; stored beside each result."""
-
-    kinds: tuple[str, ...] = DEFAULT_KINDS
-    bin: str = "1h"
-    lags: tuple[int, ...] = (1,)  # bins; each is scored on its own
-    min_posts: int = 1
-    top_percent: float = 100.0
-    match: str | None = None  # label to match with as many other accounts
-    start: str | None = None  # ISO 8601, included
-    end: str | None = None  # ISO 8601, excluded
-    split_at: str | None = None  # ISO 8601: two more runs, before it and from it on
-    measure: Measure = "trace"
-    undefined: Undefined = "marginal"
-    denominator: Denominator = "all"
-    shrink: float = 0.0  # pseudo-transitions
-    min_support: int = 1  # lagged coincidences over all kinds
-    min_weight: float = 0.0  # an edge lies above it
-    paper: bool = False  # no significance: every edge is in the network
-    null: Null = "day"  # what chance leaves as it is, see `gpu_coord.strata.stratify`
-    alpha: float = 0.05  # false discovery rate of the significant pairs
-    resolution: float = 1.0  # of the communities
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        parse_duration(self.bin)
-        for name in ("start", "end", "split_at"):
-            if getattr(self, name) is not None:
-                parse_time(getattr(self, name))
-        if not self.kinds:
-            raise ValueError("kinds is empty; name at least one, such as hashtag.")
-        if not self.lags or len(set(self.lags)) < len(self.lags) or min(self.lags) < 0:
-            raise ValueError(f"lags is {self.lags}; give distinct numbers of bins, 0 or more.")
-        if not 1 <= self.min_support < 2**31:
-            raise ValueError(
-                f"min_support is {self.min_support}; it lies between 1 and 2^31 coincidences."
-            )
-        if not 0 <= self.min_weight < float("inf"):
-            raise ValueError(
-                f"min_weight is {self.min_weight}; it is 0 or more: pairs without a coincidence "
-                "have no positive weight and are never weighed."
-            )
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
-        if self.null not in get_args(Null):
-            raise ValueError(f"null is {self.null!r}; it is one of {', '.join(get_args(Null))}.")
-        self.rule  # noqa: B018  (checks its part of the settings)
-
-    @property
-    def rule(self) -> WeightRule:
-        """The settings that turn counts into weights."""
-        return WeightRule(**{f.name: getattr(self, f.name) for f in fields(WeightRule)})
-
-    def compute_hash(self, labels_sha256: str | None = None) -> str:
-        """Return the specification hash: the same for the same choices, however they are written.
-
-        Parameters
-        ----------
-        labels_sha256
-            Hash of the labels that take the place of the store's own.
-        """
-        canonical = asdict(self) | {
-            "kinds": tuple(dict.fromkeys(self.kinds)),
-            "bin": parse_duration(self.bin),
-            "labels": labels_sha256,
-        }
-        for name in ("start", "end", "split_at"):
-            time = getattr(self, name)
-            canonical[name] = None if time is None else parse_time(time)
-        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
 
 def detect(
@@ -258,7 +180,9 @@ class _Run:
     def write(self) -> None:
         self.folder.mkdir(exist_ok=True)
         with self._time("activity"):
-            activity = self._build_activity()
+            activity = self.settings.build_activity(
+                self.store, labels=self.labels, backend=self.backend
+            )
             index = index_cells(activity)
             margins = self._count_margins(index)
         tests = None if self.settings.paper else self._test_pairs(activity, index, margins)
@@ -291,22 +215,6 @@ class _Run:
             }
         )
         self.report(stage, 1, 1)
-
-    def _build_activity(self) -> Activity:
-        settings = self.settings
-        return build_activity(
-            self.store,
-            kinds=settings.kinds,
-            bin=settings.bin,
-            min_posts=settings.min_posts,
-            top_percent=settings.top_percent,
-            start=settings.start,
-            end=settings.end,
-            match=settings.match,
-            labels=self.labels,
-            seed=settings.seed,
-            backend=self.backend,
-        )
 
     def _count_margins(self, index: CellIndex) -> list[Margins]:
         count_steps(index.n_bins, max(self.settings.lags))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from gpu_coord import detection
-from gpu_coord.detection import Settings, detect
+from gpu_coord.detection import detect
 from gpu_coord.run import open_run, verify_run
+from gpu_coord.settings import Settings
 
 KINDS = ("hashtag", "url")
 EVENTS = st.lists(

@@ -1,0 +1,125 @@
+"""Every choice of an analysis, checked, with a hash that names it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import get_args
+
+import polars as pl
+
+from gpu_coord.activity import DEFAULT_KINDS, Activity, build_activity
+from gpu_coord.backend import Backend
+from gpu_coord.store import Store
+from gpu_coord.strata import Null
+from gpu_coord.times import parse_duration, parse_time
+from gpu_coord.transitions import Denominator, Measure, Undefined, WeightRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every choice that can change a finding; stored beside each result."""
+
+    kinds: tuple[str, ...] = DEFAULT_KINDS
+    bin: str = "1h"
+    lags: tuple[int, ...] = (1,)  # bins; each is scored on its own
+    min_posts: int = 1
+    top_percent: float = 100.0
+    match: str | None = None  # label to match with as many other accounts
+    start: str | None = None  # ISO 8601, included
+    end: str | None = None  # ISO 8601, excluded
+    split_at: str | None = None  # ISO 8601: two more runs, before it and from it on
+    measure: Measure = "trace"
+    undefined: Undefined = "marginal"
+    denominator: Denominator = "all"
+    shrink: float = 0.0  # pseudo-transitions
+    min_support: int = 1  # lagged coincidences over all kinds
+    min_weight: float = 0.0  # an edge lies above it
+    paper: bool = False  # no significance: every edge is in the network
+    null: Null = "day"  # what chance leaves as it is, see `gpu_coord.strata.stratify`
+    alpha: float = 0.05  # false discovery rate of the significant pairs
+    resolution: float = 1.0  # of the communities
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        parse_duration(self.bin)
+        for name in ("start", "end", "split_at"):
+            if getattr(self, name) is not None:
+                parse_time(getattr(self, name))
+        if not self.kinds:
+            raise ValueError("kinds is empty; name at least one, such as hashtag.")
+        if not self.lags or len(set(self.lags)) < len(self.lags) or min(self.lags) < 0:
+            raise ValueError(f"lags is {self.lags}; give distinct numbers of bins, 0 or more.")
+        if not 1 <= self.min_support < 2**31:
+            raise ValueError(
+                f"min_support is {self.min_support}; it lies between 1 and 2^31 coincidences."
+            )
+        if not 0 <= self.min_weight < float("inf"):
+            raise ValueError(
+                f"min_weight is {self.min_weight}; it is 0 or more: pairs without a coincidence "
+                "have no positive weight and are never weighed."
+            )
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
+        if self.null not in get_args(Null):
+            raise ValueError(f"null is {self.null!r}; it is one of {', '.join(get_args(Null))}.")
+        self.rule  # noqa: B018  (checks its part of the settings)
+
+    @property
+    def rule(self) -> WeightRule:
+        """The settings that turn counts into weights."""
+        return WeightRule(**{f.name: getattr(self, f.name) for f in fields(WeightRule)})
+
+    def build_activity(
+        self,
+        store: Store,
+        *,
+        labels: pl.DataFrame | None = None,
+        backend: Backend | None = None,
+    ) -> Activity:
+        """Bin the events of a store that these settings select.
+
+        Parameters
+        ----------
+        store
+            From `ingest` or `open_store`.
+        labels
+            Columns account_id, label, in the place of the store's own labels.
+        backend
+            Where to compute; the default is `gpu_coord.backend.choose`'s.
+
+        Raises
+        ------
+        ValueError
+            Nothing is left to analyse.
+        """
+        return build_activity(
+            store,
+            kinds=self.kinds,
+            bin=self.bin,
+            min_posts=self.min_posts,
+            top_percent=self.top_percent,
+            start=self.start,
+            end=self.end,
+            match=self.match,
+            labels=labels,
+            seed=self.seed,
+            backend=backend,
+        )
+
+    def compute_hash(self, labels_sha256: str | None = None) -> str:
+        """Return the specification hash: the same for the same choices, however they are written.
+
+        Parameters
+        ----------
+        labels_sha256
+            Hash of the labels that take the place of the store's own.
+        """
+        canonical = asdict(self) | {
+            "kinds": tuple(dict.fromkeys(self.kinds)),
+            "bin": parse_duration(self.bin),
+            "labels": labels_sha256,
+        }
+        for name in ("start", "end", "split_at"):
+            time = getattr(self, name)
+            canonical[name] = None if time is None else parse_time(time)
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
