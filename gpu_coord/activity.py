@@ -175,7 +175,7 @@ def build_activity(
         match=match,
         seed=seed,
     )
-    members = _map_entities(store, kinds)
+    members = map_entities(store, kinds)
     events = _select_events(store, span, accounts, members, bin_ms=bin_ms, backend=backend)
     if not len(events):
         raise ValueError(
@@ -322,7 +322,7 @@ def _match_controls(accounts: pl.DataFrame, label: str, *, seed: int) -> pl.Data
     return pl.concat([cases, others[np.sort(drawn)]]).sort("account_id")
 
 
-def _map_entities(store: "Store", kinds: Sequence[str]) -> pl.DataFrame:
+def map_entities(store: "Store", kinds: Sequence[str]) -> pl.DataFrame:
     """Return the entities asked for: store entity -> kind, value; domains stand for their urls."""
     stored = store.scan("entities").with_columns(pl.col("kind").cast(pl.String))
     present = set(stored.select(pl.col("kind").unique()).collect()["kind"])

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from gpu_coord.backend import Backend
     from gpu_coord.run import Findings
 
@@ -27,6 +29,7 @@ app = typer.Typer(
 
 WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED = 1, 3, 130
 N_SHOWN = 10
+_KINDS = "hashtag,url,mention"
 
 
 BackendChoice = Literal["auto", "cpu", "gpu"]
@@ -52,6 +55,33 @@ ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use (
 SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
+KindsOption = Annotated[str, typer.Option(help="Kinds of entity, separated by commas.")]
+BinOption = Annotated[str, typer.Option(help="Width of a time bin, like 1h or 15m.")]
+LagOption = Annotated[int | None, typer.Option(min=0, help="Bins from source to target (1).")]
+LagsOption = Annotated[
+    str | None, typer.Option(help="Range of lags, like 1-4; each pair keeps its best.")
+]
+MinPostsOption = Annotated[int, typer.Option(help="Leave out accounts with fewer posts.")]
+TopPercentOption = Annotated[
+    float, typer.Option(help="Keep this share of accounts, those with the most posts.")
+]
+MatchOption = Annotated[
+    str | None, typer.Option(help="Label to match with as many other accounts.")
+]
+StartOption = Annotated[str | None, typer.Option(help="First time, ISO 8601, UTC.")]
+EndOption = Annotated[str | None, typer.Option(help="Time before which to stop.")]
+NullOption = Annotated[
+    NullChoice, typer.Option(help="What chance leaves as it is, in each account's activity.")
+]
+AlphaOption = Annotated[
+    float, typer.Option(help="Share of false ones to accept among significant edges.")
+]
+GroupsOption = Annotated[
+    int, typer.Option(min=0, help="Groups to look for on each half of the days; 0: none.")
+]
+LabelsOption = Annotated[
+    Path | None, typer.Option(help="CSV or Parquet with account_id and label.")
+]
 ShowIdsOption = Annotated[
     bool, typer.Option("--show-ids", help="Show account ids in the place of pseudonyms.")
 ]
@@ -142,9 +172,7 @@ def ingest(
     pseudonym_key: Annotated[
         Path | None, typer.Option(help="File with the key that account ids are hashed with.")
     ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet with account_id and label.")
-    ] = None,
+    labels: LabelsOption = None,
     label: Annotated[
         list[str] | None, typer.Option(help="NAME=PATH: one more input, all of it labelled NAME.")
     ] = None,
@@ -240,23 +268,15 @@ def _flatten(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]
 def detect(
     store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    kinds: Annotated[
-        str, typer.Option(help="Kinds of entity, separated by commas.")
-    ] = "hashtag,url,mention",
-    bin: Annotated[str, typer.Option(help="Width of a time bin, like 1h or 15m.")] = "1h",
-    lag: Annotated[int | None, typer.Option(min=0, help="Bins from source to target (1).")] = None,
-    lags: Annotated[
-        str | None, typer.Option(help="Range of lags, like 1-4; each pair keeps its best.")
-    ] = None,
-    min_posts: Annotated[int, typer.Option(help="Leave out accounts with fewer posts.")] = 1,
-    top_percent: Annotated[
-        float, typer.Option(help="Keep this share of accounts, those with the most posts.")
-    ] = 100.0,
-    match: Annotated[
-        str | None, typer.Option(help="Label to match with as many other accounts.")
-    ] = None,
-    start: Annotated[str | None, typer.Option(help="First time, ISO 8601, UTC.")] = None,
-    end: Annotated[str | None, typer.Option(help="Time before which to stop.")] = None,
+    kinds: KindsOption = _KINDS,
+    bin: BinOption = "1h",
+    lag: LagOption = None,
+    lags: LagsOption = None,
+    min_posts: MinPostsOption = 1,
+    top_percent: TopPercentOption = 100.0,
+    match: MatchOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
     split_at: Annotated[
         str | None, typer.Option(help="Also analyse before this time, and from it on.")
     ] = None,
@@ -274,18 +294,13 @@ def detect(
     ] = 0.0,
     min_support: Annotated[int, typer.Option(help="Least lagged coincidences of an edge.")] = 1,
     min_weight: Annotated[float, typer.Option(help="An edge's weight lies above this.")] = 0.0,
-    null: Annotated[
-        NullChoice, typer.Option(help="What chance leaves as it is, in each account's activity.")
-    ] = "day",
-    alpha: Annotated[
-        float, typer.Option(help="Share of false ones to accept among significant edges.")
-    ] = 0.05,
+    null: NullOption = "day",
+    alpha: AlphaOption = 0.05,
+    groups: GroupsOption = 4,
     paper: Annotated[
         bool, typer.Option("--paper", help="Skip significance: every edge is in the network.")
     ] = False,
-    labels: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet with account_id and label.")
-    ] = None,
+    labels: LabelsOption = None,
     graphs: Annotated[
         bool, typer.Option("--graphs", help="Write GraphML and GEXF however large.")
     ] = False,
@@ -311,7 +326,7 @@ def detect(
             backend=_choose_backend(backend, threads),
             memory=_parse_bytes(memory) if memory else None,
             progress=progress,
-            kinds=tuple(kind.strip() for kind in kinds.split(",") if kind.strip()),
+            kinds=_split_kinds(kinds),
             bin=bin,
             lags=_parse_lags(lag, lags),
             min_posts=min_posts,
@@ -329,9 +344,117 @@ def detect(
             paper=paper,
             null=null,
             alpha=alpha,
+            groups=groups,
             seed=seed,
         )
     show_findings(findings, as_json=json_, show_ids=show_ids)
+
+
+@app.command()
+@reporting_errors
+def explain(
+    run: Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.")],
+    a: Annotated[str, typer.Argument(help="An account, by its id or its pseudonym.")],
+    b: Annotated[str, typer.Argument(help="Another account.")],
+    show_ids: ShowIdsOption = False,
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show what is behind the edges between two accounts, and what was to be expected."""
+    from gpu_coord.explanation import explain as look_up
+    from gpu_coord.explanation import render
+    from gpu_coord.terminal import open_consoles
+
+    explanation = look_up(run, a, b)
+    if json_:
+        print(json.dumps(explanation.to_dict(show_ids=show_ids)))
+    else:
+        render(explanation, console=open_consoles()[0], show_ids=show_ids)
+
+
+@app.command()
+@reporting_errors
+def calibrate(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    copies: Annotated[int, typer.Option(min=1, help="Copies without coordination to test.")] = 20,
+    kinds: KindsOption = _KINDS,
+    bin: BinOption = "1h",
+    lag: LagOption = None,
+    lags: LagsOption = None,
+    min_posts: MinPostsOption = 1,
+    top_percent: TopPercentOption = 100.0,
+    match: MatchOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    null: NullOption = "day",
+    alpha: AlphaOption = 0.05,
+    groups: GroupsOption = 4,
+    labels: LabelsOption = None,
+    backend: BackendOption = "auto",
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Count what the tests find in copies of a store whose days were permuted: false findings."""
+    from gpu_coord.archive import read_labels
+    from gpu_coord.calibration import calibrate as run
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    output, errors = open_consoles()
+    with show_progress(errors) as progress:
+        found = run(
+            store,
+            out,
+            n_copies=copies,
+            labels=read_labels(labels) if labels else None,
+            backend=_choose_backend(backend, threads),
+            **({"memory": _parse_bytes(memory)} if memory else {}),
+            progress=progress,
+            kinds=_split_kinds(kinds),
+            bin=bin,
+            lags=_parse_lags(lag, lags),
+            min_posts=min_posts,
+            top_percent=top_percent,
+            match=match,
+            start=start,
+            end=end,
+            null=null,
+            alpha=alpha,
+            groups=groups,
+            seed=seed,
+        )
+    if json_:
+        print(json.dumps(found.summary))
+        return
+    for line in _describe_calibration(found.summary):
+        output.print(line, soft_wrap=True, highlight=False, markup=False)
+    output.print(f"Look at {found.path / 'qq.png'}.", soft_wrap=True, highlight=False, markup=False)
+
+
+def _describe_calibration(summary: dict[str, Any]) -> list[str]:
+    low, high = summary["lambda_of_copies"]
+    lines = [
+        f"lambda {summary['lambda']:.2f} in the data, {low:.2f} to {high:.2f} in "
+        f"{summary['n_copies']} copies whose accounts' days were permuted."
+    ]
+    for what, n_found in (("edges", "n_significant"), ("groups", "n_groups")):
+        if n_found not in summary:
+            continue
+        false = summary[f"false_{what}"]
+        low, high = false["share_interval"]
+        lines.append(
+            f"Significant {what}: {summary[n_found]:,} in the data, {false['per_copy']:.3g} per "
+            f"copy; {false['n_copies_with_any']} copies have any (95% interval of their share: "
+            f"{low:.1%} to {high:.1%})."
+        )
+    return lines
 
 
 @app.command()
@@ -405,6 +528,10 @@ def _choose_backend(name: BackendChoice, threads: int | None) -> "Backend":
     return choose(name, threads=threads)
 
 
+def _split_kinds(kinds: str) -> tuple[str, ...]:
+    return tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
+
+
 def _parse_lags(lag: int | None, lags: str | None) -> tuple[int, ...]:
     if lag is not None and lags is not None:
         raise ValueError(f"--lag {lag} and --lags {lags} exclude each other; give one.")
@@ -441,7 +568,8 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
     print_table(
         console, "Accounts with the most apparent influence", *_list_accounts(findings, show_ids)
     )
-    print_table(console, "Largest communities", *_list_groups(findings))
+    print_table(console, "Largest communities", *_list_communities(findings))
+    _print_groups(findings)
     print_table(
         console, "Entities that carry the most coordination", *_list_entities(findings, show_ids)
     )
@@ -485,17 +613,47 @@ def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
 
 
 def _list_accounts(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:
+    import polars as pl
+
     name = "account_id" if show_ids else "pseudonym"
     columns = [name, "label", "influence", "in_weight", "out_degree", "community", "n_posts"]
-    accounts = findings.read("accounts").sort("influence", "account_id", descending=[True, False])
+    leading = findings.read("accounts").filter(pl.col("influence") > 0)
+    accounts = leading.sort("influence", "account_id", descending=[True, False])
     shown = [name, "label", "influence", "in-weight", "out", "community", "posts"]
     return shown, accounts.select(columns).head(N_SHOWN).rows()
 
 
-def _list_groups(findings: "Findings") -> tuple[list[str], list[Any]]:
+def _list_communities(findings: "Findings") -> tuple[list[str], list[Any]]:
     columns = ["community", "component", "n_accounts", "n_edges", "mean_weight", "main_label"]
     shown = ["community", "component", "accounts", "edges", "mean weight", "main label"]
     return shown, findings.read("communities").select(columns).head(N_SHOWN).rows()
+
+
+def _print_groups(findings: "Findings") -> None:
+    """Print what was tested as a group, confirmed or not, and why not."""
+    from gpu_coord.terminal import open_consoles, print_table
+
+    if findings.run["groups"] is None:
+        return
+    console = open_consoles()[0]
+    if reason := findings.run["groups"]["reason"]:
+        console.print(f"No test of groups: {reason}", soft_wrap=True, highlight=False, markup=False)
+        console.print()
+        return
+    groups = findings.read("groups")
+    print_table(console, "Groups with unusual co-activity", *_list_groups(groups, confirmed=True))
+    print_table(console, "Sets that were not confirmed", *_list_groups(groups, confirmed=False))
+    for test, reason in dict(
+        groups.drop_nulls("reason").select("limiting_test", "reason").rows()
+    ).items():
+        console.print(f"{test}: {reason}.", soft_wrap=True, highlight=False, markup=False)
+    console.print()
+
+
+def _list_groups(groups: "pl.DataFrame", *, confirmed: bool) -> tuple[list[str], list[Any]]:
+    columns = ["group", "size", "n_core", "n_significant", "ratio", "p_value", "limiting_test"]
+    shown = ["group", "accounts", "core", "significant", "ratio", "p", "limiting test"]
+    return shown, groups.filter(confirmed=confirmed).select(columns).head(N_SHOWN).rows()
 
 
 def _list_entities(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:

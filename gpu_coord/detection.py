@@ -3,8 +3,6 @@
 The only file that knows the order; the stages take values and can be used alone.
 """
 
-import hashlib
-import json
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +19,16 @@ from gpu_coord import __version__
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend, choose
 from gpu_coord.chance import PairTests, assess_pairs
+from gpu_coord.evidence import (
+    EvidenceCount,
+    Links,
+    join_links,
+    link_groups,
+    write_evidence,
+)
 from gpu_coord.exports import write_gexf, write_graphml
 from gpu_coord.folders import replace_folder, write_json
+from gpu_coord.groups import Groups, find_groups
 from gpu_coord.kinds import names_accounts
 from gpu_coord.network import (
     Network,
@@ -35,13 +41,12 @@ from gpu_coord.network import (
 from gpu_coord.run import (
     RUN_FILES,
     RUN_MARKER,
-    RUN_TABLES,
     EdgeWriter,
     Findings,
     no_edges,
     open_run,
 )
-from gpu_coord.settings import Settings
+from gpu_coord.settings import Settings, hash_labels
 from gpu_coord.store import (
     STORE_MARKER,
     Store,
@@ -198,9 +203,17 @@ class _Run:
                 resolution=self.settings.resolution,
                 seed=self.settings.seed,
             )
+        groups = self._find_groups(activity)
+        with self._time("evidence"):
+            n_evidence = self._write_evidence(activity, edges, tests, groups)
         with self._time("tables"):
             self._write_tables(activity, network, edges, carried)
-        write_json(self.folder / RUN_MARKER, self._describe(activity, network, tests))
+            if groups is not None:
+                self._write_groups(activity, groups)
+        write_json(
+            self.folder / RUN_MARKER,
+            self._describe(activity, network, tests, groups) | {"evidence": asdict(n_evidence)},
+        )
 
     @contextmanager
     def _time(self, stage: str) -> Iterator[None]:
@@ -295,6 +308,44 @@ class _Run:
             carried = carried + weigher.attribute(pairs, memory=memory)
         return self.backend.to_host(carried)
 
+    def _find_groups(self, activity: Activity) -> Groups | None:
+        settings = self.settings
+        if settings.paper or not settings.groups:
+            return None
+        with self._time("groups"):
+            return find_groups(
+                activity,
+                alpha=settings.alpha,
+                seed=settings.seed,
+                n_groups=settings.groups,
+                n_replicates=settings.n_replicates,
+                memory=self.memory // 2,
+                progress=partial(self.report, "groups"),
+            )
+
+    def _write_evidence(
+        self, activity: Activity, edges: Edges, tests: PairTests | None, groups: Groups | None
+    ) -> EvidenceCount:
+        parts = [_rank_edges(edges, tests)]
+        if groups is not None and groups.accounts.height:
+            max_lag = max(map(len, groups.table["lag_profile"].to_list())) - 1
+            parts.append(link_groups(activity, groups.accounts, max_lag=max_lag))
+        return write_evidence(
+            self.folder / "evidence.parquet",
+            self.store,
+            activity,
+            join_links(parts),
+            start=self.settings.start,
+            end=self.settings.end,
+        )
+
+    def _write_groups(self, activity: Activity, groups: Groups) -> None:
+        ids = activity.accounts["account_id"].gather(groups.accounts["account"])
+        accounts = groups.accounts.with_columns(account_id=ids).drop("account")
+        accounts = accounts.select("group", "account_id", pl.exclude("group", "account_id"))
+        groups.table.write_parquet(self.folder / "groups.parquet")
+        accounts.write_parquet(self.folder / "group_accounts.parquet")
+
     def _write_tables(
         self, activity: Activity, network: Network, edges: Edges, carried: np.ndarray
     ) -> None:
@@ -304,7 +355,7 @@ class _Run:
         accounts = named.hstack(score_accounts(network)).select(
             "account_id", "label", "influence", "in_weight", "out_degree", "in_degree",
             "component", "community", "n_posts", "first_seen", "last_seen",
-            "strong_component", "pseudonym",
+            "strong_component", "pagerank", "core_number", "pseudonym",
         )  # fmt: skip
         weights = {f"weight_{kind}": edges.by_kind[:, k] for k, kind in enumerate(activity.kinds)}
         table = pl.DataFrame(
@@ -333,11 +384,15 @@ class _Run:
             write_gexf(self.folder / "network.gexf", nodes, links)
 
     def _describe(
-        self, activity: Activity, network: Network, tests: PairTests | None
+        self,
+        activity: Activity,
+        network: Network,
+        tests: PairTests | None,
+        groups: Groups | None,
     ) -> dict[str, Any]:
         manifest = self.store.path / STORE_MARKER
-        tables = {name: describe_table(self.folder / f"{name}.parquet") for name in RUN_TABLES}
-        labels_sha256 = None if self.labels is None else _hash_labels(self.labels)
+        tables = {file.stem: describe_table(file) for file in sorted(self.folder.glob("*.parquet"))}
+        labels_sha256 = hash_labels(self.labels)
         return {
             "gpu_coord": __version__,
             "settings": asdict(self.settings),
@@ -359,6 +414,7 @@ class _Run:
                 "dropped_accounts": activity.n_dropped,
             },
             "chance": None if tests is None else _describe_tests(tests, self.settings.null),
+            "groups": None if groups is None else {"reason": groups.reason},
             "stages": self.stages,
             "summary": {
                 "n_accounts": activity.n_accounts,
@@ -368,6 +424,7 @@ class _Run:
                 "n_components": network.n_components,
                 "n_communities": network.n_communities,
                 **({} if tests is None else _summarise_tests(tests, network.n_edges)),
+                **({} if groups is None else {"n_groups": groups.n_confirmed}),
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
@@ -399,16 +456,22 @@ def _summarise_tests(tests: PairTests, n_significant: int) -> dict[str, Any]:
     }
 
 
-def _hash_labels(labels: pl.DataFrame) -> str:
-    rows = labels.select("account_id", "label").sort("account_id").rows()
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
 def _choose_network(edges: Edges, tests: PairTests | None) -> np.ndarray:
     """Mark the edges of the network: the significant ones, or all where none was tested."""
     if tests is None:
         return np.ones(edges.n_edges, bool)
     return np.asarray(tests.read_edges(edges.source, edges.target, edges.lag).significant)
+
+
+def _rank_edges(edges: Edges, tests: PairTests | None) -> Links:
+    """Return the edges of the network, the least explicable by chance first."""
+    p_value = (
+        np.zeros(edges.n_edges)
+        if tests is None
+        else tests.read_edges(edges.source, edges.target, edges.lag).p_value
+    )
+    order = np.lexsort((edges.target, edges.source, -edges.weight, p_value))
+    return Links(edges.source[order], edges.target[order], edges.lag[order])
 
 
 def _move_to_host(edges: Edges, backend: Backend) -> Edges:

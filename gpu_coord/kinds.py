@@ -6,3 +6,8 @@ RESERVED = frozenset({"all"})  # stands for the kinds together in tables
 def names_accounts(kind: str) -> bool:
     """Tell whether the entities of a kind are accounts: hashed under a key, never shown as ids."""
     return kind == "mention" or kind.endswith("_user")
+
+
+def names_posts(kind: str) -> bool:
+    """Tell whether the entities of a kind are posts: whoever looks one up knows the account."""
+    return kind in ("retweet", "reply", "quote")

@@ -16,7 +16,10 @@ from gpu_coord.store import check_tables
 from gpu_coord.transitions import Edges
 
 RUN_MARKER = "run.json"
-RUN_TABLES = ("edges", "accounts", "components", "communities", "classes", "entities")
+RUN_TABLES = (
+    "edges", "accounts", "components", "communities", "classes", "entities",
+    "groups", "group_accounts", "evidence",
+)  # fmt: skip
 RUN_FILES = {
     RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),
     "network.graphml", "network.gexf", "before", "after",
@@ -39,7 +42,7 @@ class Findings:
         return summary
 
     def read(self, table: str) -> pl.DataFrame:
-        """Return a table of the run: edges, accounts, entities, components, communities, classes.
+        """Return a table of the run: edges, accounts, entities, evidence, groups and so on.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from math import ceil
 from typing import get_args
 
 import polars as pl
@@ -37,6 +38,7 @@ class Settings:
     paper: bool = False  # no significance: every edge is in the network
     null: Null = "day"  # what chance leaves as it is, see `gpu_coord.strata.stratify`
     alpha: float = 0.05  # false discovery rate of the significant pairs
+    groups: int = 4  # sets to search for on each half of the days; 0: no test of groups
     resolution: float = 1.0  # of the communities
     seed: int = 0
 
@@ -62,12 +64,19 @@ class Settings:
             raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
         if self.null not in get_args(Null):
             raise ValueError(f"null is {self.null!r}; it is one of {', '.join(get_args(Null))}.")
+        if self.groups < 0:
+            raise ValueError(f"groups is {self.groups}; it is 0, for no test of groups, or more.")
         self.rule  # noqa: B018  (checks its part of the settings)
 
     @property
     def rule(self) -> WeightRule:
         """The settings that turn counts into weights."""
         return WeightRule(**{f.name: getattr(self, f.name) for f in fields(WeightRule)})
+
+    @property
+    def n_replicates(self) -> int:
+        """Replicates of each test of a group: enough for p-values below its threshold."""
+        return max(499, ceil(4 * self.groups / self.alpha))
 
     def build_activity(
         self,
@@ -123,3 +132,11 @@ class Settings:
             time = getattr(self, name)
             canonical[name] = None if time is None else parse_time(time)
         return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
+
+
+def hash_labels(labels: pl.DataFrame | None) -> str | None:
+    """Return a hash of labels (account_id, label) that take the place of a store's own."""
+    if labels is None:
+        return None
+    rows = labels.select("account_id", "label").sort("account_id").rows()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

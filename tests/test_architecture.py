@@ -21,6 +21,7 @@ LAYERS = [
     {"chance"},
     {"settings", "run"},
     {"effects", "lags", "groups", "evidence"},
+    {"explanation"},
     {"detection"},
     {"selftest", "calibration"},
     {"evaluation"},

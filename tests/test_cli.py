@@ -73,7 +73,7 @@ def test_detect__says_first_what_chance_explains(store, tmp_path):
 
 
 def test_detect__shows_pseudonyms_unless_asked(store, tmp_path):
-    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object"]
+    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object", "--paper"]
     hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
     pseudonym = pl.read_parquet(tmp_path / "run" / "accounts.parquet")["pseudonym"][0]
     assert pseudonym in hidden.stdout and pseudonym not in shown.stdout
@@ -125,13 +125,44 @@ def test_detect__fits_a_terminal_of_80_columns(store, tmp_path):
     assert max(map(len, result.stdout.splitlines()[1:])) <= 80
 
 
+def test_explain__shows_what_is_behind_an_edge(store, tmp_path):
+    run = tmp_path / "run"
+    invoke("detect", store, "--out", run, "--kinds", "object")
+    source, target = pl.read_parquet(run / "edges.parquet").select("source", "target").row(0)
+    shown = invoke("explain", run, source, target)
+    assert shown.exit_code == 0, shown.output
+    assert "would be expected under the null" in " ".join(shown.stdout.split())
+    found = json.loads(invoke("explain", run, source, target, "--json").stdout)
+    assert found["a"].startswith("acct-") and found["edges"][0]["observed"] >= 1
+    named = json.loads(
+        invoke("explain", run, found["a"], found["b"], "--json", "--show-ids").stdout
+    )
+    assert (named["a"], named["b"]) == (source, target)
+    unknown = invoke("explain", run, source, "nobody")
+    assert unknown.exit_code == 1 and "'nobody' is none of the 3 accounts" in unknown.stderr
+
+
+def test_calibrate__says_what_the_copies_show(store, tmp_path):
+    arguments = ["calibrate", store, "--out", tmp_path / "cal", "--kinds", "object"]
+    arguments += ["--copies", "2", "--memory", "1GB"]
+    shown = invoke(*arguments)
+    assert shown.exit_code == 0, shown.output
+    said = " ".join(shown.stdout.split())
+    assert "in 2 copies whose accounts' days were permuted" in said
+    assert "Significant edges: 0 in the data, 0 per copy" in said
+    assert (tmp_path / "cal" / "qq.png").is_file()
+    assert json.loads(invoke(*arguments, "--json").stdout)["n_copies"] == 2
+    wrong = invoke(*arguments, "--bin", "7h")
+    assert wrong.exit_code == 1 and "do not fill a day" in wrong.stderr
+
+
 def test_detect__passes_every_option_on(store, tmp_path):
     options = {
         "--kinds": "object,object", "--bin": "2h", "--lags": "1-3", "--min-posts": "2",
         "--top-percent": "80", "--start": "1970-01-01", "--end": "1970-01-03",
         "--measure": "frobenius", "--undefined": "skip", "--denominator": "union",
         "--shrink": "0.5", "--min-support": "2", "--min-weight": "0.25", "--seed": "7",
-        "--null": "hour", "--alpha": "0.01",
+        "--null": "hour", "--alpha": "0.01", "--groups": "2",
     }  # fmt: skip
     flat = [part for option in options.items() for part in option]
     result = invoke("detect", store, "--out", tmp_path / "run", *flat)
@@ -142,7 +173,7 @@ def test_detect__passes_every_option_on(store, tmp_path):
         "top_percent": 80.0, "match": None, "start": "1970-01-01", "end": "1970-01-03",
         "split_at": None, "measure": "frobenius", "undefined": "skip", "denominator": "union",
         "shrink": 0.5, "min_support": 2, "min_weight": 0.25, "resolution": 1.0, "seed": 7,
-        "paper": False, "null": "hour", "alpha": 0.01,
+        "paper": False, "null": "hour", "alpha": 0.01, "groups": 2,
     }  # fmt: skip
 
 

@@ -110,7 +110,7 @@ def test_detect__writes_the_run_folder_of_the_contract(backend, make_store, tmp_
     )
     assert {file.name for file in findings.path.iterdir()} == {
         "run.json", "edges.parquet", "accounts.parquet", "components.parquet",
-        "communities.parquet", "classes.parquet", "entities.parquet",
+        "communities.parquet", "classes.parquet", "entities.parquet", "evidence.parquet",
         "network.graphml", "network.gexf",
     }  # fmt: skip
     edges = findings.read("edges")
@@ -122,7 +122,8 @@ def test_detect__writes_the_run_folder_of_the_contract(backend, make_store, tmp_
         "n_accounts": 2, "n_entities": 1, "n_bins": 11, "n_edges": 1,
         "n_components": 1, "n_communities": 1,
     }  # fmt: skip
-    assert [stage["stage"] for stage in run["stages"]] == ["activity", "pairs", "network", "tables"]
+    stages = [stage["stage"] for stage in run["stages"]]
+    assert stages == ["activity", "pairs", "network", "evidence", "tables"]
     assert run["backend"]["name"] == backend.name
     assert len(run["specification"]) == len(run["input"]["manifest_sha256"]) == 64
     graph = nx.read_graphml(findings.path / "network.graphml")
@@ -207,6 +208,58 @@ def test_detect__draws_the_network_of_the_significant_edges(backend, make_store,
     assert summary["lambda"] == findings.run["chance"]["by_lag"][0]["inflation"]
 
 
+def meet_among_others(n_members=10, n_others=100, n_days=40):
+    """Return events in which members post in the same hours of some days, as do others in none."""
+    rng = np.random.default_rng(1)
+    events = [event(f"u{u:03}", 24 * d + h, entity="xyz"[u % 3]) for u in range(n_others)
+              for d in range(n_days) for h in rng.choice(24, 2)]  # fmt: skip
+    for day in rng.choice(n_days, 20, replace=False):
+        hour = 24 * day + rng.integers(24)
+        events += [event(f"m{m}", hour) for m in range(n_members)]
+    return events
+
+
+def test_detect__confirms_a_group_and_shows_its_evidence(backend, make_store, tmp_path):
+    store = make_store(meet_among_others())
+    findings = detect(store, tmp_path / "run", kinds=("hashtag",), backend=backend)
+    groups = findings.read("groups").filter("confirmed")
+    assert groups["size"].to_list() == [10]
+    assert findings.summary["n_groups"] == 1
+    accounts = findings.read("group_accounts")
+    assert sorted(accounts["account_id"]) == [f"m{m}" for m in range(10)]
+    assert {"group", "account_id", "tier", "p_value", "q_value"} <= set(accounts.columns)
+    evidence = findings.read("evidence").filter(pl.col("group") == 0)
+    # Twenty hours in which each of 45 pairs met.
+    assert evidence.filter(pl.col("lag") == 0).height == 20 * 45
+    assert evidence["gap"].abs().max() <= 3 * 3600
+    without = detect(store, tmp_path / "none", kinds=("hashtag",), groups=0, backend=backend)
+    assert "n_groups" not in without.summary
+    assert not (without.path / "groups.parquet").exists()
+
+
+def test_detect__says_why_no_group_was_tested(backend, make_store, tmp_path):
+    findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
+    assert "days" in findings.run["groups"]["reason"]
+    assert findings.summary["n_groups"] == findings.read("groups").height == 0
+
+
+def test_detect__writes_evidence_of_each_edge_of_the_network(backend, make_store, tmp_path):
+    store = make_store(follow_among_others())
+    for paper in (False, True):
+        findings = detect(
+            store, tmp_path / "run", kinds=("hashtag",), paper=paper, groups=0, backend=backend
+        )
+        edges = findings.read("edges")
+        linked = edges if paper else edges.filter("significant")
+        counted = findings.read("evidence").group_by("source", "target").len("support")
+        assert_frame_equal(
+            counted, linked.select("source", "target", "support"),
+            check_row_order=False, check_dtypes=False,
+        )  # fmt: skip
+        assert findings.run["evidence"]["n_coincidences"] == linked["support"].sum()
+        assert findings.run["evidence"]["n_coincidences_left_out"] == 0
+
+
 def test_detect__warns_where_everybody_coincides(backend, make_store, tmp_path):
     # One operation and nobody else: on each day all post in the same hour.
     hours = np.random.default_rng(0).integers(0, 23, 20)
@@ -281,7 +334,7 @@ def test_detect__reports_progress_to_the_end(backend, make_store, tmp_path):
         make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend,
         progress=lambda *report: seen.append(report),
     )  # fmt: skip
-    stages = {"activity", "chance", "pairs", "network", "tables"}
+    stages = {"activity", "chance", "pairs", "network", "groups", "evidence", "tables"}
     assert {stage for stage, _, _ in seen} == stages
     assert all(0 <= done <= total for _, done, total in seen)
 
@@ -307,6 +360,7 @@ def test_detect__names_accounts_by_pseudonyms(backend, make_store, tmp_path):
         ({"measure": "cosine"}, "measure is 'cosine'"),
         ({"alpha": 0.0}, "alpha is 0.0"),
         ({"null": "week"}, "null is 'week'"),
+        ({"groups": -1}, "groups is -1"),
     ],
 )
 def test_settings__say_what_is_wrong(choices, message):
@@ -341,7 +395,7 @@ def test_verify_run__tells_a_changed_table(backend, make_store, tmp_path):
     store = make_store([*FOLLOWED, event("lead", 40), event("amp", 41)])
     out = tmp_path / "run"
     detect(store, out, kinds=("hashtag",), split_at="1970-01-02T06:00", backend=backend)
-    assert verify_run(out) == {"n_tables": 18}
+    assert verify_run(out) == {"n_tables": 27}
     edges = pl.read_parquet(out / "before" / "edges.parquet")
     edges.with_columns(weight=pl.lit(0.5)).write_parquet(out / "before" / "edges.parquet")
     with pytest.raises(ValueError, match=r"before/edges\.parquet is not the file"):

@@ -1,0 +1,314 @@
+"""A store -> what the tests find in copies of it without coordination.
+
+In each copy every account's days are permuted on their own: what it does in a day, at which hours,
+on which entities, stays; that others do it on the same day goes. What is found there is false.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord import __version__
+from gpu_coord.activity import Activity
+from gpu_coord.backend import Backend, choose
+from gpu_coord.chance import assess_pairs
+from gpu_coord.detection import DEFAULT_MEMORY
+from gpu_coord.folders import replace_folder, write_json
+from gpu_coord.groups import find_groups
+from gpu_coord.settings import Settings, hash_labels
+from gpu_coord.store import Store, describe_table, open_store
+from gpu_coord.transitions import count_margins, count_steps, index_cells
+
+CALIBRATION_MARKER = "calibration.json"
+CALIBRATION_TABLES = ("copies", "quantiles")
+FIGURE = "qq.png"
+
+_DAY = 86_400
+_N_QUANTILES = 200
+# Permutations of the days are drawn for so many (account, day) at a time.
+_BLOCK_DAYS = 1 << 22
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A calibration folder: its summary, and its tables on request."""
+
+    path: Path
+    content: dict[str, Any] = field(repr=False)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the data and the copies showed, as in ``calibration.json``."""
+        summary: dict[str, Any] = self.content["summary"]
+        return summary
+
+    def read(self, table: str) -> pl.DataFrame:
+        """Return a table: copies, quantiles."""
+        return pl.read_parquet(self.path / f"{table}.parquet")
+
+
+def calibrate(
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    n_copies: int = 20,
+    labels: pl.DataFrame | None = None,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Progress | None = None,
+    **choices: Any,
+) -> Calibration:
+    """Count what the tests find in copies of a store whose coordination was destroyed.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    out
+        The folder to write; an earlier calibration there is replaced, anything else is refused.
+    n_copies
+        Copies to test; each takes about as long as the tests of the data.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    memory
+        Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
+    progress
+        Called with the stage, the copies done and the copies in all.
+    **choices
+        Fields of `gpu_coord.settings.Settings`.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, nothing is left to analyse, or a bin is no part of a day.
+    """
+    if n_copies < 1:
+        raise ValueError(f"n_copies is {n_copies}; at least one copy is needed, 20 are usual.")
+    settings = Settings(**choices)
+    store = store if isinstance(store, Store) else open_store(store)
+    report = progress or (lambda stage, done, total: None)
+    activity = settings.build_activity(store, labels=labels, backend=backend or choose())
+    memory = memory or min(activity.backend.free_memory() // 2, DEFAULT_MEMORY)
+    rows, quantiles = [], []
+    for copy in range(n_copies + 1):
+        report("copies", copy, n_copies + 1)
+        # The first is the data themselves.
+        tested = permute_days(activity, seed=settings.seed + copy) if copy else activity
+        row, quantile = _assess(tested, settings, memory)
+        rows.append({"copy": copy or None, **row})
+        quantiles.append(quantile.with_columns(copy=pl.lit(copy or None, pl.Int64)))
+    report("copies", n_copies + 1, n_copies + 1)
+    table, quantile = pl.DataFrame(rows, infer_schema_length=None), pl.concat(quantiles)
+    with replace_folder(Path(out), CALIBRATION_MARKER, _FILES) as folder:
+        table.write_parquet(folder / "copies.parquet")
+        quantile.write_parquet(folder / "quantiles.parquet")
+        draw_quantiles(folder / FIGURE, quantile)
+        write_json(folder / CALIBRATION_MARKER, _describe(folder, settings, table, labels))
+    return Calibration(Path(out), json.loads((Path(out) / CALIBRATION_MARKER).read_text()))
+
+
+_FILES = {CALIBRATION_MARKER, FIGURE, *(f"{table}.parquet" for table in CALIBRATION_TABLES)}
+
+
+def permute_days(activity: Activity, *, seed: int) -> Activity:
+    """Return a copy in which each account's days, UTC, are permuted on their own.
+
+    Every cell keeps its account, its entity and its hour of the day. All days of the span take
+    part, whole days; the copy begins and ends with one.
+
+    Raises
+    ------
+    ValueError
+        A day is not a whole number of bins.
+    """
+    width = activity.bin_seconds
+    if _DAY % width:
+        raise ValueError(
+            f"bins of {width} s do not fill a day, so days cannot be permuted; choose a bin that "
+            "does, such as 1h."
+        )
+    n_daily = _DAY // width
+    first_day = activity.first_bin // n_daily
+    n_days = (activity.first_bin + activity.n_bins - 1) // n_daily + 1 - first_day
+    to_host, xp = activity.backend.to_host, activity.backend.xp
+    entity, account = to_host(activity.entity), to_host(activity.account)
+    since = to_host(activity.bin) + (activity.first_bin - first_day * n_daily)
+    day = _draw_days(account, since // n_daily, activity.n_accounts, n_days, seed)
+    bin = day * n_daily + since % n_daily
+    order = np.lexsort((account, bin, entity))
+    return replace(
+        activity,
+        first_bin=first_day * n_daily,
+        n_bins=n_days * n_daily,
+        entity=xp.asarray(entity[order]),
+        bin=xp.asarray(bin[order]),
+        account=xp.asarray(account[order]),
+    )
+
+
+def _draw_days(account: Any, day: Any, n_accounts: int, n_days: int, seed: int) -> Any:
+    """Return the day that each cell's day becomes in its account's permutation."""
+    rng = np.random.default_rng(seed)
+    drawn = np.empty_like(day)
+    by_account = np.argsort(account, kind="stable")
+    size = max(1, _BLOCK_DAYS // n_days)
+    for first in range(0, n_accounts, size):
+        start, stop = np.searchsorted(account[by_account], [first, first + size])
+        days = rng.permuted(np.tile(np.arange(n_days, dtype=day.dtype), (size, 1)), axis=1)
+        cells = by_account[start:stop]
+        drawn[cells] = days[account[cells] - first, day[cells]]
+    return drawn
+
+
+def _assess(
+    activity: Activity, settings: Settings, memory: int
+) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Return what the tests find, and quantiles of the p-values of all pairs."""
+    index = index_cells(activity)
+    count_steps(index.n_bins, max(settings.lags))
+    tests = assess_pairs(
+        activity,
+        index,
+        [count_margins(index, lag) for lag in settings.lags],
+        null=settings.null,
+        alpha=settings.alpha,
+        memory=memory,
+    )
+    row: dict[str, Any] = {
+        "lambda": max(lag.null.inflation for lag in tests.by_lag),
+        "dispersion": max(lag.null.dispersion for lag in tests.by_lag),
+        "n_significant": tests.n_significant,
+    }
+    if settings.groups:
+        found = find_groups(
+            activity,
+            alpha=settings.alpha,
+            seed=settings.seed,
+            n_groups=settings.groups,
+            n_replicates=settings.n_replicates,
+            memory=memory // 2,
+        )
+        confirmed = found.table.filter("confirmed")
+        row |= {"n_groups": confirmed.height, "n_grouped_accounts": int(confirmed["size"].sum())}
+    return row, list_quantiles(tests.log_p, n_tests=tests.n_tests)
+
+
+def list_quantiles(log_p: Any, *, n_tests: int) -> pl.DataFrame:
+    """Compare p-values with evenly spread ones.
+
+    Parameters
+    ----------
+    log_p
+        Natural logarithms of those that can be small; the others are 1.
+    n_tests
+        All p-values.
+
+    Returns
+    -------
+        At ranks spaced by their logarithm: ``rank`` (1 = smallest p-value), ``expected`` and
+        ``observed``, as -log10 p.
+    """
+    observed = np.sort(-log_p / np.log(10))[::-1]
+    if not observed.size:
+        return pl.DataFrame({"rank": [], "expected": [], "observed": []}, schema=_QUANTILES)
+    rank = np.unique(np.geomspace(1, observed.size, _N_QUANTILES).astype(np.int64))
+    expected = -np.log10(rank / (n_tests + 1))
+    columns = {"rank": rank, "expected": expected, "observed": observed[rank - 1]}
+    return pl.DataFrame(columns, schema=_QUANTILES)
+
+
+_QUANTILES = {"rank": pl.Int64, "expected": pl.Float64, "observed": pl.Float64}
+
+
+def _describe(
+    folder: Path, settings: Settings, table: pl.DataFrame, labels: pl.DataFrame | None
+) -> dict[str, Any]:
+    data, copies = table.row(0, named=True), table[1:]
+    summary: dict[str, Any] = {
+        "lambda": data["lambda"],
+        "lambda_of_copies": [copies["lambda"].min(), copies["lambda"].max()],
+        "n_significant": data["n_significant"],
+        "n_copies": copies.height,
+        "false_edges": _summarise_copies(copies["n_significant"]),
+    }
+    if settings.groups:
+        summary |= {
+            "n_groups": data["n_groups"],
+            "false_groups": _summarise_copies(copies["n_groups"]),
+        }
+    return {
+        "gpu_coord": __version__,
+        "settings": asdict(settings),
+        "specification": settings.compute_hash(hash_labels(labels)),
+        "summary": summary,
+        "tables": {name: describe_table(folder / f"{name}.parquet") for name in CALIBRATION_TABLES},
+    }
+
+
+def _summarise_copies(found: pl.Series) -> dict[str, Any]:
+    """Return how much was found, and in which share of copies, with its 95 % interval."""
+    n_with = int((found > 0).sum())
+    return {
+        "per_copy": found.mean(),
+        "n_copies_with_any": n_with,
+        "share_interval": find_interval(n_with, found.len()),
+    }
+
+
+def find_interval(n_hits: int, n_trials: int, *, level: float = 0.95) -> list[float]:
+    """Return the exact interval of a share (Clopper & Pearson 1934)."""
+    from scipy.stats import beta
+
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, n_hits, n_trials - n_hits + 1)) if n_hits else 0.0
+    high = float(beta.ppf(1 - tail, n_hits + 1, n_trials - n_hits)) if n_hits < n_trials else 1.0
+    return [low, high]
+
+
+def draw_quantiles(path: Path, quantiles: pl.DataFrame) -> None:
+    """Draw the p-values of data and copies against evenly spread ones, as a PNG."""
+    from matplotlib.figure import Figure
+
+    copies, data = quantiles.drop_nulls("copy"), quantiles.filter(pl.col("copy").is_null())
+    figure = Figure(figsize=(6.4, 5), layout="constrained")
+    axes = figure.subplots()
+    top = _find_top(quantiles)
+    for _, copy in copies.group_by("copy", maintain_order=True):
+        axes.plot(copy["expected"], copy["observed"], color="0.6", linewidth=0.8)
+    axes.plot([0, top], [0, top], color="black", linewidth=0.8, linestyle="--")
+    axes.plot(data["expected"], data["observed"].clip(upper_bound=1.5 * top), color="tab:red")
+    axes.set(
+        xlabel="expected if nothing but chance were at work, $-\\log_{10} p$",
+        ylabel="observed, $-\\log_{10} p$",
+        title="p-values of all ordered pairs of accounts",
+        xlim=(0, top), ylim=(0, 1.5 * top),
+    )  # fmt: skip
+    _label_lines(axes, n_copies=copies["copy"].n_unique(), top=1.5 * top, data=data)
+    figure.savefig(path, dpi=150, metadata={"Software": None})
+
+
+def _find_top(quantiles: pl.DataFrame) -> float:
+    top = quantiles["expected"].max()
+    return float(top) * 1.05 if isinstance(top, float) else 1.0
+
+
+def _label_lines(axes: Any, *, n_copies: int, top: float, data: pl.DataFrame) -> None:
+    from matplotlib.lines import Line2D
+
+    is_cut = (data["observed"] > top).any()
+    lines: Sequence[tuple[str, dict[str, Any]]] = (
+        ("the data" + (" (cut off at the top)" if is_cut else ""), {"color": "tab:red"}),
+        (f"{n_copies} copies, days permuted", {"color": "0.6"}),
+        ("as expected by chance", {"color": "black", "linestyle": "--"}),
+    )
+    handles = [Line2D([], [], label=label, **style) for label, style in lines]
+    axes.legend(handles=handles, loc="upper left", frameon=False)

@@ -1,0 +1,242 @@
+"""A set of accounts -> coincidences by lag, as seen and as often as crowd and rhythms make them.
+
+The one idea: in each stratum every member keeps its number of events, and their slots are drawn
+from its own rhythm, tilted by what everyone outside did beyond their rhythms.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from gpu_coord.groups.draws import draw_slots, open_stream
+from gpu_coord.groups.folds import Fold, weigh_slots
+from gpu_coord.groups.rhythms import Rhythms
+from gpu_coord.pairs import CACHE
+from gpu_coord.threads import map_ahead
+
+_CROWD_PRIOR = 2.0  # events of everybody that are added to a crowd, and to what it should be
+
+# Sums of weights up to some dozens are exact to far less than this; what is closer to 0 is 0.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Coincidences:
+    """Weighted coincidences of different members, by lag; replicate 0 is what was seen."""
+
+    by_day: Any  # (n_days, 1 + n_replicates, reach + 1), on the days of strata with two members
+    n_strata: int  # that two members visit
+    n_crowded: int  # of these, with an outsider
+
+    @property
+    def n_days(self) -> int:
+        """Days on which two members visit a stratum."""
+        return int(self.by_day.shape[0])
+
+    def weigh_lags(self, profile: Any) -> Any:
+        """Return the sum over lags, weighted, (n_days, 1 + n_replicates)."""
+        return clear_rounding(np.einsum("drl,l->dr", self.by_day, profile))
+
+
+def replicate_crowd(
+    fold: Fold, rhythms: Rhythms, inside: Any, *, n_replicates: int, key: Any, n_threads: int
+) -> Coincidences:
+    """Count a set's coincidences on a fold, and those of replicates.
+
+    Parameters
+    ----------
+    fold, rhythms
+        What happened, and what the accounts are used to.
+    inside
+        Who is in the set, (n_accounts,) booleans.
+    n_replicates
+        How many.
+    key
+        Of the chance numbers.
+    n_threads
+        Days that are worked on at a time.
+    """
+    n_members = np.bincount(
+        fold.visit_stratum, weights=inside[fold.visit_account], minlength=fold.n_strata
+    )
+    strata = np.flatnonzero(n_members >= 2)
+    n_lags = fold.calendar.reach + 1
+
+    def work(block: tuple[int, int]) -> Any:
+        by_lag = np.zeros((1 + n_replicates, n_lags))
+        _replicate_strata(
+            strata[slice(*block)], fold.stratum_start, fold.visit_account, fold.visit_start,
+            fold.event_slot, fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts, inside,
+            rhythms.share, rhythms.pooled, rhythms.bins_per_hour, key, by_lag,
+        )  # fmt: skip
+        return by_lag
+
+    days = list(map_ahead(fold.block_strata(strata, by_day=True), work, n_threads=n_threads))
+    n_crowded = int((np.diff(fold.stratum_start)[strata] > n_members[strata]).sum())
+    empty = np.zeros((0, 1 + n_replicates, n_lags))
+    return Coincidences(np.stack(days) if days else empty, strata.size, n_crowded)
+
+
+def compare_total(found: Coincidences, profile: Any) -> tuple[float, float]:
+    """Return the sum over days and lags as seen, and its mean over replicates."""
+    totals = found.weigh_lags(profile).sum(axis=0)
+    return float(totals[0]), float(totals[1:].mean())
+
+
+def learn_profile(found: Coincidences) -> Any:
+    """Return how much coincidences at each lag tell: logs of seen over expected, scaled to 1."""
+    seen = found.by_day[:, 0].sum(axis=0)
+    expected = found.by_day[:, 1:].sum(axis=0).mean(axis=0)
+    profile = np.maximum(np.log((seen + 1) / (expected + 1)), 0)
+    return profile / profile.max() if profile.max() > 0 else np.ones_like(profile)
+
+
+def clear_rounding(totals: Any) -> Any:
+    """Return sums with what rounding leaves of nothing set to 0."""
+    return np.where(np.abs(totals) < _ROUNDING, 0.0, totals)
+
+
+def compute_excess_p(totals: Any, *, margin: float = 1.0) -> float:
+    """Return the share of replicates that reach what was seen, itself included.
+
+    Parameters
+    ----------
+    totals
+        What was seen, then the replicates, (1 + n_replicates,).
+    margin
+        Replicates count so many times.
+    """
+    reached = margin * totals[1:] >= totals[0] - _ROUNDING * (1 + abs(totals[0]))
+    return float((1 + reached.sum()) / totals.size)
+
+
+def studentise_days(by_day: Any, *, baseline: float = 1.0) -> Any:
+    """Return the excess over the mean of all replicates in units of its own spread over days.
+
+    What was seen counts as one of the replicates in the mean: all are treated alike.
+
+    Parameters
+    ----------
+    by_day
+        What was seen, then the replicates, (n_days, 1 + n_replicates).
+    baseline
+        Replicates count so many times.
+    """
+    by_day = by_day * np.where(np.arange(by_day.shape[1]) > 0, baseline, 1.0)
+    excess = by_day - by_day.mean(axis=1, keepdims=True)
+    spread = np.sqrt((excess**2).sum(axis=0))
+    return np.divide(excess.sum(axis=0), spread, out=np.zeros_like(spread), where=spread > 0)
+
+
+# --- kernels -------------------------------------------------------------------------------
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def count_outsiders(stratum: int, stratum_start: Any, visit_account: Any, visit_start: Any,
+                    event_slot: Any, inside: Any, share: Any, counts: Any,
+                    expected: Any) -> None:  # fmt: skip
+    """Count the events of the accounts outside by slot, and by hour what their rhythms promise."""
+    counts[:] = 0.0
+    expected[:] = 0.0
+    for visit in range(stratum_start[stratum], stratum_start[stratum + 1]):
+        account = visit_account[visit]
+        if inside[account]:
+            continue
+        first, last = visit_start[visit], visit_start[visit + 1]
+        for event in range(first, last):
+            counts[event_slot[event]] += 1.0
+        for hour in range(expected.size):
+            expected[hour] += (last - first) * share[account, hour]
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def tilt_slots(counts: Any, expected: Any, pooled: Any, width: int, tilt: Any) -> None:
+    """Write how much more than their rhythms promise the others did in and around each slot."""
+    n_slots = counts.size
+    for slot in range(n_slots):
+        first, last = max(slot - 1, 0), min(slot + 2, n_slots)
+        crowd = 0.0
+        for other in range(first, last):
+            crowd += counts[other]
+        prior = _CROWD_PRIOR * pooled[slot // width] / width
+        tilt[slot] = (crowd / (last - first) + prior) / (expected[slot // width] / width + prior)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _add_coincidences(slots: Any, visit_end: Any, weight: Any, reach: int, counts: Any,
+                      by_lag: Any) -> None:  # fmt: skip
+    """Add half the weight of each event for each event of another visit within reach of it."""
+    n_slots = counts.size
+    for event in range(slots.size):
+        counts[slots[event]] += 1.0
+    first = 0
+    for visit in range(visit_end.size):
+        for event in range(first, visit_end[visit]):
+            slot = slots[event]
+            half = 0.5 * weight[slot]
+            for other in range(max(slot - reach, 0), min(slot + reach + 1, n_slots)):
+                by_lag[abs(other - slot)] += half * counts[other]
+            for own in range(first, visit_end[visit]):
+                lag = abs(slots[own] - slot)
+                if lag <= reach:
+                    by_lag[lag] -= half
+        first = visit_end[visit]
+    for event in range(slots.size):
+        counts[slots[event]] = 0.0
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _replicate_stratum(stratum: int, stratum_start: Any, visit_account: Any, visit_start: Any,
+                       event_slot: Any, n_slots: int, reach: int, n_accounts: int, inside: Any,
+                       share: Any, pooled: Any, width: int, key: Any,
+                       by_lag: Any) -> None:  # fmt: skip
+    """Add the coincidences of a stratum, as seen and in each replicate, by lag."""
+    counts, weight, tilt = np.empty(n_slots), np.empty(n_slots), np.empty(n_slots)
+    expected = np.empty(share.shape[1])
+    count_outsiders(stratum, stratum_start, visit_account, visit_start, event_slot, inside, share,
+                    counts, expected)  # fmt: skip
+    weigh_slots(counts, reach, n_accounts, weight)
+    tilt_slots(counts, expected, pooled, width, tilt)
+    first, last = stratum_start[stratum], stratum_start[stratum + 1]
+    cumulative = np.empty((last - first, n_slots))
+    visit_end = np.empty(last - first, np.int64)
+    slots = np.empty(visit_start[last] - visit_start[first], np.int64)
+    n_visits, n_events = 0, 0
+    for visit in range(first, last):
+        account = visit_account[visit]
+        if not inside[account]:
+            continue
+        total = 0.0
+        for slot in range(n_slots):
+            total += share[account, slot // width] * tilt[slot]
+            cumulative[n_visits, slot] = total
+        for event in range(visit_start[visit], visit_start[visit + 1]):
+            slots[n_events] = event_slot[event]
+            n_events += 1
+        visit_end[n_visits] = n_events
+        n_visits += 1
+    slots, visit_end = slots[:n_events], visit_end[:n_visits]
+    counts[:] = 0.0
+    _add_coincidences(slots, visit_end, weight, reach, counts, by_lag[0])
+    state = np.empty(1, np.uint64)
+    open_stream(key, stratum, 0, state)
+    for replicate in range(1, by_lag.shape[0]):
+        start = 0
+        for visit in range(n_visits):
+            draw_slots(cumulative[visit], visit_end[visit] - start,
+                       slots[start : visit_end[visit]], state)  # fmt: skip
+            start = visit_end[visit]
+        _add_coincidences(slots, visit_end, weight, reach, counts, by_lag[replicate])
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _replicate_strata(strata: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
+                      event_slot: Any, n_slots: int, reach: int, n_accounts: int, inside: Any,
+                      share: Any, pooled: Any, width: int, key: Any,
+                      by_lag: Any) -> None:  # fmt: skip
+    for stratum in strata:
+        _replicate_stratum(stratum, stratum_start, visit_account, visit_start, event_slot, n_slots,
+                           reach, n_accounts, inside, share, pooled, width, key,
+                           by_lag)  # fmt: skip

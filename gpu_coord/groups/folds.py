@@ -1,0 +1,166 @@
+"""Active cells -> even days and odd days, each sorted by day, entity, account and slot of the day.
+
+A stratum is an entity on a day, a visit what one account does in it, an event one active cell. The
+one idea: neighbouring days lie in different folds, so coincidences never cross a stratum.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numba
+import numpy as np
+
+from gpu_coord.activity import Activity
+from gpu_coord.pairs import CACHE
+
+_DAY, _REACH = 86_400, 3 * 3600  # seconds
+
+MIN_DAYS = 14
+
+# A coincidence in a crowd is worth log(1 + 0.2 / its share of all accounts).
+_SURPRISE = 0.2
+
+# Events that one call of a kernel handles: some 10 ms, so that an interruption is soon heard.
+BLOCK_EVENTS = 20_000
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """How the days are divided; what `find_obstacle` refuses has none."""
+
+    n_slots: int  # P, bins of a day
+    reach: int  # L, bins within which two events coincide
+    first_day: int  # since the epoch, UTC
+    n_days: int
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The events on every other day."""
+
+    calendar: Calendar
+    n_accounts: int
+    day: Any  # days since the epoch, whether or not anything happened, (n_days,)
+    stratum_day: Any  # position in `day`, ascending, (n_strata,)
+    stratum_entity: Any  # ascending within a day, (n_strata,)
+    stratum_start: Any  # visits of each stratum, (n_strata + 1,)
+    visit_account: Any  # ascending within a stratum, (n_visits,)
+    visit_start: Any  # events of each visit, (n_visits + 1,)
+    event_slot: Any  # ascending within a visit, (n_events,)
+
+    @property
+    def n_events(self) -> int:
+        """Active cells on the days of the fold."""
+        return int(self.event_slot.size)
+
+    @property
+    def n_strata(self) -> int:
+        """Entities on days."""
+        return int(self.stratum_day.size)
+
+    @property
+    def visit_stratum(self) -> Any:
+        """The stratum of each visit, (n_visits,)."""
+        return np.repeat(np.arange(self.n_strata), np.diff(self.stratum_start))
+
+    @property
+    def activity(self) -> Any:
+        """Events of each account, (n_accounts,)."""
+        sizes = np.diff(self.visit_start)
+        return np.bincount(self.visit_account, weights=sizes, minlength=self.n_accounts)
+
+    def block_strata(self, strata: Any, *, by_day: bool = False) -> Iterator[tuple[int, int]]:
+        """Cut a list of strata into ranges of about as many events, or into days."""
+        size = self.visit_start[self.stratum_start[strata + 1]]
+        size = size - self.visit_start[self.stratum_start[strata]]
+        key = self.stratum_day[strata] if by_day else np.cumsum(size) // BLOCK_EVENTS
+        bounds = np.flatnonzero(np.diff(key, prepend=-1, append=-1)) if strata.size else [0]
+        yield from pairwise(bounds)
+
+
+def find_obstacle(activity: Activity) -> str | None:
+    """Say why no group can be tested, or return None."""
+    if _DAY % activity.bin_seconds:
+        return f"a day is not a whole number of bins of {activity.bin_seconds} s"
+    if activity.bin_seconds > _REACH:
+        return f"bins of {activity.bin_seconds} s are longer than 3 h"
+    n_days = read_calendar(activity).n_days
+    if n_days < MIN_DAYS:
+        return f"the data span {n_days} days (UTC); the test needs at least {MIN_DAYS}"
+    return None
+
+
+def read_calendar(activity: Activity) -> Calendar:
+    """Return how many bins a day has, and which days there are."""
+    n_slots = _DAY // activity.bin_seconds
+    first_day = activity.first_bin // n_slots
+    last_day = (activity.first_bin + activity.n_bins - 1) // n_slots
+    reach = max(1, _REACH // activity.bin_seconds)
+    return Calendar(n_slots, reach, first_day, last_day - first_day + 1)
+
+
+def split_days(activity: Activity) -> tuple[Any, tuple[Fold, Fold]]:
+    """Return the accounts with events, and the folds of even and of odd days since the epoch.
+
+    Accounts are numbered anew in the folds: by their position in what is returned first.
+    """
+    to_host = activity.backend.to_host
+    calendar = read_calendar(activity)
+    accounts, account = np.unique(to_host(activity.account), return_inverse=True)
+    entity = to_host(activity.entity)
+    day, slot = np.divmod(to_host(activity.bin).astype(np.int64) + activity.first_bin,
+                          calendar.n_slots)  # fmt: skip
+    order = np.lexsort((slot, account, entity, day))
+    cells = tuple(column[order] for column in (day, entity, account, slot))
+    even, odd = (_build_fold(calendar, accounts.size, cells, parity) for parity in (0, 1))
+    return accounts, (even, odd)
+
+
+def _build_fold(calendar: Calendar, n_accounts: int, cells: Any, parity: int) -> Fold:
+    day, entity, account, slot = (column[cells[0] % 2 == parity] for column in cells)
+    first = calendar.first_day + (calendar.first_day + parity) % 2
+    days = np.arange(first, calendar.first_day + calendar.n_days, 2)
+    new_stratum = np.ones(day.size, bool)
+    new_stratum[1:] = (day[1:] != day[:-1]) | (entity[1:] != entity[:-1])
+    new_visit = new_stratum.copy()
+    new_visit[1:] |= account[1:] != account[:-1]
+    strata, visits = np.flatnonzero(new_stratum), np.flatnonzero(new_visit)
+    return Fold(
+        calendar=calendar,
+        n_accounts=n_accounts,
+        day=days,
+        stratum_day=((day[strata] - first) // 2).astype(np.int32),
+        stratum_entity=entity[strata].astype(np.int32),
+        stratum_start=np.append(np.searchsorted(visits, strata), visits.size),
+        visit_account=account[visits].astype(np.int32),
+        visit_start=np.append(visits, day.size),
+        event_slot=slot.astype(np.int32),
+    )
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def weigh_slots(counts: Any, reach: int, n_accounts: int, weight: Any) -> None:
+    """Write how surprising an event in each slot is, given the events counted around it."""
+    n_slots = counts.size
+    window = 0.0
+    for slot in range(min(reach, n_slots)):
+        window += counts[slot]
+    for slot in range(n_slots):
+        if slot + reach < n_slots:
+            window += counts[slot + reach]
+        if slot > reach:
+            window -= counts[slot - reach - 1]
+        weight[slot] = np.log(1.0 + _SURPRISE * n_accounts / (window + 1.0))
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def count_stratum(stratum: int, stratum_start: Any, visit_start: Any, event_slot: Any,
+                  counts: Any) -> None:  # fmt: skip
+    """Count the events of all accounts in each slot of a stratum."""
+    counts[:] = 0.0
+    first = visit_start[stratum_start[stratum]]
+    last = visit_start[stratum_start[stratum + 1]]
+    for event in range(first, last):
+        counts[event_slot[event]] += 1.0

@@ -1,0 +1,218 @@
+"""A set of accounts -> how sets of similar outsiders coincide.
+
+The one idea: what everyone who is as active at the same hours does as well is no mark of the set.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from gpu_coord.groups.folds import Fold, count_stratum, weigh_slots
+from gpu_coord.groups.rhythms import Rhythms
+from gpu_coord.groups.scores import average_slots
+from gpu_coord.pairs import CACHE
+from gpu_coord.threads import map_ahead
+
+_MIN_NEIGHBOURS = 10
+_RATIO_PRIOR = 10.0  # weight of coincidences that ratios are shrunk by
+_BLOCK_DISTANCES = 200_000  # sorted in one call of the kernel: some 0.1 s
+
+
+def draw_matches(
+    fold: Fold, rhythms: Rhythms, members: Any, *, n_replicates: int, key: Any, n_threads: int
+) -> Any:
+    """Draw sets of outsiders like a set: for each member one of those nearest to it, by lot.
+
+    Near in activity on the fold and in daily rhythm.
+
+    Parameters
+    ----------
+    fold, rhythms
+        What happened, and what the accounts are used to.
+    members
+        Positions of the accounts in the set.
+    n_replicates
+        How many sets.
+    key
+        Of the chance numbers.
+    n_threads
+        Blocks of members that are worked on at a time.
+
+    Returns
+    -------
+        Positions of outsiders, (n_replicates, n_members), some of them twice in a set; None where
+        fewer than two outsiders for each member are active.
+    """
+    activity = fold.activity
+    inside = np.zeros(fold.n_accounts, bool)
+    inside[members] = True
+    outsiders = np.flatnonzero(~inside & (activity > 0))
+    if outsiders.size < 2 * members.size:
+        return None
+    near = _list_neighbours(rhythms, activity, members, outsiders, n_threads=n_threads)
+    shape = (n_replicates, members.size)
+    chosen = np.random.default_rng(int(key)).integers(near.shape[1], size=shape)
+    return near[np.arange(members.size), chosen]
+
+
+def compare_matches(
+    fold: Fold, rhythms: Rhythms, members: Any, matches: Any, *, n_threads: int
+) -> Any:
+    """Return by how much a set, then matched sets, coincide beyond their rhythms.
+
+    Both as an excess in units of its standard deviation and as a ratio: where everyone coincides
+    twice as often as rhythms say, the most active set has the largest excess, but not the ratio.
+    Who is twice in a matched set counts twice.
+
+    Returns
+    -------
+        (2, 1 + n_replicates).
+    """
+    pool, drawn = np.unique(matches, return_inverse=True)
+    times = np.zeros((pool.size + members.size, 1 + matches.shape[0]), np.uint16)
+    column = np.arange(1, 1 + matches.shape[0])[:, None]
+    np.add.at(times, (drawn.reshape(matches.shape), column), 1)
+    times[pool.size :, 0] = 1
+    row = np.full(fold.n_accounts, -1, np.int64)
+    row[pool] = np.arange(pool.size)
+    row[members] = pool.size + np.arange(members.size)
+    observed, expected, variance = _sum_sets(fold, rhythms, row, times, n_threads=n_threads)
+    excess = (observed - expected) / np.sqrt(variance + 1)
+    return np.stack([excess, (observed + _RATIO_PRIOR) / (expected + _RATIO_PRIOR)])
+
+
+def _list_neighbours(
+    rhythms: Rhythms, activity: Any, members: Any, outsiders: Any, *, n_threads: int
+) -> Any:
+    """Return the outsiders nearest to each member, (n_members, n_neighbours)."""
+    n_near = min(max(_MIN_NEIGHBOURS, members.size // 2), outsiders.size)
+    size = np.log1p(activity)
+    step = max(1, _BLOCK_DISTANCES // outsiders.size)
+    blocks = [members[first : first + step] for first in range(0, members.size, step)]
+
+    def work(block: Any) -> Any:
+        return _find_nearest(block, outsiders, size, rhythms.share, n_near)
+
+    return np.concatenate(list(map_ahead(blocks, work, n_threads=n_threads)))
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _find_nearest(members: Any, outsiders: Any, size: Any, share: Any, n_near: int) -> Any:
+    near = np.empty((members.size, n_near), np.int64)
+    distance = np.empty(outsiders.size)
+    for row in range(members.size):
+        member = members[row]
+        for position in range(outsiders.size):
+            other = outsiders[position]
+            apart = 0.0
+            for hour in range(share.shape[1]):
+                apart += abs(share[member, hour] - share[other, hour])
+            distance[position] = abs(size[member] - size[other]) + 2.0 * apart
+        farthest = np.partition(distance, n_near - 1)[n_near - 1]
+        candidates = np.flatnonzero(distance <= farthest)
+        order = np.argsort(distance[candidates], kind="mergesort")
+        near[row] = outsiders[candidates[order[:n_near]]]
+    return near
+
+
+def _sum_sets(
+    fold: Fold, rhythms: Rhythms, row: Any, times: Any, *, n_threads: int
+) -> tuple[Any, Any, Any]:
+    """Sum observed and expected coincidences and their variance over strata, for every set."""
+    n_users = np.bincount(
+        fold.visit_stratum, weights=row[fold.visit_account] >= 0, minlength=fold.n_strata
+    )
+    strata = np.flatnonzero(n_users >= 2)
+
+    def work(block: tuple[int, int]) -> Any:
+        sums = np.zeros((3, times.shape[1]))
+        _sum_strata(
+            strata[slice(*block)], fold.stratum_start, fold.visit_account, fold.visit_start,
+            fold.event_slot, fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts,
+            rhythms.share, rhythms.reached, rhythms.bins_per_hour, row, times, sums,
+        )  # fmt: skip
+        return sums
+
+    total = np.zeros((3, times.shape[1]))
+    for part in map_ahead(fold.block_strata(strata), work, n_threads=n_threads):
+        total += part
+    return total[0], total[1], total[2]
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_stratum(stratum: int, stratum_start: Any, visit_account: Any, visit_start: Any,
+                 event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
+                 reached: Any, width: int, row: Any, times: Any, sums: Any) -> None:  # fmt: skip
+    """Add one stratum to the sums of all sets in which two accounts visit it."""
+    n_hours = share.shape[1]
+    counts, weight = np.empty(n_slots), np.empty(n_slots)
+    mean, mean_square = np.empty(n_hours), np.empty(n_hours)
+    count_stratum(stratum, stratum_start, visit_start, event_slot, counts)
+    weigh_slots(counts, reach, n_accounts, weight)
+    average_slots(weight, width, 1, mean)
+    average_slots(weight, width, 2, mean_square)
+    first, last = stratum_start[stratum], stratum_start[stratum + 1]
+    visits = np.empty(last - first, np.int64)
+    own = np.zeros((last - first, 3))
+    n_visits = 0
+    for visit in range(first, last):
+        account = visit_account[visit]
+        if row[account] < 0:
+            continue
+        visits[n_visits] = visit
+        start, stop = visit_start[visit], visit_start[visit + 1]
+        for event in range(start, stop):
+            for other in range(start, stop):
+                if abs(event_slot[event] - event_slot[other]) <= reach:
+                    own[n_visits, 0] += weight[event_slot[event]]
+        for hour in range(n_hours):
+            both = (stop - start) ** 2 * share[account, hour] * reached[account, hour]
+            own[n_visits, 1] += both * mean[hour]
+            own[n_visits, 2] += both * mean_square[hour]
+        n_visits += 1
+    rhythm, around = np.empty(n_hours), np.empty(n_hours)
+    for column in range(times.shape[1]):
+        n_present = 0
+        for position in range(n_visits):
+            n_present += times[row[visit_account[visits[position]]], column] > 0
+        if n_present < 2:
+            continue
+        counts[:] = 0.0
+        rhythm[:] = 0.0
+        around[:] = 0.0
+        observed, expected, variance = 0.0, 0.0, 0.0
+        for position in range(n_visits):
+            visit = visits[position]
+            account = visit_account[visit]
+            n_times = float(times[row[account], column])
+            if n_times == 0.0:
+                continue
+            start, stop = visit_start[visit], visit_start[visit + 1]
+            for event in range(start, stop):
+                counts[event_slot[event]] += n_times
+            for hour in range(n_hours):
+                rhythm[hour] += n_times * (stop - start) * share[account, hour]
+                around[hour] += n_times * (stop - start) * reached[account, hour]
+            observed -= n_times * n_times * own[position, 0]
+            expected -= n_times * n_times * own[position, 1]
+            variance -= n_times * n_times * own[position, 2]
+        for slot in range(n_slots):
+            if counts[slot] > 0.0:
+                for other in range(max(slot - reach, 0), min(slot + reach + 1, n_slots)):
+                    observed += weight[slot] * counts[slot] * counts[other]
+        for hour in range(n_hours):
+            expected += rhythm[hour] * around[hour] * mean[hour]
+            variance += rhythm[hour] * around[hour] * mean_square[hour]
+        sums[0, column] += 0.5 * observed
+        sums[1, column] += 0.5 * expected
+        sums[2, column] += 0.5 * variance
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_strata(strata: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
+                event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
+                reached: Any, width: int, row: Any, times: Any, sums: Any) -> None:  # fmt: skip
+    for stratum in strata:
+        _sum_stratum(stratum, stratum_start, visit_account, visit_start, event_slot, n_slots,
+                     reach, n_accounts, share, reached, width, row, times, sums)  # fmt: skip

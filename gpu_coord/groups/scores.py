@@ -1,0 +1,294 @@
+"""A fold -> z of every pair of accounts that share a stratum: surprise beyond the rhythms.
+
+The one idea: a coincidence weighs the more the fewer others were there, and what is expected of a
+pair follows from how often both visit a stratum and from their daily rhythms. For ranking only.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from gpu_coord.groups.folds import Fold, count_stratum, weigh_slots
+from gpu_coord.groups.rhythms import Rhythms
+from gpu_coord.pairs import CACHE
+from gpu_coord.threads import map_ahead
+
+_LOWEST, _HIGHEST = -2.0, 6.0  # z is clipped: no single pair makes a group
+_PAIR_BYTES = 40  # of a kept pair, while the rows are put together
+_ROW_BYTES = 12
+_BLOCK_BYTES = 16 << 20
+_BLOCK_PRODUCTS = 5_000_000  # visits of others met in one call of the kernel: some 0.2 s
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Symmetric z: of a pair, its kept entry plus the mean of both accounts' base."""
+
+    row_start: Any  # (n_accounts + 1,)
+    column: Any  # ascending within a row, (n_entries,)
+    value: Any  # z less the bases, (n_entries,)
+    base: Any  # mean z of an account's pairs without an entry, (n_accounts,)
+
+    @property
+    def n_accounts(self) -> int:
+        """Accounts, those without a pair included."""
+        return int(self.base.size)
+
+
+def score_pairs(fold: Fold, rhythms: Rhythms, *, n_threads: int, memory: int) -> Scores:
+    """Score all pairs; where memory is short keep each account's highest, and the mean of the rest.
+
+    Parameters
+    ----------
+    fold, rhythms
+        What happened, and what the accounts are used to.
+    n_threads
+        Blocks of accounts that are worked on at a time.
+    memory
+        Bytes that the scores may take, those of blocks under way included.
+    """
+    users = np.diff(fold.stratum_start)
+    n_accounts = fold.n_accounts
+    n_pairs = min(int((users * (users - 1) // 2).sum()), n_accounts * (n_accounts - 1) // 2)
+    room = memory // 2 // _PAIR_BYTES
+    rows = _Rows(fold, rhythms, n_threads=n_threads, block_bytes=min(memory // 8, _BLOCK_BYTES))
+    if n_pairs <= room:
+        lowest, total = np.full(n_accounts, -np.inf), None
+    else:
+        lowest, total = rows.summarise(max(1, room // n_accounts))
+    source, target, z = rows.collect(lowest)
+    return _mirror(source, target, z, total, n_accounts)
+
+
+class _Rows:
+    """Computes rows of z, block by block."""
+
+    def __init__(self, fold: Fold, rhythms: Rhythms, *, n_threads: int, block_bytes: int) -> None:
+        by_account = np.argsort(fold.visit_account, kind="stable")
+        accounts = np.arange(fold.n_accounts + 1)
+        self.fold, self.rhythms, self.n_threads = fold, rhythms, n_threads
+        self.account_start = np.searchsorted(fold.visit_account[by_account], accounts)
+        self.account_visit = by_account
+        self.visit_stratum = fold.visit_stratum
+        self.noise = 0.5 * _mean_weight(fold) ** 2
+        n_met = np.diff(fold.stratum_start)[self.visit_stratum[by_account]]
+        total = np.concatenate([[0], np.cumsum(n_met)])[self.account_start]
+        self.n_met = np.diff(total)
+        self.bound = np.minimum(self.n_met, fold.n_accounts)
+        self.block_bytes = block_bytes
+
+    def plan(self) -> list[tuple[int, int]]:
+        """Return ranges of accounts with about as much to hold and to do."""
+        cost = np.maximum(self.bound * _ROW_BYTES / self.block_bytes, self.n_met / _BLOCK_PRODUCTS)
+        # One more for each account: an empty row takes time too.
+        block = np.floor(np.cumsum(cost + 1e-5)).astype(np.int64)
+        bounds = np.flatnonzero(np.diff(block, prepend=-1, append=-1))
+        return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+
+    def score(self, first: int, last: int, *, half: int) -> tuple[Any, Any, Any]:
+        """Return the source, target and z of a range of sources; if half, of later targets only."""
+        fold, rhythms = self.fold, self.rhythms
+        n_bound = int(self.bound[first:last].sum())
+        target, z = np.empty(n_bound, np.int32), np.empty(n_bound, np.float32)
+        n_kept = np.empty(last - first, np.int64)
+        end = _score_rows(
+            first, last, half, self.account_start, self.account_visit, self.visit_stratum,
+            fold.stratum_start, fold.visit_account, fold.visit_start, fold.event_slot,
+            fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts,
+            rhythms.share, rhythms.reach, rhythms.reached, rhythms.bins_per_hour, self.noise,
+            target, z, n_kept,
+        )  # fmt: skip
+        source = np.repeat(np.arange(first, last, dtype=np.int32), n_kept)
+        return source, target[:end], z[:end]
+
+    def summarise(self, n_kept: int) -> tuple[Any, Any]:
+        """Return of each account the n-th highest z, and the sum of all."""
+
+        def work(block: tuple[int, int]) -> tuple[Any, Any]:
+            source, _, z = self.score(*block, half=0)
+            starts = np.searchsorted(source, np.arange(block[0], block[1] + 1))
+            lowest, total = _find_lowest(starts, z, n_kept)
+            return lowest, total
+
+        parts = list(map_ahead(self.plan(), work, n_threads=self.n_threads))
+        lowest, total = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return lowest, total
+
+    def collect(self, lowest: Any) -> tuple[Any, Any, Any]:
+        """Return each pair once that is among the highest of either account."""
+
+        def work(block: tuple[int, int]) -> tuple[Any, Any, Any]:
+            source, target, z = self.score(*block, half=1)
+            kept = z >= np.minimum(lowest[source], lowest[target])
+            return source[kept], target[kept], z[kept]
+
+        parts = list(map_ahead(self.plan(), work, n_threads=self.n_threads))
+        source, target, z = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return source, target, z
+
+
+def _mirror(source: Any, target: Any, z: Any, total: Any, n_accounts: int) -> Scores:
+    """Return the pairs from both sides."""
+    n_entries = np.bincount(source, minlength=n_accounts)
+    n_entries += np.bincount(target, minlength=n_accounts)
+    row_start = np.concatenate([[0], np.cumsum(n_entries)])
+    column, value = np.empty(2 * z.size, np.int32), np.empty(2 * z.size, np.float32)
+    base = np.zeros(n_accounts)
+    if total is not None:
+        kept = np.bincount(source, z, n_accounts) + np.bincount(target, z, n_accounts)
+        n_others = n_accounts - 1 - n_entries
+        base = np.where(n_others > 0, (total - kept) / np.maximum(n_others, 1), 0.0)
+    _fill_mirror(source, target, z, base, row_start[:-1].copy(), column, value)
+    return Scores(row_start, column, value, base)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _fill_mirror(source: Any, target: Any, z: Any, base: Any, free: Any, column: Any,
+                 value: Any) -> None:  # fmt: skip
+    """Write both directions of pairs sorted by source and target: columns ascend in each row."""
+    for direction in range(2):
+        for pair in range(source.size):
+            row = target[pair] if direction == 0 else source[pair]
+            other = source[pair] if direction == 0 else target[pair]
+            column[free[row]] = other
+            value[free[row]] = z[pair] - 0.5 * (base[row] + base[other])
+            free[row] += 1
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _find_lowest(starts: Any, z: Any, n_kept: int) -> Any:
+    lowest, total = np.full(starts.size - 1, -np.inf), np.zeros(starts.size - 1)
+    for row in range(starts.size - 1):
+        values = z[starts[row] : starts[row + 1]]
+        total[row] = values.sum()
+        if values.size > n_kept:
+            lowest[row] = np.sort(values)[values.size - n_kept]
+    return lowest, total
+
+
+def _mean_weight(fold: Fold) -> float:
+    """Return the mean weight of an event, all accounts counted."""
+    total = _sum_weights(fold.stratum_start, fold.visit_start, fold.event_slot,
+                         fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts)  # fmt: skip
+    return float(total) / max(fold.n_events, 1)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_weights(stratum_start: Any, visit_start: Any, event_slot: Any, n_slots: int, reach: int,
+                 n_accounts: int) -> float:  # fmt: skip
+    counts, weight = np.empty(n_slots), np.empty(n_slots)
+    total = 0.0
+    for stratum in range(stratum_start.size - 1):
+        count_stratum(stratum, stratum_start, visit_start, event_slot, counts)
+        weigh_slots(counts, reach, n_accounts, weight)
+        total += (counts * weight).sum()
+    return total
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def average_slots(weight: Any, width: int, power: int, averaged: Any) -> None:
+    """Write the mean of a power of the weights over the bins of each hour."""
+    for hour in range(averaged.size):
+        total = 0.0
+        for slot in range(hour * width, (hour + 1) * width):
+            total += weight[slot] ** power
+        averaged[hour] = total / width
+
+
+@numba.njit(cache=CACHE, nogil=True, fastmath=True)
+def _dot(first: Any, second: Any, other_first: Any, other_second: Any) -> float:
+    total = 0.0
+    for hour in range(first.size):
+        total += first[hour] * other_first[hour] + second[hour] * other_second[hour]
+    return total
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _expect_visit(share: Any, mean: Any, n_events: int, reach_matrix: Any, forward: Any,
+                  backward: Any) -> None:  # fmt: skip
+    """Write what another visit's rhythm is to be multiplied with, for either order of the two."""
+    for hour in range(mean.size):
+        forward[hour] = 0.5 * n_events * share[hour] * mean[hour]
+    for hour in range(mean.size):
+        backward[hour] = 0.0
+        for other in range(mean.size):
+            backward[hour] += reach_matrix[hour, other] * forward[other]
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _meet_visits(mine: int, other: int, visit_start: Any, event_slot: Any, reach: int,
+                 weight: Any) -> float:  # fmt: skip
+    """Sum the weights of coincidences of two visits, the mean of the weights of both events."""
+    total = 0.0
+    stop = visit_start[other + 1]
+    start = visit_start[other]
+    for event in range(visit_start[mine], visit_start[mine + 1]):
+        slot = event_slot[event]
+        while start < stop and event_slot[start] < slot - reach:
+            start += 1
+        for met in range(start, stop):
+            if event_slot[met] > slot + reach:
+                break
+            total += 0.5 * (weight[slot] + weight[event_slot[met]])
+    return total
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _score_rows(first: int, last: int, half: int, account_start: Any, account_visit: Any,
+                visit_stratum: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
+                event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
+                reach_matrix: Any, reached: Any, width: int, noise: float, target: Any, z: Any,
+                n_kept: Any) -> int:  # fmt: skip
+    """Write target and z of the pairs of the sources first..last-1; return how many there are."""
+    n_hours = share.shape[1]
+    counts, weight, mean = np.empty(n_slots), np.empty(n_slots), np.empty(n_hours)
+    rhythm = np.empty((4, n_hours))
+    observed, expected = np.zeros(n_accounts), np.zeros(n_accounts)
+    variance = np.zeros(n_accounts)
+    listed = np.empty(n_accounts, np.int32)
+    end = 0
+    for source in range(first, last):
+        n_listed = 0
+        for position in range(account_start[source], account_start[source + 1]):
+            mine = account_visit[position]
+            stratum = visit_stratum[mine]
+            start = mine + 1 if half else stratum_start[stratum]
+            stop = stratum_start[stratum + 1]
+            if stop - start < 1 or stop - stratum_start[stratum] < 2:
+                continue
+            count_stratum(stratum, stratum_start, visit_start, event_slot, counts)
+            weigh_slots(counts, reach, n_accounts, weight)
+            n_events = visit_start[mine + 1] - visit_start[mine]
+            for power in range(1, 3):
+                average_slots(weight, width, power, mean)
+                _expect_visit(share[source], mean, n_events, reach_matrix,
+                              rhythm[2 * power - 2], rhythm[2 * power - 1])  # fmt: skip
+            for other in range(start, stop):
+                account = visit_account[other]
+                if account == source:
+                    continue
+                if variance[account] == 0.0:
+                    listed[n_listed] = account
+                    n_listed += 1
+                n_others = visit_start[other + 1] - visit_start[other]
+                observed[account] += _meet_visits(
+                    mine, other, visit_start, event_slot, reach, weight
+                )
+                expected[account] += n_others * _dot(
+                    rhythm[0], rhythm[1], reached[account], share[account]
+                )
+                variance[account] += n_others * _dot(
+                    rhythm[2], rhythm[3], reached[account], share[account]
+                )
+        found = listed[:n_listed]
+        found.sort()
+        for account in found:
+            excess = (observed[account] - expected[account]) / np.sqrt(variance[account] + noise)
+            target[end] = account
+            z[end] = min(max(excess, _LOWEST), _HIGHEST)
+            end += 1
+            observed[account] = expected[account] = variance[account] = 0.0
+        n_kept[source - first] = n_listed
+    return end

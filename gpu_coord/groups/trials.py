@@ -1,0 +1,184 @@
+"""A set found on one fold -> four tests of it on the other, and what they say.
+
+The one idea: every test guards against a different innocent reason, so a set must pass them all.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpu_coord.groups.crowds import (
+    compare_total,
+    compute_excess_p,
+    learn_profile,
+    replicate_crowd,
+    studentise_days,
+)
+from gpu_coord.groups.draws import make_key
+from gpu_coord.groups.folds import Fold
+from gpu_coord.groups.matches import compare_matches, draw_matches
+from gpu_coord.groups.rhythms import Rhythms
+from gpu_coord.groups.schedules import permute_days
+
+_MARGIN = 1.2  # a model of habits errs by some percent: that much is no finding
+_N_LEARNING = 39  # replicates that the lag profile is learned from
+_N_BASELINE = 19  # matched sets, and replicates of each
+_BASELINE_PRIOR = 10.0  # weight of coincidences that the baseline is shrunk by
+_MIN_STRATA = 3
+_MIN_CROWDED = 0.1
+
+TESTS = ("crowd", "margin", "matched", "days")
+
+_LIMITS = {
+    "crowd": "its excess is not steady over days: a few days make most of it",
+    "margin": "what everyone else did at those hours explains it, but for a margin of 20 %",
+    "matched": "accounts as active at the same hours are like that as well",
+    "days": "its accounts keep a clock schedule: they coincide as often on days out of order",
+}
+_NO_CROWD = "no crowd control: hardly anyone else used these entities on these days"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of accounts, found on one fold and tested on the other."""
+
+    fold: int  # that it was found on: 0 even days, 1 odd days
+    members: Any  # positions, ascending
+    p_values: tuple[float, float, float, float]  # in the order of TESTS; NaN: not possible
+    ratio: float  # coincidences seen for each that crowd and rhythms make; NaN where none is
+    baseline: float  # the same of matched sets, at least 1
+    lag_profile: Any  # (reach + 1,)
+    n_strata: int  # held-out entities on days that two members visit
+    n_days: int
+    n_crowded: int  # of the strata, those with an outsider
+    threshold: float
+
+    @property
+    def p_value(self) -> float:
+        """The largest of the four; NaN where one is not possible."""
+        return max(self.p_values) if not np.isnan(self.p_values).any() else float("nan")
+
+    @property
+    def is_confirmed(self) -> bool:
+        """All four tests were possible and agree."""
+        return self.n_strata >= _MIN_STRATA and self.p_value <= self.threshold
+
+    @property
+    def limiting_test(self) -> str | None:
+        """The test with the largest p-value."""
+        if np.isnan(self.p_value):
+            return None
+        return TESTS[int(np.argmax(self.p_values))]
+
+    @property
+    def reason(self) -> str | None:
+        """Say in a sentence why it is not confirmed, or what a confirmed one lacks."""
+        if self.n_strata < _MIN_STRATA:
+            return (
+                f"inconclusive: two of its accounts met in {self.n_strata} held-out entities on "
+                f"days; {_MIN_STRATA} are needed"
+            )
+        if np.isnan(self.p_value):
+            return "inconclusive: too few other accounts, or none that differ, to match it with"
+        if not self.is_confirmed:
+            return _LIMITS[self.limiting_test or ""]
+        return _NO_CROWD if self.n_crowded < _MIN_CROWDED * self.n_strata else None
+
+
+def try_group(
+    folds: tuple[Fold, Fold],
+    rhythms: Rhythms,
+    members: Any,
+    *,
+    fold: int,
+    rank: int,
+    threshold: float,
+    n_replicates: int,
+    seed: int,
+    n_threads: int,
+    memory: int,
+) -> Trial:
+    """Learn a set's lag profile on the fold it was found on, and test it on the other.
+
+    Parameters
+    ----------
+    folds, rhythms
+        What happened, and what the accounts are used to.
+    members
+        Positions of the accounts.
+    fold, rank
+        Where the set was found, and as which one.
+    threshold
+        p-value that confirms.
+    n_replicates, seed, n_threads, memory
+        See `find_groups`.
+    """
+    found_on, tested_on = folds[fold], folds[1 - fold]
+    keys = [make_key(seed, fold, rank, test) for test in range(5)]
+    inside = _mark(members, tested_on.n_accounts)
+    learned = replicate_crowd(
+        found_on, rhythms, inside, n_replicates=_N_LEARNING, key=keys[0], n_threads=n_threads
+    )
+    profile = learn_profile(learned)
+    crowd = replicate_crowd(
+        tested_on, rhythms, inside, n_replicates=n_replicates, key=keys[1], n_threads=n_threads
+    )
+    by_day = crowd.weigh_lags(profile)
+    matches = draw_matches(
+        tested_on, rhythms, members, n_replicates=n_replicates, key=keys[2], n_threads=n_threads
+    )
+    p_matched, baseline = float("nan"), 1.0
+    if matches is not None:
+        compared = compare_matches(tested_on, rhythms, members, matches, n_threads=n_threads)
+        if np.ptp(compared[0, 1:]) > 0:
+            p_matched = max(compute_excess_p(statistic) for statistic in compared)
+        baseline = _find_baseline(
+            tested_on, rhythms, matches[:_N_BASELINE], profile, key=keys[3], n_threads=n_threads
+        )
+    permuted = permute_days(
+        tested_on, inside, profile, n_replicates=n_replicates, key=keys[4], n_threads=n_threads,
+        memory=memory,
+    )  # fmt: skip
+    seen, expected = compare_total(crowd, profile)
+    return Trial(
+        fold=fold,
+        members=members,
+        p_values=(
+            compute_excess_p(studentise_days(by_day, baseline=baseline)),
+            compute_excess_p(by_day.sum(axis=0), margin=_MARGIN * baseline),
+            p_matched,
+            compute_excess_p(permuted, margin=_MARGIN),
+        ),
+        ratio=seen / expected if expected > 0 else float("nan"),
+        baseline=baseline,
+        lag_profile=profile,
+        n_strata=crowd.n_strata,
+        n_days=crowd.n_days,
+        n_crowded=crowd.n_crowded,
+        threshold=threshold,
+    )
+
+
+def _mark(members: Any, n_accounts: int) -> Any:
+    inside = np.zeros(n_accounts, bool)
+    inside[members] = True
+    return inside
+
+
+def _find_baseline(
+    fold: Fold, rhythms: Rhythms, matches: Any, profile: Any, *, key: Any, n_threads: int
+) -> float:
+    """Return how often matched sets coincide, for each time that crowd and rhythms say; at least 1.
+
+    Where few visit a stratum, the crowd says too little of a burst: that shows in any set.
+    """
+    seen, expected = _BASELINE_PRIOR, _BASELINE_PRIOR
+    for number, match in enumerate(matches):
+        found = replicate_crowd(
+            fold, rhythms, _mark(match, fold.n_accounts), n_replicates=_N_BASELINE,
+            key=make_key(int(key), number), n_threads=n_threads,
+        )  # fmt: skip
+        totals = compare_total(found, profile)
+        seen, expected = seen + totals[0], expected + totals[1]
+    return max(seen / expected, 1.0)
