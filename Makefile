@@ -12,8 +12,8 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --cons
 
 GPU_PIP = .venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check
 # What runs on a backend; the rest never meets one.
-PIPELINE_TESTS = $(addprefix tests/test_,activity.py transitions.py chance.py network.py detection.py \
-	selftest.py)
+PIPELINE_TESTS = $(addprefix tests/test_,activity.py transitions.py chance.py effects.py lags.py \
+	network.py detection.py selftest.py)
 
 demo: .venv/ready-run
 	.venv/bin/python -m gpu_coord demo --out demo

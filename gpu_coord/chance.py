@@ -7,7 +7,7 @@ Observed and expected counts of all pairs with a coincidence are kept; `PairTest
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -35,6 +35,11 @@ _SMALLEST_TAIL = 1e-280
 
 # Below this, tan(pi / 2 - pi p) and 1 / (pi p) are the same in double precision.
 _CAUCHY_TAIL = 1e-9
+
+# What the fit of one null at one lag may cost grades, in products; a pair costs as many as stated.
+_GRADE_PRODUCTS = 50_000_000
+_PAIR_PRODUCTS = 500
+_MIN_FITTED = 100  # sources, on average, whatever they cost
 
 _BLOCK_BYTES = 64 << 20
 
@@ -169,18 +174,23 @@ def _fit_moments(
     observed: Any, expected: Any, n_pairs: Any, is_bulk: Any, silent: tuple[float, float, float]
 ) -> EmpiricalNull:
     weight = n_pairs * is_bulk
+
+    def total(values: Any) -> float:
+        # No dot product: its rounding depends on how many threads a BLAS has.
+        return float((weight * values).sum())
+
     n_silent, sum_silent, sum_squares_silent = silent
-    sum_expected = weight @ expected + sum_silent
+    sum_expected = total(expected) + sum_silent
     n_bulk, n_left_out = int(weight.sum() + n_silent), int(n_pairs.sum() - weight.sum())
     if sum_expected <= 0:
         return EmpiricalNull(1.0, 0.0, n_bulk, n_left_out)
-    inflation = float(weight @ observed / sum_expected)
+    inflation = total(observed) / sum_expected
     mean = inflation * expected
     # A silent pair adds (0 - mu)^2 - mu.
-    excess = weight @ ((observed - mean) ** 2 - mean)
+    excess = total((observed - mean) ** 2 - mean)
     excess += inflation**2 * sum_squares_silent - inflation * sum_silent
-    sum_squares = weight @ mean**2 + inflation**2 * sum_squares_silent
-    dispersion = max(float(excess / sum_squares), 0.0) if sum_squares > 0 else 0.0
+    sum_squares = total(mean**2) + inflation**2 * sum_squares_silent
+    dispersion = max(excess / sum_squares, 0.0) if sum_squares > 0 else 0.0
     return EmpiricalNull(inflation, dispersion, n_bulk, n_left_out)
 
 
@@ -243,29 +253,33 @@ def adjust_p_values(log_p: Any, *, n_tests: int) -> Any:
 
 @dataclass(frozen=True)
 class LagTests:
-    """The pairs with a coincidence at one lag; 20 bytes each."""
+    """The pairs with enough coincidences at one lag, and all of some sources; 20 bytes each."""
 
     lag: int  # bins
     pair: Any  # source * n_accounts + target, ascending, (n_pairs,)
     observed: Any
     expected: Any  # under the null, before inflation
     null: EmpiricalNull
+    fitted_share: float  # of the sources, by lot: all their pairs are here, and the null is theirs
 
 
 @dataclass(frozen=True)
 class PairTests:
-    """The pairs with a coincidence at any lag; 24 bytes each, beside those of the lags."""
+    """The pairs of any lag; 25 bytes each, beside those of the lags."""
 
     n_accounts: int
+    null: Null
+    n_phases: int
     alpha: float
     by_lag: tuple[LagTests, ...]
     pair: Any  # source * n_accounts + target, ascending, (n_pairs,)
     log_p: Any  # all lags together
     q_value: Any
+    grade: Any  # nulls survived, 0 where not significant, int8
 
     @property
     def n_tests(self) -> int:
-        """All ordered pairs; those without a coincidence have p = 1."""
+        """All ordered pairs; those with fewer coincidences than the minimum have p = 1."""
         return self.n_accounts * (self.n_accounts - 1)
 
     @property
@@ -276,20 +290,20 @@ class PairTests:
     @property
     def n_bytes(self) -> int:
         """Memory that the arrays hold."""
-        arrays = [self.pair, self.log_p, self.q_value]
+        arrays = [self.pair, self.log_p, self.q_value, self.grade]
         arrays += [a for lag in self.by_lag for a in (lag.pair, lag.observed, lag.expected)]
         return sum({id(array): array.nbytes for array in arrays}.values())
 
     def read_edges(self, source: Any, target: Any, lag: Any) -> "EdgeTests":
-        """Return what was found for some pairs, each with a coincidence at its lag."""
+        """Return what was found for some pairs, each tested at its lag."""
         wanted = np.asarray(source).astype(np.int64) * self.n_accounts + target
         expected = np.empty(wanted.size)
         for tests in self.by_lag:
             at_lag = np.asarray(lag) == tests.lag
             expected[at_lag] = tests.expected[np.searchsorted(tests.pair, wanted[at_lag])]
         rows = np.searchsorted(self.pair, wanted)
-        q_value = self.q_value[rows]
-        return EdgeTests(expected, np.exp(self.log_p[rows]), q_value, q_value <= self.alpha)
+        p_value, q_value = np.exp(self.log_p[rows]), self.q_value[rows]
+        return EdgeTests(expected, p_value, q_value, self.grade[rows], q_value <= self.alpha)
 
 
 @dataclass(frozen=True)
@@ -299,6 +313,7 @@ class EdgeTests:
     expected: Any  # coincidences at the lag of the edge
     p_value: Any  # all lags together; 0 below 5e-324
     q_value: Any
+    grade: Any  # nulls survived; 0 where not significant, or not graded
     significant: Any  # q_value <= alpha
 
 
@@ -310,6 +325,7 @@ def assess_pairs(
     null: Null = "day",
     n_phases: int = 1,
     alpha: float = 0.05,
+    min_support: int = 1,
     memory: int = 1 << 30,
     progress: Callable[[int, int], None] | None = None,
 ) -> PairTests:
@@ -325,6 +341,9 @@ def assess_pairs(
         See `gpu_coord.strata.stratify`.
     alpha
         False discovery rate to hold.
+    min_support
+        Coincidences at a lag below which a pair has p = 1 there, which makes the others' q-values
+        larger at most; fewer pairs are kept then. The null is fitted without this.
     memory
         Bytes that blocks of pairs under way may take, beside the pairs that are kept.
     progress
@@ -338,22 +357,37 @@ def assess_pairs(
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha}; it is a rate between 0 and 1, such as 0.05.")
     by_lag, log_ps = [], []
-    n_of_lag = [int(margin.n_coincidences.sum()) for margin in margins]
-    for position, margin in enumerate(margins):
-
-        def report(n_done: int, n_before: int = sum(n_of_lag[:position])) -> None:
-            if progress:
-                progress(n_before + n_done, sum(n_of_lag))
-
+    until = np.cumsum([0, *(int(margin.n_coincidences.sum()) for margin in margins)]).tolist()
+    for margin, n_before in zip(margins, until[:-1], strict=True):
+        report = _shift_progress(progress, n_before, until[-1])
         strata = stratify(activity, index, margin, null=null, n_phases=n_phases)
-        tests, log_p = _assess_lag(index, margin, strata, memory=memory, report=report)
+        tests, log_p = _assess_lag(
+            index, margin, strata, min_support=min_support, memory=memory, report=report
+        )
         by_lag.append(tests)
         log_ps.append(log_p)
     pair, log_p = _align_lags(by_lag, log_ps)
     combined = combine_lags(log_p)
     n_tests = activity.n_accounts * (activity.n_accounts - 1)
     q_value = adjust_p_values(combined, n_tests=n_tests)
-    return PairTests(activity.n_accounts, alpha, tuple(by_lag), pair, combined, q_value)
+    return PairTests(
+        n_accounts=activity.n_accounts,
+        null=null,
+        n_phases=n_phases,
+        alpha=alpha,
+        by_lag=tuple(by_lag),
+        pair=pair,
+        log_p=combined,
+        q_value=q_value,
+        grade=np.zeros(pair.size, np.int8),
+    )
+
+
+def _shift_progress(
+    progress: Callable[[int, int], None] | None, n_before: int, n_all: int
+) -> Callable[[int], None]:
+    """Return what reports the work done at one lag as a part of that at all lags."""
+    return lambda n_done: progress(n_before + n_done, n_all) if progress else None
 
 
 def _align_lags(by_lag: Sequence[LagTests], log_ps: Sequence[Any]) -> tuple[Any, Any]:
@@ -383,16 +417,18 @@ def _assess_lag(
     margins: Margins,
     strata: Strata,
     *,
+    min_support: int,
     memory: int,
     report: Callable[[int], None],
 ) -> tuple[LagTests, Any]:
-    """Return the pairs with a coincidence at one lag, and the logs of their p-values."""
-    is_fitted = _choose_fitted(strata)
+    """Return the pairs of one lag that are kept, and the logs of their p-values."""
+    share = _share_fitted(count_products(strata), max_cost=_FIT_PRODUCTS)
+    is_fitted = _choose_fitted(strata, share)
     block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
     blocks = plan_blocks(index, [margins], min_support=1, memory=block_bytes)
 
     def work(block: tuple[int, int]) -> _Block:
-        return _count_block(index, margins, strata, is_fitted, *block)
+        return _count_block(index, margins, strata, is_fitted, *block, min_support=min_support)
 
     n_threads = max(1, min(index.backend.threads, memory // block_bytes // 2))
     n_until = np.cumsum(index.backend.to_host(margins.n_coincidences))
@@ -412,21 +448,38 @@ def _assess_lag(
         silent=tuple(silent.sum(axis=0).tolist()),
     )
     log_p = null.compute_log_p(observed[rows], expected[rows])[row_of_pair]
-    return LagTests(margins.lag, pair, observed, expected, null), log_p
+    log_p[observed < min_support] = 0.0
+    return LagTests(margins.lag, pair, observed, expected, null, share), log_p
 
 
-def _choose_fitted(strata: Strata) -> Any:
-    """Mark the sources to fit the null to: all, or as many by lot as are affordable."""
-    n_products = count_products(strata)
-    share = _FIT_PRODUCTS / max(int(n_products.sum()), 1)
-    return np.random.default_rng(0).random(n_products.size) < share
+def _share_fitted(cost: Any, *, max_cost: int, min_fitted: int = 0) -> float:
+    """Return the share of sources to fit the null to: all, or as many as are affordable."""
+    share = max_cost / max(int(cost.sum()), 1)
+    return max(share, min_fitted / max(int((cost > 0).sum()), 1))
+
+
+def _choose_fitted(strata: Strata, share: float) -> Any:
+    """Mark the sources to fit the null to, by lot; those of a smaller share are among them."""
+    n_accounts = strata.source_start.size - 1
+    return np.random.default_rng(0).random(n_accounts) < share
 
 
 def _count_block(
-    index: CellIndex, margins: Margins, strata: Strata, is_fitted: Any, first: int, last: int
+    index: CellIndex,
+    margins: Margins,
+    strata: Strata,
+    is_fitted: Any,
+    first: int,
+    last: int,
+    *,
+    min_support: int,
 ) -> _Block:
     to_host = index.backend.to_host
     counted = count_pairs(index, margins, first, last, min_support=1)
+    if min_support > 1:
+        is_kept = index.backend.xp.asarray(is_fitted)[counted.source]
+        is_kept |= counted.support >= min_support
+        counted = PairCounts(*(column[is_kept] for column in _list_columns(counted)))
     pairs = PairCounts(to_host(counted.source), to_host(counted.target), to_host(counted.support))
     sources = first + np.flatnonzero(is_fitted[first:last])
     return _Block(
@@ -438,6 +491,10 @@ def _count_block(
     )
 
 
+def _list_columns(pairs: PairCounts) -> tuple[Any, Any, Any]:
+    return pairs.source, pairs.target, pairs.support
+
+
 def _find_distinct(observed: Any, expected: Any) -> tuple[Any, Any]:
     """Return a pair for each distinct (observed, expected), and which of these each pair has."""
     order = np.lexsort((expected, observed))
@@ -446,3 +503,92 @@ def _find_distinct(observed: Any, expected: Any) -> tuple[Any, Any]:
     row_of_pair = np.empty(order.size, np.int64)
     row_of_pair[order] = np.cumsum(changed) - 1
     return order[changed], row_of_pair
+
+
+# --- grades ----------------------------------------------------------------------------------
+
+
+def grade_significant(
+    activity: Activity, index: CellIndex, margins: Sequence[Margins], tests: PairTests
+) -> PairTests:
+    """Return the tests with the grades of all significant pairs; see `grade_pairs`."""
+    significant = np.flatnonzero(tests.q_value <= tests.alpha)
+    source, target = np.divmod(tests.pair[significant], tests.n_accounts)
+    grade = np.zeros(tests.pair.size, np.int8)
+    grade[significant] = grade_pairs(activity, index, margins, tests, source, target)
+    return replace(tests, grade=grade)
+
+
+def grade_pairs(
+    activity: Activity,
+    index: CellIndex,
+    margins: Sequence[Margins],
+    tests: PairTests,
+    source: Any,
+    target: Any,
+) -> Any:
+    """Count the nulls that the significance of some pairs survives, of the five of the ladder.
+
+    A pair survives a null if its p-value under it, all lags together, is at most the one up to
+    which Benjamini & Hochberg's procedure rejected under the run's own null, alpha k / m.
+    Inflation and dispersion of the other nulls are fitted, at each lag, to the pairs of sources
+    drawn by lot, so that grades cost little whatever the data: a grade near a border may be
+    another one when all sources are fitted.
+
+    Parameters
+    ----------
+    activity, index, margins, tests
+        What `assess_pairs` was given and has found.
+    source, target
+        The pairs, (n_pairs,), on the host.
+
+    Returns
+    -------
+        0 where a pair is not significant, otherwise 1 (under the run's own null only) to 5.
+    """
+    wanted = np.asarray(source).astype(np.int64) * tests.n_accounts + np.asarray(target)
+    significant = tests.pair[tests.q_value <= tests.alpha]
+    is_significant = np.isin(wanted, significant)
+    grade = is_significant.astype(np.int64)
+    pair, row = np.unique(wanted[is_significant], return_inverse=True)
+    if not pair.size:
+        return grade
+    log_threshold = np.log(tests.alpha) + np.log(significant.size) - np.log(tests.n_tests)
+    nulls = [null for null in get_args(Null) if null != tests.null]
+    jobs = [(null, lag) for null in nulls for lag in range(len(margins))]
+
+    def work(job: tuple[Null, int]) -> Any:
+        null, lag = job
+        strata = stratify(activity, index, margins[lag], null=null, n_phases=tests.n_phases)
+        return _retest(strata, tests.by_lag[lag], pair)
+
+    log_p = list(map_ahead(jobs, work, n_threads=index.backend.threads))
+    for first in range(0, len(jobs), len(margins)):
+        combined = combine_lags(np.column_stack(log_p[first : first + len(margins)]))
+        grade[is_significant] += (combined <= log_threshold)[row]
+    return grade
+
+
+def _retest(strata: Strata, tests: LagTests, pair: Any) -> Any:
+    """Return the logs of the p-values of some pairs at one lag, under another null."""
+    n_accounts = strata.source_start.size - 1
+    n_listed = np.bincount(tests.pair // n_accounts, minlength=n_accounts)
+    cost = count_products(strata) + _PAIR_PRODUCTS * n_listed
+    share = _share_fitted(cost, max_cost=_GRADE_PRODUCTS, min_fitted=_MIN_FITTED)
+    is_fitted = _choose_fitted(strata, min(share, tests.fitted_share))
+    rows = is_fitted[tests.pair // n_accounts]
+    pairs = _split_pairs(tests.pair[rows], tests.observed[rows], n_accounts)
+    silent = expect_silent(strata, np.flatnonzero(is_fitted), pairs).sum(axis=0)
+    null = fit_null(
+        pairs.support, expect_pairs(strata, pairs).sum(axis=1), silent=tuple(silent.tolist())
+    )
+    observed = np.zeros(pair.size)
+    _, at_lag, among_tests = np.intersect1d(pair, tests.pair, return_indices=True)
+    observed[at_lag] = tests.observed[among_tests]
+    retested = _split_pairs(pair, observed, n_accounts)
+    return null.compute_log_p(observed, expect_pairs(strata, retested).sum(axis=1))
+
+
+def _split_pairs(pair: Any, observed: Any, n_accounts: int) -> PairCounts:
+    source, target = np.divmod(pair, n_accounts)
+    return PairCounts(source.astype(np.int32), target.astype(np.int32), observed)

@@ -18,7 +18,7 @@ import polars as pl
 from gpu_coord import __version__
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend, choose
-from gpu_coord.chance import PairTests, assess_pairs
+from gpu_coord.chance import PairTests, assess_pairs, grade_significant
 from gpu_coord.evidence import (
     EvidenceCount,
     Links,
@@ -237,15 +237,17 @@ class _Run:
         self, activity: Activity, index: CellIndex, margins: Sequence[Margins]
     ) -> PairTests:
         with self._time("chance"):
-            return assess_pairs(
+            tests = assess_pairs(
                 activity,
                 index,
                 margins,
                 null=self.settings.null,
                 alpha=self.settings.alpha,
+                min_support=self.settings.min_support,
                 memory=self.memory,
                 progress=partial(self.report, "chance"),
             )
+            return grade_significant(activity, index, margins, tests)
 
     def _find_edges(
         self,

@@ -95,16 +95,18 @@ class _Blocks:
         return np.bincount(block[:-1] % self.n_labels, weights=sizes, minlength=self.n_labels)
 
 
-def _place_blocks(activity: Activity, n_steps: int, null: Null, *, phase: float) -> _Blocks:
+def _locate_blocks(
+    first_bin: int, bin_seconds: int, n_steps: int, null: Null, *, phase: float
+) -> _Blocks:
     width, n_labels = _BLOCKS[null]
     if n_labels is None:
-        width = width // _HOUR * max(_HOUR, activity.bin_seconds)
-    start = activity.first_bin * activity.bin_seconds + int(phase * width)
+        width = width // _HOUR * max(_HOUR, bin_seconds)
+    start = first_bin * bin_seconds + int(phase * width)
     first_second = start % (width * (n_labels or 1))
-    last_second = first_second + (n_steps - 1) * activity.bin_seconds
+    last_second = first_second + (n_steps - 1) * bin_seconds
     return _Blocks(
         first_second=first_second,
-        bin_seconds=activity.bin_seconds,
+        bin_seconds=bin_seconds,
         width=width,
         n_labels=n_labels or last_second // width + 1,
         is_cyclic=n_labels is not None,
@@ -161,7 +163,9 @@ def _count_strata(
     activity: Activity, index: CellIndex, margins: Margins, null: Null, *, phase: float
 ) -> tuple[_Counts, _Counts, Any, Any]:
     """Return the counts as sources and as targets, and each stratum's transitions and kind."""
-    blocks = _place_blocks(activity, margins.n_steps, null, phase=phase)
+    blocks = _locate_blocks(
+        activity.first_bin, activity.bin_seconds, margins.n_steps, null, phase=phase
+    )
     account, entity, bin = map(
         activity.backend.to_host, (activity.account, activity.entity, activity.bin)
     )
@@ -374,3 +378,153 @@ def _sum_unlisted(sources: Any, pair_start: Any, pair_stop: Any, pair_target: An
             sums[k, 2] += value * value
             row[target] = 0.0
     return sums
+
+
+# --- all pairs at once -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The bins that cells lie on, and the days that they are in."""
+
+    first_bin: int
+    n_bins: int
+    bin_seconds: int
+
+
+def sum_all_pairs(axis: Axis, page: Any, bin: Any, count: Any, *, max_lag: int) -> tuple[Any, Any]:
+    """Sum what all ordered pairs have in common under the null ``day``, without listing them.
+
+    Pairs of a user with itself are included: sum the users one by one, and subtract.
+
+    Parameters
+    ----------
+    axis
+        Where the bins lie; the lags leave a transition.
+    page, bin
+        Where something is active, ascending and distinct, (n_rows,): entities and bins, for all
+        users of each entity together.
+    count
+        The users that are active there.
+    max_lag
+        The largest of the lags 0, 1, ...: bins from the source's activity to the target's.
+
+    Returns
+    -------
+        Coincidences and expected coincidences at each lag, (max_lag + 1,).
+    """
+    blocks = _locate_blocks(axis.first_bin, axis.bin_seconds, axis.n_bins, "day", phase=0.0)
+    block = blocks.label(np.arange(axis.n_bins))
+    share = np.zeros((int(blocks.n_labels), max_lag + 1))
+    for lag in range(max_lag + 1):
+        n_steps = np.bincount(block[: axis.n_bins - lag], minlength=share.shape[0])
+        share[n_steps > 0, lag] = 1 / n_steps[n_steps > 0]
+    observed, expected = np.zeros(max_lag + 1, np.int64), np.zeros(max_lag + 1)
+    _sum_pages(page, bin, count, block, share, observed, expected)
+    return observed, expected
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_pages(page: Any, bin: Any, count: Any, block: Any, share: Any, observed: Any,
+               expected: Any) -> None:  # fmt: skip
+    """Add up coincidences, and a b / T over blocks, page by page; share is 1 / T."""
+    sources = np.zeros(share.shape[0])
+    start = 0
+    while start < page.size:
+        stop = start
+        while stop < page.size and page[stop] == page[start]:
+            sources[block[bin[stop]]] += count[stop]
+            stop += 1
+        _count_coincidences(bin, count, start, stop, observed)
+        _add_expected(bin, count, start, stop, block, share, sources, expected)
+        _drop_late_sources(bin, count, start, stop, block, share, expected)
+        for position in range(start, stop):
+            sources[block[bin[position]]] = 0.0
+        start = stop
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _count_coincidences(bin: Any, count: Any, start: int, stop: int, observed: Any) -> None:
+    for position in range(start, stop):
+        other = position
+        while other < stop and bin[other] - bin[position] < observed.size:
+            observed[bin[other] - bin[position]] += count[position] * count[other]
+            other += 1
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _add_expected(bin: Any, count: Any, start: int, stop: int, block: Any, share: Any,
+                  sources: Any, expected: Any) -> None:  # fmt: skip
+    """Add each target's count times what its source's block would hold if no lag cut any off."""
+    first = block[bin[start]]
+    for position in range(start, stop):
+        for lag in range(min(expected.size, bin[position] + 1)):
+            label = block[bin[position] - lag]
+            if label < first:
+                break
+            expected[lag] += count[position] * sources[label] * share[label, lag]
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _drop_late_sources(bin: Any, count: Any, start: int, stop: int, block: Any, share: Any,
+                       expected: Any) -> None:  # fmt: skip
+    """Take off the sources of the last bins: these have no bin so many lags later."""
+    for position in range(stop - 1, start - 1, -1):
+        label = block[bin[position]]
+        first_lag = block.size - bin[position]
+        if first_lag >= expected.size:
+            break
+        for lag in range(first_lag, expected.size):
+            other = stop - 1
+            while other >= start and bin[other] >= lag and block[bin[other] - lag] >= label:
+                if block[bin[other] - lag] == label:
+                    expected[lag] -= count[position] * count[other] * share[label, lag]
+                other -= 1
+
+
+def count_bins_of_day(bin_seconds: int) -> int:
+    """Return the bins of a block of the null ``day``.
+
+    Raises
+    ------
+    ValueError
+        Bins do not divide a day.
+    """
+    width = 24 * max(_HOUR, bin_seconds)
+    if width % bin_seconds:
+        raise ValueError(
+            f"bins of {bin_seconds} s do not divide a day, so days cannot change places; choose "
+            "bins such as 5m, 15m or 1h."
+        )
+    return width // bin_seconds
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def draw_days(account: Any, n_days: int, chance: Any) -> Any:
+    """Draw a day for each of the days of each account, none twice.
+
+    Parameters
+    ----------
+    account
+        The account of each day, ascending, (n_rows,).
+    n_days
+        Days to draw from; no account has more.
+    chance
+        Uniform numbers from 0 to 1, (n_rows,).
+
+    Returns
+    -------
+        (n_rows,), from 0 on.
+    """
+    days = np.arange(n_days)
+    drawn = np.empty(account.size, np.int64)
+    n_taken = 0
+    for row in range(account.size):
+        if row > 0 and account[row] != account[row - 1]:
+            n_taken = 0
+        # Fisher & Yates; what earlier accounts left is as good an order to begin with as any.
+        other = n_taken + int(chance[row] * (n_days - n_taken))
+        days[n_taken], days[other] = days[other], days[n_taken]
+        drawn[row] = days[n_taken]
+        n_taken += 1
+    return drawn

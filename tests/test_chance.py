@@ -1,5 +1,6 @@
 """Strata, tails, the empirical null, and many tests at once, against slow and closed forms."""
 
+import dataclasses
 import math
 from fractions import Fraction
 
@@ -28,6 +29,8 @@ from gpu_coord.chance import (
     combine_lags,
     compute_log_tail,
     fit_null,
+    grade_pairs,
+    grade_significant,
 )
 from gpu_coord.strata import count_products, expect_pairs, expect_silent
 from gpu_coord.transitions import count_margins, index_cells
@@ -233,11 +236,10 @@ def fit_by_hand(observed, expected):
     inflation, dispersion, kept = 1.0, 0.0, None
     for _ in range(50):
         before = kept
-        kept = []
-        for o, e in zip(observed, expected, strict=True):
-            mean, r = max(inflation, 1) * e, 1 / dispersion if dispersion else None
-            law = stats.nbinom(r, r / (r + mean)) if r else stats.poisson(mean)
-            kept.append(law.sf(o - 1) >= 1e-4)
+        mean = np.maximum(inflation, 1) * np.asarray(expected)
+        law = stats.nbinom(1 / dispersion, 1 / (1 + mean * dispersion)) if dispersion else None
+        tail = (law or stats.poisson(mean)).sf(np.asarray(observed) - 1)
+        kept = (tail >= 1e-4).tolist()
         if kept == before:
             break
         pairs = [pair for pair, keep in zip(zip(observed, expected), kept, strict=True) if keep]  # noqa: B905
@@ -396,7 +398,7 @@ def test_assess_pairs__finds_the_planted_pair_and_no_other(backend):
     tests = assess(draw_activity(9, backend), n_phases=2)
     assert tests.pair[tests.q_value <= tests.alpha].tolist() == [0 * 20 + 1]
     assert (tests.n_significant, tests.n_tests) == (1, 380)
-    assert tests.n_bytes == (20 + 16) * tests.pair.size
+    assert tests.n_bytes == (20 + 17) * tests.pair.size
 
 
 def test_assess_pairs__puts_its_parts_together(backend):
@@ -465,6 +467,44 @@ def test_assess_pairs__fits_some_sources_where_all_are_too_many(monkeypatch, bac
     assert tests.n_tests == whole.n_tests
 
 
+@pytest.mark.parametrize("products", [10**9, 5000])
+def test_assess_pairs__below_the_support_has_p_of_one(products, monkeypatch, backend):
+    monkeypatch.setattr(chance, "_FIT_PRODUCTS", products)
+    activity = draw_activity(14, backend)
+    whole, gated = assess(activity), assess(activity, min_support=3)
+    at_lag = gated.by_lag[0]
+    # The null is fitted to the same pairs, and those with support have the same p-values.
+    assert at_lag.null == whole.by_lag[0].null
+    rows = np.searchsorted(whole.pair, gated.pair)
+    supported = at_lag.observed >= 3
+    assert 0 < supported.sum() < supported.size
+    wanted = np.where(supported, whole.log_p[rows], 0.0)
+    np.testing.assert_array_equal(gated.log_p, wanted)
+    np.testing.assert_array_equal(at_lag.expected, whole.by_lag[0].expected[rows])
+    q_value = adjust_p_values(wanted, n_tests=380)
+    np.testing.assert_allclose(gated.q_value, q_value)
+    assert (gated.q_value >= whole.q_value[rows] - 1e-12).all()
+    assert set(whole.pair[whole.by_lag[0].observed >= 3]) <= set(gated.pair)
+    if products == 5000:
+        # Nothing else is kept but the pairs of the sources that the null is fitted to.
+        assert gated.pair.size < whole.pair.size
+
+
+def test_grade_significant__grades_the_significant_pairs_and_no_other(backend):
+    activity = draw_graded(backend)
+    index = index_cells(activity)
+    margins = [count_margins(index, 1)]
+    tests = assess(activity)
+    graded = grade_significant(activity, index, margins, tests)
+    source, target = np.divmod(tests.pair, tests.n_accounts)
+    wanted = grade_pairs(activity, index, margins, tests, source, target)
+    np.testing.assert_array_equal(graded.grade, wanted)
+    assert ((graded.grade > 0) == (tests.q_value <= tests.alpha)).all() and graded.grade.any()
+    edges = graded.read_edges(source, target, np.ones(source.size))
+    np.testing.assert_array_equal(edges.grade, wanted)
+    assert not tests.grade.any()
+
+
 def test_assess_pairs__has_nothing_to_say_without_coincidences(backend):
     cells = [(0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 5, 2)]
     tests = assess(build(cells, backend, n_bins=24), lags=(1, 2))
@@ -478,3 +518,146 @@ def test_assess_pairs__has_nothing_to_say_without_coincidences(backend):
 def test_assess_pairs__refuses_an_alpha_that_is_no_rate(alpha, backend):
     with pytest.raises(ValueError, match="it is a rate between 0 and 1"):
         assess(build([(0, 0, 0, 0), (0, 0, 1, 1)], backend, n_bins=3), alpha=alpha)
+
+
+# ------------------------------------------------------------------ grades
+
+
+def draw_graded(backend):
+    """A follower (0 -> 1), two clocks (2 -> 3), a shared burst (4 -> 5), and 14 of the crowd."""
+    rng = np.random.default_rng(13)
+    n_days = 60
+    cells = [
+        (kind, entity, bin, account + 6)
+        for kind, entity, bin, account in draw_cells(
+            13, n_bins=24 * n_days, n_accounts=14, n_cells=4000
+        )
+    ]
+    for bin in rng.choice(24 * n_days - 1, 250, replace=False).tolist():
+        cells += [(0, 97, bin, 0), (0, 97, bin + 1, 1)]
+    for account in (2, 3):
+        days = rng.choice(n_days, n_days // 2, replace=False).tolist()
+        cells += [(0, 98, 24 * day + 8 + account, account) for day in days]
+    for account in (4, 5):
+        cells += [(0, 99, 120 + hour, account) for hour in range(72) if rng.random() < 0.5]
+    return build(cells, backend, n_bins=24 * n_days)
+
+
+def grade(activity, tests, lags=(1,)):
+    """Grade all pairs."""
+    index = index_cells(activity)
+    margins = [count_margins(index, lag) for lag in lags]
+    pairs = list_pairs(activity.n_accounts)
+    found = grade_pairs(activity, index, margins, tests, pairs.source, pairs.target)
+    ends = zip(pairs.source.tolist(), pairs.target.tolist(), strict=True)
+    return dict(zip(ends, found.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("null", "wanted"),
+    # Hours of the day explain the clocks, days and quarters of days explain the burst.
+    [("day", {(0, 1): 5, (2, 3): 4}), ("entity", {(0, 1): 5, (2, 3): 4, (4, 5): 3})],
+)
+def test_grade_pairs__tells_what_was_planted(null, wanted, backend):
+    activity = draw_graded(backend)
+    grades = grade(activity, assess(activity, null=null))
+    planted = {pair: n for pair, n in grades.items() if pair in {(0, 1), (2, 3), (4, 5)} and n}
+    assert planted == wanted
+    crowd = [n for (i, j), n in grades.items() if i >= 6 or j >= 6]
+    assert sum(n > 0 for n in crowd) <= 1
+
+
+def draw_spread(backend):
+    """Followers of all strengths, at all hours, at fixed ones or on few days, and a crowd."""
+    rng = np.random.default_rng(14)
+    n_bins = 24 * 30
+    cells = draw_cells(14, n_bins=n_bins, n_accounts=8, n_cells=1500)
+    for pair in range(20):
+        source, target = 8 + 2 * pair, 9 + 2 * pair
+        hours = {0: range(24), 1: range(8, 12), 2: range(6)}[pair % 3]
+        days = 4 if pair % 3 == 2 else 29
+        for _ in range(3 + pair):
+            bin = 24 * int(rng.integers(days)) + int(rng.choice(hours))
+            cells += [(1, 90 + pair % 6, bin, source), (1, 90 + pair % 6, bin + 1, target)]
+    return build(cells, backend, n_bins=n_bins)
+
+
+def find_p_by_hand(activity, null, lags, n_phases):
+    """Return the p-value of every pair, all lags together, with a fit to all pairs."""
+    n_accounts = activity.n_accounts
+    everyone = list_pairs(n_accounts)
+    by_lag = []
+    for lag in lags:
+        index, margins, strata = prepare(activity, lag, null=null, n_phases=n_phases)
+        pairs = fetch_pairs(index, margins)
+        observed = np.zeros((n_accounts, n_accounts), int)
+        observed[pairs.source, pairs.target] = pairs.support
+        observed = observed[everyone.source, everyone.target]
+        expected = expect_pairs(strata, everyone).sum(axis=1)
+        shared = expected > 0
+        fit = fit_by_hand(observed[shared], expected[shared])
+        mean, r = max(fit[0], 1) * expected, 1 / fit[1] if fit[1] else None
+        law = stats.nbinom(r, r / (r + mean)) if r else stats.poisson(mean)
+        by_lag.append(np.where(observed > 0, law.sf(observed - 1), 1.0))
+    rows = np.column_stack(by_lag).tolist()
+    return [combine_by_hand(row) if len(lags) > 1 else row[0] for row in rows]
+
+
+@pytest.mark.parametrize(("lags", "n_phases"), [((1,), 1), ((1,), 2), ((1, 2), 1)])
+def test_grade_pairs__puts_its_parts_together(lags, n_phases, backend):
+    """One null after the other, with all pairs: fits, p-values, combination, threshold."""
+    activity = draw_spread(backend)
+    tests = assess(activity, lags, n_phases=n_phases)
+    p = {null: find_p_by_hand(activity, null, lags, n_phases) for null in ("popularity", *NULLS)}
+    q = np.array(adjust_by_hand(p["day"], tests.n_tests))
+    threshold = 0.05 * (q <= 0.05).sum() / tests.n_tests
+    survived = np.column_stack(list(p.values())) <= threshold
+    wanted = np.where(q <= 0.05, survived.sum(axis=1), 0)
+    assert list(grade(activity, tests, lags).values()) == wanted.tolist()
+    assert len(set(wanted.tolist())) >= 3
+
+
+def test_grade_pairs__fits_sources_by_lot(monkeypatch, backend):
+    activity = draw_graded(backend)
+    tests = assess(activity)
+    whole, n_fitted = grade(activity, tests), []
+
+    def spy(strata, sources, pairs):
+        n_fitted.append(sources.size)
+        return expect_silent(strata, sources, pairs)
+
+    monkeypatch.setattr(chance, "expect_silent", spy)
+    monkeypatch.setattr(chance, "_GRADE_PRODUCTS", 1)
+    assert grade(activity, tests) == whole
+    assert n_fitted == [20] * 4
+    monkeypatch.setattr(chance, "_MIN_FITTED", 10)
+    found = grade(activity, tests)
+    assert all(0 < n < 20 for n in n_fitted[4:])
+    assert found == grade(activity, tests)
+    assert found[0, 1] == whole[0, 1]
+
+
+def test_grade_pairs__is_the_same_for_any_threads(backend):
+    activity = draw_graded(backend)
+    tests = assess(activity, null="entity")
+    one = dataclasses.replace(activity, backend=dataclasses.replace(backend, threads=1))
+    assert grade(one, tests) == grade(activity, tests)
+
+
+def test_grade_pairs__takes_pairs_in_any_order_and_twice(backend):
+    activity = draw_graded(backend)
+    tests = assess(activity, null="entity")
+    index = index_cells(activity)
+    found = grade_pairs(
+        activity, index, [count_margins(index, 1)], tests, [4, 8, 0, 2, 4], [5, 9, 1, 3, 5]
+    )
+    assert found.tolist() == [3, 0, 5, 4, 3]
+
+
+def test_grade_pairs__of_nothing_is_nothing(backend):
+    activity = build([(0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 5, 2)], backend, n_bins=24)
+    tests = assess(activity, (1, 2))
+    index = index_cells(activity)
+    margins = [count_margins(index, lag) for lag in (1, 2)]
+    assert grade_pairs(activity, index, margins, tests, [0, 1], [1, 2]).tolist() == [0, 0]
+    assert grade_pairs(activity, index, margins, tests, [], []).size == 0

@@ -186,12 +186,13 @@ def test_detect__draws_the_network_of_the_significant_edges(backend, make_store,
     paper = detect(store, tmp_path / "paper", kinds=("hashtag",), paper=True, backend=backend)
     edges = findings.read("edges")
     # The weights are the same; significance is beside them.
-    tests = ["expected", "p_value", "q_value", "significant"]
+    tests = ["expected", "p_value", "q_value", "grade", "significant"]
     assert edges.drop(tests).equals(paper.read("edges"))
     significant = edges.filter("significant")
     assert significant.select("source", "target", "support").rows() == [("lead", "amp", 20)]
     assert edges.height > 20
     assert (edges["significant"] == (edges["q_value"] <= 0.05)).all()
+    assert (edges["significant"] == (edges["grade"] > 0)).all()
     accounts = findings.read("accounts")
     linked = accounts.filter(pl.col("component").is_not_null())
     assert sorted(linked["account_id"]) == ["amp", "lead"]

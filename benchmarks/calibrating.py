@@ -1,0 +1,231 @@
+"""False findings where there is nothing to find, and what is found where something was planted.
+
+In simulated archives, and in real ones whose accounts' days were permuted (GPU_COORD_DATA names
+their folder; left out where it is absent). Some 40 minutes; GPU_COORD_SEEDS sets the null runs.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+
+import gpu_coord as gc
+from benchmarks.measure import FOLDER
+from gpu_coord.activity import Activity
+from gpu_coord.backend import choose
+from gpu_coord.calibration import find_interval, permute_days
+from gpu_coord.chance import PairTests, assess_pairs
+from gpu_coord.evaluation import compute_auc
+from gpu_coord.groups import Groups, find_groups
+from gpu_coord.settings import Settings
+from gpu_coord.transitions import count_margins, index_cells
+
+N_NULL = int(os.environ.get("GPU_COORD_SEEDS", "200"))
+N_NULL_GROUPS = -(-N_NULL * 3 // 10)
+FIRST_SEED = 10_000  # none of those that anything was tuned with
+ALPHA = 0.05
+DATA = Path(os.environ.get("GPU_COORD_DATA", "../shared/data"))
+
+NULLS = {
+    "rhythm, bursts, viral events": {},
+    "sharp time zones": {"diurnal_power": 3.0},
+}
+SPREAD = {"lag_decay": 0.6, "min_lag_bins": 0, "max_lag_bins": 4}
+PLANTED = {
+    "exact lag 1, f=.35": {"follow_probability": 0.35, "lag_decay": 0.0},
+    "lags 0-4, f=.35": {"follow_probability": 0.35, **SPREAD},
+    "lags 0-4, f=.2": {"follow_probability": 0.2, **SPREAD},
+    "lags 0-4, f=.1": {"follow_probability": 0.1, **SPREAD},
+    "lags 0-4, f=.2, nothing but copies": {
+        "follow_probability": 0.2, "camouflage_share": 0.0, **SPREAD,
+    },
+    "lags 0-4, f=.2, sharp time zones": {
+        "follow_probability": 0.2, "diurnal_power": 3.0, **SPREAD,
+    },
+}  # fmt: skip
+N_PLANTED = 6
+N_COPIES = 10
+
+
+def run():
+    """Yield lines of a report."""
+    for name, overrides in NULLS.items():
+        yield from _run_null(name, overrides)
+    for name, overrides in PLANTED.items():
+        yield from _run_planted(name, overrides)
+    for name in REAL:
+        if (DATA / REAL[name][0]).exists():
+            yield from _run_real(name)
+
+
+def _run_null(name: str, overrides: dict):
+    edges, groups, inflation = [], [], []
+    for seed in range(FIRST_SEED, FIRST_SEED + N_NULL):
+        activity, _ = _simulate(seed, preset="null", **overrides)
+        tests = _test_pairs(activity)
+        edges.append(tests.n_significant)
+        inflation.append(tests.by_lag[0].null.inflation)
+        if len(groups) < N_NULL_GROUPS:
+            groups.append(find_groups(activity, alpha=ALPHA, seed=seed).n_confirmed)
+    yield (
+        f"null, {name}: lambda {min(inflation):.2f} to {max(inflation):.2f}; runs with a false "
+        f"edge {_count(edges)}; with a false group {_count(groups)}"
+    )
+
+
+def _run_planted(name: str, overrides: dict):
+    for seed in range(FIRST_SEED, FIRST_SEED + N_PLANTED):
+        activity, truth = _simulate(seed, preset="demo", **overrides)
+        yield f"planted, {name}, seed {seed}: {_judge(activity, truth, seed)}"
+
+
+REAL = {
+    "Thailand": ("io_thailand_092020", ("retweet", "hashtag", "url", "mention"), 1),
+    "IRA autumn 2016": ("ira_2016autumn/shares.parquet", ("retweet", "hashtag", "text"), 1),
+    "Higgs": ("higgs/shares.parquet", ("retweet_user", "mention"), 10),
+}
+
+
+def _run_real(name: str):
+    source, kinds, min_posts = REAL[name]
+    folder = FOLDER / f"{name.replace(' ', '_')}.store"
+    source = DATA / source
+    gc.ingest(sorted(source.glob("*.csv")) if source.is_dir() else [source], folder)
+    settings = Settings(kinds=kinds, min_posts=min_posts)
+    activity = settings.build_activity(gc.open_store(folder), backend=choose("cpu"))
+    data = _test_pairs(activity)
+    found = find_groups(activity, alpha=ALPHA)
+    yield (
+        f"real, {name}: {activity!r}; lambda {data.by_lag[0].null.inflation:.2f}, "
+        f"{data.n_significant} significant pairs, {found.n_confirmed} groups {found.reason or ''}"
+    )
+    edges, groups, inflation, planted = [], [], [], []
+    for seed in range(FIRST_SEED, FIRST_SEED + N_COPIES):
+        copy = permute_days(activity, seed=seed)
+        tests = _test_pairs(copy)
+        edges.append(tests.n_significant)
+        inflation.append(tests.by_lag[0].null.inflation)
+        groups.append(find_groups(copy, alpha=ALPHA, seed=seed).n_confirmed)
+        if seed < FIRST_SEED + 3:
+            with_operation, truth = plant_operation(copy, seed=seed)
+            planted.append(_judge(with_operation, truth, seed))
+    yield (
+        f"real, {name}, days permuted: lambda {min(inflation):.2f} to {max(inflation):.2f}; copies "
+        f"with a false edge {_count(edges)}; with a false group {_count(groups)}"
+    )
+    yield from (f"real, {name}, days permuted, exact lag 1, f=.35 planted: {p}" for p in planted)
+
+
+def _simulate(seed: int, **overrides) -> tuple[Activity, pl.DataFrame]:
+    """Return the activity of a simulated archive; its accounts' roles; its true edges."""
+    with TemporaryDirectory() as folder:
+        made = gc.simulate(Path(folder) / "archive", seed=seed, **overrides)
+        files = [made.path / "tweets.csv", made.path / "users.csv"]
+        store = gc.ingest(files, Path(folder) / "store")
+        activity = Settings().build_activity(store, backend=choose("cpu"))
+        truth = pl.read_parquet(made.path / "truth_accounts.parquet")
+        edges = pl.read_parquet(made.path / "truth_edges.parquet")
+    ids = activity.accounts["account_id"]
+    row = pl.DataFrame({"account_id": ids, "row": np.arange(ids.len())})
+    role = row.join(truth, on="account_id", how="left", maintain_order="left")["role"]
+    numbered = edges.join(row, left_on="source", right_on="account_id").join(
+        row, left_on="target", right_on="account_id", suffix="_target"
+    )
+    pairs = numbered["row"].to_numpy() * ids.len() + numbered["row_target"].to_numpy()
+    return activity, {"role": role.to_numpy(), "pairs": pairs}
+
+
+def plant_operation(activity: Activity, *, seed: int, n_core=5, n_amplifiers=35, n_plants=40):
+    """Add an operation to real cells: core accounts plant, amplifiers copy a bin later, f = .35.
+
+    Its accounts are drawn from all, its eight entities from the less used half.
+    """
+    rng = np.random.default_rng(seed)
+    members = rng.choice(activity.n_accounts, n_core + n_amplifiers, replace=False)
+    core, amplifiers = members[:n_core], members[n_core:]
+    rare = np.argsort(activity.entities["n_events"].to_numpy(), kind="stable")
+    entities = rng.choice(rare[: max(8, rare.size // 2)], 8, replace=False)
+    source = np.repeat(core, n_plants)
+    entity = rng.choice(entities, source.size)
+    # A plant in each of as many different bins, all day long: other hours would be a cohort.
+    bin = rng.choice(activity.n_bins - 1, source.size, replace=activity.n_bins <= source.size)
+    copied, copier = np.nonzero(rng.random((source.size, n_amplifiers)) < 0.35)
+    cells = np.concatenate(
+        [
+            np.stack([activity.entity, activity.bin, activity.account], axis=1),
+            np.stack([entity, bin, source], axis=1),
+            np.stack([entity[copied], bin[copied] + 1, amplifiers[copier]], axis=1),
+        ]
+    )
+    cells = np.unique(cells, axis=0)
+    columns = [cells[:, k].astype(np.int64 if k == 1 else np.int32) for k in range(3)]
+    role = np.full(activity.n_accounts, None, dtype=object)
+    role[core], role[amplifiers] = "core", "amplifier"
+    pairs = np.unique(source[copied] * activity.n_accounts + amplifiers[copier])
+    planted = replace(activity, entity=columns[0], bin=columns[1], account=columns[2])
+    return planted, {"role": role, "pairs": pairs}
+
+
+def _test_pairs(activity: Activity) -> PairTests:
+    index = index_cells(activity)
+    return assess_pairs(activity, index, [count_margins(index, 1)], alpha=ALPHA)
+
+
+def _judge(activity: Activity, truth, seed: int) -> str:
+    """Return what was found of a planted operation."""
+    tests = _test_pairs(activity)
+    groups = find_groups(activity, alpha=ALPHA, seed=seed)
+    inside = np.isin(truth["role"], ["core", "amplifier"])
+    return f"{_judge_pairs(tests, truth, inside)}; {_judge_groups(groups, inside)}"
+
+
+def _judge_pairs(tests: PairTests, truth, inside) -> str:
+    n = tests.n_accounts
+    source, target = tests.pair // n, tests.pair % n
+    score = np.zeros(n)
+    np.maximum.at(score, source, -tests.log_p)
+    np.maximum.at(score, target, -tests.log_p)
+    significant = tests.pair[tests.q_value <= ALPHA]
+    is_true = np.isin(significant, truth["pairs"])
+    recall = is_true.sum() / truth["pairs"].size
+    false = 1 - is_true.mean() if significant.size else 0.0
+    n_out = np.bincount(significant // n, minlength=n)
+    n_core = int((truth["role"] == "core").sum())
+    first = np.argsort(-n_out, kind="stable")[:n_core]
+    core_first = (truth["role"][first] == "core").mean() if significant.size else float("nan")
+    return (
+        f"lambda {tests.by_lag[0].null.inflation:.2f}, node AUC {compute_auc(score, inside):.3f}, "
+        f"core's edges significant {recall:.2f}, FDR {false:.3f}, core among the first {core_first:.1f}"
+    )
+
+
+def _judge_groups(groups: Groups, inside) -> str:
+    confirmed = groups.table.filter("confirmed")
+    n_ordinary = 0
+    for group in confirmed["group"]:
+        members = groups.accounts.filter(group=group)["account"].to_numpy()
+        n_ordinary += not inside[members].any()
+    both = groups.accounts.filter("in_both_folds")["account"].to_numpy()
+    found = groups.accounts.filter(pl.col("tier") != "significant")["account"].to_numpy()
+    significant = groups.accounts.filter(tier="significant")["account"].to_numpy()
+    found = np.union1d(found, significant)
+    return (
+        f"{confirmed.height} groups, {n_ordinary} without any of its accounts; members "
+        f"{_share(found, inside)}, core {_share(both, inside)}, significant "
+        f"{_share(significant, inside)}"
+    )
+
+
+def _share(accounts, inside) -> str:
+    """Return how many of the operation's accounts are among some, and how many others."""
+    n_inside = int(inside[np.unique(accounts)].sum()) if accounts.size else 0
+    return f"{n_inside}/{int(inside.sum())} and {np.unique(accounts).size - n_inside} others"
+
+
+def _count(found: list[int]) -> str:
+    n_with = sum(n > 0 for n in found)
+    low, high = find_interval(n_with, len(found))
+    return f"{n_with}/{len(found)} (95 % interval {low:.3f} to {high:.3f}; {sum(found)} in all)"

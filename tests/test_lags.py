@@ -1,0 +1,221 @@
+"""The excess-lag curve, against all pairs one by one, other nulls and planted truth."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from cells import (
+    HOUR,
+    build,
+    draw_cells,
+    expect_by_hand,
+    list_pairs,
+    prepare,
+    tabulate_by_hand,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from gpu_coord.chance import assess_pairs
+from gpu_coord.lags import _list_days, _select_cells, _shuffle_days, _sum_curve, measure_lags
+from gpu_coord.strata import Axis, draw_days, expect_pairs
+
+
+def measure_by_hand(cells, accounts, max_lag, **where):
+    """Return (observed, expected) summed over all ordered pairs of the accounts, by lag."""
+    cells = {cell for cell in cells if cell[3] in accounts}
+    rows = []
+    for lag in range(max_lag + 1):
+        observed = sum(
+            (kind, entity, bin + lag, other) in cells
+            for kind, entity, bin, account in cells
+            for other in accounts
+            if other != account
+        )
+        tables = tabulate_by_hand(cells, "day", lag, **where)
+        pairs = list_pairs(max(accounts) + 1)
+        expected = expect_by_hand(tables, max(accounts) + 1, pairs).sum()
+        rows.append((observed, expected))
+    return rows
+
+
+def check_curve(found, wanted):
+    assert found["lag"].to_list() == list(range(len(wanted)))
+    assert found["observed"].to_list() == [observed for observed, _ in wanted]
+    np.testing.assert_allclose(found["expected"], [expected for _, expected in wanted], rtol=1e-11)
+    ratios = [o / e if e else None for o, e in wanted]
+    assert found["ratio"].to_list() == pytest.approx(ratios)
+
+
+@pytest.mark.parametrize(
+    ("bin_seconds", "first_bin", "n_bins"),
+    [(HOUR, 0, 72), (HOUR, -31, 50), (1800, 5, 70), (420, 3, 230), (5 * HOUR, 3, 60),
+     (25 * HOUR, 3, 60)],
+)  # fmt: skip
+def test_measure_lags__equals_all_pairs_by_hand(bin_seconds, first_bin, n_bins, backend):
+    cells = draw_cells(41, n_bins=n_bins, n_accounts=5, n_cells=150)
+    where = {"n_bins": n_bins, "first_bin": first_bin, "bin_seconds": bin_seconds}
+    found = measure_lags(build(cells, backend, **where), max_lag=30, n_copies=0)
+    check_curve(found, measure_by_hand(cells, range(5), 30, **where))
+    assert found["low"].null_count() == found["high"].null_count() == 31
+
+
+@given(
+    cells=st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(0, 15), st.integers(0, 3)),
+        min_size=1, max_size=40,
+    ),
+    first_bin=st.integers(-30, 30),
+    accounts=st.sampled_from([(0, 1, 2, 3), (0, 2, 3), (1, 3)]),
+)  # fmt: skip
+def test_measure_lags__equals_pairs_of_any_accounts(cells, first_bin, accounts, backend):
+    where = {"n_bins": 16, "first_bin": first_bin, "bin_seconds": HOUR}
+    activity = build(cells, backend, n_accounts=4, **where)
+    found = measure_lags(activity, max_lag=15, accounts=accounts, n_copies=0)
+    check_curve(found, measure_by_hand(cells, accounts, 15, **where))
+
+
+def test_measure_lags__is_the_sum_over_listed_pairs(backend):
+    activity = build(draw_cells(42, n_bins=150), backend, n_bins=150)
+    found = measure_lags(activity, max_lag=4, n_copies=0)
+    for lag in range(5):
+        index, margins, strata = prepare(activity, lag)
+        expected = expect_pairs(strata, list_pairs(7)).sum()
+        assert found["expected"][lag] == pytest.approx(expected, rel=1e-12)
+        null = assess_pairs(activity, index, [margins]).by_lag[0].null
+        assert null.n_left_out == 0
+        assert found["ratio"][lag] == pytest.approx(null.inflation, rel=1e-12)
+
+
+# ------------------------------------------------------------------ the band
+
+
+def test_draw_days__draws_every_order_as_often():
+    account = np.repeat(np.arange(12_000), 3)
+    drawn = draw_days(account, 4, np.random.default_rng(43).random(account.size)).reshape(-1, 3)
+    counts = [(drawn == order).all(axis=1).sum() for order in itertools.permutations(range(4), 3)]
+    assert sum(counts) == 12_000
+    assert stats.chisquare(counts).pvalue > 1e-4
+
+
+def copy_cells(activity, n_copies):
+    cells = _select_cells(activity, None)
+    days = _list_days(cells)
+    for copy in range(n_copies):
+        yield cells, _shuffle_days(cells, days, np.random.default_rng((44, copy)))
+
+
+def test_copies__move_whole_days(backend):
+    activity = build(draw_cells(44, n_bins=130), backend, n_bins=130, first_bin=5)
+    for cells, copy in copy_cells(activity, 3):
+        assert copy.axis == Axis(first_bin=0, n_bins=6 * 24, bin_seconds=HOUR)
+        before, after = cells.bin + 5, copy.bin
+        np.testing.assert_array_equal(before % 24, after % 24)
+        moves = set(zip(cells.account.tolist(), (before // 24).tolist(), (after // 24).tolist()))  # noqa: B905
+        assert len(moves) == len({move[:2] for move in moves})  # a day goes to one day,
+        assert len(moves) == len({move[::2] for move in moves})  # and no two to the same
+        assert {day for *_, day in moves} <= set(range(6))
+        assert len({after - before for _, before, after in moves}) > 1
+
+
+def test_copies__are_the_null_of_the_hour_on_the_mean(backend):
+    """Independent orders of days: O is expected by hour of the day, E by entity."""
+    n_bins = 24 * 8
+    activity = build(draw_cells(45, n_bins=n_bins, n_cells=200), backend, n_bins=n_bins)
+    curves = np.array([_sum_curve(copy, 0)[0] for _, copy in copy_cells(activity, 800)])
+    error = curves.std(axis=0) / len(curves) ** 0.5
+    for column, null in enumerate(("hour", "entity")):
+        _, _, strata = prepare(activity, 0, null=null)
+        wanted = expect_pairs(strata, list_pairs(7)).sum()
+        assert abs(curves[:, column].mean() - wanted) < 4 * error[column]
+
+
+def draw_rhythm(seed, *, n_days, n_accounts, lag=None):
+    """Independent accounts that wake by day; with a lag, the others follow account 0."""
+    rng = np.random.default_rng(seed)
+    rate = np.tile(np.where(np.arange(24) // 8 == 1, 0.3, 0.02), n_days)
+    active = rng.random((n_accounts, 24 * n_days)) < rate
+    if lag:
+        followed = active[0, :-lag] & (rng.random((n_accounts - 1, 24 * n_days - lag)) < 0.8)
+        active[1:, lag:] |= followed
+    account, bin = active.nonzero()
+    return [(0, 0, k, i) for k, i in zip(bin.tolist(), account.tolist(), strict=True)]
+
+
+def test_measure_lags__has_independent_rhythms_in_the_band(backend):
+    activity = build(draw_rhythm(46, n_days=20, n_accounts=12), backend, n_bins=480)
+    found = measure_lags(activity, max_lag=12)
+    assert found["ratio"][0] > 1.5  # what the null leaves unexplained
+    inside = found["ratio"].is_between(found["low"], found["high"])
+    assert inside.sum() >= 11
+
+
+def test_measure_lags__lies_outside_the_band_as_often_as_it_says(backend):
+    outside = 0
+    for seed in range(60):
+        activity = build(draw_rhythm(seed, n_days=6, n_accounts=4), backend, n_bins=144)
+        found = measure_lags(activity, max_lag=1, n_copies=4).row(1, named=True)
+        outside += not found["low"] <= found["ratio"] <= found["high"]
+    # 2 in 5 of 60: 24, give or take 3.8.
+    assert 12 <= outside <= 36
+
+
+def test_measure_lags__shows_the_lag_that_was_planted(backend):
+    cells = draw_rhythm(47, n_days=30, n_accounts=8, lag=2)
+    cells += [(0, 0, k, i + 8) for _, _, k, i in draw_rhythm(48, n_days=30, n_accounts=8)]
+    activity = build(cells, backend, n_bins=720)
+    group = measure_lags(activity, max_lag=12, accounts=range(8))
+    excess = (group["ratio"] / group["high"]).to_list()
+    # The followers act together (lag 0) and after account 0 (lag 2).
+    assert excess[0] > 1.2
+    assert excess[2] > 1
+    assert max(excess[1:2] + excess[3:]) < 1
+    others = measure_lags(activity, max_lag=12, accounts=range(8, 16))
+    assert (others["ratio"] / others["high"]).max() < 1
+
+
+def test_measure_lags__repeats_itself(backend):
+    activity = build(draw_cells(49, n_bins=130), backend, n_bins=130)
+    one = dataclasses.replace(activity, backend=dataclasses.replace(backend, threads=1))
+    found = measure_lags(activity, max_lag=5, n_copies=7, seed=3)
+    assert found.equals(measure_lags(one, max_lag=5, n_copies=7, seed=3))
+    assert not found.equals(measure_lags(activity, max_lag=5, n_copies=7, seed=4))
+
+
+def test_measure_lags__says_null_where_nothing_is_known(backend):
+    one_day = build([(0, 0, 3, 0), (0, 0, 5, 1)], backend, n_bins=24)
+    found = measure_lags(one_day, max_lag=2)
+    assert found["observed"].to_list() == [0, 0, 1]
+    assert found["ratio"].null_count() == 0
+    assert found["low"].null_count() == found["high"].null_count() == 3
+    apart = build([(0, 0, 3, 0), (0, 1, 40, 1)], backend, n_bins=48)
+    found = measure_lags(apart, max_lag=2)
+    assert found["observed"].to_list() == [0, 0, 0]
+    assert found["expected"].to_list() == [0, 0, 0]
+    assert found.select("ratio", "low", "high").null_count().row(0) == (3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"max_lag": 200}, "lag is 200"),
+        ({"max_lag": -1}, "lag is -1"),
+        ({"accounts": [3]}, "there are 1 accounts"),
+        ({"accounts": []}, "there are 0 accounts"),
+        ({"accounts": [0, 7]}, "account 7 is no row of the 7"),
+        ({"accounts": [0, -1]}, "account -1 is no row"),
+        ({"n_copies": -1}, "n_copies is -1"),
+    ],
+)
+def test_measure_lags__refuses(choices, message, backend):
+    activity = build(draw_cells(50, n_bins=130), backend, n_bins=130)
+    with pytest.raises(ValueError, match=message):
+        measure_lags(activity, **choices)
+
+
+def test_measure_lags__refuses_a_band_for_bins_that_do_not_divide_a_day(backend):
+    activity = build(draw_cells(51, n_bins=300), backend, n_bins=300, bin_seconds=420)
+    with pytest.raises(ValueError, match="bins of 420 s do not divide a day"):
+        measure_lags(activity)
