@@ -27,8 +27,11 @@ from gpu_coord.transitions import CellIndex, Margins, PairCounts, count_pairs, p
 _BULK_P = 1e-4
 _MAX_FITS = 50
 
-# Products that the fit may cost for the pairs without a coincidence: some seconds on one core.
+# What the fit may cost, in products summed: some seconds on one core. A pair with coincidences
+# costs as many as stated, one without a few.
 _FIT_PRODUCTS = 500_000_000
+_PAIR_PRODUCTS = 500
+_MIN_FITTED = 100  # sources, on average, whatever they cost
 
 # Below this, tails are summed in logarithms: the special functions run out of exponents.
 _SMALLEST_TAIL = 1e-280
@@ -36,10 +39,8 @@ _SMALLEST_TAIL = 1e-280
 # Below this, tan(pi / 2 - pi p) and 1 / (pi p) are the same in double precision.
 _CAUCHY_TAIL = 1e-9
 
-# What the fit of one null at one lag may cost grades, in products; a pair costs as many as stated.
+# The same for each null and lag of the grades.
 _GRADE_PRODUCTS = 50_000_000
-_PAIR_PRODUCTS = 500
-_MIN_FITTED = 100  # sources, on average, whatever they cost
 
 _BLOCK_BYTES = 64 << 20
 
@@ -422,7 +423,8 @@ def _assess_lag(
     report: Callable[[int], None],
 ) -> tuple[LagTests, Any]:
     """Return the pairs of one lag that are kept, and the logs of their p-values."""
-    share = _share_fitted(count_products(strata), max_cost=_FIT_PRODUCTS)
+    n_coincidences = index.backend.to_host(margins.n_coincidences)
+    share = _share_fitted(strata, n_coincidences, max_cost=_FIT_PRODUCTS)
     is_fitted = _choose_fitted(strata, share)
     block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
     blocks = plan_blocks(index, [margins], min_support=1, memory=block_bytes)
@@ -452,10 +454,14 @@ def _assess_lag(
     return LagTests(margins.lag, pair, observed, expected, null, share), log_p
 
 
-def _share_fitted(cost: Any, *, max_cost: int, min_fitted: int = 0) -> float:
-    """Return the share of sources to fit the null to: all, or as many as are affordable."""
-    share = max_cost / max(int(cost.sum()), 1)
-    return max(share, min_fitted / max(int((cost > 0).sum()), 1))
+def _share_fitted(strata: Strata, n_listed: Any, *, max_cost: int) -> float:
+    """Return the share of sources to fit the null to: all, or as many as are affordable.
+
+    ``n_listed`` bounds the pairs with a coincidence of each source.
+    """
+    cost = count_products(strata) + _PAIR_PRODUCTS * n_listed
+    n_sources = int((cost > 0).sum())
+    return float(max(max_cost / max(int(cost.sum()), 1), _MIN_FITTED / max(n_sources, 1)))
 
 
 def _choose_fitted(strata: Strata, share: float) -> Any:
@@ -573,8 +579,7 @@ def _retest(strata: Strata, tests: LagTests, pair: Any) -> Any:
     """Return the logs of the p-values of some pairs at one lag, under another null."""
     n_accounts = strata.source_start.size - 1
     n_listed = np.bincount(tests.pair // n_accounts, minlength=n_accounts)
-    cost = count_products(strata) + _PAIR_PRODUCTS * n_listed
-    share = _share_fitted(cost, max_cost=_GRADE_PRODUCTS, min_fitted=_MIN_FITTED)
+    share = _share_fitted(strata, n_listed, max_cost=_GRADE_PRODUCTS)
     is_fitted = _choose_fitted(strata, min(share, tests.fitted_share))
     rows = is_fitted[tests.pair // n_accounts]
     pairs = _split_pairs(tests.pair[rows], tests.observed[rows], n_accounts)
