@@ -17,6 +17,7 @@ from gpu_coord import __version__
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend, choose
 from gpu_coord.chance import assess_pairs
+from gpu_coord.days import Axis, list_days
 from gpu_coord.detection import DEFAULT_MEMORY
 from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.groups import find_groups
@@ -28,10 +29,7 @@ CALIBRATION_MARKER = "calibration.json"
 CALIBRATION_TABLES = ("copies", "quantiles")
 FIGURE = "qq.png"
 
-_DAY = 86_400
 _N_QUANTILES = 200
-# Permutations of the days are drawn for so many (account, day) at a time.
-_BLOCK_DAYS = 1 << 22
 
 Progress = Callable[[str, int, int], None]
 
@@ -128,45 +126,22 @@ def permute_days(activity: Activity, *, seed: int) -> Activity:
     Raises
     ------
     ValueError
-        A day is not a whole number of bins.
+        Bins do not divide a day.
     """
-    width = activity.bin_seconds
-    if _DAY % width:
-        raise ValueError(
-            f"bins of {width} s do not fill a day, so days cannot be permuted; choose a bin that "
-            "does, such as 1h."
-        )
-    n_daily = _DAY // width
-    first_day = activity.first_bin // n_daily
-    n_days = (activity.first_bin + activity.n_bins - 1) // n_daily + 1 - first_day
     to_host, xp = activity.backend.to_host, activity.backend.xp
-    entity, account = to_host(activity.entity), to_host(activity.account)
-    since = to_host(activity.bin) + (activity.first_bin - first_day * n_daily)
-    day = _draw_days(account, since // n_daily, activity.n_accounts, n_days, seed)
-    bin = day * n_daily + since % n_daily
+    entity, account, bin = map(to_host, (activity.entity, activity.account, activity.bin))
+    axis = Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)
+    days = list_days(axis, account, bin)
+    bin = days.shuffle(np.random.default_rng(seed))
     order = np.lexsort((account, bin, entity))
     return replace(
         activity,
-        first_bin=first_day * n_daily,
-        n_bins=n_days * n_daily,
+        first_bin=days.axis.first_bin,
+        n_bins=days.axis.n_bins,
         entity=xp.asarray(entity[order]),
         bin=xp.asarray(bin[order]),
         account=xp.asarray(account[order]),
     )
-
-
-def _draw_days(account: Any, day: Any, n_accounts: int, n_days: int, seed: int) -> Any:
-    """Return the day that each cell's day becomes in its account's permutation."""
-    rng = np.random.default_rng(seed)
-    drawn = np.empty_like(day)
-    by_account = np.argsort(account, kind="stable")
-    size = max(1, _BLOCK_DAYS // n_days)
-    for first in range(0, n_accounts, size):
-        start, stop = np.searchsorted(account[by_account], [first, first + size])
-        days = rng.permuted(np.tile(np.arange(n_days, dtype=day.dtype), (size, 1)), axis=1)
-        cells = by_account[start:stop]
-        drawn[cells] = days[account[cells] - first, day[cells]]
-    return drawn
 
 
 def _assess(

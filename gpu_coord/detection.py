@@ -19,6 +19,7 @@ from gpu_coord import __version__
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend, choose
 from gpu_coord.chance import PairTests, assess_pairs, grade_significant
+from gpu_coord.effects import tabulate_effects
 from gpu_coord.evidence import (
     EvidenceCount,
     Links,
@@ -30,6 +31,7 @@ from gpu_coord.exports import write_gexf, write_graphml
 from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.groups import Groups, find_groups
 from gpu_coord.kinds import names_accounts
+from gpu_coord.lags import tabulate_lags
 from gpu_coord.network import (
     Network,
     build_network,
@@ -87,6 +89,8 @@ _NO_BULK = (
     "an archive of one operation alone, or all react to the same short bursts. The tests then say "
     "little: add controls from outside, and see `gpu-coord calibrate`."
 )
+
+_NO_MEMBERS = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
 
 Progress = Callable[[str, int, int], None]
 
@@ -204,6 +208,9 @@ class _Run:
                 seed=self.settings.seed,
             )
         groups = self._find_groups(activity)
+        if tests is not None:
+            with self._time("effects"):
+                self._write_effects(activity, index, margins, edges, groups)
         with self._time("evidence"):
             n_evidence = self._write_evidence(activity, edges, tests, groups)
         with self._time("tables"):
@@ -324,6 +331,26 @@ class _Run:
                 memory=self.memory // 2,
                 progress=partial(self.report, "groups"),
             )
+
+    def _write_effects(
+        self,
+        activity: Activity,
+        index: CellIndex,
+        margins: Sequence[Margins],
+        edges: Edges,
+        groups: Groups | None,
+    ) -> None:
+        settings = self.settings
+        if settings.null != "popularity":  # it has no tables to measure effects in
+            effects = tabulate_effects(activity, index, margins, edges, null=settings.null)
+            ids = activity.accounts["account_id"]
+            named = effects.with_columns(
+                **{end: ids.gather(effects[end]) for end in ("source", "target")}
+            )
+            named.write_parquet(self.folder / "effects.parquet")
+        members = _NO_MEMBERS if groups is None else groups.accounts
+        lags = tabulate_lags(activity, members, seed=settings.seed)
+        lags.write_parquet(self.folder / "lags.parquet")
 
     def _write_evidence(
         self, activity: Activity, edges: Edges, tests: PairTests | None, groups: Groups | None

@@ -5,13 +5,17 @@ kinds, entities and blocks of time add up. Effects are descriptions: under the n
 errors are right, and what the null misses (see `EmpiricalNull`) they miss too.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import polars as pl
+import polars.selectors as cs
 
-from gpu_coord.strata import Strata, expect_pairs, send_factors, sum_products
-from gpu_coord.transitions import CellIndex, Margins, PairCounts, iter_shared
+from gpu_coord.activity import Activity
+from gpu_coord.strata import Null, Strata, expect_pairs, send_factors, stratify, sum_products
+from gpu_coord.transitions import CellIndex, Edges, Margins, PairCounts, iter_shared
 
 _NORMAL_97_5 = 1.959963984540054  # so many standard errors make a 95 % interval
 _TAIL = 0.025
@@ -163,3 +167,48 @@ def count_listed(
         pair, both = backend.to_host(shared.pair), backend.to_host(shared.both_active)
         support[rows] = np.bincount(pair, weights=both, minlength=n_pairs).astype(np.int64)
     return PairCounts(source, target, support)
+
+
+def tabulate_effects(
+    activity: Activity,
+    index: CellIndex,
+    margins: Sequence[Margins],
+    edges: Edges,
+    *,
+    null: Null = "day",
+) -> pl.DataFrame:
+    """Measure how strongly targets follow their sources, and not the other way round.
+
+    Parameters
+    ----------
+    activity, index, margins
+        The active cells, and their counts at the lags of the edges.
+    edges
+        On the host.
+    null
+        Any but ``popularity``, which has no tables.
+
+    Returns
+    -------
+        In the order of the edges: ``source, target`` (rows of accounts), ``lag``, the columns of
+        `Effects`, and ``direction``, see `compare_directions`. Null where nothing can be said.
+    """
+    parts = [pl.DataFrame(schema=_EFFECTS)]
+    for margin in margins:
+        rows = np.flatnonzero(edges.lag == margin.lag)
+        strata = stratify(activity, index, margin, null=null)
+        source, target = edges.source[rows], edges.target[rows]
+        there = measure_effects(strata, PairCounts(source, target, edges.support[rows]))
+        back = measure_effects(strata, count_listed(index, margin, target, source))
+        columns = {field.name: getattr(there, field.name) for field in fields(Effects)}
+        columns |= {"direction": compare_directions(there, back), "row": rows}
+        named = {"source": source, "target": target, "lag": edges.lag[rows]}
+        parts.append(pl.DataFrame(named | columns, schema=_EFFECTS))
+    return pl.concat(parts).sort("row").drop("row").with_columns(cs.float().fill_nan(None))
+
+
+_EFFECTS: dict[str, Any] = {
+    "source": pl.Int32, "target": pl.Int32, "lag": pl.Int32, "observed": pl.Int64,
+    **{field.name: pl.Float64 for field in fields(Effects) if field.name != "observed"},
+    "direction": pl.Float64, "row": pl.Int64,
+}  # fmt: skip

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.activity import Activity
-from gpu_coord.strata import Axis, count_bins_of_day, draw_days, sum_all_pairs
+from gpu_coord.days import Axis, divides_day, list_days
+from gpu_coord.strata import sum_all_pairs
 from gpu_coord.threads import map_ahead
 from gpu_coord.transitions import count_steps
 
@@ -90,6 +91,48 @@ def measure_lags(
     ).with_columns(pl.col("ratio", "low", "high").fill_nan(None))
 
 
+def tabulate_lags(
+    activity: Activity, members: pl.DataFrame, *, max_lag: int = 24, seed: int = 0
+) -> pl.DataFrame:
+    """Measure the excess of lagged coincidences of all accounts, and of each group.
+
+    As many lags are measured as the bins have room for; there is no band where bins do not divide
+    a day.
+
+    Parameters
+    ----------
+    activity
+        The active cells.
+    members
+        ``group`` and ``account`` (row) of the members of groups.
+    max_lag, seed
+        See `measure_lags`.
+
+    Returns
+    -------
+        The columns of `measure_lags` after ``group``, which is null for all accounts together.
+    """
+    max_lag = min(max_lag, activity.n_bins - 2)
+    sets = [(None, np.arange(activity.n_accounts))]
+    for (group,), part in members.group_by("group", maintain_order=True):
+        sets.append((group, part["account"].to_numpy()))
+    n_copies = 39 if divides_day(activity.bin_seconds) else 0
+    tables = [
+        measure_lags(activity, max_lag=max_lag, accounts=accounts, n_copies=n_copies, seed=seed)
+        .with_columns(group=pl.lit(group, pl.Int32))
+        .select("group", pl.exclude("group"))
+        for group, accounts in sets
+        if len(accounts) > 1 and max_lag >= 0
+    ]
+    return pl.concat(tables) if tables else pl.DataFrame(schema=_LAGS)
+
+
+_LAGS: dict[str, Any] = {
+    "group": pl.Int32, "lag": pl.Int32, "observed": pl.Int64, "expected": pl.Float64,
+    "ratio": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+}  # fmt: skip
+
+
 def _select_cells(activity: Activity, accounts: Sequence[int] | np.ndarray | None) -> _Cells:
     """Return the cells of the accounts on entities that at least two of them use."""
     account, entity, bin = map(
@@ -145,46 +188,18 @@ def _divide(curve: Any) -> Any:
     return observed / np.where(expected > 0, expected, np.nan)
 
 
-@dataclass(frozen=True, slots=True)
-class _Days:
-    """The days of each account, to be put in another order, on an axis of whole days."""
-
-    axis: Axis
-    n_days: int
-    account: Any  # of each day on which an account is active, ascending, (n_active_days,)
-    cell_day: Any  # which of these each cell is on, (n_cells,)
-    cell_slot: Any  # place of each cell's bin in its day
-
-
-def _list_days(cells: _Cells) -> _Days:
-    per_day = count_bins_of_day(cells.axis.bin_seconds)
-    first_day = cells.axis.first_bin // per_day
-    last_day = (cells.axis.first_bin + cells.axis.n_bins - 1) // per_day
-    n_days = last_day - first_day + 1
-    day, slot = np.divmod(cells.axis.first_bin - first_day * per_day + cells.bin, per_day)
-    days, cell_day = np.unique(cells.account.astype(np.int64) * n_days + day, return_inverse=True)
-    axis = Axis(first_day * per_day, n_days * per_day, cells.axis.bin_seconds)
-    return _Days(axis, n_days, days // n_days, cell_day, slot)
-
-
-def _shuffle_days(cells: _Cells, days: _Days, rng: np.random.Generator) -> _Cells:
-    """Put every account's days in an order of its own."""
-    drawn = draw_days(days.account, days.n_days, rng.random(days.account.size))
-    bin = drawn[days.cell_day] * (days.axis.n_bins // days.n_days) + days.cell_slot
-    return replace(cells, axis=days.axis, bin=bin)
-
-
 def _draw_band(
     cells: _Cells, max_lag: int, *, n_copies: int, seed: int, threads: int
 ) -> tuple[Any, Any]:
     """Return the least and the largest ratio of the copies at each lag; NaN without any."""
     nothing = np.full(max_lag + 1, np.nan)
-    days = _list_days(cells) if n_copies else None
+    days = list_days(cells.axis, cells.account, cells.bin) if n_copies else None
     if days is None or days.n_days == 1:
         return nothing, nothing
 
     def measure(copy: int) -> Any:
-        shuffled = _shuffle_days(cells, days, np.random.default_rng((seed, copy)))
+        bin = days.shuffle(np.random.default_rng((seed, copy)))
+        shuffled = replace(cells, axis=days.axis, bin=bin)
         return _divide(_sum_curve(shuffled, max_lag))
 
     ratios = np.stack(list(map_ahead(range(n_copies), measure, n_threads=threads)))

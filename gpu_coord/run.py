@@ -18,7 +18,7 @@ from gpu_coord.transitions import Edges
 RUN_MARKER = "run.json"
 RUN_TABLES = (
     "edges", "accounts", "components", "communities", "classes", "entities",
-    "groups", "group_accounts", "evidence",
+    "groups", "group_accounts", "evidence", "effects", "lags",
 )  # fmt: skip
 RUN_FILES = {
     RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),

@@ -14,6 +14,7 @@ import numpy as np
 
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend
+from gpu_coord.days import Axis
 from gpu_coord.pairs import CACHE
 from gpu_coord.transitions import CellIndex, Margins, PairCounts
 
@@ -383,15 +384,6 @@ def _sum_unlisted(sources: Any, pair_start: Any, pair_stop: Any, pair_target: An
 # --- all pairs at once -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Axis:
-    """The bins that cells lie on, and the days that they are in."""
-
-    first_bin: int
-    n_bins: int
-    bin_seconds: int
-
-
 def sum_all_pairs(axis: Axis, page: Any, bin: Any, count: Any, *, max_lag: int) -> tuple[Any, Any]:
     """Sum what all ordered pairs have in common under the null ``day``, without listing them.
 
@@ -480,51 +472,3 @@ def _drop_late_sources(bin: Any, count: Any, start: int, stop: int, block: Any, 
                 if block[bin[other] - lag] == label:
                     expected[lag] -= count[position] * count[other] * share[label, lag]
                 other -= 1
-
-
-def count_bins_of_day(bin_seconds: int) -> int:
-    """Return the bins of a block of the null ``day``.
-
-    Raises
-    ------
-    ValueError
-        Bins do not divide a day.
-    """
-    width = 24 * max(_HOUR, bin_seconds)
-    if width % bin_seconds:
-        raise ValueError(
-            f"bins of {bin_seconds} s do not divide a day, so days cannot change places; choose "
-            "bins such as 5m, 15m or 1h."
-        )
-    return width // bin_seconds
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def draw_days(account: Any, n_days: int, chance: Any) -> Any:
-    """Draw a day for each of the days of each account, none twice.
-
-    Parameters
-    ----------
-    account
-        The account of each day, ascending, (n_rows,).
-    n_days
-        Days to draw from; no account has more.
-    chance
-        Uniform numbers from 0 to 1, (n_rows,).
-
-    Returns
-    -------
-        (n_rows,), from 0 on.
-    """
-    days = np.arange(n_days)
-    drawn = np.empty(account.size, np.int64)
-    n_taken = 0
-    for row in range(account.size):
-        if row > 0 and account[row] != account[row - 1]:
-            n_taken = 0
-        # Fisher & Yates; what earlier accounts left is as good an order to begin with as any.
-        other = n_taken + int(chance[row] * (n_days - n_taken))
-        days[n_taken], days[other] = days[other], days[n_taken]
-        drawn[row] = days[n_taken]
-        n_taken += 1
-    return drawn

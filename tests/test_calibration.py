@@ -112,8 +112,8 @@ def test_permute_days__draws_each_day_equally_often(make_store):
 
 
 def test_permute_days__refuses_bins_that_do_not_fill_a_day(make_store):
-    activity = build_activity(make_store([event("a", 0)]), kinds=("hashtag",), bin="7h")
-    with pytest.raises(ValueError, match="bins of 25200 s do not fill a day"):
+    activity = build_activity(make_store([event("a", 0)]), kinds=("hashtag",), bin="7m")
+    with pytest.raises(ValueError, match="bins of 420 s do not divide a day"):
         permute_days(activity, seed=0)
 
 

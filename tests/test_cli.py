@@ -152,8 +152,8 @@ def test_calibrate__says_what_the_copies_show(store, tmp_path):
     assert "Significant edges: 0 in the data, 0 per copy" in said
     assert (tmp_path / "cal" / "qq.png").is_file()
     assert json.loads(invoke(*arguments, "--json").stdout)["n_copies"] == 2
-    wrong = invoke(*arguments, "--bin", "7h")
-    assert wrong.exit_code == 1 and "do not fill a day" in wrong.stderr
+    wrong = invoke(*arguments, "--bin", "7m")
+    assert wrong.exit_code == 1 and "do not divide a day" in wrong.stderr
 
 
 def test_detect__passes_every_option_on(store, tmp_path):

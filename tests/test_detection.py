@@ -238,6 +238,29 @@ def test_detect__confirms_a_group_and_shows_its_evidence(backend, make_store, tm
     assert not (without.path / "groups.parquet").exists()
 
 
+def test_detect__tells_how_strong_edges_are_and_at_which_lags(backend, make_store, tmp_path):
+    store = make_store(follow_among_others())
+    choices = {"kinds": ("hashtag",), "groups": 0, "backend": backend}
+    findings = detect(store, tmp_path / "run", lags=(1, 2), **choices)
+    network = findings.read("edges").filter("significant")
+    effects = findings.read("effects")
+    columns = ["source", "target", "lag", "observed", "expected"]
+    assert_frame_equal(
+        effects.select(columns), network.rename({"support": "observed"}).select(columns),
+        check_dtypes=False,
+    )  # fmt: skip
+    row = effects.row(0, named=True)
+    # amp acts in the hour after lead whenever lead does, lead never after amp.
+    assert (row["source"], row["target"], row["observed"]) == ("lead", "amp", 20)
+    assert row["ratio"] == pytest.approx(20 / row["expected"]) and row["ratio_low"] > 5
+    assert row["risk_difference"] == pytest.approx(1.0) and row["direction"] > 5
+    curve = findings.read("lags")
+    assert curve["group"].null_count() == curve.height == 25
+    assert curve["lag"].to_list() == list(range(25))
+    alone = detect(store, tmp_path / "popularity", null="popularity", **choices)
+    assert not (alone.path / "effects.parquet").exists()
+
+
 def test_detect__says_why_no_group_was_tested(backend, make_store, tmp_path):
     findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
     assert "days" in findings.run["groups"]["reason"]
@@ -335,7 +358,7 @@ def test_detect__reports_progress_to_the_end(backend, make_store, tmp_path):
         make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend,
         progress=lambda *report: seen.append(report),
     )  # fmt: skip
-    stages = {"activity", "chance", "pairs", "network", "groups", "evidence", "tables"}
+    stages = {"activity", "chance", "pairs", "network", "groups", "effects", "evidence", "tables"}
     assert {stage for stage, _, _ in seen} == stages
     assert all(0 <= done <= total for _, done, total in seen)
 
@@ -396,7 +419,7 @@ def test_verify_run__tells_a_changed_table(backend, make_store, tmp_path):
     store = make_store([*FOLLOWED, event("lead", 40), event("amp", 41)])
     out = tmp_path / "run"
     detect(store, out, kinds=("hashtag",), split_at="1970-01-02T06:00", backend=backend)
-    assert verify_run(out) == {"n_tables": 27}
+    assert verify_run(out) == {"n_tables": 33}
     edges = pl.read_parquet(out / "before" / "edges.parquet")
     edges.with_columns(weight=pl.lit(0.5)).write_parquet(out / "before" / "edges.parquet")
     with pytest.raises(ValueError, match=r"before/edges\.parquet is not the file"):

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 
 import numpy as np
+import polars as pl
 import pytest
 from cells import (
     HOUR,
@@ -16,11 +17,13 @@ from cells import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 from scipy import stats
 
 from gpu_coord.chance import assess_pairs
-from gpu_coord.lags import _list_days, _select_cells, _shuffle_days, _sum_curve, measure_lags
-from gpu_coord.strata import Axis, draw_days, expect_pairs
+from gpu_coord.days import Axis, draw_days, list_days
+from gpu_coord.lags import _select_cells, _sum_curve, measure_lags, tabulate_lags
+from gpu_coord.strata import expect_pairs
 
 
 def measure_by_hand(cells, accounts, max_lag, **where):
@@ -102,9 +105,10 @@ def test_draw_days__draws_every_order_as_often():
 
 def copy_cells(activity, n_copies):
     cells = _select_cells(activity, None)
-    days = _list_days(cells)
+    days = list_days(cells.axis, cells.account, cells.bin)
     for copy in range(n_copies):
-        yield cells, _shuffle_days(cells, days, np.random.default_rng((44, copy)))
+        bin = days.shuffle(np.random.default_rng((44, copy)))
+        yield cells, dataclasses.replace(cells, axis=days.axis, bin=bin)
 
 
 def test_copies__move_whole_days(backend):
@@ -219,3 +223,25 @@ def test_measure_lags__refuses_a_band_for_bins_that_do_not_divide_a_day(backend)
     activity = build(draw_cells(51, n_bins=300), backend, n_bins=300, bin_seconds=420)
     with pytest.raises(ValueError, match="bins of 420 s do not divide a day"):
         measure_lags(activity)
+
+
+def test_tabulate_lags__is_the_curve_of_all_and_of_each_group(backend):
+    activity = build(draw_cells(50, n_bins=120), backend, n_bins=120)
+    members = pl.DataFrame({"group": [0, 0, 0, 1, 1], "account": [3, 1, 2, 0, 4]})
+    table = tabulate_lags(activity, members, max_lag=3, seed=2)
+    wanted = {None: None, 0: [1, 2, 3], 1: [0, 4]}
+    assert table["group"].unique(maintain_order=True).to_list() == list(wanted)
+    for group, accounts in wanted.items():
+        curve = measure_lags(activity, max_lag=3, accounts=accounts, seed=2)
+        part = table.filter(pl.col("group").eq_missing(pl.lit(group))).drop("group")
+        assert_frame_equal(part, curve)
+
+
+def test_tabulate_lags__takes_the_lags_and_the_band_that_there_are(backend):
+    nobody = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
+    short = tabulate_lags(build(draw_cells(51, n_bins=10), backend, n_bins=10), nobody)
+    assert short["lag"].to_list() == list(range(9))
+    odd = build(draw_cells(52, n_bins=100), backend, n_bins=100, bin_seconds=420)
+    assert tabulate_lags(odd, nobody)["low"].null_count() == 25
+    alone = build([(0, 0, 1, 0)], backend, n_bins=5, n_accounts=1)
+    assert tabulate_lags(alone, nobody).is_empty()
