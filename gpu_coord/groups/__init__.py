@@ -66,8 +66,9 @@ def find_groups(
     has p <= alpha / (2 n_groups): against replicates in which every member's events are drawn from
     its own rhythm and the crowd outside the group (``crowd``: steady over days; ``margin``: by a
     fifth at least), against ``matched`` groups of outsiders, and with every member's ``days``
-    permuted. Replicates count as often as matched groups exceed their own (``baseline``). Two sets of different folds are one group where they share at least half of the
-    smaller; each is paired with one other at most.
+    permuted. Replicates count as often as matched groups exceed their own (``baseline``). Two sets
+    of different folds are one group where they share at least half of the smaller; each is paired
+    with one other at most.
 
     Parameters
     ----------

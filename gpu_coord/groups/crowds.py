@@ -24,9 +24,9 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Coincidences:
-    """Weighted coincidences of different members, by lag; replicate 0 is what was seen."""
+    """Weighted coincidences of different members; replicate 0 is what was seen."""
 
-    by_day: Any  # (n_days, 1 + n_replicates, reach + 1), on the days of strata with two members
+    by_day: Any  # (n_days, 1 + n_replicates, n_columns), of days on which two members meet
     n_strata: int  # that two members visit
     n_crowded: int  # of these, with an outsider
 
@@ -35,13 +35,17 @@ class Coincidences:
         """Days on which two members visit a stratum."""
         return int(self.by_day.shape[0])
 
-    def weigh_lags(self, profile: Any) -> Any:
-        """Return the sum over lags, weighted, (n_days, 1 + n_replicates)."""
-        return clear_rounding(np.einsum("drl,l->dr", self.by_day, profile))
-
 
 def replicate_crowd(
-    fold: Fold, rhythms: Rhythms, inside: Any, *, n_replicates: int, key: Any, n_threads: int
+    fold: Fold,
+    rhythms: Rhythms,
+    inside: Any,
+    lag_weights: Any,
+    *,
+    hidden: Any = None,
+    n_replicates: int,
+    key: Any,
+    n_threads: int,
 ) -> Coincidences:
     """Count a set's coincidences on a fold, and those of replicates.
 
@@ -51,6 +55,10 @@ def replicate_crowd(
         What happened, and what the accounts are used to.
     inside
         Who is in the set, (n_accounts,) booleans.
+    lag_weights
+        What coincidences at each lag count, (reach + 1, n_columns).
+    hidden
+        Who else is no part of the crowd, (n_accounts,) booleans; nobody by default.
     n_replicates
         How many.
     key
@@ -58,8 +66,10 @@ def replicate_crowd(
     n_threads
         Days that are worked on at a time.
     """
-    n_members = np.bincount(
-        fold.visit_stratum, weights=inside[fold.visit_account], minlength=fold.n_strata
+    hidden = inside if hidden is None else inside | hidden
+    n_members, n_hidden = (
+        np.bincount(fold.visit_stratum, weights=who[fold.visit_account], minlength=fold.n_strata)
+        for who in (inside, hidden)
     )
     strata = np.flatnonzero(n_members >= 2)
     n_lags = fold.calendar.reach + 1
@@ -69,24 +79,24 @@ def replicate_crowd(
         _replicate_strata(
             strata[slice(*block)], fold.stratum_start, fold.visit_account, fold.visit_start,
             fold.event_slot, fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts, inside,
-            rhythms.share, rhythms.pooled, rhythms.bins_per_hour, key, by_lag,
+            hidden, rhythms.share, rhythms.pooled, rhythms.bins_per_hour, key, by_lag,
         )  # fmt: skip
-        return by_lag
+        return clear_rounding(np.einsum("rl,lc->rc", by_lag, lag_weights))
 
     days = list(map_ahead(fold.block_strata(strata, by_day=True), work, n_threads=n_threads))
-    n_crowded = int((np.diff(fold.stratum_start)[strata] > n_members[strata]).sum())
-    empty = np.zeros((0, 1 + n_replicates, n_lags))
+    n_crowded = int((np.diff(fold.stratum_start)[strata] > n_hidden[strata]).sum())
+    empty = np.zeros((0, 1 + n_replicates, lag_weights.shape[1]))
     return Coincidences(np.stack(days) if days else empty, strata.size, n_crowded)
 
 
-def compare_total(found: Coincidences, profile: Any) -> tuple[float, float]:
-    """Return the sum over days and lags as seen, and its mean over replicates."""
-    totals = found.weigh_lags(profile).sum(axis=0)
-    return float(totals[0]), float(totals[1:].mean())
-
-
 def learn_profile(found: Coincidences) -> Any:
-    """Return how much coincidences at each lag tell: logs of seen over expected, scaled to 1."""
+    """Return how much coincidences at each lag tell: logs of seen over expected, scaled to 1.
+
+    Parameters
+    ----------
+    found
+        With a column for each lag.
+    """
     seen = found.by_day[:, 0].sum(axis=0)
     expected = found.by_day[:, 1:].sum(axis=0).mean(axis=0)
     profile = np.maximum(np.log((seen + 1) / (expected + 1)), 0)
@@ -135,14 +145,14 @@ def studentise_days(by_day: Any, *, baseline: float = 1.0) -> Any:
 
 @numba.njit(cache=CACHE, nogil=True)
 def count_outsiders(stratum: int, stratum_start: Any, visit_account: Any, visit_start: Any,
-                    event_slot: Any, inside: Any, share: Any, counts: Any,
+                    event_slot: Any, hidden: Any, share: Any, counts: Any,
                     expected: Any) -> None:  # fmt: skip
-    """Count the events of the accounts outside by slot, and by hour what their rhythms promise."""
+    """Count the events of who is not hidden by slot, and by hour what their rhythms promise."""
     counts[:] = 0.0
     expected[:] = 0.0
     for visit in range(stratum_start[stratum], stratum_start[stratum + 1]):
         account = visit_account[visit]
-        if inside[account]:
+        if hidden[account]:
             continue
         first, last = visit_start[visit], visit_start[visit + 1]
         for event in range(first, last):
@@ -190,12 +200,12 @@ def _add_coincidences(slots: Any, visit_end: Any, weight: Any, reach: int, count
 @numba.njit(cache=CACHE, nogil=True)
 def _replicate_stratum(stratum: int, stratum_start: Any, visit_account: Any, visit_start: Any,
                        event_slot: Any, n_slots: int, reach: int, n_accounts: int, inside: Any,
-                       share: Any, pooled: Any, width: int, key: Any,
+                       hidden: Any, share: Any, pooled: Any, width: int, key: Any,
                        by_lag: Any) -> None:  # fmt: skip
     """Add the coincidences of a stratum, as seen and in each replicate, by lag."""
     counts, weight, tilt = np.empty(n_slots), np.empty(n_slots), np.empty(n_slots)
     expected = np.empty(share.shape[1])
-    count_outsiders(stratum, stratum_start, visit_account, visit_start, event_slot, inside, share,
+    count_outsiders(stratum, stratum_start, visit_account, visit_start, event_slot, hidden, share,
                     counts, expected)  # fmt: skip
     weigh_slots(counts, reach, n_accounts, weight)
     tilt_slots(counts, expected, pooled, width, tilt)
@@ -234,9 +244,9 @@ def _replicate_stratum(stratum: int, stratum_start: Any, visit_account: Any, vis
 @numba.njit(cache=CACHE, nogil=True)
 def _replicate_strata(strata: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
                       event_slot: Any, n_slots: int, reach: int, n_accounts: int, inside: Any,
-                      share: Any, pooled: Any, width: int, key: Any,
+                      hidden: Any, share: Any, pooled: Any, width: int, key: Any,
                       by_lag: Any) -> None:  # fmt: skip
     for stratum in strata:
         _replicate_stratum(stratum, stratum_start, visit_account, visit_start, event_slot, n_slots,
-                           reach, n_accounts, inside, share, pooled, width, key,
+                           reach, n_accounts, inside, hidden, share, pooled, width, key,
                            by_lag)  # fmt: skip

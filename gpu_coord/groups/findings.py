@@ -163,7 +163,7 @@ def _test_finding(
                     inside,
                     baseline=trial.baseline,
                     n_threads=n_threads,
-                )  # fmt: skip
+                )
             )
     return np.minimum(2 * np.min(p_values, axis=0), 1)
 

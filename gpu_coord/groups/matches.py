@@ -8,6 +8,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from gpu_coord.groups.draws import draw_unit, open_stream, shuffle
 from gpu_coord.groups.folds import Fold, count_stratum, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
 from gpu_coord.groups.scores import average_slots
@@ -15,6 +16,8 @@ from gpu_coord.pairs import CACHE
 from gpu_coord.threads import map_ahead
 
 _MIN_NEIGHBOURS = 10
+_MIN_SPARE = 5  # neighbours beyond one for each member; with many, matches are no longer near
+_MAX_NEIGHBOURS = 2000  # bounds memory; one is free for every member up to here
 _RATIO_PRIOR = 10.0  # weight of coincidences that ratios are shrunk by
 _BLOCK_DISTANCES = 200_000  # sorted in one call of the kernel: some 0.1 s
 
@@ -24,7 +27,9 @@ def draw_matches(
 ) -> Any:
     """Draw sets of outsiders like a set: for each member one of those nearest to it, by lot.
 
-    Near in activity on the fold and in daily rhythm.
+    Near in activity on the fold and in daily rhythm. Members that are all alike have the same few
+    neighbours, and sets of these would all be the same: lots are then drawn among more. Where the
+    lot falls on accounts that stand for others already, the nearest one that is free.
 
     Parameters
     ----------
@@ -41,8 +46,8 @@ def draw_matches(
 
     Returns
     -------
-        Positions of outsiders, (n_replicates, n_members), some of them twice in a set; None where
-        fewer than two outsiders for each member are active.
+        Positions of outsiders, (n_replicates, n_members); None where fewer than two outsiders for
+        each member are active.
     """
     activity = fold.activity
     inside = np.zeros(fold.n_accounts, bool)
@@ -51,9 +56,10 @@ def draw_matches(
     if outsiders.size < 2 * members.size:
         return None
     near = _list_neighbours(rhythms, activity, members, outsiders, n_threads=n_threads)
-    shape = (n_replicates, members.size)
-    chosen = np.random.default_rng(int(key)).integers(near.shape[1], size=shape)
-    return near[np.arange(members.size), chosen]
+    n_near = min(max(_MIN_NEIGHBOURS, members.size // 2), near.shape[1])
+    while n_near < near.shape[1] and np.unique(near[:, :n_near]).size < members.size + _MIN_SPARE:
+        n_near += 1
+    return _draw_sets(near, n_near, n_replicates, fold.n_accounts, key)
 
 
 def compare_matches(
@@ -63,7 +69,8 @@ def compare_matches(
 
     Both as an excess in units of its standard deviation and as a ratio: where everyone coincides
     twice as often as rhythms say, the most active set has the largest excess, but not the ratio.
-    Who is twice in a matched set counts twice.
+    Ratios are shrunk to 1: a few pairs of another group make no matched set look like a group.
+    Who is twice in a set counts twice.
 
     Returns
     -------
@@ -85,8 +92,8 @@ def compare_matches(
 def _list_neighbours(
     rhythms: Rhythms, activity: Any, members: Any, outsiders: Any, *, n_threads: int
 ) -> Any:
-    """Return the outsiders nearest to each member, (n_members, n_neighbours)."""
-    n_near = min(max(_MIN_NEIGHBOURS, members.size // 2), outsiders.size)
+    """Return the outsiders nearest to each member, nearest first, (n_members, n_neighbours)."""
+    n_near = min(max(_MIN_NEIGHBOURS, members.size + _MIN_SPARE), _MAX_NEIGHBOURS, outsiders.size)
     size = np.log1p(activity)
     step = max(1, _BLOCK_DISTANCES // outsiders.size)
     blocks = [members[first : first + step] for first in range(0, members.size, step)]
@@ -99,7 +106,7 @@ def _list_neighbours(
 
 @numba.njit(cache=CACHE, nogil=True)
 def _find_nearest(members: Any, outsiders: Any, size: Any, share: Any, n_near: int) -> Any:
-    near = np.empty((members.size, n_near), np.int64)
+    near = np.empty((members.size, n_near), np.int32)
     distance = np.empty(outsiders.size)
     for row in range(members.size):
         member = members[row]
@@ -114,6 +121,33 @@ def _find_nearest(members: Any, outsiders: Any, size: Any, share: Any, n_near: i
         order = np.argsort(distance[candidates], kind="mergesort")
         near[row] = outsiders[candidates[order[:n_near]]]
     return near
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _draw_sets(near: Any, n_near: int, n_sets: int, n_accounts: int, key: Any) -> Any:
+    """Draw one neighbour of each member; n_near by lot, the next ones only as none is free."""
+    n_members = near.shape[0]
+    drawn = np.empty((n_sets, n_members), np.int32)
+    taken = np.full(n_accounts, -1, np.int64)
+    state, order = np.empty(1, np.uint64), np.arange(n_members)
+    lots = np.arange(n_near)
+    for number in range(n_sets):
+        open_stream(key, number, 0, state)
+        shuffle(order, state)
+        for member in order:
+            account = near[member, 0]
+            for place in range(near.shape[1]):
+                if place < n_near:
+                    other = place + int(draw_unit(state) * (n_near - place))
+                    lots[place], lots[other] = lots[other], lots[place]
+                    account = near[member, lots[place]]
+                else:
+                    account = near[member, place]
+                if taken[account] != number:
+                    break
+            taken[account] = number
+            drawn[number, member] = account
+    return drawn
 
 
 def _sum_sets(

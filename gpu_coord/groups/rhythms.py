@@ -25,8 +25,7 @@ class Rhythms:
 
     share: Any  # (n_accounts, n_hours)
     pooled: Any  # everybody, (n_hours,)
-    reach: Any  # share of the bin pairs within reach, of two hours of one day, (n_hours, n_hours)
-    reached: Any  # share @ reach, (n_accounts, n_hours)
+    reached: Any  # shares that lie within reach of each hour of the same day, (n_accounts, n_hours)
     bins_per_hour: int
 
 
@@ -41,8 +40,8 @@ def estimate_rhythms(folds: tuple[Fold, Fold]) -> Rhythms:
     cohorts = _mix_cohorts(counts, pooled)
     share = smooth + _ACCOUNT_PRIOR * cohorts
     share /= share.sum(axis=1, keepdims=True)
-    reach = _reach_hours(calendar, width)
-    return Rhythms(share, pooled, reach, np.einsum("ih,hk->ik", share, reach), width)
+    reached = np.einsum("ih,hk->ik", share, _reach_hours(calendar, width))
+    return Rhythms(share, pooled, reached, width)
 
 
 def _find_width(n_slots: int) -> int:

@@ -97,7 +97,7 @@ class _Rows:
             first, last, half, self.account_start, self.account_visit, self.visit_stratum,
             fold.stratum_start, fold.visit_account, fold.visit_start, fold.event_slot,
             fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts,
-            rhythms.share, rhythms.reach, rhythms.reached, rhythms.bins_per_hour, self.noise,
+            rhythms.share, rhythms.reached, rhythms.bins_per_hour, self.noise,
             target, z, n_kept,
         )  # fmt: skip
         source = np.repeat(np.arange(first, last, dtype=np.int32), n_kept)
@@ -206,15 +206,15 @@ def _dot(first: Any, second: Any, other_first: Any, other_second: Any) -> float:
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _expect_visit(share: Any, mean: Any, n_events: int, reach_matrix: Any, forward: Any,
-                  backward: Any) -> None:  # fmt: skip
-    """Write what another visit's rhythm is to be multiplied with, for either order of the two."""
+def _expect_visit(share: Any, reached: Any, mean: Any, n_events: int, own: Any,
+                  other: Any) -> None:  # fmt: skip
+    """Write what another visit's reach and share are to be multiplied with.
+
+    A coincidence has the mean of the weights of both events: half of it for either side.
+    """
     for hour in range(mean.size):
-        forward[hour] = 0.5 * n_events * share[hour] * mean[hour]
-    for hour in range(mean.size):
-        backward[hour] = 0.0
-        for other in range(mean.size):
-            backward[hour] += reach_matrix[hour, other] * forward[other]
+        own[hour] = 0.5 * n_events * share[hour] * mean[hour]
+        other[hour] = 0.5 * n_events * reached[hour] * mean[hour]
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -239,7 +239,7 @@ def _meet_visits(mine: int, other: int, visit_start: Any, event_slot: Any, reach
 def _score_rows(first: int, last: int, half: int, account_start: Any, account_visit: Any,
                 visit_stratum: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
                 event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
-                reach_matrix: Any, reached: Any, width: int, noise: float, target: Any, z: Any,
+                reached: Any, width: int, noise: float, target: Any, z: Any,
                 n_kept: Any) -> int:  # fmt: skip
     """Write target and z of the pairs of the sources first..last-1; return how many there are."""
     n_hours = share.shape[1]
@@ -263,7 +263,7 @@ def _score_rows(first: int, last: int, half: int, account_start: Any, account_vi
             n_events = visit_start[mine + 1] - visit_start[mine]
             for power in range(1, 3):
                 average_slots(weight, width, power, mean)
-                _expect_visit(share[source], mean, n_events, reach_matrix,
+                _expect_visit(share[source], reached[source], mean, n_events,
                               rhythm[2 * power - 2], rhythm[2 * power - 1])  # fmt: skip
             for other in range(start, stop):
                 account = visit_account[other]

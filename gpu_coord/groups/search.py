@@ -194,7 +194,7 @@ def _find_vectors(scores: Scores, alive: Any) -> Any:
 
     Own loops, not ARPACK: the same sums in the same order on any number of threads.
     """
-    n_steps = min(_N_STEPS, int(alive.sum()) - 1)
+    n_steps = min(_N_STEPS, int(alive.sum()))
     basis = np.zeros((n_steps + 1, scores.n_accounts))
     basis[0] = alive / np.sqrt(alive.sum())
     diagonal, beside = np.zeros(n_steps), np.zeros(n_steps)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from gpu_coord.groups.crowds import (
-    compare_total,
     compute_excess_p,
     learn_profile,
     replicate_crowd,
@@ -23,7 +22,8 @@ from gpu_coord.groups.schedules import permute_days
 
 _MARGIN = 1.2  # a model of habits errs by some percent: that much is no finding
 _N_LEARNING = 39  # replicates that the lag profile is learned from
-_N_BASELINE = 19  # matched sets, and replicates of each
+_N_BASELINE = 59  # matched sets
+_N_BASELINE_REPLICATES = 9  # of each
 _BASELINE_PRIOR = 10.0  # weight of coincidences that the baseline is shrunk by
 _MIN_STRATA = 3
 _MIN_CROWDED = 0.1
@@ -117,14 +117,17 @@ def try_group(
     found_on, tested_on = folds[fold], folds[1 - fold]
     keys = [make_key(seed, fold, rank, test) for test in range(5)]
     inside = _mark(members, tested_on.n_accounts)
+    each_lag = np.eye(found_on.calendar.reach + 1)
     learned = replicate_crowd(
-        found_on, rhythms, inside, n_replicates=_N_LEARNING, key=keys[0], n_threads=n_threads
-    )
+        found_on, rhythms, inside, each_lag, n_replicates=_N_LEARNING, key=keys[0],
+        n_threads=n_threads,
+    )  # fmt: skip
     profile = learn_profile(learned)
     crowd = replicate_crowd(
-        tested_on, rhythms, inside, n_replicates=n_replicates, key=keys[1], n_threads=n_threads
-    )
-    by_day = crowd.weigh_lags(profile)
+        tested_on, rhythms, inside, profile[:, None], n_replicates=n_replicates, key=keys[1],
+        n_threads=n_threads,
+    )  # fmt: skip
+    by_day = crowd.by_day[:, :, 0]
     matches = draw_matches(
         tested_on, rhythms, members, n_replicates=n_replicates, key=keys[2], n_threads=n_threads
     )
@@ -134,13 +137,14 @@ def try_group(
         if np.ptp(compared[0, 1:]) > 0:
             p_matched = max(compute_excess_p(statistic) for statistic in compared)
         baseline = _find_baseline(
-            tested_on, rhythms, matches[:_N_BASELINE], profile, key=keys[3], n_threads=n_threads
-        )
+            tested_on, rhythms, inside, matches[:_N_BASELINE], profile, key=keys[3],
+            n_threads=n_threads,
+        )  # fmt: skip
     permuted = permute_days(
         tested_on, inside, profile, n_replicates=n_replicates, key=keys[4], n_threads=n_threads,
         memory=memory,
     )  # fmt: skip
-    seen, expected = compare_total(crowd, profile)
+    seen, expected = _compare_total(by_day)
     return Trial(
         fold=fold,
         members=members,
@@ -166,19 +170,34 @@ def _mark(members: Any, n_accounts: int) -> Any:
     return inside
 
 
+def _compare_total(by_day: Any) -> tuple[float, float]:
+    """Return the sum over days as seen, and its mean over replicates."""
+    totals = by_day.sum(axis=0)
+    return float(totals[0]), float(totals[1:].mean())
+
+
 def _find_baseline(
-    fold: Fold, rhythms: Rhythms, matches: Any, profile: Any, *, key: Any, n_threads: int
+    fold: Fold,
+    rhythms: Rhythms,
+    inside: Any,
+    matches: Any,
+    profile: Any,
+    *,
+    key: Any,
+    n_threads: int,
 ) -> float:
     """Return how often matched sets coincide, for each time that crowd and rhythms say; at least 1.
 
-    Where few visit a stratum, the crowd says too little of a burst: that shows in any set.
+    Where few visit a stratum, the crowd says too little of a burst: that shows in any set. The
+    set itself is no part of the crowd: a crowd with it would say more of a burst.
     """
     seen, expected = _BASELINE_PRIOR, _BASELINE_PRIOR
     for number, match in enumerate(matches):
         found = replicate_crowd(
-            fold, rhythms, _mark(match, fold.n_accounts), n_replicates=_N_BASELINE,
-            key=make_key(int(key), number), n_threads=n_threads,
+            fold, rhythms, _mark(match, fold.n_accounts), profile[:, None],
+            hidden=inside, n_replicates=_N_BASELINE_REPLICATES, key=make_key(int(key), number),
+            n_threads=n_threads,
         )  # fmt: skip
-        totals = compare_total(found, profile)
+        totals = _compare_total(found.by_day[:, :, 0])
         seen, expected = seen + totals[0], expected + totals[1]
     return max(seen / expected, 1.0)
