@@ -53,7 +53,8 @@ def score_pairs(fold: Fold, rhythms: Rhythms, *, n_threads: int, memory: int) ->
     n_accounts = fold.n_accounts
     n_pairs = min(int((users * (users - 1) // 2).sum()), n_accounts * (n_accounts - 1) // 2)
     room = memory // 2 // _PAIR_BYTES
-    rows = _Rows(fold, rhythms, n_threads=n_threads, block_bytes=min(memory // 8, _BLOCK_BYTES))
+    block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
+    rows = _Rows(fold, rhythms, n_threads=n_threads, block_bytes=block_bytes)
     if n_pairs <= room:
         lowest, total = np.full(n_accounts, -np.inf), None
     else:
