@@ -569,6 +569,13 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
         console, "Accounts with the most apparent influence", *_list_accounts(findings, show_ids)
     )
     print_table(console, "Largest communities", *_list_communities(findings))
+    if findings.summary.get("n_significant") == 0:
+        console.print(
+            "No edge is significant, so the network is empty. edges.parquet holds all edges with "
+            "their p-values; --paper puts them all into the network.",
+            soft_wrap=True, highlight=False, markup=False,
+        )  # fmt: skip
+        console.print()
     _print_groups(findings)
     print_table(
         console, "Entities that carry the most coordination", *_list_entities(findings, show_ids)
@@ -659,7 +666,7 @@ def _list_groups(groups: "pl.DataFrame", *, confirmed: bool) -> tuple[list[str],
 def _list_entities(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:
     import polars as pl
 
-    entities = findings.read("entities").head(N_SHOWN)
+    entities = findings.read("entities").filter(pl.col("coordination") > 0).head(N_SHOWN)
     if not show_ids:
         # A mention is an account id, of somebody who may not even be in the archive.
         entities = entities.with_columns(value=pl.coalesce("pseudonym", "value"))
