@@ -666,10 +666,15 @@ def _list_groups(groups: "pl.DataFrame", *, confirmed: bool) -> tuple[list[str],
 def _list_entities(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:
     import polars as pl
 
+    from gpu_coord.kinds import names_posts
+
     entities = findings.read("entities").filter(pl.col("coordination") > 0).head(N_SHOWN)
     if not show_ids:
         # A mention is an account id, of somebody who may not even be in the archive.
-        entities = entities.with_columns(value=pl.coalesce("pseudonym", "value"))
+        # Whoever looks up a post knows the account.
+        are_posts = [kind for kind in entities["kind"].unique() if names_posts(kind)]
+        named = pl.when(pl.col("kind").is_in(are_posts)).then(pl.lit("a post")).otherwise("value")
+        entities = entities.with_columns(value=pl.coalesce("pseudonym", named))
     columns = ["kind", "value", "n_accounts", "n_events", "coordination"]
     return ["kind", "value", "accounts", "events", "coordination"], entities.select(columns).rows()
 

@@ -90,10 +90,23 @@ def test_detect__hides_accounts_among_the_entities(tmp_path):
     ]
     (tmp_path / "shares.csv").write_text("\n".join(rows) + "\n")
     invoke("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store")
-    arguments = ["detect", tmp_path / "store", "--out", tmp_path / "run", "--kinds", "retweet_user"]
+    arguments = ["detect", tmp_path / "store", "--out", tmp_path / "run"]
+    arguments += ["--kinds", "retweet_user", "--paper"]
     hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
     assert hidden.exit_code == shown.exit_code == 0, hidden.output
     assert "bob_secret" in shown.stdout and "bob_secret" not in hidden.output
+
+
+def test_detect__hides_posts_among_the_entities(tmp_path):
+    table = SHARES.replace("timestamp_share", "timestamp_share,kind").replace("x,", "777888999,")
+    rows = [line + ("" if line.endswith("kind") else ",retweet") for line in table.splitlines()]
+    (tmp_path / "shares.csv").write_text("\n".join(rows) + "\n")
+    invoke("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store")
+    arguments = ["detect", tmp_path / "store", "--out", tmp_path / "run"]
+    arguments += ["--kinds", "retweet", "--paper"]
+    hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
+    assert "777888999" in shown.stdout and "777888999" not in hidden.output
+    assert "a post" in hidden.stdout
 
 
 def test_commands__take_the_common_options(store, tmp_path):
@@ -303,8 +316,9 @@ def test_terminal__never_obeys_an_archive(tmp_path):
     ).write_parquet(tmp_path / "hostile.parquet")
     invoke("ingest", tmp_path / "hostile.parquet", "--store", tmp_path / "store")
     result = invoke(
-        "detect", tmp_path / "store", "--out", tmp_path / "run", "--kinds", "object", "--show-ids"
-    )
+        "detect", tmp_path / "store", "--out", tmp_path / "run", "--kinds", "object", "--show-ids",
+        "--paper",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "<script>" in result.output and "[bold]" in result.output
     assert not set(result.output) & set("\x1b\u202e")
