@@ -67,7 +67,7 @@ def _run_null(name: str, overrides: dict):
         activity, _ = _simulate(seed, preset="null", **overrides)
         tests = _test_pairs(activity)
         edges.append(tests.n_significant)
-        inflation.append(tests.by_lag[0].null.inflation)
+        inflation.append(tests.by_lag[0].inflation)
         if len(groups) < N_NULL_GROUPS:
             groups.append(find_groups(activity, alpha=ALPHA, seed=seed).n_confirmed)
     yield (
@@ -99,7 +99,7 @@ def _run_real(name: str):
     data = _test_pairs(activity)
     found = find_groups(activity, alpha=ALPHA)
     yield (
-        f"real, {name}: {activity!r}; lambda {data.by_lag[0].null.inflation:.2f}, "
+        f"real, {name}: {activity!r}; lambda {data.by_lag[0].inflation:.2f}, "
         f"{data.n_significant} significant pairs, {found.n_confirmed} groups {found.reason or ''}"
     )
     edges, groups, inflation, planted = [], [], [], []
@@ -107,7 +107,7 @@ def _run_real(name: str):
         copy = permute_days(activity, seed=seed)
         tests = _test_pairs(copy)
         edges.append(tests.n_significant)
-        inflation.append(tests.by_lag[0].null.inflation)
+        inflation.append(tests.by_lag[0].inflation)
         groups.append(find_groups(copy, alpha=ALPHA, seed=seed).n_confirmed)
         if seed < FIRST_SEED + 3:
             with_operation, truth = plant_operation(copy, seed=seed)
@@ -197,8 +197,9 @@ def _judge_pairs(tests: PairTests, truth, inside) -> str:
     first = np.argsort(-n_out, kind="stable")[:n_core]
     core_first = (truth["role"][first] == "core").mean() if significant.size else float("nan")
     return (
-        f"lambda {tests.by_lag[0].null.inflation:.2f}, node AUC {compute_auc(score, inside):.3f}, "
-        f"core's edges significant {recall:.2f}, FDR {false:.3f}, core among the first {core_first:.1f}"
+        f"lambda {tests.by_lag[0].inflation:.2f}, node AUC {compute_auc(score, inside):.3f}, "
+        f"core's edges significant {recall:.2f}, FDR {false:.3f}, "
+        f"core among the first {core_first:.1f}"
     )
 
 

@@ -159,7 +159,7 @@ def _assess(
         memory=memory,
     )
     row: dict[str, Any] = {
-        "lambda": max(lag.null.inflation for lag in tests.by_lag),
+        "lambda": max(lag.inflation for lag in tests.by_lag),
         "dispersion": max(lag.null.dispersion for lag in tests.by_lag),
         "n_significant": tests.n_significant,
     }

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import numpy as np
 
 from gpu_coord.activity import Activity
+from gpu_coord.days import Axis, Visits, list_visits
 from gpu_coord.strata import (
     Null,
     Strata,
@@ -254,14 +255,20 @@ def adjust_p_values(log_p: Any, *, n_tests: int) -> Any:
 
 @dataclass(frozen=True)
 class LagTests:
-    """The pairs with enough coincidences at one lag, and all of some sources; 20 bytes each."""
+    """The pairs with enough coincidences at one lag, and all of some sources; 24 bytes each."""
 
     lag: int  # bins
     pair: Any  # source * n_accounts + target, ascending, (n_pairs,)
-    observed: Any
-    expected: Any  # under the null, before inflation
+    observed: Any  # coincidences
+    n_hours: Any  # hours, or longer bins, with a coincidence: what is tested
+    expected: Any  # coincidences under the null, before inflation
     null: EmpiricalNull
+    inflation: float  # lambda: coincidences of the bulk for each that was expected
     fitted_share: float  # of the sources, by lot: all their pairs are here, and the null is theirs
+
+    def list_arrays(self) -> tuple[Any, ...]:
+        """Return what grows with the pairs."""
+        return self.pair, self.observed, self.n_hours, self.expected
 
 
 @dataclass(frozen=True)
@@ -292,19 +299,22 @@ class PairTests:
     def n_bytes(self) -> int:
         """Memory that the arrays hold."""
         arrays = [self.pair, self.log_p, self.q_value, self.grade]
-        arrays += [a for lag in self.by_lag for a in (lag.pair, lag.observed, lag.expected)]
+        arrays += [a for lag in self.by_lag for a in lag.list_arrays()]
         return sum({id(array): array.nbytes for array in arrays}.values())
 
     def read_edges(self, source: Any, target: Any, lag: Any) -> "EdgeTests":
         """Return what was found for some pairs, each tested at its lag."""
         wanted = np.asarray(source).astype(np.int64) * self.n_accounts + target
-        expected = np.empty(wanted.size)
+        expected, n_hours = np.empty(wanted.size), np.empty(wanted.size, np.int32)
         for tests in self.by_lag:
             at_lag = np.asarray(lag) == tests.lag
-            expected[at_lag] = tests.expected[np.searchsorted(tests.pair, wanted[at_lag])]
+            rows = np.searchsorted(tests.pair, wanted[at_lag])
+            expected[at_lag], n_hours[at_lag] = tests.expected[rows], tests.n_hours[rows]
         rows = np.searchsorted(self.pair, wanted)
         p_value, q_value = np.exp(self.log_p[rows]), self.q_value[rows]
-        return EdgeTests(expected, p_value, q_value, self.grade[rows], q_value <= self.alpha)
+        return EdgeTests(
+            expected, n_hours, p_value, q_value, self.grade[rows], q_value <= self.alpha
+        )
 
 
 @dataclass(frozen=True)
@@ -312,6 +322,7 @@ class EdgeTests:
     """Significance of some edges, (n_edges,) each."""
 
     expected: Any  # coincidences at the lag of the edge
+    n_hours: Any  # hours, or longer bins, with a coincidence at that lag
     p_value: Any  # all lags together; 0 below 5e-324
     q_value: Any
     grade: Any  # nulls survived; 0 where not significant, or not graded
@@ -331,6 +342,11 @@ def assess_pairs(
     progress: Callable[[int, int], None] | None = None,
 ) -> PairTests:
     """Test every ordered pair of accounts for more lagged coincidences than chance makes.
+
+    What is tested is the number of hours with a coincidence. What an account does in one sitting,
+    on however many entities, may be one decision, and the coincidences of an hour stand or fall
+    together. But an hour has one with a probability of at most the number that is expected of it
+    (Markov), so that Poisson's tail at the expected coincidences still bounds the p-value.
 
     Parameters
     ----------
@@ -358,12 +374,13 @@ def assess_pairs(
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha}; it is a rate between 0 and 1, such as 0.05.")
     by_lag, log_ps = [], []
+    visits = _list_visits(activity, index)
     until = np.cumsum([0, *(int(margin.n_coincidences.sum()) for margin in margins)]).tolist()
     for margin, n_before in zip(margins, until[:-1], strict=True):
         report = _shift_progress(progress, n_before, until[-1])
         strata = stratify(activity, index, margin, null=null, n_phases=n_phases)
         tests, log_p = _assess_lag(
-            index, margin, strata, min_support=min_support, memory=memory, report=report
+            index, margin, strata, visits, min_support=min_support, memory=memory, report=report
         )
         by_lag.append(tests)
         log_ps.append(log_p)
@@ -382,6 +399,13 @@ def assess_pairs(
         q_value=q_value,
         grade=np.zeros(pair.size, np.int8),
     )
+
+
+def _list_visits(activity: Activity, index: CellIndex) -> Visits:
+    to_host = index.backend.to_host
+    axis = Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)
+    entity = to_host(index.column_entity)[to_host(index.cell_column)]
+    return list_visits(axis, to_host(index.account_start), entity, to_host(index.cell_bin))
 
 
 def _shift_progress(
@@ -408,6 +432,7 @@ class _Block:
 
     pair: Any
     observed: Any
+    n_hours: Any
     expected: Any
     is_fitted: Any  # the source is one that the null is fitted to
     silent: Any  # (n_fitted_sources, 3)
@@ -417,6 +442,7 @@ def _assess_lag(
     index: CellIndex,
     margins: Margins,
     strata: Strata,
+    visits: Visits,
     *,
     min_support: int,
     memory: int,
@@ -430,28 +456,35 @@ def _assess_lag(
     blocks = plan_blocks(index, [margins], min_support=1, memory=block_bytes)
 
     def work(block: tuple[int, int]) -> _Block:
-        return _count_block(index, margins, strata, is_fitted, *block, min_support=min_support)
+        return _count_block(
+            index, margins, strata, visits, is_fitted, *block, min_support=min_support
+        )
 
     n_threads = max(1, min(index.backend.threads, memory // block_bytes // 2))
-    n_until = np.cumsum(index.backend.to_host(margins.n_coincidences))
+    n_until = np.cumsum(n_coincidences)
     parts = []
     for (_, last), part in zip(blocks, map_ahead(blocks, work, n_threads=n_threads), strict=True):
         parts.append(part)
         report(int(n_until[last - 1]))
-    pair, observed, expected, fitted, silent = (
+    pair, observed, n_hours, expected, fitted, silent = (
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("pair", "observed", "expected", "is_fitted", "silent")
+        for name in ("pair", "observed", "n_hours", "expected", "is_fitted", "silent")
     )
-    rows, row_of_pair = _find_distinct(observed, expected)
+    rows, row_of_pair = _find_distinct(n_hours, expected)
+    silent = silent.sum(axis=0)
     null = fit_null(
-        observed[rows],
+        n_hours[rows],
         expected[rows],
         n_pairs=np.bincount(row_of_pair, weights=fitted, minlength=rows.size),
-        silent=tuple(silent.sum(axis=0).tolist()),
+        silent=tuple(silent.tolist()),
     )
-    log_p = null.compute_log_p(observed[rows], expected[rows])[row_of_pair]
+    log_p = null.compute_log_p(n_hours[rows], expected[rows])[row_of_pair]
+    is_bulk = fitted & (log_p >= np.log(_BULK_P))
+    sum_expected = expected[is_bulk].sum() + silent[1]
+    inflation = float(observed[is_bulk].sum() / sum_expected) if sum_expected > 0 else 1.0
     log_p[observed < min_support] = 0.0
-    return LagTests(margins.lag, pair, observed, expected, null, share), log_p
+    tests = LagTests(margins.lag, pair, observed, n_hours, expected, null, inflation, share)
+    return tests, log_p
 
 
 def _share_fitted(strata: Strata, n_listed: Any, *, max_cost: int) -> float:
@@ -474,6 +507,7 @@ def _count_block(
     index: CellIndex,
     margins: Margins,
     strata: Strata,
+    visits: Visits,
     is_fitted: Any,
     first: int,
     last: int,
@@ -491,6 +525,7 @@ def _count_block(
     return _Block(
         pair=pairs.source.astype(np.int64) * index.n_accounts + pairs.target,
         observed=pairs.support,
+        n_hours=visits.count_hours(pairs.source, pairs.target, margins.lag),
         expected=expect_pairs(strata, counted).sum(axis=1),
         is_fitted=is_fitted[pairs.source],
         silent=expect_silent(strata, sources, pairs),
@@ -582,16 +617,16 @@ def _retest(strata: Strata, tests: LagTests, pair: Any) -> Any:
     share = _share_fitted(strata, n_listed, max_cost=_GRADE_PRODUCTS)
     is_fitted = _choose_fitted(strata, min(share, tests.fitted_share))
     rows = is_fitted[tests.pair // n_accounts]
-    pairs = _split_pairs(tests.pair[rows], tests.observed[rows], n_accounts)
+    pairs = _split_pairs(tests.pair[rows], tests.n_hours[rows], n_accounts)
     silent = expect_silent(strata, np.flatnonzero(is_fitted), pairs).sum(axis=0)
     null = fit_null(
         pairs.support, expect_pairs(strata, pairs).sum(axis=1), silent=tuple(silent.tolist())
     )
-    observed = np.zeros(pair.size)
+    n_hours = np.zeros(pair.size)
     _, at_lag, among_tests = np.intersect1d(pair, tests.pair, return_indices=True)
-    observed[at_lag] = tests.observed[among_tests]
-    retested = _split_pairs(pair, observed, n_accounts)
-    return null.compute_log_p(observed, expect_pairs(strata, retested).sum(axis=1))
+    n_hours[at_lag] = tests.n_hours[among_tests]
+    retested = _split_pairs(pair, n_hours, n_accounts)
+    return null.compute_log_p(n_hours, expect_pairs(strata, retested).sum(axis=1))
 
 
 def _split_pairs(pair: Any, observed: Any, n_accounts: int) -> PairCounts:

@@ -1,4 +1,7 @@
-"""The days of each account, to be put in another order: activity whose coordination is gone."""
+"""The days of each account: in how many hours two coincide, and how to put days in another order.
+
+A day is a block of the null ``day``: 24 hours, UTC, or 24 bins where these are longer than an hour.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from gpu_coord.pairs import CACHE
+from gpu_coord.pairs import CACHE, first_at_least
 
 _HOUR = 3600
 
@@ -117,3 +120,77 @@ def draw_days(account: Any, n_days: int, chance: Any) -> Any:
         drawn[row] = days[n_taken]
         n_taken += 1
     return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Where each account is active, entity and bin in one number; on the host."""
+
+    axis: Axis
+    account_start: Any  # cells of each account, (n_accounts + 1,)
+    key: Any  # entity * stride + bin, ascending within each account, (n_cells,)
+    stride: int  # so many that a lag never leads to another entity
+
+    def count_hours(self, source: Any, target: Any, lag: int) -> Any:
+        """Count the hours of the source in which the target follows it, on any entity.
+
+        Where bins are longer than an hour, bins are counted.
+
+        Parameters
+        ----------
+        source, target
+            Accounts, (n_pairs,).
+        lag
+            Bins, fewer than the axis has.
+
+        Returns
+        -------
+            (n_pairs,).
+        """
+        return _count_common_hours(
+            source, target, self.account_start, self.key, self.stride, lag,
+            self.axis.first_bin * self.axis.bin_seconds % _HOUR, self.axis.bin_seconds,
+            max(_HOUR, self.axis.bin_seconds),
+        )  # fmt: skip
+
+
+def list_visits(axis: Axis, account_start: Any, entity: Any, bin: Any) -> Visits:
+    """Put entity and bin of each cell into one number; cells by account, entity and bin."""
+    stride = 2 * axis.n_bins
+    key = entity.astype(np.int64) * stride + bin
+    return Visits(axis, account_start, key, stride)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _count_common_hours(source: Any, target: Any, account_start: Any, key: Any, stride: int,
+                       lag: int, first_second: int, bin_seconds: int,
+                       hour_seconds: int) -> Any:  # fmt: skip
+    """Count the distinct hours of the keys of each source that its target has a lag later."""
+    n_hours = np.zeros(source.size, np.int32)
+    found = np.empty(64, np.int64)
+    for pair in range(source.size):
+        start, stop = account_start[source[pair]], account_start[source[pair] + 1]
+        other, other_stop = account_start[target[pair]], account_start[target[pair] + 1]
+        shift, is_turned = lag, stop - start > other_stop - other
+        if is_turned:
+            start, stop, other, other_stop, shift = other, other_stop, start, stop, -lag
+        n_found = 0
+        for position in range(start, stop):
+            wanted = key[position] + shift
+            other = first_at_least(key, other, other_stop, wanted)
+            if other == other_stop:
+                break
+            if key[other] == wanted:
+                if n_found == found.size:
+                    grown = np.empty(2 * found.size, np.int64)
+                    grown[:n_found] = found
+                    found = grown
+                own = key[other] if is_turned else key[position]
+                found[n_found] = (first_second + own % stride * bin_seconds) // hour_seconds
+                n_found += 1
+        if n_found < 2:
+            n_hours[pair] = n_found
+        else:
+            hours = np.sort(found[:n_found])
+            n_hours[pair] = 1 + np.count_nonzero(hours[1:] != hours[:-1])
+    return n_hours

@@ -465,20 +465,23 @@ def _describe_tests(tests: PairTests, null: Null) -> dict[str, Any]:
     n_left_out = sum(fitted.n_left_out for fitted in nulls)
     n_fitted = n_left_out + sum(fitted.n_bulk for fitted in nulls)
     has_bulk = (
-        max(fitted.inflation for fitted in nulls) < _INFLATED
+        max(lag.inflation for lag in tests.by_lag) < _INFLATED
         and n_left_out <= _MANY_LEFT_OUT * n_fitted
     )
     return {
         "null": null,
         "alpha": tests.alpha,
-        "by_lag": [{"lag": lag.lag, **asdict(lag.null)} for lag in tests.by_lag],
+        "by_lag": [
+            {"lag": lag.lag, "lambda": lag.inflation, "of_days": asdict(lag.null)}
+            for lag in tests.by_lag
+        ],
         "warning": None if has_bulk else _NO_BULK,
     }
 
 
 def _summarise_tests(tests: PairTests, n_significant: int) -> dict[str, Any]:
     return {
-        "lambda": max(lag.null.inflation for lag in tests.by_lag),
+        "lambda": max(lag.inflation for lag in tests.by_lag),
         "n_pairs_tested": tests.n_tests,
         "n_significant": n_significant,
         "expected_false_edges": tests.alpha * tests.n_significant,

@@ -25,7 +25,7 @@ RUN_FILES = {
     "network.graphml", "network.gexf", "before", "after",
 }  # fmt: skip
 # The columns of edges that say whether chance could have made them.
-SIGNIFICANCE = ("expected", "p_value", "q_value", "grade", "significant")
+SIGNIFICANCE = ("expected", "n_hours", "p_value", "q_value", "grade", "significant")
 
 
 @dataclass(frozen=True, slots=True)

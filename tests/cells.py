@@ -98,3 +98,22 @@ def expect_by_hand(tables, n_accounts, pairs):
             tabled = tables.get((kind, int(i), int(j)), [])
             expected[row, kind] = float(sum(Fraction(a * b, n) for n, a, b in tabled))
     return expected
+
+
+def count_hours_by_hand(activity, lag):
+    """Return the hours in which each account follows each other one, (source, target)."""
+    account, entity, bin = (
+        activity.backend.to_host(column).tolist()
+        for column in (activity.account, activity.entity, activity.bin)
+    )
+    cells = set(zip(account, entity, bin, strict=True))
+    hours = {}
+    for i, e, k in cells:
+        hour = (activity.first_bin + k) * activity.bin_seconds // max(HOUR, activity.bin_seconds)
+        for j in range(activity.n_accounts):
+            if j != i and (j, e, k + lag) in cells:
+                hours.setdefault((i, j), set()).add(hour)
+    counts = np.zeros((activity.n_accounts, activity.n_accounts), int)
+    for pair, distinct in hours.items():
+        counts[pair] = len(distinct)
+    return counts

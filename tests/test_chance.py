@@ -10,6 +10,7 @@ from cells import (
     HOUR,
     NULLS,
     build,
+    count_hours_by_hand,
     draw_cells,
     expect_by_hand,
     fetch_pairs,
@@ -398,7 +399,7 @@ def test_assess_pairs__finds_the_planted_pair_and_no_other(backend):
     tests = assess(draw_activity(9, backend), n_phases=2)
     assert tests.pair[tests.q_value <= tests.alpha].tolist() == [0 * 20 + 1]
     assert (tests.n_significant, tests.n_tests) == (1, 380)
-    assert tests.n_bytes == (20 + 17) * tests.pair.size
+    assert tests.n_bytes == (24 + 17) * tests.pair.size
 
 
 def test_assess_pairs__puts_its_parts_together(backend):
@@ -410,8 +411,9 @@ def test_assess_pairs__puts_its_parts_together(backend):
     for column, lag in enumerate((1, 3)):
         index, margins, strata = prepare(activity, lag)
         pairs = fetch_pairs(index, margins)
-        observed = np.zeros((20, 20), int)
-        observed[pairs.source, pairs.target] = pairs.support
+        support = np.zeros((20, 20), int)
+        support[pairs.source, pairs.target] = pairs.support
+        observed = count_hours_by_hand(activity, lag)
         everyone = list_pairs(20)
         expected[everyone.source, everyone.target, column] = expect_pairs(strata, everyone).sum(1)
         shared = expected[:, :, column] > 0
@@ -420,6 +422,9 @@ def test_assess_pairs__puts_its_parts_together(backend):
             (null.inflation, null.dispersion, null.n_bulk, null.n_left_out)
         )
         log_p[:, :, column] = null.compute_log_p(observed, expected[:, :, column])
+        is_bulk = shared & (log_p[:, :, column] >= np.log(1e-4))
+        inflation = support[is_bulk].sum() / expected[:, :, column][is_bulk].sum()
+        assert tests.by_lag[column].inflation == pytest.approx(inflation)
     source, target = np.divmod(tests.pair, 20)
     combined = combine_lags(log_p[source, target])
     np.testing.assert_allclose(tests.log_p, combined, rtol=1e-9)
@@ -466,6 +471,32 @@ def test_assess_pairs__fits_some_sources_where_all_are_too_many(monkeypatch, bac
     assert 0 < tests.by_lag[0].null.n_bulk < whole.by_lag[0].null.n_bulk
     np.testing.assert_array_equal(tests.by_lag[0].expected, whole.by_lag[0].expected)
     assert tests.n_tests == whole.n_tests
+
+
+@pytest.mark.parametrize(("bin_seconds", "first_bin"), [(HOUR, 3), (900, 5), (2 * HOUR, 0)])
+@pytest.mark.parametrize("lag", [0, 1, 5])
+def test_assess_pairs__counts_hours_by_hand(bin_seconds, first_bin, lag, backend):
+    cells = draw_cells(15, n_bins=60, n_accounts=6, n_cells=700)
+    activity = build(cells, backend, n_bins=60, bin_seconds=bin_seconds, first_bin=first_bin)
+    tests = assess(activity, (lag,)).by_lag[0]
+    source, target = np.divmod(tests.pair, 6)
+    wanted = count_hours_by_hand(activity, lag)
+    np.testing.assert_array_equal(tests.n_hours, wanted[source, target])
+    assert wanted.max() > 5 and (tests.n_hours < tests.observed).any()
+
+
+def test_assess_pairs__one_sitting_is_one_coincidence(backend):
+    """Twenty entities in one hour are no more than one: strangers may share a session."""
+    rng = np.random.default_rng(16)
+    n_bins = 24 * 30
+    cells = draw_cells(16, n_bins=n_bins, n_accounts=20, n_entities=6, n_cells=2000)
+    cells += [(0, 50 + e, 100, 0) for e in range(20)] + [(0, 50 + e, 101, 1) for e in range(20)]
+    for bin in rng.choice(n_bins - 1, 20, replace=False).tolist():
+        cells += [(0, 90, bin, 2), (0, 90, bin + 1, 3)]
+    tests = assess(build(cells, backend, n_bins=n_bins))
+    observed = dict(zip(tests.pair.tolist(), tests.by_lag[0].observed.tolist(), strict=True))
+    assert observed[0 * 20 + 1] >= 20 and observed[2 * 20 + 3] >= 20
+    assert tests.pair[tests.q_value <= tests.alpha].tolist() == [2 * 20 + 3]
 
 
 @pytest.mark.parametrize("products", [10**9, 5000])
@@ -591,11 +622,8 @@ def find_p_by_hand(activity, null, lags, n_phases):
     everyone = list_pairs(n_accounts)
     by_lag = []
     for lag in lags:
-        index, margins, strata = prepare(activity, lag, null=null, n_phases=n_phases)
-        pairs = fetch_pairs(index, margins)
-        observed = np.zeros((n_accounts, n_accounts), int)
-        observed[pairs.source, pairs.target] = pairs.support
-        observed = observed[everyone.source, everyone.target]
+        strata = prepare(activity, lag, null=null, n_phases=n_phases)[2]
+        observed = count_hours_by_hand(activity, lag)[everyone.source, everyone.target]
         expected = expect_pairs(strata, everyone).sum(axis=1)
         shared = expected > 0
         fit = fit_by_hand(observed[shared], expected[shared])

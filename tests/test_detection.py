@@ -186,7 +186,7 @@ def test_detect__draws_the_network_of_the_significant_edges(backend, make_store,
     paper = detect(store, tmp_path / "paper", kinds=("hashtag",), paper=True, backend=backend)
     edges = findings.read("edges")
     # The weights are the same; significance is beside them.
-    tests = ["expected", "p_value", "q_value", "grade", "significant"]
+    tests = ["expected", "n_hours", "p_value", "q_value", "grade", "significant"]
     assert edges.drop(tests).equals(paper.read("edges"))
     significant = edges.filter("significant")
     assert significant.select("source", "target", "support").rows() == [("lead", "amp", 20)]
@@ -206,7 +206,7 @@ def test_detect__draws_the_network_of_the_significant_edges(backend, make_store,
     assert summary["n_edges"] == edges.height
     assert (summary["n_significant"], summary["n_pairs_tested"]) == (1, 14 * 13)
     assert summary["expected_false_edges"] == pytest.approx(0.05)
-    assert summary["lambda"] == findings.run["chance"]["by_lag"][0]["inflation"]
+    assert summary["lambda"] == findings.run["chance"]["by_lag"][0]["lambda"]
 
 
 def meet_among_others(n_members=10, n_others=100, n_days=40):
