@@ -650,10 +650,12 @@ def _print_groups(findings: "Findings") -> None:
     groups = findings.read("groups")
     print_table(console, "Groups with unusual co-activity", *_list_groups(groups, confirmed=True))
     print_table(console, "Sets that were not confirmed", *_list_groups(groups, confirmed=False))
-    for test, reason in dict(
-        groups.drop_nulls("reason").select("limiting_test", "reason").rows()
-    ).items():
-        console.print(f"{test}: {reason}.", soft_wrap=True, highlight=False, markup=False)
+    reasons: dict[str, list[str]] = {}
+    for group, reason in groups.drop_nulls("reason").select("group", "reason").rows():
+        reasons.setdefault(reason, []).append(str(group))
+    for reason, numbers in reasons.items():
+        line = f"group{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {reason}."
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     console.print()
 
 

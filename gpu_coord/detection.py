@@ -86,7 +86,7 @@ _BLOCK_BYTES = 64 << 20
 _INFLATED, _MANY_LEFT_OUT = 2.0, 0.05
 _NO_BULK = (
     "The bulk of pairs is not one of unaffiliated accounts that chance describes: either this is "
-    "an archive of one operation alone, or all react to the same short bursts. The tests then say "
+    "an archive of one operation alone, or all react to the same short bursts. Tests of pairs then say "
     "little: add controls from outside, and see `gpu-coord calibrate`."
 )
 
