@@ -86,8 +86,8 @@ _BLOCK_BYTES = 64 << 20
 _INFLATED, _MANY_LEFT_OUT = 2.0, 0.05
 _NO_BULK = (
     "The bulk of pairs is not one of unaffiliated accounts that chance describes: either this is "
-    "an archive of one operation alone, or all react to the same short bursts. Tests of pairs then say "
-    "little: add controls from outside, and see `gpu-coord calibrate`."
+    "an archive of one operation alone, or all react to the same short bursts. Tests of pairs "
+    "then say little: add controls from outside, and see `gpu-coord calibrate`."
 )
 
 _NO_MEMBERS = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
