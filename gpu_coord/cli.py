@@ -77,7 +77,10 @@ AlphaOption = Annotated[
     float, typer.Option(help="Share of false ones to accept among significant edges.")
 ]
 GroupsOption = Annotated[
-    int, typer.Option(min=0, help="Groups to look for on each half of the days; 0: none.")
+    int,
+    typer.Option(
+        min=0, help="Groups to look for on each half of the days, the slowest stage; 0: none."
+    ),
 ]
 LabelsOption = Annotated[
     Path | None, typer.Option(help="CSV or Parquet with account_id and label.")
