@@ -5,7 +5,8 @@ The public names, in the order of the pipeline:
 ``ingest`` files to a store, ``open_store`` a store from its folder,
 ``build_activity`` a store to Active/Inactive cells, ``transition_matrices`` cells to the
 2x2 matrices of all ordered pairs, ``detect`` a store to a run folder with the coordination
-network, ``simulate`` an archive with a planted operation, ``evaluate`` a run against the truth.
+network, ``share`` a store to a run folder of coordinated sharing, ``simulate`` an archive with a
+planted operation, ``evaluate`` a run against the truth.
 """
 
 from importlib import import_module
@@ -21,6 +22,7 @@ _HOMES = {
     "build_activity": "activity",
     "transition_matrices": "transitions",
     "detect": "detection",
+    "share": "sharing",
     "simulate": "simulation",
     "evaluate": "evaluation",
 }

@@ -39,6 +39,7 @@ TimeChoice = Literal["auto", "stamp"]
 MeasureChoice = Literal["trace", "frobenius"]
 UndefinedChoice = Literal["marginal", "zero", "skip"]
 NullChoice = Literal["popularity", "entity", "hour", "day", "six_hours"]
+ShareModeChoice = Literal["strict", "coortweet", "coornet", "qut"]
 DenominatorChoice = Literal["all", "union", "intersection", "source", "idf", "none"]
 
 BackendOption = Annotated[
@@ -355,6 +356,70 @@ def detect(
 
 @app.command()
 @reporting_errors
+def share(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    kind: Annotated[str, typer.Option(help="Kinds of object, separated by commas.")],
+    window: Annotated[
+        str, typer.Option(help="Longest gap of a pair, included, like 60s; auto estimates it.")
+    ] = "60s",
+    mode: Annotated[
+        ShareModeChoice, typer.Option(help="strict, or what another tool computes, quirks and all.")
+    ] = "strict",
+    min_participation: Annotated[
+        int, typer.Option(min=1, help="Leave out accounts with fewer events of these kinds.")
+    ] = 1,
+    edge_weight_quantile: Annotated[
+        float | None, typer.Option(help="Quantile of the weights that an edge has to reach.")
+    ] = None,
+    min_weight: Annotated[float | None, typer.Option(help="Least weight of an edge.")] = None,
+    fast_window: Annotated[
+        str | None, typer.Option(help="Shorter window of coortweet's fast network.")
+    ] = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    labels: LabelsOption = None,
+    graphs: Annotated[
+        bool, typer.Option("--graphs", help="Write GraphML and GEXF however large.")
+    ] = False,
+    show_ids: ShowIdsOption = False,
+    backend: BackendOption = "auto",
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Find who shared the same things within seconds."""
+    from gpu_coord.archive import read_labels
+    from gpu_coord.sharing import share as run
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    with show_progress(open_consoles()[1]) as progress:
+        findings = run(
+            store,
+            out,
+            kinds=_split_kinds(kind),
+            labels=read_labels(labels) if labels else None,
+            graphs=graphs,
+            backend=_choose_backend(backend, threads),
+            memory=_parse_bytes(memory) if memory else None,
+            progress=progress,
+            window=window,
+            mode=mode,
+            min_participation=min_participation,
+            edge_weight_quantile=edge_weight_quantile,
+            min_weight=min_weight,
+            fast_window=fast_window,
+            start=start,
+            end=end,
+            seed=seed,
+        )
+    show_findings(findings, as_json=json_, show_ids=show_ids)
+
+
+@app.command()
+@reporting_errors
 def explain(
     run: Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.")],
     a: Annotated[str, typer.Argument(help="An account, by its id or its pseudonym.")],
@@ -588,14 +653,24 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
     print_table(console, "Before and after the split", *_list_halves(findings))
     if not findings.run["graphs_written"]:
         console.print("No GraphML and GEXF for a network of this size; --graphs writes them.")
+    tells = (
+        "two accounts share the same things at about the same time"
+        if findings.run.get("command") == "share"
+        else "one account tends to act one lag after another"
+    )
     console.print(
-        "An edge says that one account tends to act one lag after another, not why: coordination "
-        "is not inauthenticity, and no edge attributes an account to anyone."
+        f"An edge says that {tells}, not why: coordination is not inauthenticity, and no edge "
+        "attributes an account to anyone."
     )
 
 
 def _describe_chance(findings: "Findings") -> str:
     summary, settings = findings.summary, findings.run["settings"]
+    if findings.run.get("command") == "share":
+        return (
+            f"{summary['n_pairs']:,} pairs of shares of the same object within "
+            f"{findings.run['window_seconds']:g} s ({settings['mode']})."
+        )
     if "lambda" not in summary:
         return "lambda not computed (--paper): any of these edges may be chance."
     more = summary["lambda"] - 1
@@ -643,7 +718,7 @@ def _print_groups(findings: "Findings") -> None:
     """Print what was tested as a group, confirmed or not, and why not."""
     from gpu_coord.terminal import open_consoles, print_table
 
-    if findings.run["groups"] is None:
+    if findings.run.get("groups") is None:
         return
     console = open_consoles()[0]
     if reason := findings.run["groups"]["reason"]:

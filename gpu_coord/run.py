@@ -19,6 +19,7 @@ RUN_MARKER = "run.json"
 RUN_TABLES = (
     "edges", "accounts", "components", "communities", "classes", "entities",
     "groups", "group_accounts", "evidence", "effects", "lags",
+    "pairs", "account_stats", "group_stats",
 )  # fmt: skip
 RUN_FILES = {
     RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),
@@ -72,7 +73,9 @@ def open_run(path: Path | str) -> Findings:
     path = Path(path)
     run = read_marker(path, RUN_MARKER)
     if run is None:
-        raise FileNotFoundError(f"there is no run at {path}; `gpu-coord detect` makes one.")
+        raise FileNotFoundError(
+            f"there is no run at {path}; `gpu-coord detect` and `gpu-coord share` make them."
+        )
     return Findings(path, run)
 
 

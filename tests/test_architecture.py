@@ -23,7 +23,7 @@ LAYERS = [
     {"effects", "lags", "groups", "evidence"},
     {"explanation"},
     {"detection"},
-    {"selftest", "calibration"},
+    {"selftest", "calibration", "sharing"},
     {"evaluation"},
     {"cli"},
     {"__main__"},

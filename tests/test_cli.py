@@ -155,6 +155,24 @@ def test_explain__shows_what_is_behind_an_edge(store, tmp_path):
     assert unknown.exit_code == 1 and "'nobody' is none of the 3 accounts" in unknown.stderr
 
 
+def test_share__shows_its_run(store, tmp_path):
+    arguments = ["share", store, "--kind", "object", "--out", tmp_path / "run", "--window", "2h"]
+    shown = invoke(*arguments)
+    assert shown.exit_code == 0, shown.output
+    said = " ".join(shown.stdout.split())
+    assert "pairs of shares of the same object within 7200 s (strict)" in said
+    assert "share the same things at about the same time" in said
+    summary = json.loads(invoke(*arguments, "--mode", "qut", "--json").stdout)
+    assert summary["n_pairs"] >= 1
+    assert invoke("verify", tmp_path / "run").exit_code == 0
+    # A run of one command may take the place of one of the other.
+    detected = invoke("detect", store, "--kinds", "object", "--out", tmp_path / "run")
+    assert detected.exit_code == 0, detected.output
+    assert invoke(*arguments, "--mode", "cosine").exit_code == 2
+    wrong = invoke("share", store, "--kind", "url", "--out", tmp_path / "other")
+    assert wrong.exit_code == 1 and "object" in wrong.stderr
+
+
 def test_calibrate__says_what_the_copies_show(store, tmp_path):
     arguments = ["calibrate", store, "--out", tmp_path / "cal", "--kinds", "object"]
     arguments += ["--copies", "2", "--memory", "1GB"]

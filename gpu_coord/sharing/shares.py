@@ -1,0 +1,203 @@
+"""Store -> Shares: who shared what, when and in which post, in the order that windows need.
+
+The one idea: rows sorted by object, then time, so that all that lies within a window of a share
+follows it without a gap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.activity import (
+    _count_posts,
+    _in_range,
+    _label_accounts,
+    _rank_entities,
+    _scan,
+    _to_ms,
+    map_entities,
+)
+from gpu_coord.backend import choose
+from gpu_coord.store import Store
+
+_ROWS = ("object", "time", "account", "content", "post")
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of objects by accounts, sorted by object, time, content and account; on the host."""
+
+    object: np.ndarray  # row of `objects`, int32 (n_shares,)
+    time: np.ndarray  # ms UTC, int64
+    account: np.ndarray  # row of `accounts`, int32
+    content: np.ndarray  # row of `contents`, int32
+    objects: pl.DataFrame  # row = object: kind, value; ascending
+    accounts: pl.DataFrame  # row = account: account_id, label, n_posts, first_seen, last_seen
+    contents: pl.Series  # content ids, each once
+    post: np.ndarray | None = None  # number of the post in the store: the order of the input
+    n_dropped: dict[str, int] | None = None  # accounts left out, by reason
+
+    @property
+    def n_shares(self) -> int:
+        """Number of shares."""
+        return int(self.object.size)
+
+    @cached_property
+    def object_start(self) -> np.ndarray:
+        """Where the shares of each object begin, and the last end, (n_objects + 1,)."""
+        return np.searchsorted(self.object, np.arange(self.objects.height + 1))
+
+    def select(self, rows: np.ndarray) -> "Shares":
+        """Return some of the shares; objects, accounts and contents keep their rows.
+
+        Parameters
+        ----------
+        rows
+            Booleans, (n_shares,), or row numbers in ascending order.
+
+        Raises
+        ------
+        ValueError
+            Row numbers do not ascend.
+        """
+        rows = np.asarray(rows)
+        if rows.dtype != bool and (np.diff(rows) <= 0).any():
+            raise ValueError("rows do not ascend; shares are kept in their order, sort the rows.")
+        return replace(
+            self,
+            object=self.object[rows],
+            time=self.time[rows],
+            account=self.account[rows],
+            content=self.content[rows],
+            post=None if self.post is None else self.post[rows],
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Shares({self.n_shares:,} of {self.objects.height:,} objects by "
+            f"{self.accounts.height:,} accounts)"
+        )
+
+
+def read_shares(
+    store: Store,
+    *,
+    kinds: Sequence[str],
+    min_participation: int = 1,
+    start: str | int | None = None,
+    end: str | int | None = None,
+    labels: pl.DataFrame | None = None,
+) -> Shares:
+    """Read the shares of some kinds of object from a store.
+
+    Parameters
+    ----------
+    store
+        From `ingest` or `open_store`.
+    kinds
+        Kinds of entity; those that the store lacks are left out with a warning. ``domain`` is
+        derived from ``url`` where the store has no domain events of its own.
+    min_participation
+        Accounts with fewer events of these kinds in the time range are left out.
+    start, end
+        Time range as ISO 8601 or epoch milliseconds, start included, end excluded.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, or nothing is left to analyse.
+    """
+    if min_participation < 1:
+        raise ValueError(
+            f"min_participation is {min_participation}; an account that shares has at least 1 "
+            "event."
+        )
+    span = _in_range(_to_ms(start), _to_ms(end))
+    members = map_entities(store, kinds)
+    events = _select_events(store, span, members)
+    participation = events.group_by("account").len()
+    busy = participation.filter(pl.col("len") >= min_participation)
+    kept = events.join(busy.select("account"), on="account", how="semi")
+    if kept.is_empty():
+        raise ValueError(
+            f"no event of the kinds {', '.join(kinds)} is left in the time range by accounts with "
+            f"{min_participation} events or more; widen them."
+        )
+    posts = _count_posts(store, span, backend=choose("cpu"))
+    accounts = _describe_accounts(store, posts, kept, labels)
+    objects = _rank_entities(members).select("row", "kind", "value").unique("row").sort("row")
+    n_dropped = {
+        "no_events_in_range": posts.height - participation.height,
+        "min_participation": participation.height - busy.height,
+    }
+    return _order_shares(kept, accounts, objects, _read_contents(store, kept), n_dropped)
+
+
+def _select_events(store: Store, span: Any, members: pl.DataFrame) -> pl.DataFrame:
+    """Return the events of those entities: post, account, object (rank of kind, value), time."""
+    ranked = _rank_entities(members).select("entity", object="row")
+    columns = ("post", "account", "entity", "time")
+    in_range = _scan(store, "events", *columns, backend=choose("cpu")).filter(span).to_native()
+    events: pl.DataFrame = (
+        in_range.join(ranked.lazy(), on="entity", how="inner")
+        .select("post", "account", "object", "time")
+        .collect()
+    )
+    # Several urls of a post can be of one domain.
+    return events.unique() if ranked["object"].is_duplicated().any() else events
+
+
+def _describe_accounts(
+    store: Store, posts: pl.DataFrame, events: pl.DataFrame, labels: pl.DataFrame | None
+) -> pl.DataFrame:
+    return (
+        _label_accounts(store.read("accounts"), labels)
+        .join(events.select("account").unique(), on="account", how="semi")
+        .join(posts, on="account", how="left")
+        .sort("account_id")
+        .with_columns(pl.col("first_seen", "last_seen").cast(pl.Datetime("ms", "UTC")))
+    )
+
+
+def _read_contents(store: Store, events: pl.DataFrame) -> pl.DataFrame:
+    """Return the content id of each post with an event."""
+    used = events.lazy().select("post").unique()
+    posts = store.scan("posts").select("post", "content_id")
+    return posts.join(used, on="post", how="semi").collect()
+
+
+def _order_shares(
+    events: pl.DataFrame,
+    accounts: pl.DataFrame,
+    objects: pl.DataFrame,
+    posts: pl.DataFrame,
+    n_dropped: dict[str, int],
+) -> Shares:
+    """Sort the shares; objects, accounts and contents become the numbers of their rows."""
+    shared = objects.join(events.select(row="object").unique(), on="row", how="semi").sort("row")
+    contents = posts.select(pl.col("content_id").unique().sort()).to_series()
+    rows = (
+        events.join(_number(shared, "row", "object"), left_on="object", right_on="row")
+        .join(_number(accounts, "account", "row_account"), on="account")
+        .join(posts, on="post")
+        .join(_number(contents.to_frame(), "content_id", "content"), on="content_id")
+        .select("time", "post", "content", object="object_right", account="row_account")
+        .sort("object", "time", "content", "account", "post")
+    )
+    return Shares(
+        **{name: rows[name].to_numpy() for name in _ROWS},
+        objects=shared.select("kind", "value"),
+        accounts=accounts.drop("account"),
+        contents=contents,
+        n_dropped=n_dropped,
+    )
+
+
+def _number(frame: pl.DataFrame, key: str, name: str) -> pl.DataFrame:
+    return frame.select(key, pl.int_range(frame.height, dtype=pl.Int32).alias(name))

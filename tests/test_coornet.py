@@ -1,0 +1,385 @@
+"""CooRnet's network, against tables worked out by hand from what is known of each quirk."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_intervals import make_shares
+
+from gpu_coord.sharing.coornet import (
+    compare_edges,
+    cut_shares,
+    join_described,
+    pair_in_bins,
+    project_accounts,
+    tabulate_marks,
+    weigh_kinds,
+)
+from gpu_coord.sharing.strict import (
+    count_popularity,
+    group_pairs,
+    weigh_edges,
+)
+from gpu_coord.sharing.windows import pair_shares
+
+
+def list_marked(shares, mask):
+    """Return (object, account, seconds) of the marked shares."""
+    values, ids = shares.objects["value"].to_list(), shares.accounts["account_id"].to_list()
+    return {
+        (values[o], ids[a], t / 1000)
+        for o, a, t in zip(
+            shares.object[mask], shares.account[mask], shares.time[mask], strict=True
+        )
+    }
+
+
+def name_edges(shares, edges):
+    ids = shares.accounts["account_id"].to_list()
+    return {(ids[s], ids[t]): w for s, t, w in edges.select("source", "target", "weight").rows()}
+
+
+def project(shares, seconds, **settings):
+    settings = {"edge_weight_quantile": 0.0} | settings
+    return project_accounts(shares, cut_shares(shares, interval_seconds=seconds), **settings)
+
+
+# --- the bins --------------------------------------------------------------------------------
+
+
+def test_cut_shares__loses_pairs_at_the_border_of_a_bin():
+    # The bins of u are 0-9 s and 10-19 s: 9 s and 11 s lie apart, 0 s and 9 s together.
+    shares = make_shares([("u", "a", 0), ("u", "b", 9), ("u", "c", 11)])
+    cuts = cut_shares(shares, interval_seconds=10)
+    assert cuts.bin.tolist() == [0, 0, 1]
+    assert list_marked(shares, cuts.grouped) == {("u", "a", 0), ("u", "b", 9)}
+
+
+def test_cut_shares__begins_at_the_first_share_of_each_object():
+    # Clock bins of 10 s would part 17 s and 23 s.
+    shares = make_shares([("u", "a", 17), ("u", "b", 23), ("v", "a", 5), ("v", "b", 15)])
+    cuts = cut_shares(shares, interval_seconds=10)
+    assert list_marked(shares, cuts.grouped) == {("u", "a", 17), ("u", "b", 23)}
+
+
+def test_cut_shares__begins_at_a_whole_second():
+    # First share at 0.9 s: the first bin ends before 2 s, not before 2.9 s.
+    shares = make_shares([("u", "a", 0.9), ("u", "b", 1.9), ("u", "c", 2.0)])
+    cuts = cut_shares(shares, interval_seconds=2)
+    assert cuts.bin.tolist() == [0, 0, 1]
+
+
+def test_cut_shares__before_the_epoch_begins_at_the_second_below():
+    shares = make_shares([("u", "a", -3.5), ("u", "b", -2.5), ("u", "c", -2)])
+    assert cut_shares(shares, interval_seconds=2).bin.tolist() == [0, 0, 1]
+
+
+def test_cut_shares__drops_fractions_of_the_interval():
+    shares = make_shares([("u", "a", 0), ("u", "b", 9)])
+    assert not cut_shares(shares, interval_seconds=9.5).grouped.any()
+    assert cut_shares(shares, interval_seconds=10.0).grouped.all()
+
+
+def test_cut_shares__takes_two_shares_of_one_account_for_a_group():
+    shares = make_shares([("u", "a", 0), ("u", "a", 1), ("u", "b", 500)])
+    cuts = cut_shares(shares, interval_seconds=10)
+    assert list_marked(shares, cuts.grouped) == {("u", "a", 0), ("u", "a", 1)}
+
+
+def test_cut_shares__leaves_out_objects_of_one_account():
+    shares = make_shares([("u", "a", 0), ("u", "a", 1), ("v", "a", 0), ("v", "b", 100)])
+    assert not cut_shares(shares, interval_seconds=10).grouped.any()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, -1, float("nan")])
+def test_cut_shares__refuses_less_than_a_second(seconds):
+    with pytest.raises(ValueError, match="interval_seconds"):
+        cut_shares(make_shares([("u", "a", 0)]), interval_seconds=seconds)
+
+
+# --- the marks -------------------------------------------------------------------------------
+
+
+def test_cut_shares__marks_by_three_memberships_of_their_own():
+    # a co-shares u with b at 0 s; c and d co-share v at 50 s. a's lone share of v at 0 s is marked:
+    # v, 0 s and a each occur among the grouped shares. Its share of v at 20 s is not: no grouped
+    # share is of 20 s.
+    shares = make_shares(
+        [
+            ("u", "a", 0),
+            ("u", "b", 0),
+            ("v", "a", 0),
+            ("v", "c", 50),
+            ("v", "d", 50),
+            ("v", "a", 20),
+        ]
+    )
+    cuts = cut_shares(shares, interval_seconds=10)
+    grouped = {("u", "a", 0), ("u", "b", 0), ("v", "c", 50), ("v", "d", 50)}
+    assert list_marked(shares, cuts.grouped) == grouped
+    assert list_marked(shares, cuts.coordinated) == grouped | {("v", "a", 0)}
+
+
+def mark_by_hand(rows, seconds):
+    grouped = set()
+    for object in {row[0] for row in rows}:
+        own = [row for row in rows if row[0] == object]
+        first = int(min(row[2] for row in own))
+        for one, two in itertools.permutations(own, 2):
+            together = (one[2] - first) // seconds == (two[2] - first) // seconds
+            if together and len({row[1] for row in own}) > 1:
+                grouped.add(one)
+    sets = [{row[field] for row in grouped} for field in range(3)]
+    return grouped, {row for row in rows if all(row[f] in sets[f] for f in range(3))}
+
+
+rows = st.lists(
+    st.tuples(st.sampled_from("uvw"), st.sampled_from("abcde"), st.integers(0, 20)),
+    min_size=1, max_size=25,
+)  # fmt: skip
+
+
+@given(rows=rows, seconds=st.integers(1, 9))
+def test_cut_shares__equals_the_definition(rows, seconds):
+    numbered = [(*row, f"c{place}") for place, row in enumerate(rows)]
+    shares = make_shares(numbered)
+    cuts = cut_shares(shares, interval_seconds=seconds)
+    found = [
+        {shares.contents[int(c)] for c in shares.content[mask]}
+        for mask in (cuts.grouped, cuts.coordinated)
+    ]
+    assert found == [{row[3] for row in part} for part in mark_by_hand(numbered, seconds)]
+
+
+@given(rows=rows, shift=st.integers(-(10**6), 10**6))
+def test_cut_shares__is_the_same_at_any_time_of_day(rows, shift):
+    moved = [(o, a, t + shift) for o, a, t in rows]
+    one, two = (cut_shares(make_shares(part), interval_seconds=3) for part in (rows, moved))
+    np.testing.assert_array_equal(one.bin, two.bin)
+    np.testing.assert_array_equal(one.coordinated, two.coordinated)
+
+
+# --- the network -----------------------------------------------------------------------------
+
+
+def test_project_accounts__forgets_the_bins():
+    # a and b share u at once, c and d a quarter of an hour later: all four are linked.
+    shares = make_shares([("u", "a", 0), ("u", "b", 1), ("u", "c", 1000), ("u", "d", 1001)])
+    found = project(shares, 10)
+    assert name_edges(shares, found.edges) == dict.fromkeys(itertools.combinations("abcd", 2), 1)
+
+
+def test_project_accounts__counts_objects_once():
+    one = [("u", a, t) for a in "ab" for t in (0, 1, 2)]
+    shares = make_shares([*one, ("v", "a", 0), ("v", "b", 0), ("v", "c", 5), ("w", "c", 0)])
+    found = project(shares, 10)
+    assert name_edges(shares, found.edges) == {("a", "b"): 2, ("a", "c"): 1, ("b", "c"): 1}
+
+
+def test_project_accounts__takes_grouped_shares_not_marked_ones():
+    # a's lone share of v is marked (see above), but links a to neither c nor d.
+    shares = make_shares(
+        [("u", "a", 0), ("u", "b", 0), ("v", "a", 0), ("v", "c", 50), ("v", "d", 50)]
+    )
+    assert name_edges(shares, project(shares, 10).edges) == {("a", "b"): 1, ("c", "d"): 1}
+
+
+def test_project_accounts__keeps_edges_at_the_quantile_of_all():
+    # Weights 1 (ac), 1 (bc), 1 (de), 2 (ab), 3 (fg): quantile 0.6 = 1.4; 0.75 = 2, kept at 2.
+    pairs = {"o1": "ab", "o2": "abc", "o3": "de", "o4": "fg", "o5": "fg", "o6": "fg"}
+    shares = make_shares([(o, a, 0) for o, accounts in pairs.items() for a in accounts])
+    found = {q: project(shares, 1, edge_weight_quantile=q) for q in (0, 0.6, 0.75, 0.9)}
+    assert [found[q].threshold for q in found] == pytest.approx([1, 1.4, 2, 2.6])
+    assert [found[q].edges.height for q in found] == [5, 2, 2, 1]
+    assert name_edges(shares, found[0.75].edges) == {("a", "b"): 2, ("f", "g"): 3}
+    assert (found[0.9].n_all_edges, found[0.9].n_all_accounts) == (5, 7)
+
+
+def test_project_accounts__keeps_all_edges_of_one_weight():
+    shares = make_shares([("u", a, 0) for a in "abc"])
+    assert project(shares, 1, edge_weight_quantile=0.9).edges.height == 3
+    assert project(shares, 1, edge_weight_quantile=0.9, min_weight=2).edges.height == 0
+
+
+def test_project_accounts__is_empty_without_coordination():
+    shares = make_shares([("u", "a", 0), ("u", "b", 50)])
+    found = project(shares, 10)
+    assert (found.edges.height, found.n_all_edges, found.n_all_accounts) == (0, 0, 0)
+    assert np.isnan(found.threshold)
+    assert found.edges.columns == ["source", "target", "weight"]
+
+
+def project_by_hand(rows, seconds, quantile):
+    shared = {}
+    for object, account, _ in mark_by_hand(rows, seconds)[0]:
+        shared.setdefault(account, set()).add(object)
+    weights = {
+        (a, b): len(shared[a] & shared[b])
+        for a, b in itertools.combinations(sorted(shared), 2)
+        if shared[a] & shared[b]
+    }
+    if not weights:
+        return {}
+    threshold = np.quantile(list(weights.values()), quantile)
+    return {ends: weight for ends, weight in weights.items() if weight >= threshold}
+
+
+@given(
+    rows=rows.map(lambda part: list(dict.fromkeys(part))),
+    seconds=st.integers(1, 9),
+    quantile=st.sampled_from([0, 0.25, 0.5, 0.75, 1]),
+)
+def test_project_accounts__equals_the_definition_in_any_blocks(rows, seconds, quantile):
+    shares = make_shares(rows)
+    wanted = project_by_hand(rows, seconds, quantile)
+    for settings in ({}, {"memory": 1, "threads": 2}):
+        found = project(shares, seconds, edge_weight_quantile=quantile, **settings)
+        assert name_edges(shares, found.edges) == wanted
+        ends = found.edges.select("source", "target").rows()
+        assert ends == sorted(ends)
+
+
+def test_project_accounts__equals_joins_of_tables_on_real_shares(data_dir):
+    file = data_dir / "coortweet_russian" / "russian_coord_tweets.parquet"
+    columns = ("object_id", "account_id", "timestamp_share", "content_id")
+    table = pl.read_parquet(file, columns=columns).unique().select(columns)
+    time = pl.col("timestamp_share")
+    grouped = (
+        table.filter(pl.col("account_id").n_unique().over("object_id") > 1)
+        .with_columns(bin=(time - time.min().over("object_id")) // 60)
+        .filter(pl.len().over("object_id", "bin") > 1)
+    )
+    marked = table
+    for column in columns[:3]:
+        marked = marked.join(grouped.select(column).unique(), on=column, how="semi")
+    sharers = grouped.select("object_id", "account_id").unique()
+    pairs = sharers.join(sharers, on="object_id", suffix="_y")
+    edges = pairs.filter(pl.col("account_id") < pl.col("account_id_y"))
+    weights = edges.group_by("account_id", "account_id_y").len().rows()
+    shares = make_shares(table.rows())
+    cuts = cut_shares(shares, interval_seconds=60)
+    assert (cuts.grouped.sum(), cuts.coordinated.sum()) == (grouped.height, marked.height)
+    found = project_accounts(shares, cuts, edge_weight_quantile=0.9)
+    assert found.threshold == np.quantile([weight for _, _, weight in weights], 0.9)
+    assert name_edges(shares, found.edges) == {(a, b): weight for a, b, weight in weights}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"edge_weight_quantile": 1.5}, "edge_weight_quantile is 1.5"), ({"min_weight": 0}, "is 0")],
+)
+def test_project_accounts__refuses_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        project(make_shares([("u", "a", 0)]), 1, **settings)
+
+
+def describe(shares, blocks):
+    blocks = list(blocks)
+    rows = [np.concatenate([np.empty(0, np.int32), *(b[side] for b in blocks)]) for side in (0, 1)]
+    return weigh_edges(group_pairs(shares, *rows), count_popularity(shares))
+
+
+def test_join_described__shows_edges_that_were_never_in_one_bin():
+    rows = [("u", "a", 0), ("u", "b", 4), ("u", "c", 1000), ("u", "a", 1002)]
+    shares = make_shares([*rows, ("v", "b", 9), ("v", "a", 9)])
+    cuts = cut_shares(shares, interval_seconds=10)
+    edges = project_accounts(shares, cuts, edge_weight_quantile=0.0).edges
+    found = join_described(edges, describe(shares, pair_in_bins(shares, cuts)))
+    columns = ("source", "target", "weight", "n_objects", "n_pairs", "mean_gap", "source_first")
+    assert found.select(columns).rows() == [
+        (0, 1, 2, 2, 2, 2, 0.75), (0, 2, 1, 1, 1, 2, 0), (1, 2, 1, 0, 0, None, None),
+    ]  # fmt: skip
+
+
+@given(rows=rows, seconds=st.integers(1, 9))
+def test_pair_in_bins__lists_the_pairs_in_one_bin(rows, seconds):
+    numbered = [(*row, f"c{place}") for place, row in enumerate(rows)]
+    shares = make_shares(numbered)
+    cuts = cut_shares(shares, interval_seconds=seconds)
+    found = []
+    for block in pair_in_bins(shares, cuts, memory=1):
+        contents = [shares.contents.gather(shares.content[rows]) for rows in block]
+        found += [tuple(sorted(pair)) for pair in zip(*contents, strict=True)]
+    first = {o: min(row[2] for row in rows if row[0] == o) for o, _, _ in rows}
+    assert sorted(found) == sorted(
+        tuple(sorted((one[3], two[3])))
+        for one, two in itertools.combinations(numbered, 2)
+        if one[0] == two[0]
+        and one[1] != two[1]
+        and (one[2] - first[one[0]]) // seconds == (two[2] - first[one[0]]) // seconds
+    )
+
+
+def test_pair_in_bins__reaches_the_last_millisecond_of_a_bin():
+    shares = make_shares([("u", "a", 0), ("u", "b", 9.999), ("v", "a", 0.5), ("v", "b", 10.25)])
+    cuts = cut_shares(shares, interval_seconds=10)
+    ((older, newer),) = list(pair_in_bins(shares, cuts))
+    assert shares.time[older].tolist() == [0]
+    assert shares.time[newer].tolist() == [9999]
+
+
+def test_weigh_kinds__counts_the_objects_of_each_kind():
+    shares = make_shares([(o, a, 0) for o in "uvw" for a in "ab"] + [("w", "c", 0)])
+    kinds = pl.Series("kind", ["hashtag", "url", "url"])
+    shares = dataclasses.replace(shares, objects=shares.objects.with_columns(kinds))
+    cuts = cut_shares(shares, interval_seconds=1)
+    found = weigh_kinds(shares, cuts, project(shares, 1).edges)
+    assert found.columns == ["source", "target", "weight", "weight_hashtag", "weight_url"]
+    assert found.rows() == [(0, 1, 3, 1, 2), (0, 2, 1, 0, 1), (1, 2, 1, 0, 1)]
+
+
+def test_compare_edges__says_why_pairs_change():
+    # Interval and window 10 s. ab: two common objects, one of them 1000 s apart. cd: 9 s and 11 s,
+    # a border between. ef: only 500 s apart, each beside a share of its own. gh: one object, too
+    # light. ij: the same both ways.
+    rows = [("u", "a", 0), ("u", "b", 1), ("v", "a", 0), ("v", "a", 1)]
+    rows += [("v", "b", 1000), ("v", "b", 1001), ("w", "x", 0), ("w", "c", 9), ("w", "d", 11)]
+    rows += [
+        (o, e, t) for o in ("y1", "y2") for e, t in (("e", 0), ("e", 1), ("f", 500), ("f", 501))
+    ]
+    rows += [("z", "g", 0), ("z", "h", 5)]
+    rows += [(o, a, 0) for o in ("q1", "q2") for a in "ij"]
+    shares = make_shares(rows)
+    strict = describe(shares, pair_shares(shares, window_ms=10_000))
+    found = compare_edges(strict, project(shares, 10).edges, threshold=2)
+    ids = shares.accounts["account_id"].to_list()
+    named = [(ids[s] + ids[t], n, w, reason) for s, t, n, w, reason in found.rows()]
+    assert named == [
+        ("ab", 1, 2, "weight"),
+        ("cd", 1, 0, "border"),
+        ("cx", 1, 1, "threshold"),
+        ("ef", 0, 2, "other_bin"),
+        ("gh", 1, 1, "threshold"),
+    ]
+
+
+@given(rows=rows.map(lambda part: list(dict.fromkeys(part))), seconds=st.integers(1, 9))
+def test_compare_edges__names_every_pair_that_changes(rows, seconds):
+    shares = make_shares(rows)
+    strict = describe(shares, pair_shares(shares, window_ms=1000 * seconds))
+    found = project(shares, seconds, edge_weight_quantile=0.5)
+    threshold = found.threshold if found.n_all_edges else 1
+    changed = compare_edges(strict, project(shares, seconds).edges, threshold=threshold)
+    columns = ("source", "target", "n_objects")
+    one, two = set(strict.select(columns).rows()), set(found.edges.rows())
+    assert set(changed.select("source", "target").rows()) == {edge[:2] for edge in one ^ two}
+
+
+def test_tabulate_marks__lists_the_shares_of_objects_shared_twice():
+    shares = make_shares(
+        [("v", "b", 30, "m3"), ("u", "a", 0, "m1"), ("u", "b", 2.5, "m2"), ("u", "c", 10, "m4")]
+    )
+    cuts = cut_shares(shares, interval_seconds=10)
+    found = tabulate_marks(shares, cuts)
+    columns = ["kind", "object_id", "account_id", "content_id", "time", "bin", "grouped"]
+    assert found.select(*columns, "coordinated").rows() == [
+        ("url", "u", "a", "m1", 0, 0, True, True),
+        ("url", "u", "b", "m2", 2500, 0, True, True),
+        ("url", "u", "c", "m4", 10_000, 1, False, False),
+    ]
+    assert found["account"].to_list() == [0, 1, 2]
+    assert found["post"].to_list() == [1, 2, 3]
