@@ -166,10 +166,10 @@ def build_activity(
     """
     backend = backend or choose()
     bin_ms = 1000 * parse_duration(bin)
-    span = _in_range(_to_ms(start), _to_ms(end))
+    span = select_range(to_milliseconds(start), to_milliseconds(end))
     accounts, n_dropped = _select_accounts(
-        _count_posts(store, span, backend=backend),
-        _label_accounts(store.read("accounts"), labels),
+        count_posts(store, span, backend=backend),
+        label_accounts(store.read("accounts"), labels),
         min_posts=min_posts,
         top_percent=top_percent,
         match=match,
@@ -213,11 +213,12 @@ def _find_span(events: Any, bin_ms: int) -> tuple[int, int]:
     return first_bin, last_bin
 
 
-def _to_ms(time: str | int | None) -> int | None:
+def to_milliseconds(time: str | int | None) -> int | None:
+    """Return a time as epoch milliseconds: ISO 8601 is parsed, the rest as it is."""
     return parse_time(time) if isinstance(time, str) else time
 
 
-def _in_range(start: int | None, end: int | None) -> Any:
+def select_range(start: int | None, end: int | None) -> Any:
     """Return the condition on time; start included, end excluded."""
     start = _EVER[0] if start is None else start
     end = _EVER[1] if end is None else end
@@ -226,7 +227,8 @@ def _in_range(start: int | None, end: int | None) -> Any:
     return (nw.col("time") >= start) & (nw.col("time") < end)
 
 
-def _scan(store: "Store", table: str, *columns: str, backend: Backend) -> Any:
+def scan_table(store: "Store", table: str, *columns: str, backend: Backend) -> Any:
+    """Return some columns of a table of a store where the backend keeps frames; may be lazy."""
     return backend.scan(str(store.path / f"{table}.parquet"), list(columns))
 
 
@@ -240,13 +242,13 @@ def _collect(frame: Any) -> Any:
     return frame.collect() if isinstance(frame, nw.LazyFrame) else frame
 
 
-def _count_posts(store: "Store", span: Any, *, backend: Backend) -> pl.DataFrame:
+def count_posts(store: "Store", span: Any, *, backend: Backend) -> pl.DataFrame:
     """Count each account's posts with a time in the range, and find the first and last of them."""
     columns = ("account", "post", "time")
-    times = _scan(store, "posts", *columns, backend=backend).filter(span)
+    times = scan_table(store, "posts", *columns, backend=backend).filter(span)
     if store.manifest.get("format") != "x-archive":
         # A post of a share table has the time of its first share, and may be shared again.
-        shares = _scan(store, "events", *columns, backend=backend).filter(span)
+        shares = scan_table(store, "events", *columns, backend=backend).filter(span)
         times = nw.concat([times, shares])
     # Plain aggregates only: cuDF has no others.
     posts = (
@@ -261,7 +263,8 @@ def _count_posts(store: "Store", span: Any, *, backend: Backend) -> pl.DataFrame
     return pl.DataFrame(_collect(posts).to_arrow())
 
 
-def _label_accounts(accounts: pl.DataFrame, labels: pl.DataFrame | None) -> pl.DataFrame:
+def label_accounts(accounts: pl.DataFrame, labels: pl.DataFrame | None) -> pl.DataFrame:
+    """Return account, account_id, label; other labels take the place of the store's own."""
     accounts = accounts.select("account", "account_id", "label")
     if labels is None:
         return accounts
@@ -364,8 +367,8 @@ def _select_events(
     backend: Backend,
 ) -> Any:
     """Return the events of those accounts and entities: post, account row, entity row, bin."""
-    rows = _rank_entities(members).select("entity", row_entity="row")
-    events = _scan(store, "events", "post", "account", "entity", "time", backend=backend)
+    rows = rank_entities(members).select("entity", row_entity="row")
+    events = scan_table(store, "events", "post", "account", "entity", "time", backend=backend)
     kept_entities = _send(rows, events, backend=backend)
     kept_accounts = _send(accounts.select("account", row_account="row"), events, backend=backend)
     return _collect(
@@ -377,7 +380,7 @@ def _select_events(
     )
 
 
-def _rank_entities(members: pl.DataFrame) -> pl.DataFrame:
+def rank_entities(members: pl.DataFrame) -> pl.DataFrame:
     """Give each entity the rank of its (kind, value); several store entities may share one."""
     values = members.select("kind", "value").unique().sort("kind", "value").with_row_index("row")
     return members.join(values, on=["kind", "value"], how="left", maintain_order="left")
@@ -391,7 +394,7 @@ def _describe_entities(events: Any, members: pl.DataFrame) -> pl.DataFrame:
         .agg(n_accounts=nw.col("account").n_unique(), n_events=nw.len())
         .with_columns(nw.col("n_accounts", "n_events").cast(nw.Int64))
     )
-    named = _rank_entities(members).select("row", "kind", "value").unique("row")
+    named = rank_entities(members).select("row", "kind", "value").unique("row")
     return (
         pl.DataFrame(counts.to_arrow())
         .join(named, left_on="entity", right_on="row", how="left")

@@ -5,7 +5,6 @@ on which entities, stays; that others do it on the same day goes. What is found 
 """
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend, choose
 from gpu_coord.chance import assess_pairs
 from gpu_coord.days import Axis, list_days
-from gpu_coord.detection import DEFAULT_MEMORY
 from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.groups import find_groups
+from gpu_coord.run import DEFAULT_MEMORY, Progress
 from gpu_coord.settings import Settings, hash_labels
 from gpu_coord.store import Store, describe_table, open_store
 from gpu_coord.transitions import count_margins, count_steps, index_cells
@@ -30,8 +29,6 @@ CALIBRATION_TABLES = ("copies", "quantiles")
 FIGURE = "qq.png"
 
 _N_QUANTILES = 200
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +277,7 @@ def _label_lines(axes: Any, *, n_copies: int, top: float, data: pl.DataFrame) ->
     from matplotlib.lines import Line2D
 
     is_cut = (data["observed"] > top).any()
-    lines: Sequence[tuple[str, dict[str, Any]]] = (
+    lines: tuple[tuple[str, dict[str, Any]], ...] = (
         ("the data" + (" (cut off at the top)" if is_cut else ""), {"color": "tab:red"}),
         (f"{n_copies} copies, days permuted", {"color": "0.6"}),
         ("as expected by chance", {"color": "black", "linestyle": "--"}),

@@ -3,9 +3,7 @@
 The only file that knows the order; the stages take values and can be used alone.
 """
 
-import resource
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -15,7 +13,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord import __version__
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend, choose
 from gpu_coord.chance import PairTests, assess_pairs, grade_significant
@@ -41,19 +38,22 @@ from gpu_coord.network import (
     summarise_components,
 )
 from gpu_coord.run import (
+    DEFAULT_MEMORY,
+    MAX_EXPORTED_EDGES,
     RUN_FILES,
     RUN_MARKER,
     EdgeWriter,
     Findings,
+    Progress,
+    StageClock,
+    describe_origin,
+    describe_tables,
     no_edges,
     open_run,
 )
-from gpu_coord.settings import Settings, hash_labels
+from gpu_coord.settings import Settings
 from gpu_coord.store import (
-    STORE_MARKER,
     Store,
-    describe_table,
-    hash_file,
     name_accounts,
     open_store,
 )
@@ -74,9 +74,6 @@ from gpu_coord.transitions import (
     select_edges,
 )
 
-MAX_EXPORTED_EDGES = 200_000
-DEFAULT_MEMORY = 2 << 30
-
 # Small enough for progress and for memory that is used again and again, and no function of the
 # machine: sums over blocks come out the same on any.
 _BLOCK_BYTES = 64 << 20
@@ -91,8 +88,6 @@ _NO_BULK = (
 )
 
 _NO_MEMBERS = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
-
-Progress = Callable[[str, int, int], None]
 
 
 def detect(
@@ -182,22 +177,21 @@ class _Run:
         self.memory = memory or min(
             backend.free_memory() // 2, max(DEFAULT_MEMORY, backend.threads * 4 * _BLOCK_BYTES)
         )
-        self.report = progress or (lambda stage, done, total: None)
         self.labels, self.graphs = labels, graphs
-        self.stages: list[dict[str, Any]] = []
+        self.clock = StageClock(progress)
 
     def write(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        with self._time("activity"):
+        with self.clock.time("activity"):
             activity = self.settings.build_activity(
                 self.store, labels=self.labels, backend=self.backend
             )
             index = index_cells(activity)
             margins = self._count_margins(index)
         tests = None if self.settings.paper else self._test_pairs(activity, index, margins)
-        with self._time("pairs"):
+        with self.clock.time("pairs"):
             edges, carried = self._find_edges(activity, index, margins, tests)
-        with self._time("network"):
+        with self.clock.time("network"):
             network = build_network(
                 edges.source,
                 edges.target,
@@ -209,11 +203,11 @@ class _Run:
             )
         groups = self._find_groups(activity)
         if tests is not None:
-            with self._time("effects"):
+            with self.clock.time("effects"):
                 self._write_effects(activity, index, margins, edges, groups)
-        with self._time("evidence"):
+        with self.clock.time("evidence"):
             n_evidence = self._write_evidence(activity, edges, tests, groups)
-        with self._time("tables"):
+        with self.clock.time("tables"):
             self._write_tables(activity, network, edges, carried)
             if groups is not None:
                 self._write_groups(activity, groups)
@@ -222,20 +216,6 @@ class _Run:
             self._describe(activity, network, tests, groups) | {"evidence": asdict(n_evidence)},
         )
 
-    @contextmanager
-    def _time(self, stage: str) -> Iterator[None]:
-        self.report(stage, 0, 1)
-        start = time.perf_counter()
-        yield
-        self.stages.append(
-            {
-                "stage": stage,
-                "seconds": round(time.perf_counter() - start, 3),
-                "peak_memory_bytes": _peak_memory(),
-            }
-        )
-        self.report(stage, 1, 1)
-
     def _count_margins(self, index: CellIndex) -> list[Margins]:
         count_steps(index.n_bins, max(self.settings.lags))
         return [count_margins(index, lag) for lag in self.settings.lags]
@@ -243,7 +223,7 @@ class _Run:
     def _test_pairs(
         self, activity: Activity, index: CellIndex, margins: Sequence[Margins]
     ) -> PairTests:
-        with self._time("chance"):
+        with self.clock.time("chance"):
             tests = assess_pairs(
                 activity,
                 index,
@@ -252,7 +232,7 @@ class _Run:
                 alpha=self.settings.alpha,
                 min_support=self.settings.min_support,
                 memory=self.memory,
-                progress=partial(self.report, "chance"),
+                progress=partial(self.clock.report, "chance"),
             )
             return grade_significant(activity, index, margins, tests)
 
@@ -290,7 +270,7 @@ class _Run:
                 carried += share
                 kept.append(edges.take(in_network))
                 writer.add(edges)
-                self.report("pairs", int(work[last]), int(work[-1]))
+                self.clock.report("pairs", int(work[last]), int(work[-1]))
         return _join_edges(kept), carried
 
     def _find_block(
@@ -321,7 +301,7 @@ class _Run:
         settings = self.settings
         if settings.paper or not settings.groups:
             return None
-        with self._time("groups"):
+        with self.clock.time("groups"):
             return find_groups(
                 activity,
                 alpha=settings.alpha,
@@ -329,7 +309,7 @@ class _Run:
                 n_groups=settings.groups,
                 n_replicates=settings.n_replicates,
                 memory=self.memory // 2,
-                progress=partial(self.report, "groups"),
+                progress=partial(self.clock.report, "groups"),
             )
 
     def _write_effects(
@@ -419,23 +399,9 @@ class _Run:
         tests: PairTests | None,
         groups: Groups | None,
     ) -> dict[str, Any]:
-        manifest = self.store.path / STORE_MARKER
-        tables = {file.stem: describe_table(file) for file in sorted(self.folder.glob("*.parquet"))}
-        labels_sha256 = hash_labels(self.labels)
-        return {
-            "gpu_coord": __version__,
-            "settings": asdict(self.settings),
-            "specification": self.settings.compute_hash(labels_sha256),
-            "input": {
-                "store": self.store.path.name,
-                "manifest_sha256": hash_file(manifest),
-                "labels_sha256": labels_sha256,
-            },
-            "backend": {
-                "name": self.backend.name,
-                "device": self.backend.device,
-                "versions": self.backend.versions,
-            },
+        tables = describe_tables(self.folder)
+        origin = describe_origin(self.store, self.settings, self.backend, labels=self.labels)
+        return origin | {
             "counts": {
                 "n_events": int(activity.entities["n_events"].sum()),
                 "n_cells": activity.n_cells,
@@ -444,7 +410,7 @@ class _Run:
             },
             "chance": None if tests is None else _describe_tests(tests, self.settings.null),
             "groups": None if groups is None else {"reason": groups.reason},
-            "stages": self.stages,
+            "stages": self.clock.stages,
             "summary": {
                 "n_accounts": activity.n_accounts,
                 "n_entities": activity.n_entities,
@@ -512,8 +478,3 @@ def _move_to_host(edges: Edges, backend: Backend) -> Edges:
 
 def _join_edges(parts: Sequence[Edges]) -> Edges:
     return Edges(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Edges)))
-
-
-def _peak_memory() -> int:
-    """Return the most memory that this process has held so far, in bytes (Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

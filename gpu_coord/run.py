@@ -1,6 +1,10 @@
 """A run folder: what `detect` writes, and how it is read again and verified."""
 
-from dataclasses import dataclass, field
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +13,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpu_coord import __version__
 from gpu_coord.activity import Activity
+from gpu_coord.backend import Backend
 from gpu_coord.chance import PairTests
 from gpu_coord.folders import read_marker
-from gpu_coord.store import check_tables
+from gpu_coord.settings import hash_labels
+from gpu_coord.store import STORE_MARKER, Store, check_tables, describe_table, hash_file
 from gpu_coord.transitions import Edges
 
 RUN_MARKER = "run.json"
@@ -25,8 +32,76 @@ RUN_FILES = {
     RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),
     "network.graphml", "network.gexf", "before", "after",
 }  # fmt: skip
+MAX_EXPORTED_EDGES = 200_000
+DEFAULT_MEMORY = 2 << 30
 # The columns of edges that say whether chance could have made them.
 SIGNIFICANCE = ("expected", "n_hours", "p_value", "q_value", "grade", "significant")
+
+
+Progress = Callable[[str, int, int], None]
+
+
+class StageClock:
+    """Tells the stages of a run as they begin and end, and keeps what they cost."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.report: Progress = progress or (lambda stage, done, total: None)
+        self.stages: list[dict[str, Any]] = []
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Time a block."""
+        self.report(stage, 0, 1)
+        start = time.perf_counter()
+        yield
+        self.stages.append(
+            {
+                "stage": stage,
+                "seconds": round(time.perf_counter() - start, 3),
+                "peak_memory_bytes": _peak_memory(),
+            }
+        )
+        self.report(stage, 1, 1)
+
+
+def describe_origin(
+    store: Store, settings: Any, backend: Backend, *, labels: pl.DataFrame | None
+) -> dict[str, Any]:
+    """Return what ``run.json`` says first: versions, settings, their hash, the input, the backend.
+
+    Parameters
+    ----------
+    store, settings, backend
+        Of the run; settings are a dataclass with ``compute_hash``.
+    labels
+        Labels in the place of the store's own.
+    """
+    labels_sha256 = hash_labels(labels)
+    return {
+        "gpu_coord": __version__,
+        "settings": asdict(settings),
+        "specification": settings.compute_hash(labels_sha256),
+        "input": {
+            "store": store.path.name,
+            "manifest_sha256": hash_file(store.path / STORE_MARKER),
+            "labels_sha256": labels_sha256,
+        },
+        "backend": {
+            "name": backend.name,
+            "device": backend.device,
+            "versions": backend.versions,
+        },
+    }
+
+
+def describe_tables(folder: Path) -> dict[str, Any]:
+    """Return rows, size and hash of each table of a run."""
+    return {file.stem: describe_table(file) for file in sorted(folder.glob("*.parquet"))}
+
+
+def _peak_memory() -> int:
+    """Return the most memory that this process has held so far, in bytes (Linux)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,7 @@ of accounts; only edges are held whole.
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
@@ -17,9 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import polars as pl
 
-from gpu_coord import __version__
 from gpu_coord.backend import Backend, choose
-from gpu_coord.detection import DEFAULT_MEMORY, MAX_EXPORTED_EDGES, Progress, _peak_memory
 from gpu_coord.exports import write_gexf, write_graphml
 from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.kinds import names_accounts
@@ -31,8 +27,18 @@ from gpu_coord.network import (
     summarise_communities,
     summarise_components,
 )
-from gpu_coord.run import RUN_FILES, RUN_MARKER, Findings, open_run
-from gpu_coord.settings import hash_labels
+from gpu_coord.run import (
+    DEFAULT_MEMORY,
+    MAX_EXPORTED_EDGES,
+    RUN_FILES,
+    RUN_MARKER,
+    Findings,
+    Progress,
+    StageClock,
+    describe_origin,
+    describe_tables,
+    open_run,
+)
 from gpu_coord.sharing import coornet, qut
 from gpu_coord.sharing.coornet import Cuts, cut_shares, pair_in_bins
 from gpu_coord.sharing.coortweet import (
@@ -56,11 +62,8 @@ from gpu_coord.sharing.strict import (
 )
 from gpu_coord.sharing.windows import pair_shares
 from gpu_coord.store import (
-    STORE_MARKER,
     Store,
     TableWriter,
-    describe_table,
-    hash_file,
     name_accounts,
     open_store,
 )
@@ -227,38 +230,26 @@ class _ShareRun:
     ):
         self.folder, self.store, self.settings, self.backend = folder, store, settings, backend
         self.memory = memory or min(backend.free_memory() // 2, DEFAULT_MEMORY)
-        self.report: Callable[[str, int, int], None] = progress or (lambda *_: None)
+        self.clock = StageClock(progress)
         self.labels, self.graphs = labels, graphs
-        self.stages: list[dict[str, Any]] = []
         self.window_ms = 0
 
     def write(self) -> None:
-        with self._time("shares"):
+        with self.clock.time("shares"):
             shares = self._read_shares()
             popularity = count_popularity(shares)
             self.window_ms = self._find_window(shares)
-        with self._time("pairs"):
+        with self.clock.time("pairs"):
             counts = self._count_pairs(shares)
-        with self._time("edges"):
+        with self.clock.time("edges"):
             edges = self._weigh(shares, popularity, counts)
             edges, in_network = self._apply_rule(edges)
             _name_ends(edges, shares).write_parquet(self.folder / "edges.parquet")
-        with self._time("network"):
+        with self.clock.time("network"):
             network = self._build_network(shares, edges.filter(in_network))
-        with self._time("tables"):
+        with self.clock.time("tables"):
             self._write_tables(shares, network, edges.filter(in_network), counts, popularity)
         write_json(self.folder / RUN_MARKER, self._describe(shares, network, counts))
-
-    @contextmanager
-    def _time(self, stage: str) -> Iterator[None]:
-        self.report(stage, 0, 1)
-        start = time.perf_counter()
-        yield
-        seconds = round(time.perf_counter() - start, 3)
-        self.stages.append(
-            {"stage": stage, "seconds": seconds, "peak_memory_bytes": _peak_memory()}
-        )
-        self.report(stage, 1, 1)
 
     def _read_shares(self) -> Shares:
         settings = self.settings
@@ -310,7 +301,7 @@ class _ShareRun:
                     held.append((older.copy(), newer.copy()))
                 held = None if n_pairs > room else held
                 writer.add(describe_pairs(shares, older, newer))
-                self.report("pairs", int(older[-1]) if older.size else 0, shares.n_shares)
+                self.clock.report("pairs", int(older[-1]) if older.size else 0, shares.n_shares)
         return _PairCounts(by_account, by_object, held)
 
     @property
@@ -372,7 +363,7 @@ class _ShareRun:
             last = int(np.searchsorted(n_before, n_before[first] + self._pairs_at_once, "right"))
             last = max(last - 1, first + 1)
             yield _join_blocks(_take_accounts(shares, self._list_pairs(shares), first, last))
-            self.report("edges", int(n_before[last]), counts.n_pairs)
+            self.clock.report("edges", int(n_before[last]), counts.n_pairs)
             first = last
 
     def _find_fast(self, shares: Shares) -> np.ndarray:
@@ -469,31 +460,18 @@ class _ShareRun:
             write_gexf(self.folder / "network.gexf", nodes, edges)
 
     def _describe(self, shares: Shares, network: Network, counts: _PairCounts) -> dict[str, Any]:
-        tables = {file.stem: describe_table(file) for file in sorted(self.folder.glob("*.parquet"))}
-        labels_sha256 = hash_labels(self.labels)
+        tables = describe_tables(self.folder)
         present = set(shares.objects["kind"].cast(pl.String))
-        return {
-            "gpu_coord": __version__,
+        origin = describe_origin(self.store, self.settings, self.backend, labels=self.labels)
+        return origin | {
             "command": "share",
-            "settings": asdict(self.settings),
             "window_seconds": self.window_ms / 1000,
-            "specification": self.settings.compute_hash(labels_sha256),
-            "input": {
-                "store": self.store.path.name,
-                "manifest_sha256": hash_file(self.store.path / STORE_MARKER),
-                "labels_sha256": labels_sha256,
-            },
-            "backend": {
-                "name": self.backend.name,
-                "device": self.backend.device,
-                "versions": self.backend.versions,
-            },
             "counts": {
                 "n_events": shares.n_shares,
                 "missing_kinds": [kind for kind in self.settings.kinds if kind not in present],
                 "dropped_accounts": shares.n_dropped,
             },
-            "stages": self.stages,
+            "stages": self.clock.stages,
             "summary": {
                 "n_accounts": shares.accounts.height,
                 "n_entities": shares.objects.height,

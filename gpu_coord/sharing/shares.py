@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.activity import (
-    _count_posts,
-    _in_range,
-    _label_accounts,
-    _rank_entities,
-    _scan,
-    _to_ms,
+    count_posts,
+    label_accounts,
     map_entities,
+    rank_entities,
+    scan_table,
+    select_range,
+    to_milliseconds,
 )
 from gpu_coord.backend import choose
 from gpu_coord.store import Store
@@ -118,7 +118,7 @@ def read_shares(
             f"min_participation is {min_participation}; an account that shares has at least 1 "
             "event."
         )
-    span = _in_range(_to_ms(start), _to_ms(end))
+    span = select_range(to_milliseconds(start), to_milliseconds(end))
     members = map_entities(store, kinds)
     events = _select_events(store, span, members)
     participation = events.group_by("account").len()
@@ -129,9 +129,9 @@ def read_shares(
             f"no event of the kinds {', '.join(kinds)} is left in the time range by accounts with "
             f"{min_participation} events or more; widen them."
         )
-    posts = _count_posts(store, span, backend=choose("cpu"))
+    posts = count_posts(store, span, backend=choose("cpu"))
     accounts = _describe_accounts(store, posts, kept, labels)
-    objects = _rank_entities(members).select("row", "kind", "value").unique("row").sort("row")
+    objects = rank_entities(members).select("row", "kind", "value").unique("row").sort("row")
     n_dropped = {
         "no_events_in_range": posts.height - participation.height,
         "min_participation": participation.height - busy.height,
@@ -141,9 +141,9 @@ def read_shares(
 
 def _select_events(store: Store, span: Any, members: pl.DataFrame) -> pl.DataFrame:
     """Return the events of those entities: post, account, object (rank of kind, value), time."""
-    ranked = _rank_entities(members).select("entity", object="row")
+    ranked = rank_entities(members).select("entity", object="row")
     columns = ("post", "account", "entity", "time")
-    in_range = _scan(store, "events", *columns, backend=choose("cpu")).filter(span).to_native()
+    in_range = scan_table(store, "events", *columns, backend=choose("cpu")).filter(span).to_native()
     events: pl.DataFrame = (
         in_range.join(ranked.lazy(), on="entity", how="inner")
         .select("post", "account", "object", "time")
@@ -157,7 +157,7 @@ def _describe_accounts(
     store: Store, posts: pl.DataFrame, events: pl.DataFrame, labels: pl.DataFrame | None
 ) -> pl.DataFrame:
     return (
-        _label_accounts(store.read("accounts"), labels)
+        label_accounts(store.read("accounts"), labels)
         .join(events.select("account").unique(), on="account", how="semi")
         .join(posts, on="account", how="left")
         .sort("account_id")
