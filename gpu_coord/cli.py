@@ -633,9 +633,12 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
     console.print(_describe_chance(findings), soft_wrap=True, highlight=False, markup=False)
     console.print()
     print_table(console, f"Run {findings.path}", ["what", "number"], _list_sizes(findings))
-    print_table(
-        console, "Accounts with the most apparent influence", *_list_accounts(findings, show_ids)
+    leading = (
+        "Accounts that share most with others"
+        if findings.run.get("command") == "share"
+        else "Accounts with the most apparent influence"
     )
+    print_table(console, leading, *_list_accounts(findings, show_ids))
     print_table(console, "Largest communities", *_list_communities(findings))
     if findings.summary.get("n_significant") == 0:
         console.print(

@@ -87,9 +87,9 @@ def test_measure_lags__is_the_sum_over_listed_pairs(backend):
         index, margins, strata = prepare(activity, lag)
         expected = expect_pairs(strata, list_pairs(7)).sum()
         assert found["expected"][lag] == pytest.approx(expected, rel=1e-12)
-        null = assess_pairs(activity, index, [margins]).by_lag[0].null
-        assert null.n_left_out == 0
-        assert found["ratio"][lag] == pytest.approx(null.inflation, rel=1e-12)
+        tests = assess_pairs(activity, index, [margins]).by_lag[0]
+        assert tests.null.n_left_out == 0
+        assert found["ratio"][lag] == pytest.approx(tests.inflation, rel=1e-12)
 
 
 # ------------------------------------------------------------------ the band
