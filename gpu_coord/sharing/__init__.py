@@ -233,12 +233,15 @@ class _ShareRun:
         self.clock = StageClock(progress)
         self.labels, self.graphs = labels, graphs
         self.window_ms = 0
+        self.cuts: Cuts | None = None  # of coornet
 
     def write(self) -> None:
         with self.clock.time("shares"):
             shares = self._read_shares()
             popularity = count_popularity(shares)
             self.window_ms = self._find_window(shares)
+            if self.settings.mode == "coornet":
+                self.cuts = cut_shares(shares, interval_seconds=self.window_ms // 1000)
         with self.clock.time("pairs"):
             counts = self._count_pairs(shares)
         with self.clock.time("edges"):
@@ -268,15 +271,12 @@ class _ShareRun:
             return 1000 * parse_duration(self.settings.window)
         return max(1000, round(1000 * estimate_interval(shares).seconds))
 
-    def _cut(self, shares: Shares) -> Cuts:
-        return cut_shares(shares, interval_seconds=self.window_ms // 1000)
-
     def _list_pairs(self, shares: Shares) -> Blocks:
         """Yield the pairs of the mode; of accounts with enough events, which `shares` holds."""
         settings = self.settings
         window_ms, memory, threads = self.window_ms, self.memory // 4, self.backend.threads
-        if settings.mode == "coornet":
-            return pair_in_bins(shares, self._cut(shares), memory=memory, threads=threads)
+        if self.cuts is not None:
+            return pair_in_bins(shares, self.cuts, memory=memory, threads=threads)
         if settings.mode != "coortweet":
             return pair_shares(shares, window_ms=window_ms, memory=memory, threads=threads)
         return detect_groups(
@@ -330,16 +330,15 @@ class _ShareRun:
     def _reweigh(self, shares: Shares, edges: pl.DataFrame) -> pl.DataFrame:
         """Give edges the weights of the modes that do not count what is paired."""
         settings, memory, threads = self.settings, self.memory // 4, self.backend.threads
-        if settings.mode == "coornet":
-            cuts = self._cut(shares)
+        if self.cuts is not None:
             quantile = settings.edge_weight_quantile
             projection = coornet.project_accounts(
-                shares, cuts,
+                shares, self.cuts,
                 edge_weight_quantile=coornet.DEFAULT_QUANTILE if quantile is None else quantile,
                 min_weight=ceil(settings.min_weight or 1), memory=memory, threads=threads,
             )  # fmt: skip
             joined = coornet.join_described(projection.edges, edges)
-            return coornet.weigh_kinds(shares, cuts, joined)
+            return coornet.weigh_kinds(shares, self.cuts, joined)
         if settings.mode == "qut":
             messages = qut.count_messages(
                 shares, window_ms=self.window_ms, memory=memory, threads=threads
