@@ -243,7 +243,7 @@ def adjust_p_values(log_p: Any, *, n_tests: int) -> Any:
     if n_tests < log_p.size:
         raise ValueError(f"n_tests is {n_tests}; there are already {log_p.size} p-values.")
     order = np.argsort(log_p, kind="stable")
-    log_q = log_p[order] + np.log(n_tests) - np.log(np.arange(1, log_p.size + 1))
+    log_q = log_p[order] + np.log(max(n_tests, 1)) - np.log(np.arange(1, log_p.size + 1))
     log_q = np.minimum.accumulate(np.minimum(log_q, 0.0)[::-1])[::-1]
     q = np.empty(log_p.size)
     q[order] = np.exp(log_q)
@@ -371,8 +371,7 @@ def assess_pairs(
     ValueError
         Alpha is no rate, or the null is unknown.
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}; it is a rate between 0 and 1, such as 0.05.")
+    _check_alpha(alpha)
     by_lag, log_ps = [], []
     visits = _list_visits(activity, index)
     until = np.cumsum([0, *(int(margin.n_coincidences.sum()) for margin in margins)]).tolist()
@@ -384,21 +383,14 @@ def assess_pairs(
         )
         by_lag.append(tests)
         log_ps.append(log_p)
-    pair, log_p = _align_lags(by_lag, log_ps)
-    combined = combine_lags(log_p)
-    n_tests = activity.n_accounts * (activity.n_accounts - 1)
-    q_value = adjust_p_values(combined, n_tests=n_tests)
-    return PairTests(
-        n_accounts=activity.n_accounts,
-        null=null,
-        n_phases=n_phases,
-        alpha=alpha,
-        by_lag=tuple(by_lag),
-        pair=pair,
-        log_p=combined,
-        q_value=q_value,
-        grade=np.zeros(pair.size, np.int8),
+    return _join_tests(
+        by_lag, log_ps, n_accounts=activity.n_accounts, null=null, n_phases=n_phases, alpha=alpha
     )
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; it is a rate between 0 and 1, such as 0.05.")
 
 
 def _list_visits(activity: Activity, index: CellIndex) -> Visits:
@@ -466,25 +458,101 @@ def _assess_lag(
     for (_, last), part in zip(blocks, map_ahead(blocks, work, n_threads=n_threads), strict=True):
         parts.append(part)
         report(int(n_until[last - 1]))
-    pair, observed, n_hours, expected, fitted, silent = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("pair", "observed", "n_hours", "expected", "is_fitted", "silent")
-    )
-    rows, row_of_pair = _find_distinct(n_hours, expected)
-    silent = silent.sum(axis=0)
+    names = ("pair", "observed", "n_hours", "expected", "is_fitted", "silent")
+    listed = _Block(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return _conclude(listed, lag=margins.lag, min_support=min_support, fitted_share=share)
+
+
+def _conclude(
+    listed: _Block, *, lag: int, min_support: int, fitted_share: float
+) -> tuple[LagTests, Any]:
+    """Fit the null to the pairs of the fitted sources; return all, and the logs of p-values."""
+    rows, row_of_pair = _find_distinct(listed.n_hours, listed.expected)
+    silent = listed.silent.sum(axis=0)
     null = fit_null(
-        n_hours[rows],
-        expected[rows],
-        n_pairs=np.bincount(row_of_pair, weights=fitted, minlength=rows.size),
+        listed.n_hours[rows],
+        listed.expected[rows],
+        n_pairs=np.bincount(row_of_pair, weights=listed.is_fitted, minlength=rows.size),
         silent=tuple(silent.tolist()),
     )
-    log_p = null.compute_log_p(n_hours[rows], expected[rows])[row_of_pair]
-    is_bulk = fitted & (log_p >= np.log(_BULK_P))
-    sum_expected = expected[is_bulk].sum() + silent[1]
-    inflation = float(observed[is_bulk].sum() / sum_expected) if sum_expected > 0 else 1.0
-    log_p[observed < min_support] = 0.0
-    tests = LagTests(margins.lag, pair, observed, n_hours, expected, null, inflation, share)
-    return tests, log_p
+    log_p = null.compute_log_p(listed.n_hours[rows], listed.expected[rows])[row_of_pair]
+    is_bulk = listed.is_fitted & (log_p >= np.log(_BULK_P))
+    sum_expected = listed.expected[is_bulk].sum() + silent[1]
+    n_seen = listed.observed[is_bulk].sum()
+    inflation = float(n_seen / sum_expected) if sum_expected > 0 else 1.0
+    log_p[listed.observed < min_support] = 0.0
+    columns = (listed.pair, listed.observed, listed.n_hours, listed.expected)
+    return LagTests(lag, *columns, null, inflation, fitted_share), log_p
+
+
+def assess_listed(
+    strata: Strata, pairs: PairCounts, n_hours: Any, *, lag: int = 0, alpha: float = 0.05
+) -> PairTests:
+    """Test pairs whose coincidences were counted elsewhere, such as shares within a window.
+
+    Parameters
+    ----------
+    strata
+        What each account did, and the null.
+    pairs
+        All ordered pairs with a coincidence, by source, then target, on the host; each shares a
+        stratum.
+    n_hours
+        Hours with a coincidence, what is tested: see `assess_pairs`.
+    lag
+        Bins between a source's and a target's.
+    alpha
+        False discovery rate to hold.
+
+    Raises
+    ------
+    ValueError
+        Alpha is no rate.
+    """
+    _check_alpha(alpha)
+    n_accounts = strata.source_start.size - 1
+    pair = pairs.source.astype(np.int64) * n_accounts + pairs.target
+    n_listed = np.bincount(pairs.source, minlength=n_accounts)
+    share = _share_fitted(strata, n_listed, max_cost=_FIT_PRODUCTS)
+    is_fitted = _choose_fitted(strata, share)
+    listed = _Block(
+        pair=pair,
+        observed=pairs.support,
+        n_hours=n_hours,
+        expected=expect_pairs(strata, pairs).sum(axis=1),
+        is_fitted=is_fitted[pairs.source],
+        silent=expect_silent(strata, np.flatnonzero(is_fitted), pairs),
+    )
+    tests, log_p = _conclude(listed, lag=lag, min_support=1, fitted_share=share)
+    return _join_tests(
+        [tests], [log_p], n_accounts=n_accounts, null=strata.null, n_phases=strata.n_phases,
+        alpha=alpha,
+    )  # fmt: skip
+
+
+def _join_tests(
+    by_lag: Sequence[LagTests],
+    log_ps: Sequence[Any],
+    *,
+    n_accounts: int,
+    null: Null,
+    n_phases: int,
+    alpha: float,
+) -> PairTests:
+    """Give each pair one p-value for all lags, and its q-value among all ordered pairs."""
+    pair, log_p = _align_lags(by_lag, log_ps)
+    combined = combine_lags(log_p)
+    return PairTests(
+        n_accounts=n_accounts,
+        null=null,
+        n_phases=n_phases,
+        alpha=alpha,
+        by_lag=tuple(by_lag),
+        pair=pair,
+        log_p=combined,
+        q_value=adjust_p_values(combined, n_tests=n_accounts * (n_accounts - 1)),
+        grade=np.zeros(pair.size, np.int8),
+    )
 
 
 def _share_fitted(strata: Strata, n_listed: Any, *, max_cost: int) -> float:

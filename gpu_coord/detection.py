@@ -48,6 +48,7 @@ from gpu_coord.run import (
     StageClock,
     describe_origin,
     describe_tables,
+    describe_tests,
     no_edges,
     open_run,
 )
@@ -57,7 +58,6 @@ from gpu_coord.store import (
     name_accounts,
     open_store,
 )
-from gpu_coord.strata import Null
 from gpu_coord.threads import map_ahead
 from gpu_coord.transitions import (
     CellIndex,
@@ -77,15 +77,6 @@ from gpu_coord.transitions import (
 # Small enough for progress and for memory that is used again and again, and no function of the
 # machine: sums over blocks come out the same on any.
 _BLOCK_BYTES = 64 << 20
-
-# Of independent accounts with daily rhythms and bursts lambda is 1 to 1.8; and in an archive with
-# controls, pairs that belong to an operation are few.
-_INFLATED, _MANY_LEFT_OUT = 2.0, 0.05
-_NO_BULK = (
-    "The bulk of pairs is not one of unaffiliated accounts that chance describes: either this is "
-    "an archive of one operation alone, or all react to the same short bursts. Tests of pairs "
-    "then say little: add controls from outside, and see `gpu-coord calibrate`."
-)
 
 _NO_MEMBERS = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
 
@@ -408,7 +399,7 @@ class _Run:
                 "missing_kinds": activity.missing_kinds,
                 "dropped_accounts": activity.n_dropped,
             },
-            "chance": None if tests is None else _describe_tests(tests, self.settings.null),
+            "chance": None if tests is None else describe_tests(tests),
             "groups": None if groups is None else {"reason": groups.reason},
             "stages": self.clock.stages,
             "summary": {
@@ -424,25 +415,6 @@ class _Run:
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
         }
-
-
-def _describe_tests(tests: PairTests, null: Null) -> dict[str, Any]:
-    nulls = [lag.null for lag in tests.by_lag]
-    n_left_out = sum(fitted.n_left_out for fitted in nulls)
-    n_fitted = n_left_out + sum(fitted.n_bulk for fitted in nulls)
-    has_bulk = (
-        max(lag.inflation for lag in tests.by_lag) < _INFLATED
-        and n_left_out <= _MANY_LEFT_OUT * n_fitted
-    )
-    return {
-        "null": null,
-        "alpha": tests.alpha,
-        "by_lag": [
-            {"lag": lag.lag, "lambda": lag.inflation, "of_days": asdict(lag.null)}
-            for lag in tests.by_lag
-        ],
-        "warning": None if has_bulk else _NO_BULK,
-    }
 
 
 def _summarise_tests(tests: PairTests, n_significant: int) -> dict[str, Any]:

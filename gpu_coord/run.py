@@ -26,7 +26,8 @@ RUN_MARKER = "run.json"
 RUN_TABLES = (
     "edges", "accounts", "components", "communities", "classes", "entities",
     "groups", "group_accounts", "evidence", "effects", "lags",
-    "pairs", "account_stats", "group_stats",
+    "pairs", "account_stats", "group_stats", "surface", "gaps", "changes",
+    "marked_shares", "component_sharing", "community_sharing", "top_objects", "top_posts",
 )  # fmt: skip
 RUN_FILES = {
     RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),
@@ -37,6 +38,15 @@ DEFAULT_MEMORY = 2 << 30
 # The columns of edges that say whether chance could have made them.
 SIGNIFICANCE = ("expected", "n_hours", "p_value", "q_value", "grade", "significant")
 
+
+# Of independent accounts with daily rhythms and bursts lambda is 1 to 1.8; and in an archive with
+# controls, pairs that belong to an operation are few.
+_INFLATED, _MANY_LEFT_OUT = 2.0, 0.05
+_NO_BULK = (
+    "The bulk of pairs is not one of unaffiliated accounts that chance describes: either this is "
+    "an archive of one operation alone, or all react to the same short bursts. Tests of pairs "
+    "then say little: add controls from outside, and see `gpu-coord calibrate`."
+)
 
 Progress = Callable[[str, int, int], None]
 
@@ -97,6 +107,34 @@ def describe_origin(
 def describe_tables(folder: Path) -> dict[str, Any]:
     """Return rows, size and hash of each table of a run."""
     return {file.stem: describe_table(file) for file in sorted(folder.glob("*.parquet"))}
+
+
+def describe_tests(tests: PairTests, *, max_inflation: float = _INFLATED) -> dict[str, Any]:
+    """Return what ``run.json`` says of the tests of pairs, and whether to trust them.
+
+    Parameters
+    ----------
+    tests
+        Of all pairs.
+    max_inflation
+        A larger lambda says that chance does not describe the bulk of pairs.
+    """
+    nulls = [lag.null for lag in tests.by_lag]
+    n_left_out = sum(fitted.n_left_out for fitted in nulls)
+    n_fitted = n_left_out + sum(fitted.n_bulk for fitted in nulls)
+    has_bulk = (
+        max(lag.inflation for lag in tests.by_lag) < max_inflation
+        and n_left_out <= _MANY_LEFT_OUT * n_fitted
+    )
+    return {
+        "null": tests.null,
+        "alpha": tests.alpha,
+        "by_lag": [
+            {"lag": lag.lag, "lambda": lag.inflation, "of_days": asdict(lag.null)}
+            for lag in tests.by_lag
+        ],
+        "warning": None if has_bulk else _NO_BULK,
+    }
 
 
 def _peak_memory() -> int:

@@ -100,3 +100,23 @@ def make_store(tmp_path_factory):
         return open_store(folder)
 
     return make
+
+
+def write_table(path, rows):
+    """Write a share table of (account, object, content, time) and optional kinds."""
+    import polars as pl
+
+    names = ["account_id", "object_id", "content_id", "timestamp_share", "kind"]
+    pl.DataFrame(rows, schema=names[: len(rows[0])], orient="row").write_csv(path)
+    return path
+
+
+@pytest.fixture
+def make_table_store(tmp_path):
+    """Return a function that ingests rows (account, object, content, time)."""
+    from gpu_coord.archive import ingest
+
+    def make(rows):
+        return ingest(write_table(tmp_path / "table.csv", rows), tmp_path / "store")
+
+    return make

@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_intervals import make_shares
 
+from gpu_coord.sharing.comparison import compare_edges
 from gpu_coord.sharing.coornet import (
-    compare_edges,
     cut_shares,
     join_described,
     pair_in_bins,
     project_accounts,
-    tabulate_marks,
     weigh_kinds,
 )
 from gpu_coord.sharing.strict import (
@@ -345,7 +344,8 @@ def test_compare_edges__says_why_pairs_change():
     rows += [(o, a, 0) for o in ("q1", "q2") for a in "ij"]
     shares = make_shares(rows)
     strict = describe(shares, pair_shares(shares, window_ms=10_000))
-    found = compare_edges(strict, project(shares, 10).edges, threshold=2)
+    edges = project(shares, 10).edges.with_columns(in_network=pl.col("weight") >= 2)
+    found = compare_edges(strict, edges, absent=pl.lit("border"))
     ids = shares.accounts["account_id"].to_list()
     named = [(ids[s] + ids[t], n, w, reason) for s, t, n, w, reason in found.rows()]
     assert named == [
@@ -363,23 +363,9 @@ def test_compare_edges__names_every_pair_that_changes(rows, seconds):
     strict = describe(shares, pair_shares(shares, window_ms=1000 * seconds))
     found = project(shares, seconds, edge_weight_quantile=0.5)
     threshold = found.threshold if found.n_all_edges else 1
-    changed = compare_edges(strict, project(shares, seconds).edges, threshold=threshold)
+    all_edges = project(shares, seconds).edges
+    edges = all_edges.with_columns(in_network=pl.col("weight") >= threshold)
+    changed = compare_edges(strict, edges, absent=pl.lit("border"))
     columns = ("source", "target", "n_objects")
     one, two = set(strict.select(columns).rows()), set(found.edges.rows())
     assert set(changed.select("source", "target").rows()) == {edge[:2] for edge in one ^ two}
-
-
-def test_tabulate_marks__lists_the_shares_of_objects_shared_twice():
-    shares = make_shares(
-        [("v", "b", 30, "m3"), ("u", "a", 0, "m1"), ("u", "b", 2.5, "m2"), ("u", "c", 10, "m4")]
-    )
-    cuts = cut_shares(shares, interval_seconds=10)
-    found = tabulate_marks(shares, cuts)
-    columns = ["kind", "object_id", "account_id", "content_id", "time", "bin", "grouped"]
-    assert found.select(*columns, "coordinated").rows() == [
-        ("url", "u", "a", "m1", 0, 0, True, True),
-        ("url", "u", "b", "m2", 2500, 0, True, True),
-        ("url", "u", "c", "m4", 10_000, 1, False, False),
-    ]
-    assert found["account"].to_list() == [0, 1, 2]
-    assert found["post"].to_list() == [1, 2, 3]

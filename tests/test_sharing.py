@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
+from datetime import UTC, datetime
 from itertools import combinations
 from statistics import mean, median
 
@@ -9,7 +10,7 @@ import igraph
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -92,23 +93,6 @@ def join(blocks):
 def name_edges(edges, shares):
     ids = shares.accounts["account_id"].to_list()
     return {(ids[row["source"]], ids[row["target"]]): row for row in edges.to_dicts()}
-
-
-def write_table(path, rows):
-    """Write a share table of (account, object, content, time) and optional kinds."""
-    names = ["account_id", "object_id", "content_id", "timestamp_share", "kind"]
-    pl.DataFrame(rows, schema=names[: len(rows[0])], orient="row").write_csv(path)
-    return path
-
-
-@pytest.fixture
-def make_table_store(tmp_path):
-    """Return a function that ingests rows (account, object, content, time)."""
-
-    def make(rows):
-        return ingest(write_table(tmp_path / "table.csv", rows), tmp_path / "store")
-
-    return make
 
 
 # --- strict ------------------------------------------------------------------------------------
@@ -266,6 +250,10 @@ def test_detect_groups__matches_the_r_function_written_down(
 @settings(max_examples=150)
 @given(table=TABLES, min_participation=st.integers(1, 3), quantile=st.sampled_from([0, 0.5, 0.9]))
 def test_weigh_network__matches_the_r_function_written_down(table, min_participation, quantile):
+    # As `share` reads them: the tool drops rare accounts before it numbers anything.
+    n_shares = Counter(account for _, account, _, _ in table)
+    table = [row for row in table if n_shares[row[1]] >= min_participation]
+    assume(table)
     shares, rows = make_shares(table), find_rows(make_shares(table), table)
     pairs = detect_slowly(table, 25, min_participation)
     older, newer = (np.array([rows[pair[end]] for pair in pairs], np.int64) for end in (0, 1))
@@ -574,7 +562,7 @@ def test_share__takes_ids_verbatim(make_table_store, tmp_path):
 def test_share__of_an_object_shared_once_finds_nothing(make_table_store, tmp_path):
     store = make_table_store([("a", "x", "1", 0), ("b", "y", "2", 0)])
     for mode in ("strict", "coortweet"):
-        findings = share(store, tmp_path / mode, kinds="object", mode=mode, fast_window=None)
+        findings = share(store, tmp_path / mode, kinds="object", mode=mode, tests=False)
         assert findings.summary == {
             "n_accounts": 2, "n_entities": 2, "n_pairs": 0, "n_edges": 0, "n_components": 0,
             "n_communities": 0,
@@ -652,11 +640,14 @@ STRICT_COLUMNS = [
 
 
 def test_share__writes_the_run_folder_of_the_contract(make_table_store, tmp_path, backend):
-    findings = share(make_table_store(ROWS), tmp_path / "run", kinds="object", backend=backend)
+    findings = share(
+        make_table_store(ROWS), tmp_path / "run", kinds="object", tests=False, backend=backend
+    )
     assert {file.name for file in findings.path.iterdir()} == {
         "run.json", "edges.parquet", "accounts.parquet", "components.parquet",
         "communities.parquet", "classes.parquet", "entities.parquet", "pairs.parquet",
-        "network.graphml", "network.gexf",
+        "network.graphml", "network.gexf", "component_sharing.parquet",
+        "community_sharing.parquet", "top_objects.parquet", "top_posts.parquet",
     }  # fmt: skip
     edges = findings.read("edges")
     assert edges.columns == STRICT_COLUMNS
@@ -677,19 +668,21 @@ def test_share__writes_the_run_folder_of_the_contract(make_table_store, tmp_path
     assert findings.read("entities").drop("pseudonym").rows() == [
         ("object", "y", 3, 3, 3), ("object", "x", 2, 2, 1), ("object", "z", 2, 2, 0),
     ]  # fmt: skip
-    assert findings.read("pairs").rows()[0] == ("x", "a", "b", "1", "2", 10, "object")
+    assert findings.read("pairs").rows()[0] == (
+        "x", "a", "b", "1", "2", 10, "object", datetime(1970, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
     run = findings.run
     assert run["settings"]["window"] == "60s"
     assert [stage["stage"] for stage in run["stages"]] == [
         "shares", "pairs", "edges", "network", "tables",
     ]  # fmt: skip
-    assert verify_run(findings.path) == {"n_tables": 7}
+    assert verify_run(findings.path) == {"n_tables": 11}
 
 
 def test_share__filters_at_or_above(make_table_store, tmp_path):
     store = make_table_store(ROWS)
     for choices in ({"min_weight": 2}, {"edge_weight_quantile": 1}, {"edge_weight_quantile": 0.6}):
-        findings = share(store, tmp_path / "run", kinds="object", **choices)
+        findings = share(store, tmp_path / "run", kinds="object", tests=False, **choices)
         assert findings.read("edges").select("source", "target").rows() == [("a", "b")]
         assert findings.read("accounts")["component"].count() == 2
         assert findings.summary["n_pairs"] == 4
@@ -756,7 +749,7 @@ def test_share__coortweet_writes_all_edges_and_the_network_above(make_table_stor
     assert findings.read("group_stats").select("object_id", "num_accounts").rows() == [
         ("y", 2), ("x", 1),
     ]  # fmt: skip
-    assert verify_run(findings.path) == {"n_tables": 9}
+    assert verify_run(findings.path) == {"n_tables": 13}
 
 
 def test_share__coortweet_asks_for_participation_in_fast_pairs(make_table_store, tmp_path):
@@ -802,7 +795,7 @@ def test_share__same_seed_same_bytes(make_table_store, tmp_path):
     for name in ("one", "two"):
         share(store, tmp_path / name, kinds="object", seed=3)
     files = [file.name for file in (tmp_path / "one").iterdir() if file.name != "run.json"]
-    assert len(files) == 9
+    assert len(files) == 13
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     runs = [json.loads((tmp_path / n / "run.json").read_text()) for n in ("one", "two")]
@@ -813,7 +806,9 @@ def test_share__same_seed_same_bytes(make_table_store, tmp_path):
 
 def test_share__takes_labels(make_table_store, tmp_path):
     labels = pl.DataFrame({"account_id": ["a", "b"], "label": ["x", "y"]})
-    findings = share(make_table_store(ROWS), tmp_path / "run", kinds="object", labels=labels)
+    findings = share(
+        make_table_store(ROWS), tmp_path / "run", kinds="object", tests=False, labels=labels
+    )
     assert findings.read("accounts")["label"].to_list() == ["x", "y", None, None, None]
     classes = findings.read("classes").filter(pl.col("kind") == "all", pl.col("n_edges") > 0)
     between = classes.select("source_label", "target_label", "n_edges", "total_weight").rows()
@@ -830,7 +825,7 @@ def test_share__weighs_kinds_and_hides_mentioned_accounts(make_store, tmp_path):
             ("b", "url", 9),
         ]
     ]
-    findings = share(make_store(events), tmp_path / "run", kinds=("url", "mention"))
+    findings = share(make_store(events), tmp_path / "run", kinds=("url", "mention"), tests=False)
     columns = ("weight", "weight_mention", "weight_url")
     assert findings.read("edges").select(columns).rows() == [(2, 1, 1)]
     classes = findings.read("classes").filter(pl.col("kind") == "url")
@@ -855,7 +850,7 @@ def test_share__leaves_nothing_half_written(make_table_store, tmp_path, monkeypa
 
     store = make_table_store(ROWS)
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr(sharing, "build_network", fail)
+    monkeypatch.setattr(sharing.run, "build_network", fail)
     with pytest.raises(MemoryError):
         share(store, tmp_path / "run", kinds="object")
     assert sorted(tmp_path.iterdir()) == before
@@ -873,7 +868,9 @@ def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
         make_table_store(ROWS), tmp_path / "run", kinds="object",
         progress=lambda *report: seen.append(report),
     )  # fmt: skip
-    assert {stage for stage, _, _ in seen} == {"shares", "pairs", "edges", "network", "tables"}
+    assert {stage for stage, _, _ in seen} == {
+        "shares", "pairs", "edges", "chance", "network", "tables",
+    }  # fmt: skip
     assert all(0 <= done <= total for _, done, total in seen)
 
 
@@ -882,6 +879,12 @@ def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
     [
         ({"kinds": ()}, "kinds is empty"),
         ({"window": "soon"}, "'soon' is no duration"),
+        ({"alpha": 1}, "alpha is 1"),
+        ({"null": "week"}, "null is 'week'"),
+        ({"compare": True}, "choose a mode"),
+        ({"subgraph": 1}, "subgraph belongs to the mode coortweet"),
+        ({"shorter_windows": ("60s",)}, "60s is not shorter"),
+        ({"shorter_windows": ("5s",), "mode": "qut"}, "belong to the modes strict and coortweet"),
         ({"mode": "loose"}, "mode is 'loose'"),
         ({"edge_weight_quantile": 1.5}, "edge_weight_quantile is 1.5"),
         ({"edge_weight_quantile": float("nan")}, "edge_weight_quantile is nan"),
@@ -901,3 +904,122 @@ def test_share_settings__hash_tells_choices_apart():
     assert plain.compute_hash() == ShareSettings(kinds=("url", "url"), window="1m").compute_hash()
     assert plain.compute_hash() != ShareSettings(kinds=("url",), window="61s").compute_hash()
     assert plain.compute_hash() != plain.compute_hash("labels")
+
+
+# --- what else a run can be asked for ----------------------------------------------------------
+
+
+def test_share__counts_shorter_windows_beside_the_longest(make_table_store, tmp_path):
+    # a and b: x at gaps 1 and 8 (two posts of a), y at a gap of 40, z at 5.
+    rows = [("a", "x", "1", 0), ("a", "x", "2", 9), ("b", "x", "3", 1), ("a", "y", "4", 100),
+            ("b", "y", "5", 140), ("a", "z", "6", 200), ("b", "z", "7", 205)]  # fmt: skip
+    findings = share(
+        make_table_store(rows), tmp_path / "run", kinds="object", shorter_windows=("5s", "8s")
+    )
+    counts = [
+        "n_objects",
+        "n_pairs",
+        *(f"n_{n}_{w}s" for w in (5, 8) for n in ("objects", "pairs")),
+    ]
+    assert findings.read("edges").select(counts).rows() == [(3, 4, 2, 2, 2, 3)]
+
+
+@pytest.mark.parametrize("mode", ["strict", "coortweet"])
+def test_share__shorter_windows_equal_runs_of_their_own(make_table_store, tmp_path, mode):
+    store = make_table_store(random_rows())
+    both = share(store, tmp_path / "a", kinds="object", mode=mode, shorter_windows=("7s",))
+    own = share(store, tmp_path / "b", kinds="object", window="7s")
+    wanted = own.read("edges").select("source", "target", "n_objects", "n_pairs")
+    found = both.read("edges").filter(pl.col("n_pairs_7s") > 0)
+    renamed = found.select("source", "target", n_objects="n_objects_7s", n_pairs="n_pairs_7s")
+    assert_frame_equal(renamed, wanted)
+
+
+def test_share__is_confined_to_objects(make_table_store, tmp_path):
+    objects = pl.DataFrame({"kind": ["object"], "value": ["y"]})
+    store = make_table_store(ROWS)
+    findings = share(store, tmp_path / "run", kinds="object", objects=objects)
+    assert findings.read("entities")["value"].to_list() == ["y"]
+    assert findings.read("accounts")["account_id"].to_list() == ["a", "b", "c"]
+    whole = share(store, tmp_path / "whole", kinds="object")
+    assert findings.run["specification"] != whole.run["specification"]
+
+
+def test_share__compares_coortweet_with_exact_windows(make_table_store, tmp_path):
+    # a and b: twice x, so two pairs of one object. c is the post that d retweets. e and f meet
+    # once and have other shares besides, so that only the second filter drops them.
+    rows = [("a", "x", "1", 0), ("b", "x", "2", 1), ("b", "x", "3", 2)]
+    rows += [("a", "w", "11", 500), ("b", "w", "12", 501)]
+    rows += [("c", "p", "p", 1000), ("d", "p", "4", 1001)]
+    rows += [("c", "q", "q", 2000), ("d", "q", "5", 2001)]
+    rows += [("e", "y", "6", 3000), ("f", "y", "7", 3001), ("e", "z", "8", 0), ("f", "u", "9", 0)]
+    findings = share(
+        make_table_store(rows), tmp_path / "run", kinds="object", mode="coortweet",
+        min_participation=2, compare=True,
+    )  # fmt: skip
+    assert findings.read("changes").rows() == [
+        ("a", "b", 2, 3, "weight"), ("c", "d", 2, 0, "own_object"),
+        ("e", "f", 1, 0, "participation"),
+    ]  # fmt: skip
+    assert findings.run["changes"] == {"own_object": 1, "participation": 1, "weight": 1}
+
+
+def test_share__compares_qut_both_ways_round(make_table_store, tmp_path):
+    # Two posts of a are near the one of b; the edge back is too light.
+    store = make_table_store([("a", "x", "1", 0), ("a", "x", "2", 3), ("b", "x", "3", 5)])
+    findings = share(
+        store, tmp_path / "run", kinds="object", mode="qut", min_weight=2, compare=True
+    )
+    assert findings.read("changes").rows() == [
+        ("a", "b", 1, 2, "weight"), ("b", "a", 1, 1, "threshold"),
+    ]  # fmt: skip
+
+
+def test_share__compares_coornet_at_borders(make_table_store, tmp_path):
+    # Bins of 10 s from 0 on: b and c are 2 s apart on either side of a border.
+    rows = [("a", "x", "1", 0), ("b", "x", "2", 9), ("c", "x", "3", 11), ("d", "x", "4", 12)]
+    findings = share(
+        make_table_store(rows), tmp_path / "run", kinds="object", mode="coornet", window="10s",
+        edge_weight_quantile=0, compare=True,
+    )  # fmt: skip
+    # All four are in a bin of two, so that all six pairs have an edge; ac and ad are too far apart.
+    reasons = {row[:2]: row[-1] for row in findings.read("changes").rows()}
+    assert reasons == {("a", "c"): "other_bin", ("a", "d"): "other_bin"}
+    marked = findings.read("marked_shares")
+    assert marked.select("account_id", "coordinated").rows() == [(a, True) for a in "abcd"]
+
+
+def test_share__takes_a_subgraph_of_coortweet(make_table_store, tmp_path):
+    store = make_table_store(ROWS)
+    choices = {"kinds": "object", "mode": "coortweet", "fast_window": "10s"}
+    # Fast pairs: ab over x (10 s), bc over y (5 s): both weigh 1, none is above the median.
+    findings = share(store, tmp_path / "run", subgraph=2, **choices)
+    assert findings.summary["n_edges"] == 3
+    assert findings.summary["n_components"] == 0
+    low = share(store, tmp_path / "low", subgraph=2, edge_weight_quantile=0, **choices)
+    assert low.summary["n_components"] == 0
+
+
+def test_share__tabulates_intervals(make_table_store, tmp_path):
+    rows = [(f"u{o}{k}", f"o{o}", f"{o}-{k}", 1000 * o + (3 + o) * k) for o in range(9)
+            for k in range(4)]  # fmt: skip
+    findings = share(make_table_store(rows), tmp_path / "run", kinds="object", intervals=True)
+    surface = findings.read("surface")
+    at = surface.filter(pl.col("q") == 0.1, pl.col("p") == 0.5)["seconds"].item()
+    assert at == findings.run["intervals"]["quantile_seconds"] == 6
+    assert findings.read("gaps")["observed"].sum() == 9 * 6
+
+
+def test_share__names_top_objects_over_all_and_by_component(make_table_store, tmp_path):
+    findings = share(make_table_store(ROWS), tmp_path / "run", kinds="object", tests=False)
+    top = findings.read("top_objects").select("component", "rank", "object_id", "n_coord_shares")
+    assert top.rows() == [
+        (None, 1, "x", 2), (None, 2, "y", 3), (0, 1, "x", 2), (0, 2, "y", 3),
+    ]  # fmt: skip
+    posts = findings.read("top_posts").filter(pl.col("component").is_null())
+    assert posts["content_id"].to_list() == ["1", "3", "2", "4", "5"]
+    summary = findings.read("component_sharing").to_dicts()[0]
+    assert summary["n_accounts"] == 3
+    assert summary["n_coord_shares"] == 5
+    accounts = findings.read("accounts").select("account_id", "n_shares", "n_coord_shares")
+    assert accounts.rows() == [("a", 2, 2), ("b", 2, 2), ("c", 1, 1), ("d", 1, 0), ("e", 1, 0)]

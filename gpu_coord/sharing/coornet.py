@@ -18,7 +18,6 @@ from gpu_coord.pairs import CACHE
 from gpu_coord.sharing.intervals import find_quantile
 from gpu_coord.sharing.qut import cut_sources, join_edges, join_kinds
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.sharing.summaries import tabulate_shares
 from gpu_coord.sharing.windows import DEFAULT_MEMORY, pair_shares
 from gpu_coord.threads import map_ahead
 
@@ -201,66 +200,6 @@ def weigh_kinds(shares: Shares, cuts: Cuts, edges: pl.DataFrame) -> pl.DataFrame
         return project_accounts(shares, part, edge_weight_quantile=0.0).edges
 
     return join_kinds(shares, edges, count)
-
-
-def compare_edges(
-    strict: pl.DataFrame, all_edges: pl.DataFrame, *, threshold: float
-) -> pl.DataFrame:
-    """List the pairs of accounts that the bins treat otherwise than exact windows, and why.
-
-    Parameters
-    ----------
-    strict
-        ``source < target, n_objects`` of `gpu_coord.sharing.strict.weigh_edges`, for a window as
-        long as the interval.
-    all_edges
-        Edges of `project_accounts` at the quantile 0.
-    threshold
-        The weight from which on CooRnet keeps an edge.
-
-    Returns
-    -------
-        ``source, target, n_objects`` (within the window), ``weight`` (common objects), 0 where
-        there is none, ``reason``. Edges of CooRnet alone: ``other_bin``, the common objects were
-        shared further apart than the window. Edges of exact windows alone: ``border``, a border of
-        bins lies between all their shares; ``threshold``, too light to be kept. Of both:
-        ``weight``, the numbers of objects differ.
-    """
-    counts = pl.col("n_objects", "weight").fill_null(0)
-    strict = strict.select("source", "target", "n_objects")
-    both = strict.join(all_edges, on=["source", "target"], how="full", coalesce=True)
-    in_windows, kept = pl.col("n_objects") > 0, pl.col("weight") >= threshold
-    reason = (
-        pl.when(in_windows & (pl.col("weight") == 0))
-        .then(pl.lit("border"))
-        .when(in_windows & ~kept)
-        .then(pl.lit("threshold"))
-        .when(~in_windows & kept)
-        .then(pl.lit("other_bin"))
-        .when(in_windows & (pl.col("n_objects") != pl.col("weight")))
-        .then(pl.lit("weight"))
-    )
-    changed = both.with_columns(counts).with_columns(reason=reason).drop_nulls("reason")
-    return changed.sort("source", "target")
-
-
-def tabulate_marks(shares: Shares, cuts: Cuts) -> pl.DataFrame:
-    """List the shares of objects shared twice or more, marked.
-
-    Parameters
-    ----------
-    shares, cuts
-        From `read_shares` and `cut_shares`.
-
-    Returns
-    -------
-        The columns of `gpu_coord.sharing.summaries.tabulate_shares`, then ``bin, grouped``.
-    """
-    marked = tabulate_shares(shares, cuts.coordinated)
-    rows = marked["row"].to_numpy()
-    return marked.with_columns(
-        pl.Series("bin", cuts.bin[rows]), pl.Series("grouped", cuts.grouped[rows])
-    )
 
 
 def _count_run(object: np.ndarray, bin: np.ndarray) -> Any:

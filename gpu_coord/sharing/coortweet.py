@@ -57,7 +57,7 @@ def detect_groups(
     n_shares = np.bincount(shares.account, minlength=shares.accounts.height)
     compared = n_shares[shares.account] >= min_participation
     place = _place_rows(shares)
-    rows = np.flatnonzero(compared & ~_is_its_object(shares) if remove_loops else compared)
+    rows = np.flatnonzero(compared & ~mark_own_objects(shares) if remove_loops else compared)
 
     def list_pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for first, second in pair_shares(
@@ -86,8 +86,18 @@ def _place_rows(shares: Shares) -> np.ndarray:
     return place
 
 
-def _is_its_object(shares: Shares) -> np.ndarray:
-    """Mark the shares whose content is the object, such as the tweet that others retweet."""
+def mark_own_objects(shares: Shares) -> np.ndarray:
+    """Mark the shares whose content is the object, such as the tweet that others retweet.
+
+    Parameters
+    ----------
+    shares
+        From `read_shares`.
+
+    Returns
+    -------
+        Booleans, (n_shares,).
+    """
     content_of = shares.contents.to_frame("value").with_row_index("content")
     objects = shares.objects.join(content_of, on="value", how="left", maintain_order="left")
     own = objects["content"].cast(pl.Int64).fill_null(-1).to_numpy()
@@ -420,7 +430,8 @@ def turn_edges(runs: EdgeRuns) -> tuple[np.ndarray, np.ndarray]:
 
     The end that is first among the vertices comes first, and vertices are numbered as they appear
     in the tool's table of edges: all first columns, then all second ones. The objects of one post
-    are taken in ascending order; a store knows no other.
+    are taken in ascending order; a store knows no other. Shares of accounts that are too rare to
+    be compared are not among those of the runs, as `read_shares` leaves them out.
     """
     place = _place_rows(runs.shares)
     first_of_object = np.full(runs.shares.objects.height, place.size)

@@ -4,6 +4,8 @@ The one idea: rows sorted by object, then time, so that all that lies within a w
 follows it without a gap.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -91,6 +93,7 @@ def read_shares(
     start: str | int | None = None,
     end: str | int | None = None,
     labels: pl.DataFrame | None = None,
+    objects: pl.DataFrame | None = None,
 ) -> Shares:
     """Read the shares of some kinds of object from a store.
 
@@ -107,6 +110,8 @@ def read_shares(
         Time range as ISO 8601 or epoch milliseconds, start included, end excluded.
     labels
         Columns account_id, label, in the place of the store's own labels.
+    objects
+        Columns kind, value: the shares of these objects only, as if there were no others.
 
     Raises
     ------
@@ -120,6 +125,8 @@ def read_shares(
         )
     span = select_range(to_milliseconds(start), to_milliseconds(end))
     members = map_entities(store, kinds)
+    if objects is not None:
+        members = members.join(objects, on=["kind", "value"], how="semi")
     events = _select_events(store, span, members)
     participation = events.group_by("account").len()
     busy = participation.filter(pl.col("len") >= min_participation)
@@ -137,6 +144,14 @@ def read_shares(
         "min_participation": participation.height - busy.height,
     }
     return _order_shares(kept, accounts, objects, _read_contents(store, kept), n_dropped)
+
+
+def hash_objects(objects: pl.DataFrame | None) -> str | None:
+    """Return a hash of objects (kind, value) that shares are confined to."""
+    if objects is None:
+        return None
+    rows = objects.select("kind", "value").unique().sort("kind", "value").rows()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def _select_events(store: Store, span: Any, members: pl.DataFrame) -> pl.DataFrame:

@@ -4,6 +4,7 @@ In: rows of two shares each, the older first. Out: one row per pair of accounts,
 The one idea: one stable sort by the pair of accounts; each edge is then a run of rows.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,8 @@ import polars as pl
 
 from gpu_coord.pairs import CACHE
 from gpu_coord.sharing.shares import Shares
+
+Blocks = Iterator[tuple[np.ndarray, np.ndarray]]
 
 # A pair while it is weighed: its rows, its key and its place, and some columns of it.
 BYTES_PER_PAIR = 128
@@ -90,6 +93,69 @@ def group_pairs(shares: Shares, older: np.ndarray, newer: np.ndarray) -> EdgeRun
     return EdgeRuns(shares, older[order], newer[order], start)
 
 
+def weigh_in_ranges(
+    shares: Shares,
+    list_pairs: Callable[[], Blocks],
+    weigh: Callable[[EdgeRuns], pl.DataFrame],
+    *,
+    memory: int,
+) -> pl.DataFrame:
+    """Weigh all edges, those of some accounts at a time; the pairs are listed once for each part.
+
+    Parameters
+    ----------
+    shares
+        From `read_shares`.
+    list_pairs
+        Yields blocks of pairs (older, newer), ascending by object.
+    weigh
+        Returns a row for each edge.
+    memory
+        Bytes that the pairs weighed at once may take; those of one account are never divided.
+    """
+    n_pairs = np.zeros(shares.accounts.height, np.int64)
+    for older, newer in list_pairs():
+        smaller = np.minimum(shares.account[older], shares.account[newer])
+        n_pairs += np.bincount(smaller, minlength=n_pairs.size)
+    ranges = plan_ranges(n_pairs, memory // BYTES_PER_PAIR)
+    blocks = (take_accounts(shares, list_pairs(), *accounts) for accounts in ranges)
+    return pl.concat([weigh(group_pairs(shares, *join_blocks(block))) for block in blocks])
+
+
+def plan_ranges(n_pairs: np.ndarray, max_pairs: int) -> Iterator[tuple[int, int]]:
+    """Divide the accounts into ranges with so many pairs at most, or of one account.
+
+    Parameters
+    ----------
+    n_pairs
+        Pairs of each account as the one with the smaller row, (n_accounts,).
+    max_pairs
+        Pairs that there is room for.
+    """
+    n_before = np.concatenate([[0], np.cumsum(n_pairs)])
+    first = 0
+    while first < n_pairs.size:
+        last = int(np.searchsorted(n_before, n_before[first] + max_pairs, "right")) - 1
+        last = max(last, first + 1)
+        yield first, last
+        first = last
+
+
+def take_accounts(shares: Shares, blocks: Blocks, first: int, last: int) -> Blocks:
+    """Yield the pairs whose account with the smaller row is in a range."""
+    for older, newer in blocks:
+        smaller = np.minimum(shares.account[older], shares.account[newer])
+        kept = (smaller >= first) & (smaller < last)
+        yield older[kept], newer[kept]
+
+
+def join_blocks(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of all blocks, none of them included."""
+    none = np.empty(0, np.int64)
+    older, newer = zip((none, none), *blocks, strict=True)
+    return np.concatenate(older), np.concatenate(newer)
+
+
 def weigh_edges(runs: EdgeRuns, popularity: np.ndarray) -> pl.DataFrame:
     """Weigh the edges by the distinct objects that both accounts shared within the window.
 
@@ -140,6 +206,30 @@ def describe_edges(runs: EdgeRuns, popularity: np.ndarray) -> pl.DataFrame:
             "popularity_weight": runs.sum(rarity),
         }
     )
+
+
+def count_windows(runs: EdgeRuns, windows: Sequence[int]) -> pl.DataFrame:
+    """Count what is left of each edge in shorter windows than that of its pairs.
+
+    Parameters
+    ----------
+    runs
+        From `group_pairs`.
+    windows
+        Seconds, inclusive.
+
+    Returns
+    -------
+        ``n_objects_<window>s, n_pairs_<window>s`` for each window, ascending; row = edge.
+    """
+    columns = {}
+    for seconds in sorted(set(windows)):
+        is_within = runs.gap_ms <= 1000 * seconds
+        objects = np.where(is_within, runs.shares.object[runs.older], -1)
+        n_pairs = runs.sum(is_within.astype(np.int64))
+        columns[f"n_objects_{seconds}s"] = runs.count_distinct(objects) - (n_pairs < runs.n_pairs)
+        columns[f"n_pairs_{seconds}s"] = n_pairs
+    return pl.DataFrame(columns)
 
 
 def is_new_object(runs: EdgeRuns) -> np.ndarray:

@@ -1,0 +1,473 @@
+"""A run of coordinated sharing: its stages in their order, their cost and their files.
+
+The one idea: pairs of shares stream by twice at most, written as they come and weighed by ranges
+of accounts; only edges are held whole.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.backend import Backend
+from gpu_coord.exports import write_gexf, write_graphml
+from gpu_coord.folders import write_json
+from gpu_coord.network import Network, build_network
+from gpu_coord.run import (
+    DEFAULT_MEMORY,
+    MAX_EXPORTED_EDGES,
+    RUN_MARKER,
+    Progress,
+    StageClock,
+    describe_origin,
+    describe_tables,
+)
+from gpu_coord.sharing import coornet, qut
+from gpu_coord.sharing.comparison import compare_edges
+from gpu_coord.sharing.coornet import Cuts, cut_shares, pair_in_bins
+from gpu_coord.sharing.coortweet import (
+    DEFAULT_QUANTILE,
+    account_stats,
+    detect_groups,
+    flag_speed_share,
+    group_stats,
+    mark_heavy,
+    mark_own_objects,
+    take_subgraph,
+    weigh_network,
+)
+from gpu_coord.sharing.intervals import (
+    estimate_interval,
+    find_excess_gap,
+    measure_gaps,
+    measure_surface,
+)
+from gpu_coord.sharing.settings import AUTO, ShareSettings
+from gpu_coord.sharing.shares import Shares, read_shares
+from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
+from gpu_coord.sharing.strict import (
+    BYTES_PER_PAIR,
+    Blocks,
+    EdgeRuns,
+    count_popularity,
+    count_windows,
+    group_pairs,
+    join_blocks,
+    plan_ranges,
+    take_accounts,
+    weigh_edges,
+    weigh_in_ranges,
+)
+from gpu_coord.sharing.tables import (
+    PAIRS_SCHEMA,
+    RunTables,
+    describe_pairs,
+    mirror_edges,
+    name_ends,
+)
+from gpu_coord.sharing.windows import pair_shares
+from gpu_coord.store import Store, TableWriter
+from gpu_coord.times import parse_duration
+
+# Why an edge of exact windows is not among those of the mode.
+_ABSENT = {
+    "coornet": pl.lit("border"),
+    "coortweet": pl.when(pl.col("n_other") == 0)
+    .then(pl.lit("own_object"))
+    .otherwise(pl.lit("participation")),
+    "qut": pl.lit("absent"),
+}
+
+
+@dataclass(frozen=True)
+class _PairCounts:
+    """What one pass over the pairs counts, and the pairs themselves where there is room."""
+
+    by_account: np.ndarray  # as the one with the smaller row, (n_accounts,)
+    by_object: np.ndarray  # (n_objects,)
+    is_paired: np.ndarray  # which shares are in a pair, (n_shares,)
+    held: list[tuple[np.ndarray, np.ndarray]] | None
+
+    @property
+    def n_pairs(self) -> int:
+        return int(self.by_object.sum())
+
+
+class ShareRun:
+    """One run under way."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        settings: ShareSettings,
+        backend: Backend,
+        memory: int | None,
+        progress: Progress | None,
+        labels: pl.DataFrame | None,
+        objects: pl.DataFrame | None,
+        graphs: bool,  # noqa: FBT001
+    ):
+        self.folder, self.store, self.settings, self.backend = folder, store, settings, backend
+        self.memory = memory or min(backend.free_memory() // 2, DEFAULT_MEMORY)
+        self.clock = StageClock(progress)
+        self.labels, self.objects, self.graphs = labels, objects, graphs
+        self.window_ms = 0
+        self.cuts: Cuts | None = None  # of coornet
+
+    def write(self) -> None:
+        """Write the run folder, its marker last."""
+        with self.clock.time("shares"):
+            shares = self._read_shares()
+            popularity = count_popularity(shares)
+            self.window_ms = self._find_window(shares)
+            if self.settings.mode == "coornet":
+                self.cuts = cut_shares(shares, interval_seconds=self.window_ms // 1000)
+        with self.clock.time("pairs"):
+            counts = self._count_pairs(shares)
+        with self.clock.time("edges"):
+            all_edges = self._weigh(shares, popularity, counts)
+        all_edges, tests = self._test(shares, all_edges)
+        with self.clock.time("network"):
+            edges, linked = self._apply_rule(all_edges)
+            name_ends(edges, shares).write_parquet(self.folder / "edges.parquet")
+            network = self._build_network(shares, linked)
+        found = self._write_intervals(shares)
+        changes = self._write_changes(shares, popularity, all_edges, linked)
+        with self.clock.time("tables"):
+            self._write_tables(shares, network, linked, counts, popularity)
+        write_json(
+            self.folder / RUN_MARKER,
+            self._describe(shares, network, counts, tests) | found | changes,
+        )
+
+    def _read_shares(self) -> Shares:
+        settings = self.settings
+        return read_shares(
+            self.store,
+            kinds=settings.kinds,
+            min_participation=settings.min_participation,
+            start=settings.start,
+            end=settings.end,
+            labels=self.labels,
+            objects=self.objects,
+        )
+
+    def _find_window(self, shares: Shares) -> int:
+        """Return the milliseconds of the window."""
+        if self.settings.window != AUTO:
+            return 1000 * parse_duration(self.settings.window)
+        return max(1000, round(1000 * estimate_interval(shares).seconds))
+
+    # --- pairs -------------------------------------------------------------------------------
+
+    def _list_pairs(self, shares: Shares) -> Blocks:
+        """Yield the pairs of the mode; of accounts with enough events, which `shares` holds."""
+        settings = self.settings
+        window_ms, memory, threads = self.window_ms, self.memory // 4, self.backend.threads
+        if self.cuts is not None:
+            return pair_in_bins(shares, self.cuts, memory=memory, threads=threads)
+        if settings.mode != "coortweet":
+            return pair_shares(shares, window_ms=window_ms, memory=memory, threads=threads)
+        return detect_groups(
+            shares, window_ms=window_ms, min_participation=settings.min_participation,
+            memory=memory, threads=threads,
+        )  # fmt: skip
+
+    def _count_pairs(self, shares: Shares) -> _PairCounts:
+        """Write the pairs as they come, count them, and hold them while there is room."""
+        by_account = np.zeros(shares.accounts.height, np.int64)
+        by_object = np.zeros(shares.objects.height, np.int64)
+        is_paired = np.zeros(shares.n_shares, bool)
+        held: list[tuple[np.ndarray, np.ndarray]] | None = []
+        n_pairs, room = 0, self._pairs_at_once
+        with TableWriter(self.folder / "pairs.parquet", PAIRS_SCHEMA) as writer:
+            for older, newer in self._list_pairs(shares):
+                smaller = np.minimum(shares.account[older], shares.account[newer])
+                by_account += np.bincount(smaller, minlength=by_account.size)
+                by_object += np.bincount(shares.object[older], minlength=by_object.size)
+                is_paired[older] = is_paired[newer] = True
+                n_pairs += older.size
+                if held is not None:
+                    # Copies: a block is a view of more than its pairs.
+                    held.append((older.copy(), newer.copy()))
+                held = None if n_pairs > room else held
+                writer.add(describe_pairs(shares, older, newer))
+                self.clock.report("pairs", int(older[-1]) if older.size else 0, shares.n_shares)
+        return _PairCounts(by_account, by_object, is_paired, held)
+
+    @property
+    def _pairs_at_once(self) -> int:
+        return max(1, self.memory // 2 // BYTES_PER_PAIR)
+
+    def _gather_pairs(self, shares: Shares, counts: _PairCounts) -> Blocks:
+        """Yield all pairs of a range of accounts at a time, accounts ascending."""
+        if counts.held is not None:
+            yield join_blocks(counts.held)
+            return
+        n_done = np.cumsum(counts.by_account)
+        for first, last in plan_ranges(counts.by_account, self._pairs_at_once):
+            yield join_blocks(take_accounts(shares, self._list_pairs(shares), first, last))
+            self.clock.report("edges", int(n_done[last - 1]), counts.n_pairs)
+
+    # --- edges -------------------------------------------------------------------------------
+
+    def _weigh(self, shares: Shares, popularity: np.ndarray, counts: _PairCounts) -> pl.DataFrame:
+        """Weigh all edges, those of some accounts at a time."""
+        keys = self._find_fast(shares) if self.settings.fast_window else None
+        parts = []
+        for older, newer in self._gather_pairs(shares, counts):
+            runs = group_pairs(shares, older, newer)
+            fast = (
+                None
+                if keys is None
+                else np.isin(_key_contents(shares, runs.older, runs.newer), keys)
+            )
+            parts.append(self._weigh_runs(runs, popularity, fast))
+            if counts.held is not None and self.settings.mode == "coortweet":
+                self._write_stats(runs, parts[0], fast)
+        return self._reweigh(shares, pl.concat(parts))
+
+    def _weigh_runs(
+        self, runs: EdgeRuns, popularity: np.ndarray, is_fast: np.ndarray | None
+    ) -> pl.DataFrame:
+        settings = self.settings
+        if settings.mode == "coortweet":
+            edges = weigh_network(runs, popularity, is_fast=is_fast)
+        else:
+            edges = weigh_edges(runs, popularity)
+        if settings.shorter_windows:
+            windows = [parse_duration(window) for window in settings.shorter_windows]
+            edges = edges.hstack(count_windows(runs, windows))
+        if settings.is_tested:
+            edges = edges.hstack(count_hours(runs, window_ms=self.window_ms))
+        return edges
+
+    def _reweigh(self, shares: Shares, edges: pl.DataFrame) -> pl.DataFrame:
+        """Give edges the weights of the modes that do not count what is paired."""
+        settings, memory, threads = self.settings, self.memory // 4, self.backend.threads
+        if self.cuts is not None:
+            quantile = settings.edge_weight_quantile
+            projection = coornet.project_accounts(
+                shares, self.cuts,
+                edge_weight_quantile=coornet.DEFAULT_QUANTILE if quantile is None else quantile,
+                min_weight=ceil(settings.min_weight or 1), memory=memory, threads=threads,
+            )  # fmt: skip
+            joined = coornet.join_described(projection.edges, edges)
+            return coornet.weigh_kinds(shares, self.cuts, joined)
+        if settings.mode == "qut":
+            messages = qut.count_messages(
+                shares, window_ms=self.window_ms, memory=memory, threads=threads
+            )
+            joined = qut.join_described(messages, edges)
+            return qut.weigh_kinds(shares, joined, window_ms=self.window_ms)
+        return edges
+
+    @property
+    def _is_directed(self) -> bool:
+        return self.settings.mode == "qut"
+
+    def _find_fast(self, shares: Shares) -> np.ndarray:
+        """Return the keys of the pairs of contents that the fast window marks."""
+        window_ms = 1000 * parse_duration(str(self.settings.fast_window))
+        within = (
+            (older[near], newer[near])
+            for older, newer in self._list_pairs(shares)
+            for near in [shares.time[newer] - shares.time[older] <= window_ms]
+        )
+        older, newer = join_blocks(within)
+        is_fast = flag_speed_share(
+            shares, older, newer, window_ms=window_ms,
+            min_participation=self.settings.min_participation,
+        )  # fmt: skip
+        return np.unique(_key_contents(shares, older[is_fast], newer[is_fast]))
+
+    def _write_stats(self, runs: EdgeRuns, edges: pl.DataFrame, is_fast: np.ndarray | None) -> None:
+        heavy = mark_heavy(edges, self._quantile)
+        for name, summarise in (("account_stats", account_stats), ("group_stats", group_stats)):
+            table = summarise(runs, heavy, is_fast=is_fast)
+            table.write_parquet(self.folder / f"{name}.parquet")
+
+    @property
+    def _quantile(self) -> float:
+        quantile = self.settings.edge_weight_quantile
+        return DEFAULT_QUANTILE if quantile is None else quantile
+
+    def _test(self, shares: Shares, edges: pl.DataFrame) -> tuple[pl.DataFrame, ShareTests | None]:
+        """Put beside each edge how likely chance is to make it, where that is asked for."""
+        if not self.settings.is_tested:
+            return edges, None
+        with self.clock.time("chance"):
+            tests = assess_edges(
+                shares,
+                edges,
+                window_ms=self.window_ms,
+                null=self.settings.null,
+                alpha=self.settings.alpha,
+                backend=self.backend,
+            )
+        return edges.drop("n_in_hour", "n_hours").hstack(tests.edges), tests
+
+    def _apply_rule(self, edges: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the edges to write, and those in the network."""
+        settings = self.settings
+        if settings.mode == "coornet":  # has its own quantile of the weights
+            return edges, edges
+        is_heavy = pl.col("weight") >= (settings.min_weight or 0)
+        if settings.mode == "coortweet":
+            return self._take_heavy(edges, is_heavy)
+        quantile = settings.edge_weight_quantile or 0
+        is_heavy &= pl.col("weight") >= pl.col("weight").quantile(quantile, "linear")
+        edges = edges.filter(is_heavy)
+        return edges, edges.filter("significant") if settings.is_tested else edges
+
+    def _take_heavy(
+        self, edges: pl.DataFrame, is_heavy: pl.Expr
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return all edges with the thresholds of coortweet, and those of the network."""
+        settings = self.settings
+        edges = mark_heavy(edges, self._quantile)
+        if settings.subgraph:
+            linked = take_subgraph(edges, settings.subgraph)
+            return edges, linked.select(edges.columns).filter(is_heavy)
+        if settings.edge_weight_quantile is not None:
+            is_heavy &= pl.col("weight_threshold") == 1
+        return edges, edges.filter(is_heavy)
+
+    def _build_network(self, shares: Shares, edges: pl.DataFrame) -> Network:
+        both = edges if self._is_directed else mirror_edges(edges)
+        return build_network(
+            both["source"].to_numpy(),
+            both["target"].to_numpy(),
+            both["weight"].to_numpy(),
+            n_accounts=shares.accounts.height,
+            backend=self.backend,
+            resolution=self.settings.resolution,
+            seed=self.settings.seed,
+        )
+
+    # --- what else was asked for -------------------------------------------------------------
+
+    def _write_intervals(self, shares: Shares) -> dict[str, Any]:
+        """Tabulate what window the data suggest, in both ways; return what ``run.json`` says."""
+        if not (self.settings.intervals or self.settings.window == AUTO):
+            return {}
+        seed, threads = self.settings.seed, self.backend.threads
+        with self.clock.time("intervals"):
+            surface = measure_surface(shares, seed=seed, threads=threads)
+            surface.write_parquet(self.folder / "surface.parquet")
+            gaps = measure_gaps(shares, seed=seed, threads=threads)
+            gaps.write_parquet(self.folder / "gaps.parquet")
+        return {
+            "intervals": {
+                "quantile_seconds": estimate_interval(shares).seconds,
+                "excess_seconds": find_excess_gap(gaps),
+            }
+        }
+
+    def _write_changes(
+        self, shares: Shares, popularity: np.ndarray, edges: pl.DataFrame, linked: pl.DataFrame
+    ) -> dict[str, Any]:
+        """List what the mode changes against exact windows; return what ``run.json`` says."""
+        if not self.settings.compare:
+            return {}
+        with self.clock.time("changes"):
+            if self.cuts is not None:
+                memory, threads = self.memory // 4, self.backend.threads
+                edges = coornet.project_accounts(
+                    shares, self.cuts, edge_weight_quantile=0, memory=memory, threads=threads
+                ).edges
+            kept = linked.select("source", "target", in_network=True)
+            edges = edges.join(kept, on=["source", "target"], how="left")
+            strict = self._weigh_strict(shares, popularity)
+            changes = compare_edges(
+                mirror_edges(strict) if self._is_directed else strict,
+                edges,
+                absent=_ABSENT[self.settings.mode],
+            )
+            name_ends(changes, shares).write_parquet(self.folder / "changes.parquet")
+        reasons = changes["reason"].value_counts(name="n").sort("reason").rows()
+        return {"changes": dict(reasons)}
+
+    def _weigh_strict(self, shares: Shares, popularity: np.ndarray) -> pl.DataFrame:
+        """Return the edges of exact windows, and their pairs in which no content is the object."""
+        memory, threads = self.memory // 4, self.backend.threads
+        is_own = mark_own_objects(shares)
+
+        def weigh(runs: EdgeRuns) -> pl.DataFrame:
+            is_other = ~(is_own[runs.older] | is_own[runs.newer])
+            n_other = runs.sum(is_other.astype(np.int64))
+            return weigh_edges(runs, popularity).with_columns(n_other=pl.Series(n_other))
+
+        return weigh_in_ranges(
+            shares,
+            lambda: pair_shares(shares, window_ms=self.window_ms, memory=memory, threads=threads),
+            weigh,
+            memory=self.memory // 2,
+        ).select("source", "target", "n_objects", "n_other")
+
+    def _write_tables(
+        self,
+        shares: Shares,
+        network: Network,
+        edges: pl.DataFrame,
+        counts: _PairCounts,
+        popularity: np.ndarray,
+    ) -> None:
+        tables = RunTables(
+            store=self.store,
+            shares=shares,
+            network=network,
+            edges=edges,
+            n_pairs=counts.by_object,
+            popularity=popularity,
+            coordinated=counts.is_paired if self.cuts is None else self.cuts.coordinated,
+            is_directed=self._is_directed,
+            lists_shares=self.cuts is not None,
+        )
+        for name, frame in tables.build():
+            frame.write_parquet(self.folder / f"{name}.parquet")
+        if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
+            nodes = tables.accounts.with_row_index("account").drop_nulls("component")
+            write_graphml(self.folder / "network.graphml", nodes, edges)
+            write_gexf(self.folder / "network.gexf", nodes, edges)
+
+    def _describe(
+        self, shares: Shares, network: Network, counts: _PairCounts, tests: ShareTests | None
+    ) -> dict[str, Any]:
+        tables = describe_tables(self.folder)
+        present = set(shares.objects["kind"].cast(pl.String))
+        origin = describe_origin(self.store, self.settings, self.backend, labels=self.labels)
+        return origin | {
+            "command": "share",
+            "window_seconds": self.window_ms / 1000,
+            "counts": {
+                "n_events": shares.n_shares,
+                "missing_kinds": [kind for kind in self.settings.kinds if kind not in present],
+                "dropped_accounts": shares.n_dropped,
+            },
+            "chance": None if tests is None else tests.describe(),
+            "stages": self.clock.stages,
+            "summary": {
+                "n_accounts": shares.accounts.height,
+                "n_entities": shares.objects.height,
+                "n_pairs": counts.n_pairs,
+                "n_edges": tables["edges"]["rows"],
+                "n_components": network.n_components,
+                "n_communities": network.n_communities,
+                **({} if tests is None else tests.summarise(network.n_edges // 2)),
+            },
+            "graphs_written": (self.folder / "network.gexf").exists(),
+            "tables": tables,
+        }
+
+
+def _key_contents(shares: Shares, older: np.ndarray, newer: np.ndarray) -> np.ndarray:
+    """Return one number for each ordered pair of contents."""
+    key: np.ndarray = shares.content[older].astype(np.int64)
+    key *= shares.contents.len()
+    key += shares.content[newer]
+    return key

@@ -1,0 +1,111 @@
+"""Every choice of a run of coordinated sharing, checked, with a hash that names it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+from gpu_coord.sharing.coortweet import check_quantile
+from gpu_coord.strata import Null
+from gpu_coord.times import parse_duration, parse_time
+
+Mode = Literal["strict", "coortweet", "coornet", "qut"]
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareSettings:
+    """Every choice of a run of `share` that can change a finding; stored beside its result."""
+
+    kinds: tuple[str, ...]
+    window: str = "60s"  # inclusive; auto: CooRnet's estimate of the coordination interval
+    shorter_windows: tuple[str, ...] = ()  # counted beside it
+    mode: Mode = "strict"
+    min_participation: int = 1  # events of the kinds chosen, in the time range
+    edge_weight_quantile: float | None = None  # at or above; coortweet: above
+    min_weight: float | None = None  # at or above
+    fast_window: str | None = None  # of coortweet's fast network
+    subgraph: int = 0  # of coortweet: which part of its network is the network
+    tests: bool = True  # of the mode strict: is it more than chance? only such edges are linked
+    null: Null = "day"  # what chance leaves as it is, see `gpu_coord.strata.stratify`
+    alpha: float = 0.05  # false discovery rate of the significant edges
+    intervals: bool = False  # also tabulate what window the data suggest; always with auto
+    compare: bool = False  # of the other modes: also list what changes against strict
+    start: str | None = None  # ISO 8601, included
+    end: str | None = None  # ISO 8601, excluded
+    resolution: float = 1.0  # of the communities
+    seed: int = 0
+    objects_sha256: str | None = None  # of the objects that the run is confined to
+
+    def __post_init__(self) -> None:
+        if self.window != AUTO:
+            parse_duration(self.window)
+        if not self.kinds:
+            raise ValueError("kinds is empty; name at least one, such as url.")
+        if self.mode not in get_args(Mode):
+            raise ValueError(f"mode is {self.mode!r}; it is one of {', '.join(get_args(Mode))}.")
+        for bound in (self.start, self.end):
+            if bound is not None:
+                parse_time(bound)
+        if self.edge_weight_quantile is not None:
+            check_quantile(self.edge_weight_quantile)
+        if self.min_weight is not None and not self.min_weight >= 0:
+            raise ValueError(f"min_weight is {self.min_weight}; it is 0 or more.")
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
+        if self.null not in get_args(Null):
+            raise ValueError(f"null is {self.null!r}; it is one of {', '.join(get_args(Null))}.")
+        if self.compare and self.mode == "strict":
+            raise ValueError("compare holds another mode against strict; choose a mode.")
+        if self.subgraph and self.mode != "coortweet":
+            raise ValueError(f"subgraph belongs to the mode coortweet, not to {self.mode}.")
+        if self.fast_window is not None:
+            self._check_fast_window()
+        if self.shorter_windows:
+            self._check_shorter_windows()
+
+    def _check_fast_window(self) -> None:
+        if self.mode != "coortweet":
+            raise ValueError(f"fast_window belongs to the mode coortweet, not to {self.mode}.")
+        shorter = parse_duration(str(self.fast_window))
+        if self.window != AUTO and shorter >= parse_duration(self.window):
+            raise ValueError(
+                f"fast_window is {self.fast_window}; it is shorter than the window {self.window}."
+            )
+
+    def _check_shorter_windows(self) -> None:
+        if self.mode not in ("strict", "coortweet"):
+            raise ValueError(
+                f"shorter_windows belong to the modes strict and coortweet, not to {self.mode}."
+            )
+        for window in self.shorter_windows:
+            shorter = parse_duration(window)
+            if self.window != AUTO and shorter >= parse_duration(self.window):
+                raise ValueError(f"{window} is not shorter than the window {self.window}.")
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether edges are tested: other tools' networks are what these would find."""
+        return self.tests and self.mode == "strict"
+
+    def compute_hash(self, labels_sha256: str | None = None) -> str:
+        """Return the specification hash: the same for the same choices, however they are written.
+
+        Parameters
+        ----------
+        labels_sha256
+            Hash of the labels that take the place of the store's own.
+        """
+        canonical = asdict(self) | {
+            "kinds": tuple(dict.fromkeys(self.kinds)),
+            "shorter_windows": sorted({parse_duration(w) for w in self.shorter_windows}),
+            "labels": labels_sha256,
+        }
+        for name, parse in (
+            ("window", parse_duration), ("fast_window", parse_duration),
+            ("start", parse_time), ("end", parse_time),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            canonical[name] = value if value in (None, AUTO) else parse(value)
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,178 @@
+"""Are edges of shares tested as they ought to be? Oracles: plain loops, planted pairs, chance."""
+
+from collections import defaultdict
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpu_coord.backend import choose
+from gpu_coord.sharing import share
+from gpu_coord.sharing.shares import Shares
+from gpu_coord.sharing.significance import assess_edges, count_hours
+from gpu_coord.sharing.strict import group_pairs, join_blocks
+from gpu_coord.sharing.windows import pair_shares
+
+DAY = 86_400
+
+
+def make_shares(rows):
+    """Return shares of rows (account number, object number, epoch seconds); each a post."""
+    frame = pl.DataFrame(rows, schema=["account", "object", "second"], orient="row")
+    frame = frame.with_row_index("content").sort("object", "second", "content", "account")
+    n_accounts, n_objects = (int(frame[name].max()) + 1 for name in ("account", "object"))
+    return Shares(
+        object=frame["object"].cast(pl.Int32).to_numpy(),
+        time=frame["second"].cast(pl.Int64).to_numpy() * 1000,
+        account=frame["account"].cast(pl.Int32).to_numpy(),
+        content=frame["content"].cast(pl.Int32).to_numpy(),
+        objects=pl.DataFrame(
+            {"kind": ["url"] * n_objects, "value": [str(o) for o in range(n_objects)]}
+        ),
+        accounts=pl.DataFrame({"account_id": [str(a) for a in range(n_accounts)]}),
+        contents=pl.Series([str(c) for c in range(frame.height)]),
+    )
+
+
+def list_edges(shares, window_ms):
+    runs = group_pairs(shares, *join_blocks(pair_shares(shares, window_ms=window_ms)))
+    ends = pl.DataFrame({"source": runs.source, "target": runs.target})
+    return ends.hstack(count_hours(runs, window_ms=window_ms))
+
+
+def assess(shares, seconds, **choices):
+    edges = list_edges(shares, 1000 * seconds)
+    return edges, assess_edges(
+        shares, edges, window_ms=1000 * seconds, backend=choose("cpu"), **choices
+    )
+
+
+rows = st.lists(
+    st.tuples(
+        st.integers(0, 4), st.integers(0, 2), st.integers(3 * DAY - 4000, 3 * DAY + 9000)
+    ),
+    min_size=2,
+    max_size=40,
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(rows=rows, seconds=st.sampled_from([0, 5, 60, 600, 4000]))
+def test_count_hours__counts_the_hours_of_pairs_within_one(rows, seconds):
+    shares = make_shares(rows)
+    width = 2 * seconds + 1
+    met = defaultdict(list)
+    for (a, o, t), (b, p, u) in combinations(rows, 2):
+        if a != b and o == p and abs(t - u) <= seconds:
+            hours = {time // width * width // 3600 for time in (t, u)}
+            met[min(a, b), max(a, b)].append(hours.pop() if len(hours) == 1 else None)
+    wanted = sorted(
+        (*pair, sum(h is not None for h in hours), len(set(hours) - {None}))
+        for pair, hours in met.items()
+    )
+    assert list_edges(shares, 1000 * seconds).rows() == wanted
+
+
+@settings(max_examples=40)
+@given(rows=rows, seconds=st.sampled_from([5, 60, 600]))
+def test_assess_edges__expects_shares_of_a_day_times_the_window_over_the_day(rows, seconds):
+    shares = make_shares(rows)
+    edges, tests = assess(shares, seconds)
+    width = 2 * seconds + 1
+    counts = defaultdict(int)
+    starts = [t // width * width for _, _, t in rows]
+    for (a, o, _), start in zip(rows, starts, strict=True):
+        counts[a, o, start // DAY] += 1
+    first, last = min(starts), max(starts)
+    # Bins of the data that begin on each day.
+    steps = defaultdict(int)
+    for start in range(first, last + 1, width):
+        steps[start // DAY] += 1
+    for (i, j, n_in_hour, _), found in zip(edges.rows(), tests.edges.to_dicts(), strict=True):
+        wanted = sum(
+            counts[i, o, day] * counts[j, o, day] / steps[day] for o in range(3) for day in steps
+        )
+        assert found["expected"] == pytest.approx(wanted if n_in_hour else 0)
+
+
+def draw_chance(rng, n_accounts=120, n_objects=60, n_days=20):
+    """Return rows of accounts that share by chance: popular objects, evenings, one burst each."""
+    popularity = rng.zipf(1.6, n_objects).clip(1, 400)
+    peak = rng.integers(0, n_days * DAY, n_objects)
+    rows = []
+    for entity, (n, at) in enumerate(zip(popularity, peak, strict=True)):
+        second = np.where(
+            rng.random(n) < 0.5, at + rng.exponential(7200, n), rng.random(n) * n_days * DAY
+        )
+        rows += zip(rng.integers(0, n_accounts, n), [entity] * n, second.astype(int), strict=True)
+    return [tuple(map(int, row)) for row in rows]
+
+
+def test_assess_edges__finds_what_was_planted_and_hardly_anything_else():
+    rng = np.random.default_rng(5)
+    rows = draw_chance(rng)
+    # Accounts 120 to 125 share 12 objects of all within 20 s of each other, on different days.
+    for k, entity in enumerate(rng.choice(60, 12, replace=False)):
+        at = int(k * DAY + rng.integers(3600, DAY - 3600))
+        rows += [(120 + a, int(entity), at + int(rng.integers(0, 20))) for a in range(6)]
+    edges, tests = assess(make_shares(rows), 30)
+    found = edges.hstack(tests.edges.drop("n_hours")).filter("significant")
+    pairs = set(found.select("source", "target").rows())
+    planted = set(combinations(range(120, 126), 2))
+    assert planted <= pairs
+    assert len(pairs - planted) <= 1
+    assert found.filter(pl.col("source") >= 120)["grade"].min() >= 1
+    assert tests.pairs.n_significant == 2 * len(pairs)
+
+
+def test_assess_edges__finds_nothing_in_chance_alone():
+    n_false = 0
+    for seed in range(20):
+        _, tests = assess(make_shares(draw_chance(np.random.default_rng(100 + seed))), 60)
+        n_false += tests.edges["significant"].any()
+    # At 5 %, more than 4 of 20 runs with a false edge have a probability below 0.3 %.
+    assert n_false <= 4
+
+
+def test_assess_edges__says_nothing_against_chance_across_full_hours():
+    # 0 and 1 meet at 12:59:59 and 13:00:01 only; 2 and 3 within an hour.
+    rows = [(0, 0, 13 * 3600 - 1), (1, 0, 13 * 3600 + 3), (2, 1, 5 * 3600 + 99),
+            (3, 1, 5 * 3600 + 100), (0, 1, 0)]  # fmt: skip
+    edges, tests = assess(make_shares(rows), 4)
+    assert edges.rows() == [(0, 1, 0, 0), (2, 3, 1, 1)]
+    assert tests.edges.row(0) == (0.0, 0, 1.0, 1.0, 0, False)
+    assert tests.edges["p_value"][1] < 1
+
+
+def test_assess_edges__refuses_more_bins_than_there_are_numbers():
+    shares = make_shares([(0, 0, 0), (1, 0, 0), (0, 0, 2**33)])
+    with pytest.raises(ValueError, match="choose a time range"):
+        assess(shares, 0)
+
+
+def test_share__links_significant_edges_only(make_table_store, tmp_path):
+    rng = np.random.default_rng(2)
+    drawn = draw_chance(rng)
+    for k in range(12):
+        drawn += [(120, k, k * DAY + 40_000), (121, k, k * DAY + 40_007)]
+    table = [(f"a{a:03}", f"o{o}", str(k), t) for k, (a, o, t) in enumerate(drawn)]
+    store = make_table_store(table)
+    findings = share(store, tmp_path / "run", kinds="object", window="10s")
+    edges = findings.read("edges")
+    assert edges.columns[-6:] == [
+        "expected", "n_hours", "p_value", "q_value", "grade", "significant",
+    ]  # fmt: skip
+    linked = edges.filter("significant").select("source", "target").rows()
+    assert ("a120", "a121") in linked
+    accounts = findings.read("accounts").filter(pl.col("component").is_not_null())
+    assert set(accounts["account_id"]) == {end for edge in linked for end in edge}
+    assert findings.summary["n_significant"] == len(linked)
+    assert findings.summary["expected_false_edges"] == pytest.approx(0.05 * len(linked))
+    n = findings.summary["n_accounts"]
+    assert findings.summary["n_pairs_tested"] == n * (n - 1) // 2
+    whole = share(store, tmp_path / "whole", kinds="object", window="10s", tests=False)
+    assert whole.read("edges").columns == edges.columns[:-6]
+    assert whole.read("accounts")["component"].count() > accounts.height
