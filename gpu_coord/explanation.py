@@ -30,8 +30,9 @@ class Explanation:
     edges: pl.DataFrame  # a -> b and b -> a, those that there are, as in edges.parquet
     evidence: pl.DataFrame  # of both directions, by time; `pseudonym` of entities that are accounts
     n_left_out: int  # coincidences of the edges that are not in evidence.parquet
-    has_evidence: bool  # the run has evidence.parquet
+    has_evidence: bool  # the run has evidence.parquet, or pairs.parquet
     alpha: float | None  # false discovery rate of the run; None where it tested nothing
+    window_seconds: float | None = None  # of a run of `share`: its pairs are the evidence
 
     def to_dict(self, *, show_ids: bool = False) -> dict[str, Any]:
         """Return what can be written as JSON; see `render` for what is shown."""
@@ -71,6 +72,8 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
         raise ValueError(f"{a!r} and {b!r} are the same account; name two.")
     edges = _select_pair(folder / "edges.parquet", id_a, id_b)
     edges = edges.sort(pl.col("source") != id_a)
+    if findings.run.get("command") == "share":
+        return _explain_shares(findings, accounts, edges)
     has_evidence = (folder / "evidence.parquet").is_file()
     evidence = read_evidence(folder, id_a, id_b) if has_evidence else pl.DataFrame(schema=SCHEMA)
     return Explanation(
@@ -81,6 +84,53 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
         has_evidence=has_evidence,
         alpha=findings.run["settings"].get("alpha"),
     )
+
+
+def _explain_shares(findings: Findings, accounts: pl.DataFrame, edges: pl.DataFrame) -> Explanation:
+    folder = findings.path
+    a, b = accounts["account_id"]
+    return Explanation(
+        accounts=accounts,
+        edges=edges.with_columns(support="n_pairs", lag=0),
+        evidence=_name_entities(folder, read_pairs(folder, a, b)),
+        n_left_out=0,
+        has_evidence=True,
+        alpha=findings.run["settings"]["alpha"] if "p_value" in edges.columns else None,
+        window_seconds=findings.run["window_seconds"],
+    )
+
+
+def read_pairs(run: Path | str, a: str, b: str) -> pl.DataFrame:
+    """Return the pairs of shares of two accounts in a run of `share`, as evidence, by time.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    a, b
+        Account ids.
+
+    Returns
+    -------
+        The columns of ``evidence.parquet``; the source is the one that was first.
+    """
+    pairs = pl.scan_parquet(Path(run) / "pairs.parquet").rename(
+        {
+            "account_id": "source", "account_id_y": "target", "object_id": "value",
+            "content_id": "content_source", "content_id_y": "content_target", "time_delta": "gap",
+        }
+    )  # fmt: skip
+    between = pl.col("source").is_in([a, b]) & pl.col("target").is_in([a, b])
+    found = pairs.filter(between).with_columns(
+        time_source="time",
+        time_target=pl.col("time") + pl.duration(milliseconds=(pl.col("gap") * 1000).round()),
+        lag=0,
+        group=None,
+        n_posts_source=1,
+        n_posts_target=1,
+    )
+    columns = [pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()]
+    return found.select(columns).sort("time_source", "time_target", "kind", "value").collect()
 
 
 def read_evidence(run: Path | str, a: str, b: str) -> pl.DataFrame:
@@ -163,6 +213,8 @@ def describe(explanation: Explanation, *, a: str = "A", b: str = "B") -> list[st
         What to call the accounts.
     """
     names = dict(zip(explanation.accounts["account_id"], (a, b), strict=True))
+    if explanation.window_seconds is not None:
+        return [*_describe_shares(explanation, a, b), CAUTION]
     edges = explanation.edges.to_dicts()
     said = [_describe_edge(edge, names, explanation.alpha) for edge in edges]
     directions = {(edge["source"], edge["target"]) for edge in edges}
@@ -179,6 +231,52 @@ def describe(explanation: Explanation, *, a: str = "A", b: str = "B") -> list[st
         numbers = ", ".join(map(str, groups))
         said.append(f"Both are in group {numbers}, which some of the coincidences are evidence of.")
     return [*said, *_describe_missing(explanation), CAUTION]
+
+
+def _describe_shares(explanation: Explanation, a: str, b: str) -> list[str]:
+    within = f"within {explanation.window_seconds:g} s of each other"
+    if explanation.edges.is_empty():
+        n_pairs = explanation.evidence.height
+        why = (
+            f"though they shared the same object {within} {_count(n_pairs, 'time')}: its settings "
+            "leave such an edge out"
+            if n_pairs
+            else f"they never shared the same object {within}"
+        )
+        return [f"The run has no edge between {a} and {b}; {why}."]
+    names = dict(zip(explanation.accounts["account_id"], (a, b), strict=True))
+    edges = explanation.edges.to_dicts()
+    return [
+        sentence
+        for edge in edges
+        for sentence in _describe_shared(edge, names, within, explanation.alpha)
+    ]
+
+
+def _describe_shared(
+    edge: dict[str, Any], names: dict[str, str], within: str, alpha: float | None
+) -> list[str]:
+    source, target = names[edge["source"]], names[edge["target"]]
+    if edge["n_pairs"] is None or not edge["n_pairs"]:
+        return [f"{source} and {target} have an edge of weight {edge['weight']:.3g}, though they "
+                f"never shared the same object {within}."]  # fmt: skip
+    said = [
+        f"{source} and {target} shared {_count(edge['n_objects'], 'common object')} {within}, in "
+        f"{_count(edge['n_pairs'], 'pair')} of posts (weight {edge['weight']:.3g}); {source} was "
+        f"first in {edge['source_first']:.0%} of them, and half of them lie at most "
+        f"{edge['median_gap']:g} s apart."
+    ]
+    if alpha is not None:
+        finding = "unusual co-activity" if edge["significant"] else "not unusual"
+        p, q = _spell_chance("p", edge["p_value"]), _spell_chance("q", edge["q_value"])
+        said.append(
+            f"{edge['expected']:.3g} such pairs would be expected under the null of the run; "
+            f"allowing for what pairs in general show beyond that null, {p} and {q}, evidence "
+            f"grade {edge['grade']}: {finding} at a false discovery rate of {alpha} over all pairs."
+        )
+    else:
+        said.append("The run does not say how often chance alone would make that happen.")
+    return said
 
 
 def _list_directions(explanation: Explanation) -> list[tuple[str, str]]:
@@ -316,11 +414,16 @@ def _list_edges(explanation: Explanation) -> tuple[list[str], list[Any]]:
     lacking = [pl.lit(None).alias(name) for name in columns if name not in edges.columns]
     rows = edges.with_columns(lacking).select("source", *columns).rows()
     shown = ["", "observed", "expected", "ratio", "weight", "p", "q", "grade", "lag"]
-    return shown, [(_point(explanation, source), *row) for source, *row in rows]
+    point = _point if explanation.window_seconds is None else _order
+    return shown, [(point(explanation, source), *row) for source, *row in rows]
 
 
 def _point(explanation: Explanation, source: str) -> str:
     return "A → B" if source == explanation.accounts["account_id"][0] else "B → A"
+
+
+def _order(explanation: Explanation, source: str) -> str:
+    return "A, B" if source == explanation.accounts["account_id"][0] else "B, A"
 
 
 def _list_rows(explanation: Explanation, *, show_ids: bool, n: int) -> tuple[list[str], list[Any]]:

@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 
 from gpu_coord import sharing
 from gpu_coord.archive import ingest
+from gpu_coord.explanation import describe, explain
 from gpu_coord.run import verify_run
 from gpu_coord.sharing import ShareSettings, share
 from gpu_coord.sharing.coortweet import (
@@ -1023,3 +1024,44 @@ def test_share__names_top_objects_over_all_and_by_component(make_table_store, tm
     assert summary["n_coord_shares"] == 5
     accounts = findings.read("accounts").select("account_id", "n_shares", "n_coord_shares")
     assert accounts.rows() == [("a", 2, 2), ("b", 2, 2), ("c", 1, 1), ("d", 1, 0), ("e", 1, 0)]
+
+
+# --- explained ---------------------------------------------------------------------------------
+
+
+def test_explain__lists_the_pairs_of_shares_of_two_accounts(make_table_store, tmp_path):
+    run = share(make_table_store(ROWS), tmp_path / "run", kinds="object")
+    found = explain(run, "b", "a")
+    columns = ["source", "target", "value", "gap", "content_source", "content_target"]
+    assert found.evidence.select(columns).rows() == [
+        ("a", "b", "x", 10, "1", "2"), ("a", "b", "y", 20, "3", "4"),
+    ]  # fmt: skip
+    assert found.evidence["time_target"].dt.epoch("s").to_list() == [10, 20]
+    said = describe(found, a="one", b="two")
+    assert said[0].startswith(
+        "two and one shared 2 common objects within 60 s of each other, in 2 pairs of posts "
+        "(weight 2); two was first in 100% of them, and half of them lie at most 15 s apart."
+    )
+    assert "not unusual at a false discovery rate of 0.05" in said[1]
+    assert found.to_dict(show_ids=True)["edges"][0]["observed"] == 2
+
+
+def test_explain__says_what_no_edge_means(make_table_store, tmp_path):
+    store = make_table_store(ROWS)
+    run = share(store, tmp_path / "run", kinds="object", min_weight=2, tests=False)
+    assert (
+        "within 60 s of each other 1 time: its settings leave"
+        in describe(explain(run, "a", "c"))[0]
+    )
+    assert "never shared the same object within 60 s" in describe(explain(run, "d", "e"))[0]
+    assert "does not say how often chance" in describe(explain(run, "a", "b"))[1]
+    loose = share(store, tmp_path / "loose", kinds="object", mode="coornet", window="1h",
+                  edge_weight_quantile=0)  # fmt: skip
+    assert "(weight 2)" in describe(explain(loose, "a", "b"))[0]
+
+
+def test_explain__says_that_coornet_links_accounts_that_never_met(make_table_store, tmp_path):
+    rows = [("a", "x", "1", 0), ("b", "x", "2", 1), ("c", "x", "3", 900), ("d", "x", "4", 901)]
+    run = share(make_table_store(rows), tmp_path / "run", kinds="object", mode="coornet",
+                edge_weight_quantile=0)  # fmt: skip
+    assert "though they never shared the same object" in describe(explain(run, "a", "d"))[0]
