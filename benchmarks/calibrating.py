@@ -6,6 +6,7 @@ their folder; left out where it is absent). Some 40 minutes; GPU_COORD_SEEDS set
 
 import os
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +22,10 @@ from gpu_coord.chance import PairTests, assess_pairs
 from gpu_coord.evaluation import compute_auc
 from gpu_coord.groups import Groups, find_groups
 from gpu_coord.settings import Settings
+from gpu_coord.sharing.shares import Shares, read_shares
+from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
+from gpu_coord.sharing.strict import group_pairs, join_blocks
+from gpu_coord.sharing.windows import pair_shares
 from gpu_coord.transitions import count_margins, index_cells
 
 N_NULL = int(os.environ.get("GPU_COORD_SEEDS", "200"))
@@ -47,6 +52,7 @@ PLANTED = {
     },
 }  # fmt: skip
 N_PLANTED = 6
+WINDOW_SECONDS = 60
 N_COPIES = 10
 
 
@@ -56,9 +62,69 @@ def run():
         yield from _run_null(name, overrides)
     for name, overrides in PLANTED.items():
         yield from _run_planted(name, overrides)
+    yield from _run_shares()
     for name in REAL:
         if (DATA / REAL[name][0]).exists():
             yield from _run_real(name)
+
+
+def _run_shares():
+    """Edges of shares within a minute: nothing planted, and a few accounts that copy in seconds."""
+    false, inflation, recall, others = [], [], [], []
+    for seed in range(FIRST_SEED, FIRST_SEED + N_NULL_GROUPS):
+        shares = _simulate_shares(seed)
+        tests = _test_shares(shares)
+        inflation.append(tests.pairs.by_lag[0].inflation)
+        false.append(int(tests.edges["significant"].sum()))
+        found, planted = _test_planted(shares, seed)
+        recall.append(len(found & planted) / len(planted))
+        others.append(len(found - planted))
+    yield (
+        f"shares within {WINDOW_SECONDS} s, null: lambda {min(inflation):.2f} to "
+        f"{max(inflation):.2f}; runs with a false edge {_count(false)}"
+    )
+    yield (
+        f"shares within {WINDOW_SECONDS} s, 6 accounts that copied 12 posts within 20 s: "
+        f"{np.mean(recall):.3f} of their pairs significant, runs with another {_count(others)}"
+    )
+
+
+def _simulate_shares(seed: int) -> Shares:
+    with TemporaryDirectory() as folder:
+        made = gc.simulate(Path(folder) / "archive", seed=seed, preset="null")
+        store = gc.ingest([made.path / "tweets.csv", made.path / "users.csv"], Path(folder) / "s")
+        return read_shares(store, kinds=("hashtag", "url", "mention"))
+
+
+def _test_shares(shares: Shares) -> ShareTests:
+    window_ms = 1000 * WINDOW_SECONDS
+    runs = group_pairs(shares, *join_blocks(pair_shares(shares, window_ms=window_ms)))
+    edges = pl.DataFrame({"source": runs.source, "target": runs.target})
+    edges = edges.hstack(count_hours(runs, window_ms=window_ms))
+    tests = assess_edges(shares, edges, window_ms=window_ms, alpha=ALPHA, backend=choose("cpu"))
+    return replace(tests, edges=edges.select("source", "target").hstack(tests.edges))
+
+
+def _test_planted(shares: Shares, seed: int) -> tuple[set, set]:
+    """Let six accounts share twelve objects within 20 s of a share; return pairs found, and all."""
+    rng = np.random.default_rng(seed)
+    members = rng.choice(shares.accounts.height, 6, replace=False).astype(np.int32)
+    copied = np.repeat(rng.choice(shares.n_shares, 12, replace=False), 6)
+    time = shares.time[copied] + rng.integers(0, 20_000, copied.size)
+    content = np.arange(copied.size, dtype=np.int32) + shares.contents.len()
+    columns = {
+        "object": np.append(shares.object, shares.object[copied]),
+        "time": np.append(shares.time, time),
+        "account": np.append(shares.account, np.tile(members, 12)),
+        "content": np.append(shares.content, content),
+    }
+    order = np.lexsort((columns["content"], columns["time"], columns["object"]))
+    contents = pl.concat([shares.contents, pl.Series([f"copy {n}" for n in content])])
+    planted = replace(
+        shares, post=None, contents=contents, **{name: c[order] for name, c in columns.items()}
+    )
+    found = _test_shares(planted).edges.filter("significant").select("source", "target").rows()
+    return set(found), set(combinations(sorted(members.tolist()), 2))
 
 
 def _run_null(name: str, overrides: dict):

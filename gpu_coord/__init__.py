@@ -5,8 +5,9 @@ The public names, in the order of the pipeline:
 ``ingest`` files to a store, ``open_store`` a store from its folder,
 ``build_activity`` a store to Active/Inactive cells, ``transition_matrices`` cells to the
 2x2 matrices of all ordered pairs, ``detect`` a store to a run folder with the coordination
-network, ``share`` a store to a run folder of coordinated sharing, ``simulate`` an archive with a
-planted operation, ``evaluate`` a run against the truth.
+network, ``share`` a store to a run folder of coordinated sharing, ``coact`` the same in several
+layers and their merge, ``run_cycle`` a list of objects to the accounts that share them and on,
+``simulate`` an archive with a planted operation, ``evaluate`` a run against the truth.
 """
 
 from importlib import import_module
@@ -23,6 +24,9 @@ _HOMES = {
     "transition_matrices": "transitions",
     "detect": "detection",
     "share": "sharing",
+    "coact": "coaction",
+    "run_cycle": "cycle",
+    "assign_roles": "roles",
     "simulate": "simulation",
     "evaluate": "evaluation",
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from gpu_coord.backend import Backend
+    from gpu_coord.cycle import Cycle
     from gpu_coord.run import Findings
 
 app = typer.Typer(
@@ -29,7 +30,9 @@ app = typer.Typer(
 
 WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED = 1, 3, 130
 N_SHOWN = 10
+N_OF_EACH = 4  # accounts of each role
 _KINDS = "hashtag,url,mention"
+_SYMMETRIC = ("share", "coact")  # commands whose runs are about what two accounts have in common
 
 
 BackendChoice = Literal["auto", "cpu", "gpu"]
@@ -40,6 +43,8 @@ MeasureChoice = Literal["trace", "frobenius"]
 UndefinedChoice = Literal["marginal", "zero", "skip"]
 NullChoice = Literal["popularity", "entity", "hour", "day", "six_hours"]
 ShareModeChoice = Literal["strict", "coortweet", "coornet", "qut"]
+MergeChoice = Literal["union", "intersection", "fused"]
+GroupByChoice = Literal["auto", "group", "component", "community"]
 DenominatorChoice = Literal["all", "union", "intersection", "source", "idf", "none"]
 
 BackendOption = Annotated[
@@ -176,6 +181,9 @@ def ingest(
     pseudonym_key: Annotated[
         Path | None, typer.Option(help="File with the key that account ids are hashed with.")
     ] = None,
+    texts: Annotated[
+        bool, typer.Option("--texts", help="Keep what posts say, for similarity of texts.")
+    ] = False,
     labels: LabelsOption = None,
     label: Annotated[
         list[str] | None, typer.Option(help="NAME=PATH: one more input, all of it labelled NAME.")
@@ -201,6 +209,7 @@ def ingest(
             url_rule=url_rule,
             time=time,
             pseudonym_key=_read_key(pseudonym_key) if pseudonym_key else None,
+            texts=texts,
             labels=labels,
             label=[_split_label(text) for text in label or []],
             progress=progress,
@@ -361,7 +370,11 @@ def share(
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     kind: Annotated[str, typer.Option(help="Kinds of object, separated by commas.")],
     window: Annotated[
-        str, typer.Option(help="Longest gap of a pair, included, like 60s; auto estimates it.")
+        str,
+        typer.Option(
+            help="Longest gap of a pair, included, like 60s; auto estimates it. Of several, like "
+            "10s,60s, the longest; the others are counted beside it."
+        ),
     ] = "60s",
     mode: Annotated[
         ShareModeChoice, typer.Option(help="strict, or what another tool computes, quirks and all.")
@@ -376,6 +389,20 @@ def share(
     fast_window: Annotated[
         str | None, typer.Option(help="Shorter window of coortweet's fast network.")
     ] = None,
+    subgraph: Annotated[
+        int, typer.Option(min=0, max=3, help="Part of coortweet's network to take, 1 to 3.")
+    ] = 0,
+    all_edges: Annotated[
+        bool, typer.Option("--all-edges", help="No tests: every edge is in the network.")
+    ] = False,
+    null: NullOption = "day",
+    alpha: AlphaOption = 0.05,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Also tabulate what window the data suggest.")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also list what the mode changes against strict.")
+    ] = False,
     start: StartOption = None,
     end: EndOption = None,
     labels: LabelsOption = None,
@@ -405,17 +432,226 @@ def share(
             backend=_choose_backend(backend, threads),
             memory=_parse_bytes(memory) if memory else None,
             progress=progress,
-            window=window,
+            **_split_windows(window),
             mode=mode,
             min_participation=min_participation,
             edge_weight_quantile=edge_weight_quantile,
             min_weight=min_weight,
             fast_window=fast_window,
+            subgraph=subgraph,
+            tests=not all_edges,
+            null=null,
+            alpha=alpha,
+            intervals=intervals,
+            compare=compare,
             start=start,
             end=end,
             seed=seed,
         )
     show_findings(findings, as_json=json_, show_ids=show_ids)
+
+
+@app.command()
+@reporting_errors
+def coact(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="co_ and a kind, like co_url, or co_url:10s for its own window; "
+            "co_hashtag_sequence, similar_text, fast_retweet; separated by commas."
+        ),
+    ],
+    window: Annotated[
+        str, typer.Option(help="Longest gap of a pair, included, in layers without their own.")
+    ] = "60s",
+    merge: Annotated[
+        MergeChoice,
+        typer.Option(help="Edges of any layer, of all, or those that all layers' tests support."),
+    ] = "union",
+    min_layers: Annotated[int, typer.Option(min=1, help="Least layers of an edge.")] = 1,
+    min_weight: Annotated[
+        int, typer.Option(min=1, help="Least distinct objects of an edge in a layer.")
+    ] = 1,
+    min_participation: Annotated[
+        int, typer.Option(min=1, help="Leave out accounts with fewer events of these kinds.")
+    ] = 1,
+    min_tags: Annotated[
+        int, typer.Option(min=1, help="Least hashtags of a post, for it to be a sequence.")
+    ] = 5,
+    similarity: Annotated[
+        float, typer.Option(help="Least Jaccard index of similar texts, 0.5 to 1.")
+    ] = 0.8,
+    null: NullOption = "day",
+    alpha: AlphaOption = 0.05,
+    start: StartOption = None,
+    end: EndOption = None,
+    labels: LabelsOption = None,
+    graphs: Annotated[
+        bool, typer.Option("--graphs", help="Write GraphML and GEXF however large.")
+    ] = False,
+    show_ids: ShowIdsOption = False,
+    backend: BackendOption = "auto",
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Find who does the same things in several ways: layers of co-action, and their merge."""
+    from gpu_coord.archive import read_labels
+    from gpu_coord.coaction import coact as run
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    with show_progress(open_consoles()[1]) as progress:
+        findings = run(
+            store,
+            out,
+            layers=_split_kinds(layers),
+            labels=read_labels(labels) if labels else None,
+            graphs=graphs,
+            backend=_choose_backend(backend, threads),
+            memory=_parse_bytes(memory) if memory else None,
+            progress=progress,
+            window=window,
+            merge=merge,
+            min_layers=min_layers,
+            min_weight=min_weight,
+            min_participation=min_participation,
+            min_tags=min_tags,
+            similarity=similarity,
+            null=null,
+            alpha=alpha,
+            start=start,
+            end=end,
+            seed=seed,
+        )
+    show_findings(findings, as_json=json_, show_ids=show_ids)
+
+
+@app.command()
+@reporting_errors
+def cycle(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    seeds: Annotated[
+        Path, typer.Option(help="What to begin with: one value a line, or a CSV or Parquet table.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write, a run for each round.")],
+    kind: Annotated[str, typer.Option(help="Kinds of object, separated by commas.")] = "url",
+    window: Annotated[
+        str, typer.Option(help="Longest gap of a pair, included, like 60s; auto estimates it.")
+    ] = "60s",
+    mode: Annotated[ShareModeChoice, typer.Option(help="As of `gpu-coord share`.")] = "strict",
+    min_weight: Annotated[float, typer.Option(help="Least weight of an edge.")] = 2,
+    edge_weight_quantile: Annotated[
+        float | None, typer.Option(help="Quantile of the weights that an edge has to reach.")
+    ] = None,
+    min_participation: Annotated[
+        int, typer.Option(min=1, help="Leave out accounts with fewer events of a round's objects.")
+    ] = 1,
+    min_sharers: Annotated[
+        int, typer.Option(min=1, help="Accounts found that share an object, for it to be followed.")
+    ] = 2,
+    max_popularity: Annotated[
+        int | None, typer.Option(min=1, help="Do not follow what more accounts, of all, share.")
+    ] = None,
+    max_rounds: Annotated[int, typer.Option(min=1, max=99, help="Rounds at most.")] = 10,
+    start: StartOption = None,
+    end: EndOption = None,
+    labels: LabelsOption = None,
+    graphs: Annotated[
+        bool, typer.Option("--graphs", help="Write GraphML and GEXF however large.")
+    ] = False,
+    show_ids: ShowIdsOption = False,
+    backend: BackendOption = "auto",
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Follow objects to those who share them together, these to their objects, and so on."""
+    from gpu_coord.archive import read_labels
+    from gpu_coord.cycle import run_cycle as run
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    with show_progress(open_consoles()[1]) as progress:
+        found = run(
+            store,
+            seeds,
+            out,
+            kinds=_split_kinds(kind),
+            labels=read_labels(labels) if labels else None,
+            graphs=graphs,
+            backend=_choose_backend(backend, threads),
+            memory=_parse_bytes(memory) if memory else None,
+            progress=progress,
+            window=window,
+            mode=mode,
+            min_weight=min_weight,
+            edge_weight_quantile=edge_weight_quantile,
+            min_participation=min_participation,
+            min_sharers=min_sharers,
+            max_popularity=max_popularity,
+            max_rounds=max_rounds,
+            start=start,
+            end=end,
+            seed=seed,
+        )
+    if json_:
+        print(json.dumps(found.summary))
+    else:
+        _show_cycle(found, show_ids=show_ids)
+
+
+def _show_cycle(found: "Cycle", *, show_ids: bool) -> None:
+    from gpu_coord.terminal import open_consoles, print_table
+
+    console = open_consoles()[0]
+    columns = ["n_objects", "n_edges", "n_accounts", "n_new_accounts", "n_new_objects"]
+    print_table(
+        console,
+        f"Cycle {found.path}",
+        ["round", "objects", "edges", "accounts", "new accounts", "new objects", "too popular"],
+        found.read("rounds").select("round", *columns, "n_too_popular").rows(),
+    )
+    print_table(
+        console, "Objects that most of the accounts found share", *_list_followed(found, show_ids)
+    )
+    for line in _describe_cycle(found):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _list_followed(found: "Cycle", show_ids: bool) -> tuple[list[str], list[Any]]:
+    import polars as pl
+
+    objects = found.read("objects").filter(pl.col("n_sharers") > 0)
+    columns = ["n_sharers", "n_accounts", "kind", "value"]
+    leading = objects.sort(columns, descending=[True, False, False, False]).head(N_SHOWN)
+    shown = _hide_ids(leading, show_ids).select("kind", "value", "round", *columns[:2])
+    return ["kind", "value", "found in round", "found accounts", "all accounts"], shown.rows()
+
+
+def _describe_cycle(found: "Cycle") -> list[str]:
+    summary = found.summary
+    end = f"Stopped after round {summary['n_rounds']}: {summary['stopped']}."
+    if not summary["n_accounts"]:
+        end += " No two accounts share enough of the seeds together; try --min-weight 1."
+    lines = [
+        f"{summary['n_accounts']:,} accounts and {summary['n_objects']:,} objects followed from "
+        f"{summary['n_seed_objects']:,} seeds; window {found.content['window']}. {end}"
+    ]
+    if summary["n_seeds_missing"]:
+        lines.append(
+            f"{summary['n_seeds_missing']:,} of {summary['n_seeds']:,} seeds are not in the data: "
+            f"{found.path / 'seeds_missing.parquet'}."
+        )
+    lines.append(
+        "What many share brings in many: look at the objects above, at --max-popularity and "
+        "--min-sharers. Coordination is not inauthenticity."
+    )
+    return lines
 
 
 @app.command()
@@ -442,6 +678,96 @@ def explain(
         print(json.dumps(explanation.to_dict(show_ids=show_ids)))
     else:
         render(explanation, console=open_consoles()[0], show_ids=show_ids)
+
+
+@app.command()
+@reporting_errors
+def roles(
+    run: Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect` or `share`.")],
+    store: Annotated[
+        Path | None, typer.Option(help="What the run was made from (the one beside it).")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A folder of `gpu-coord model` on the same store.")
+    ] = None,
+    wave: Annotated[
+        str, typer.Option(help="So long a silence of an object ends its wave; none: one wave each.")
+    ] = "6h",
+    min_earliness: Annotated[
+        float, typer.Option(help="Least earliness z of a catalyst, in standard errors.")
+    ] = 2.0,
+    min_direction: Annotated[
+        float, typer.Option(help="Least direction z of those who lead, at most - of amplifiers.")
+    ] = 2.0,
+    min_followers: Annotated[int, typer.Option(help="Accounts that a core account leads.")] = 3,
+    min_participation: Annotated[
+        float, typer.Option(help="Least participation of a bridge.")
+    ] = 0.62,
+    show_ids: ShowIdsOption = False,
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Say which part each account plays in a run, with the numbers; the run's accounts get them."""
+    from gpu_coord.roles import assign_roles
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    with show_progress(open_consoles()[1]) as progress:
+        findings = assign_roles(
+            run,
+            store,
+            model=model,
+            progress=progress,
+            wave=None if wave == "none" else wave,
+            min_earliness=min_earliness,
+            min_direction=min_direction,
+            min_followers=min_followers,
+            min_participation=min_participation,
+        )
+    if json_:
+        print(json.dumps(findings.run["roles"]["counts"]))
+    else:
+        _show_roles(findings, show_ids=show_ids)
+
+
+def _show_roles(findings: "Findings", *, show_ids: bool) -> None:
+    from gpu_coord.terminal import open_consoles, print_table
+
+    console = open_consoles()[0]
+    counts = findings.run["roles"]["counts"]
+    print_table(console, f"Roles in {findings.path}", ["role", "accounts"], counts.items())
+    print_table(console, "The first accounts of each", *_list_roles(findings, show_ids))
+    lines = (
+        f"{findings.path / 'accounts.parquet'} has all scores, and in role_reasons what holds.",
+        "A role says how an account stands in this network at this time. Apparent influence is not "
+        "intent, and a rule on numbers is no verdict on anyone.",
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _list_roles(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:
+    import polars as pl
+
+    name = "account_id" if show_ids else "pseudonym"
+    shown = {
+        "role": "role", name: name, "earliness_z": "early z", "direction_z": "direction z",
+        "n_followers": "leads", "n_leaders": "follows", "participation": "partic.",
+        "originality": "original", "immigrant_ratio": "immigrant",
+    }  # fmt: skip
+    words = [word for word in findings.run["roles"]["counts"] if word != "none"]
+    leading = (
+        findings.read("accounts")
+        .filter(pl.col("role").is_in(words))
+        .sort(pl.col("role").cast(pl.Enum(words)), -pl.col("direction_z").abs(), "account_id",
+              nulls_last=True)
+        .group_by("role", maintain_order=True)
+        .head(N_OF_EACH)
+    )  # fmt: skip
+    return list(shown.values()), leading.select(*shown).rows()
 
 
 @app.command()
@@ -600,6 +926,17 @@ def _split_kinds(kinds: str) -> tuple[str, ...]:
     return tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
 
 
+def _split_windows(window: str) -> dict[str, Any]:
+    """Return the longest of the windows, and the others."""
+    from gpu_coord.times import parse_duration
+
+    windows = [part.strip() for part in window.split(",")]
+    if len(windows) == 1:
+        return {"window": windows[0]}
+    *shorter, longest = sorted(dict.fromkeys(windows), key=parse_duration)
+    return {"window": longest, "shorter_windows": tuple(shorter)}
+
+
 def _parse_lags(lag: int | None, lags: str | None) -> tuple[int, ...]:
     if lag is not None and lags is not None:
         raise ValueError(f"--lag {lag} and --lags {lags} exclude each other; give one.")
@@ -633,17 +970,20 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
     console.print(_describe_chance(findings), soft_wrap=True, highlight=False, markup=False)
     console.print()
     print_table(console, f"Run {findings.path}", ["what", "number"], _list_sizes(findings))
+    print_table(console, "Layers", *_list_layers(findings))
     leading = (
         "Accounts that share most with others"
-        if findings.run.get("command") == "share"
+        if findings.run.get("command") in _SYMMETRIC
         else "Accounts with the most apparent influence"
     )
     print_table(console, leading, *_list_accounts(findings, show_ids))
     print_table(console, "Largest communities", *_list_communities(findings))
     if findings.summary.get("n_significant") == 0:
+        options = {"share": "--all-edges", "coact": "--merge union"}
+        option = options.get(findings.run.get("command", ""), "--paper")
         console.print(
             "No edge is significant, so the network is empty. edges.parquet holds all edges with "
-            "their p-values; --paper puts them all into the network.",
+            f"their p-values; {option} puts them all into the network.",
             soft_wrap=True, highlight=False, markup=False,
         )  # fmt: skip
         console.print()
@@ -658,7 +998,7 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
         console.print("No GraphML and GEXF for a network of this size; --graphs writes them.")
     tells = (
         "two accounts share the same things at about the same time"
-        if findings.run.get("command") == "share"
+        if findings.run.get("command") in _SYMMETRIC
         else "one account tends to act one lag after another"
     )
     console.print(
@@ -670,10 +1010,9 @@ def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> Non
 def _describe_chance(findings: "Findings") -> str:
     summary, settings = findings.summary, findings.run["settings"]
     if findings.run.get("command") == "share":
-        return (
-            f"{summary['n_pairs']:,} pairs of shares of the same object within "
-            f"{findings.run['window_seconds']:g} s ({settings['mode']})."
-        )
+        return _describe_shares(findings)
+    if findings.run.get("command") == "coact":
+        return _describe_layers(findings)
     if "lambda" not in summary:
         return "lambda not computed (--paper): any of these edges may be chance."
     more = summary["lambda"] - 1
@@ -684,6 +1023,51 @@ def _describe_chance(findings: "Findings") -> str:
         f"{settings['alpha']:g}: about {summary['expected_false_edges']:.3g} of them may be false."
     )
     return f"{sentence} {findings.run['chance']['warning'] or ''}".strip()
+
+
+def _describe_layers(findings: "Findings") -> str:
+    run, summary = findings.run, findings.summary
+    said = f"{summary['n_pairs']:,} pairs of shares in {summary['n_layers']} layers; "
+    if "lambda" not in summary:
+        return f"{said}{run['settings']['merge']} of the layers, not tested against chance."
+    return (
+        f"{said}{summary['n_significant']:,} edges stand out over all tested layers together, at a "
+        f"false discovery rate of {run['settings']['alpha']:g}: about "
+        f"{summary['expected_false_edges']:.3g} may be false."
+    )
+
+
+def _list_layers(findings: "Findings") -> tuple[list[str], list[Any]]:
+    columns = ["layer", "window_seconds", "n_edges", "n_accounts"]
+    layers = findings.run["layers"] if findings.run.get("command") == "coact" else []
+    shown = ["layer", "window, s", "edges", "accounts"]
+    return shown, [[layer[column] for column in columns] for layer in layers]
+
+
+def _describe_shares(findings: "Findings") -> str:
+    run, summary = findings.run, findings.summary
+    said = [
+        f"{summary['n_pairs']:,} pairs of shares of the same object within "
+        f"{run['window_seconds']:g} s ({run['settings']['mode']})."
+    ]
+    if "lambda" in summary:
+        said.append(
+            f"lambda {summary['lambda']:.2f}: that is how many times as often as chance explains "
+            f"pairs of accounts meet, in general. {summary['n_significant']:,} edges stand out "
+            f"even so, at a false discovery rate of {run['settings']['alpha']:g}: about "
+            f"{summary['expected_false_edges']:.3g} of them may be false."
+        )
+    if "intervals" in run:
+        excess = run["intervals"]["excess_seconds"]
+        said.append(
+            f"Intervals that the data suggest: {run['intervals']['quantile_seconds']:g} s by "
+            f"CooRnet's estimate, {'none' if excess is None else f'{excess:g} s'} by the excess of "
+            "short gaps over chance (surface.parquet, gaps.parquet)."
+        )
+    if "changes" in run:
+        changes = ", ".join(f"{n:,} {reason}" for reason, n in run["changes"].items())
+        said.append(f"Against strict: {changes or 'no change'} (changes.parquet).")
+    return " ".join(said)
 
 
 def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
@@ -749,17 +1133,25 @@ def _list_groups(groups: "pl.DataFrame", *, confirmed: bool) -> tuple[list[str],
 def _list_entities(findings: "Findings", show_ids: bool) -> tuple[list[str], list[Any]]:
     import polars as pl
 
+    entities = findings.read("entities").filter(pl.col("coordination") > 0).head(N_SHOWN)
+    columns = ["kind", "value", "n_accounts", "n_events", "coordination"]
+    shown = _hide_ids(entities, show_ids).select(columns)
+    return ["kind", "value", "accounts", "events", "coordination"], shown.rows()
+
+
+def _hide_ids(entities: "pl.DataFrame", show_ids: bool) -> "pl.DataFrame":
+    """Take the values from entities that name accounts or posts."""
+    import polars as pl
+
     from gpu_coord.kinds import names_posts
 
-    entities = findings.read("entities").filter(pl.col("coordination") > 0).head(N_SHOWN)
-    if not show_ids:
-        # A mention is an account id, of somebody who may not even be in the archive.
-        # Whoever looks up a post knows the account.
-        are_posts = [kind for kind in entities["kind"].unique() if names_posts(kind)]
-        named = pl.when(pl.col("kind").is_in(are_posts)).then(pl.lit("a post")).otherwise("value")
-        entities = entities.with_columns(value=pl.coalesce("pseudonym", named))
-    columns = ["kind", "value", "n_accounts", "n_events", "coordination"]
-    return ["kind", "value", "accounts", "events", "coordination"], entities.select(columns).rows()
+    if show_ids:
+        return entities
+    # A mention is an account id, of somebody who may not even be in the archive.
+    # Whoever looks up a post knows the account.
+    are_posts = [kind for kind in entities["kind"].unique() if names_posts(kind)]
+    named = pl.when(pl.col("kind").is_in(are_posts)).then(pl.lit("a post")).otherwise("value")
+    return entities.with_columns(value=pl.coalesce("pseudonym", named))
 
 
 def _list_classes(findings: "Findings") -> tuple[list[str], list[Any]]:
@@ -779,6 +1171,51 @@ def _list_halves(findings: "Findings") -> tuple[list[str], list[Any]]:
     columns = ["n_accounts", "n_entities", "n_bins", "n_edges", "n_communities"]
     rows = [(half, *(summary[column] for column in columns)) for half, summary in runs]
     return ["half", *(column[2:] for column in columns)], rows
+
+
+@app.command()
+@reporting_errors
+def timeline(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    object: Annotated[str, typer.Argument(help="A URL, a hashtag or any other object of it.")],
+    out: Annotated[
+        Path, typer.Option(help="The file to write: .png, .svg, .html, .parquet, .csv or .json.")
+    ],
+    kind: Annotated[
+        str | None, typer.Option(help="Kind of the object, such as url or domain.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="A run that tells which shares are coordinated, and groups.")
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(help="Without a run: coordinated is what lies that close (60s).")
+    ] = None,
+    group_by: Annotated[
+        GroupByChoice, typer.Option(help="Groups of the run; auto: confirmed ones, or communities.")
+    ] = "auto",
+    show_ids: ShowIdsOption = False,
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show how one object spread: who shared it when, coordinated or not."""
+    from gpu_coord.terminal import clean_lines, open_consoles, print_table
+    from gpu_coord.timeline_files import write_timeline
+
+    made = write_timeline(
+        store, object, out,
+        kind=kind, run=run, window=window, group_by=group_by, show_ids=show_ids,
+    )  # fmt: skip
+    if json_:
+        print(json.dumps(made.summary))
+        return
+    console = open_consoles()[0]
+    print_table(console, f"{made.kind} {made.shown}", ["what", "is"], _flatten(made.summary))
+    for line in (made.meaning, f"Look at {out}."):
+        console.print(clean_lines(line), soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()
@@ -893,7 +1330,7 @@ def _show_figures(figures: dict[str, Any]) -> None:
 @app.command()
 @reporting_errors
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A store or a run.")],
+    folder: Annotated[Path, typer.Argument(help="A store, a run or a cycle.")],
     backend: AnyBackend = "auto",
     memory: AnyMemory = None,
     threads: ThreadsOption = None,
@@ -902,8 +1339,11 @@ def verify(
     debug: DebugOption = False,
 ) -> None:
     """Check that a store or a run is whole: its tables are those written, its counts add up."""
+    from gpu_coord.cycle import CYCLE_MARKER, verify_cycle
     from gpu_coord.run import RUN_MARKER, verify_run
     from gpu_coord.store import verify_store
 
-    checked = (verify_run if (folder / RUN_MARKER).is_file() else verify_store)(folder)
+    checks = {RUN_MARKER: verify_run, CYCLE_MARKER: verify_cycle}
+    present = [check for marker, check in checks.items() if (folder / marker).is_file()]
+    checked = (*present, verify_store)[0](folder)
     print(json.dumps(checked) if json_ else f"{folder}: {checked['n_tables']} tables are whole.")

@@ -21,15 +21,16 @@ from gpu_coord.folders import read_marker, write_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Table = Literal["posts", "events", "accounts", "entities", "rejects"]
+Table = Literal["posts", "events", "accounts", "entities", "rejects", "texts"]
 
 TABLES: tuple[Table, ...] = ("posts", "events", "accounts", "entities", "rejects")
+TEXTS_TABLE: Table = "texts"  # only where it was asked for
 STORE_VERSION = 1
 STORE_MARKER = "manifest.json"
-STORE_FILES = {STORE_MARKER, *(f"{table}.parquet" for table in TABLES)}
+STORE_FILES = {STORE_MARKER, *(f"{table}.parquet" for table in (*TABLES, TEXTS_TABLE))}
 ROW_GROUP_ROWS = 1 << 19
 # Columns for which a dictionary would only be written twice.
-_ALL_DIFFERENT = {"post", "time", "content_id", "entity", "value", "account_id"}
+_ALL_DIFFERENT = {"post", "time", "content_id", "entity", "value", "account_id", "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +41,22 @@ class Store:
     manifest: dict[str, Any] = field(repr=False)  # inputs, settings, versions and counts
 
     def scan(self, table: Table) -> pl.LazyFrame:
-        """Return a table lazily; ``table`` is one of ``TABLES``."""
+        """Return a table lazily; ``table`` is one of ``TABLES``, or ``texts`` if it was kept."""
         return pl.scan_parquet(self._find(table))
 
     def read(self, table: Table) -> pl.DataFrame:
-        """Return a table in memory; ``table`` is one of ``TABLES``."""
+        """Return a table in memory; ``table`` is one of ``TABLES``, or ``texts`` if it was kept."""
         return pl.read_parquet(self._find(table))
 
     def _find(self, table: Table) -> Path:
-        if table not in TABLES:
+        file = self.path / f"{table}.parquet"
+        if table == TEXTS_TABLE and not file.is_file():
+            raise FileNotFoundError(
+                f"{self.path} keeps no texts; ingest the archive again with --texts."
+            )
+        if table not in (*TABLES, TEXTS_TABLE):
             raise ValueError(f"A store has no table {table!r}; it has {', '.join(TABLES)}.")
-        return self.path / f"{table}.parquet"
+        return file
 
     def __repr__(self) -> str:
         totals = self.manifest["totals"]
@@ -89,7 +95,8 @@ def open_store(path: Path | str) -> Store:
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest and, with it, rows, size and hash of each table."""
-    tables = {name: describe_table(folder / f"{name}.parquet") for name in TABLES}
+    kept = [TEXTS_TABLE] if (folder / f"{TEXTS_TABLE}.parquet").is_file() else []
+    tables = {name: describe_table(folder / f"{name}.parquet") for name in (*TABLES, *kept)}
     head = {"gpu_coord": __version__, "store_version": STORE_VERSION}
     write_json(folder / STORE_MARKER, {**head, **manifest, "tables": tables})
 
@@ -112,8 +119,11 @@ def verify_store(path: Path | str) -> dict[str, Any]:
         _check_count(f"the {name} of the manifest", totals[name], tables[name]["rows"])
     n_rejected = sum(entry["rejected"] for entry in store.manifest["inputs"])
     _check_count("the rejected rows", n_rejected, tables["rejects"]["rows"])
-    n_stored = {"x-archive": "posts", "shares": "events"}[store.manifest["format"]]
+    n_stored = "events" if store.manifest["format"] == "shares" else "posts"
     _check_count("the stored rows", totals["stored"], totals[n_stored])
+    if TEXTS_TABLE in tables:
+        n_texts = store.manifest["entities_by_kind"].get("text", 0)
+        _check_count("the texts of the manifest", n_texts, tables[TEXTS_TABLE]["rows"])
     return {"n_tables": len(tables), "n_inputs": len(store.manifest["inputs"])}
 
 

@@ -25,7 +25,9 @@ LAYERS = [
     {"explanation"},
     {"detection"},
     {"selftest", "calibration", "sharing"},
-    {"evaluation"},
+    {"coaction", "cycle", "evaluation", "plots", "timeline", "catalysts", "roles"},
+    {"cascades", "cohorts"},
+    {"timeline_files"},
     {"cli"},
     {"__main__"},
 ]

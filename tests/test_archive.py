@@ -197,8 +197,8 @@ def corrupt(packed: bytes) -> bytes:
         (b"{broken", "no line holds a JSON object"),
         (b"{broken: 1}\n[]", "no line holds a JSON object"),
         (b'{"tweetid": "1", "userid": "2", "tweet_time": "3"}', "X archive as jsonl"),
-        (bytes(range(256)) * 9, "is not an X archive or a share table"),
-        (b"name,value\n1,2\n", r"is not an X archive or a share table: its columns are"),
+        (bytes(range(256)) * 9, "is not an X archive, a share table or a CrowdTangle export"),
+        (b"name,value\n1,2\n", r"a share table or a CrowdTangle export: its columns are"),
         ((HEADER.strip() + ",Account_ID\n").encode(), r"has a column twice .* \['accountid'\]"),
     ],
 )
@@ -353,7 +353,7 @@ def test_ingest__refuses_a_path_that_is_not_there(tmp_path):
 
 def test_ingest__refuses_a_folder_without_archives(tmp_path):
     (tmp_path / "in").mkdir()
-    with pytest.raises(ArchiveError, match="No X archive and no share table found"):
+    with pytest.raises(ArchiveError, match="No X archive, share table or CrowdTangle export found"):
         ingest(tmp_path / "in", tmp_path / "store")
 
 
@@ -381,7 +381,6 @@ def test_ingest__a_named_format_is_held(ingest_bytes, content, other):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "crowdtangle"}, "CrowdTangle exports are not read yet"),
         ({"format": "csv"}, "format is 'csv'; it must be one of auto"),
         ({"url_rule": "own"}, "url_rule is 'own'"),
         ({"time": "id"}, "time is 'id'"),

@@ -283,6 +283,7 @@ def test_weigh_network__matches_the_r_function_written_down(table, min_participa
         assert found[ends]["weight_fast"] is found[ends]["weight_threshold_fast"] is None
     check_ends(runs, expected)
     check_group_stats(runs, edges, pairs, expected)
+    check_group_stats(runs, edges.select(pl.exclude(r"^.*_fast$")), pairs, expected)
 
 
 def turn_by_igraph(edges):
@@ -301,6 +302,8 @@ def check_ends(runs, expected):
 
 
 def check_group_stats(runs, edges, pairs, expected):
+    if "weight_fast" in edges.columns:  # the tool has sorted its pairs by their contents
+        expected = aggregate_slowly(sorted(pairs, key=lambda pair: (pair[0][2], pair[1][2])))
     turned = turn_by_igraph(list(expected)) if expected else {}
     first, every = defaultdict(set), defaultdict(set)
     for i, j in pairs:
@@ -426,6 +429,36 @@ def test_coortweet__symmetry_is_of_older_and_newer_not_of_the_accounts():
 def test_coortweet__group_stats_count_first_ends_only(names, counted):
     runs, edges, _ = run_coortweet([("x", name, f"m{name}", 0) for name in names])
     assert group_stats(runs, edges).rows() == [("hashtag", "x", counted, len(names))]
+
+
+@pytest.mark.parametrize(("fast", "counted"), [(None, 2), (5, 1)])
+def test_coortweet__group_stats_depend_on_whether_the_tool_sorted_by_contents(fast, counted):
+    # The original's counts: AB and BC, or, where it looked for fast pairs, CB and AB.
+    table = [("x", "A", "m3", 0), ("x", "B", "m2", 5), ("x", "C", "m1", 10)]
+    runs, edges, _ = run_coortweet(table, window=6, fast=fast)
+    assert group_stats(runs, edges).rows() == [("hashtag", "x", counted, 3)]
+
+
+def test_coortweet__stats_are_those_of_the_original():
+    # What the original's account_stats and group_stats say; the pair AB is not fast.
+    table = [("x", "A", "m3", 0), ("x", "B", "m2", 5), ("x", "C", "m1", 9), ("y", "B", "m4", 0),
+             ("y", "C", "m5", 2)]  # fmt: skip
+    runs, edges, is_fast = run_coortweet(table, window=6, fast=4)
+    columns = ["account_id", "avg_time_delta", "avg_time_delta_fast", "avg_edge_symmetry_score",
+               "avg_edge_symmetry_score_fast", "unique_shares_count"]  # fmt: skip
+    everything = account_stats(runs, edges, is_fast=is_fast)
+    assert everything.select(columns).rows() == [
+        ("A", 5, None, 1, None, 1), ("B", 4, 3, 1, 1, 2), ("C", 3, 3, 1, 1, 2),
+    ]  # fmt: skip
+    heavy = account_stats(runs, edges, threshold="full", is_fast=is_fast)
+    assert heavy.select(columns).rows() == [("B", 3, 3, 1, 1, 2), ("C", 3, 3, 1, 1, 2)]
+    assert account_stats(runs, edges, threshold="fast", is_fast=is_fast).is_empty()
+    for threshold in ("none", "full"):
+        counts = group_stats(runs, edges, threshold=threshold, is_fast=is_fast)
+        assert counts.select("object_id", "num_accounts").rows() == [("x", 1), ("y", 1)]
+    plain, plain_edges, _ = run_coortweet(table, window=6)
+    counts = group_stats(plain, plain_edges).select("object_id", "num_accounts")
+    assert counts.rows() == [("x", 2), ("y", 1)]
 
 
 def test_coortweet__equal_weights_are_never_above_their_median():

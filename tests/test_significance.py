@@ -43,11 +43,10 @@ def list_edges(shares, window_ms):
     return ends.hstack(count_hours(runs, window_ms=window_ms))
 
 
-def assess(shares, seconds, **choices):
+def assess(shares, seconds, *, backend=None):
     edges = list_edges(shares, 1000 * seconds)
-    return edges, assess_edges(
-        shares, edges, window_ms=1000 * seconds, backend=choose("cpu"), **choices
-    )
+    backend = backend or choose("cpu")
+    return edges, assess_edges(shares, edges, window_ms=1000 * seconds, backend=backend)
 
 
 rows = st.lists(
@@ -111,14 +110,14 @@ def draw_chance(rng, n_accounts=120, n_objects=60, n_days=20):
     return [tuple(map(int, row)) for row in rows]
 
 
-def test_assess_edges__finds_what_was_planted_and_hardly_anything_else():
+def test_assess_edges__finds_what_was_planted_and_hardly_anything_else(backend):
     rng = np.random.default_rng(5)
     rows = draw_chance(rng)
     # Accounts 120 to 125 share 12 objects of all within 20 s of each other, on different days.
     for k, entity in enumerate(rng.choice(60, 12, replace=False)):
         at = int(k * DAY + rng.integers(3600, DAY - 3600))
         rows += [(120 + a, int(entity), at + int(rng.integers(0, 20))) for a in range(6)]
-    edges, tests = assess(make_shares(rows), 30)
+    edges, tests = assess(make_shares(rows), 30, backend=backend)
     found = edges.hstack(tests.edges.drop("n_hours")).filter("significant")
     pairs = set(found.select("source", "target").rows())
     planted = set(combinations(range(120, 126), 2))

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_coord.archive import ArchiveError, ingest
+from gpu_coord.archive import ArchiveError, ingest, sources
 from gpu_coord.archive.cells import (
     _lower_case,
     _normalise_unicode,
@@ -360,6 +360,27 @@ def test_ingest__values_are_data_verbatim(ingest_rows):
     store = ingest_rows(tweet(1, userid=hostile, user_mentions=repr([hostile])))
     assert store.read("accounts")["account_id"].to_list() == [hostile]
     assert list_values(store, "mention") == [hostile]
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 10, 1 << 20])  # a record or so each, or all at once
+def test_ingest__events_of_a_post_are_in_the_order_of_its_cells(
+    ingest_rows, monkeypatch, block_bytes
+):
+    monkeypatch.setattr(sources, "BLOCK_BYTES", block_bytes)
+    tags = [["z", "B", "a", "b"], ["m"], ["a", "z", "A"], [], ["y", "x"]]
+    rows = [
+        tweet(n, hashtags=repr(cell), urls="['http://q.example', 'http://p.example']")
+        for n, cell in enumerate(tags)
+    ]
+    store = ingest_rows(*rows, rows[0] | {"hashtags": "['new']"})
+    events = store.read("events").join(store.read("entities").drop("kind"), on="entity")
+    events = events.with_columns(pl.col("kind").cast(pl.String))
+    for kind, expected in {
+        "hashtag": [["z", "b", "a"], ["m"], ["a", "z"], [], ["y", "x"]],
+        "url": [["q.example", "p.example"]] * 5,
+    }.items():
+        rows = events.filter(pl.col("kind") == kind).select("post", "value").rows()
+        assert rows == [(post, value) for post, cell in enumerate(expected) for value in cell]
 
 
 def test_ingest__url_rule_is_a_choice(ingest_rows):

@@ -1,4 +1,4 @@
-"""Files on disk to a store: X/Twitter archives and share tables.
+"""Files on disk to a store: X/Twitter archives, CrowdTangle exports and share tables.
 
 In: paths of files and folders. Out: a ``Store``. The one idea: everything is recognised by its
 content, read as text in a stream, and every record is stored, rejected, a duplicate or excluded.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from gpu_coord.archive.crowdtangle import ingest_crowdtangle
 from gpu_coord.archive.intake import Intake, Tally
 from gpu_coord.archive.shares import ingest_shares, read_ids
 from gpu_coord.archive.sources import (
+    ROLES,
     ArchiveError,
     Format,
+    Role,
     check_columns,
     check_name,
     find_sources,
@@ -44,7 +47,9 @@ from gpu_coord.store import (
 from gpu_coord.urls import UrlRule, normalise_urls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from gpu_coord.archive.sources import Source
 
 __all__ = ["ArchiveError", "ingest", "read_labels"]
 
@@ -60,6 +65,7 @@ def ingest(
     url_rule: UrlRule = "canonical",
     time: TimeSource = "auto",
     pseudonym_key: bytes | None = None,
+    texts: bool = False,
     labels: AnyPath | None = None,
     label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -69,24 +75,29 @@ def ingest(
     Parameters
     ----------
     paths
-        Files and folders: X archives (CSV) or share tables (CSV, JSONL, Parquet), recognised by
-        their content; CSV and JSONL also gzipped or zipped.
+        Files and folders: X archives or CrowdTangle exports (CSV), or share tables (CSV, JSONL,
+        Parquet), recognised by their content; CSV and JSONL also gzipped or zipped.
     store
         The folder to write; a store that is there is replaced once the new one is complete.
     format
-        What the files must be; ``auto`` accepts either, but not both together.
+        What the files must be; ``auto`` accepts any, but not two sorts together.
     exclude
         Hashtags, mentions, URLs or hosts whose events are dropped and counted; upper and lower
         case are equal, ``#tag`` also means ``tag``, and a host (a term with a dot) also means
         what is under it.
     url_rule
-        What makes two URLs of an X archive the same, see ``gpu_coord.urls``.
+        What makes two URLs of posts the same, see ``gpu_coord.urls``; those of share tables are
+        taken as they are.
     time
         ``auto`` takes the milliseconds from a tweetid whose minute is that of ``tweet_time``;
         ``stamp`` always takes ``tweet_time``.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
-        in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored.
+        in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
+        are the content ids of CrowdTangle exports: addresses, which name the account.
+    texts
+        Also keep what posts say, normalised, in the table ``texts``. Under a key the names behind
+        ``@`` are taken out of it.
     labels
         Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
     label
@@ -101,11 +112,14 @@ def ingest(
         An input is broken, not UTF-8, or no archive; or labels contradict each other.
     FileExistsError
         ``store`` exists and is no store.
+    ValueError
+        A choice is not one of those above, or texts are to be kept of a share table.
 
     Warns
     -----
     UserWarning
-        The inputs hold no tweet and no share at all; the store is written.
+        The inputs hold no post and no share at all, or texts are kept under a key; the store is
+        written.
     """
     _check_choices(format, url_rule, time, exclude, pseudonym_key)
     given = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
@@ -115,12 +129,15 @@ def ingest(
     target = Path(store)
     check_replaceable(target, STORE_MARKER, STORE_FILES)
     sources, ignored = find_sources([*((path, None) for path in given), *named], format)
+    if texts:
+        _check_texts(sources, pseudonym_key)
     settings = {
         "format": format,
         "exclude": list(exclude),
         "url_rule": url_rule,
         "time": time,
         "pseudonymised": pseudonym_key is not None,
+        "texts": texts,
         "labels": None if labels is None else Path(labels).name,
         "label": [[name, path.absolute().name] for path, name in named],
     }
@@ -134,6 +151,7 @@ def ingest(
             url_rule,
             time,
             pseudonym_key,
+            texts,
             progress or _say_nothing,
         )
         with rejects:
@@ -147,13 +165,8 @@ def ingest(
 def _check_choices(
     archive_format: str, url_rule: str, time: str, exclude: Sequence[str], key: bytes | None
 ) -> None:
-    if archive_format == "crowdtangle":
-        raise ValueError(
-            "CrowdTangle exports are not read yet; make a share table of account_id, object_id, "
-            "content_id and timestamp_share, and take format 'shares'."
-        )
     choices = {
-        "format": (archive_format, ("auto", "x-archive", "shares")),
+        "format": (archive_format, tuple(ROLES)),
         "url_rule": (url_rule, ("canonical", "paper")),
         "time": (time, ("auto", "stamp")),
     }
@@ -164,6 +177,20 @@ def _check_choices(
         raise ValueError("A term to exclude is empty; give a hashtag, a mention, a URL or a host.")
     if key is not None and not key:
         raise ValueError("The pseudonym key is empty; give at least one byte, better 32.")
+
+
+def _check_texts(sources: Sequence[Source], key: bytes | None) -> None:
+    if sources[0].role == "shares":
+        raise ValueError(
+            f"{sources[0].name} is a share table, whose objects are stored as they are; texts are "
+            "kept of X archives and CrowdTangle exports, so leave texts out."
+        )
+    if key is not None:
+        warnings.warn(
+            "the store has pseudonyms and keeps texts: whoever searches for a text finds its "
+            "account, so share the one or the other.",
+            stacklevel=3,
+        )
 
 
 def _check_label_names(named: Sequence[tuple[Path, str]]) -> None:
@@ -188,20 +215,28 @@ def _say_nothing(stage: str, done: int, total: int) -> None:
     """Take the place of a progress bar."""
 
 
+_READERS: dict[Role, tuple[Format, Callable[[Intake], None]]] = {
+    "tweets": ("x-archive", ingest_x_archive),
+    "users": ("x-archive", ingest_x_archive),
+    "shares": ("shares", ingest_shares),
+    "crowdtangle": ("crowdtangle", ingest_crowdtangle),
+}
+
+
 def _ingest_sources(intake: Intake, labels: Path | None) -> dict[str, Any]:
     """Write all tables but the manifest, and return what it says about them."""
     files = sorted({tally.source.path for tally in intake.tallies})
-    is_shares = intake.tallies[0].source.role == "shares"
+    archive_format, read = _READERS[intake.tallies[0].source.role]
     with ThreadPoolExecutor(1) as pool:
         hashes = {file: pool.submit(hash_file, file) for file in files}
         intake.staged.mkdir()
         if labels is not None:
             _book_labels(intake, labels)
-        (ingest_shares if is_shares else ingest_x_archive)(intake)
+        read(intake)
         shutil.rmtree(intake.staged)
         digests = {file: result.result() for file, result in hashes.items()}
     return {
-        "format": "shares" if is_shares else "x-archive",
+        "format": archive_format,
         "inputs": [_describe_input(tally, digests) for tally in intake.tallies],
         **_summarise(intake),
     }

@@ -18,7 +18,7 @@ import polars_hash as plh
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 NULL_WORDS = ("", "absent", "nan", "NaN", "NAN", "none", "None", "NONE", "null", "Null", "NULL")
 NULL_ITEMS = ("None", "nan", "null")
@@ -40,9 +40,9 @@ _ESCAPE = re.compile(r"(?s)\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 
-def null_blank(column: pl.Expr) -> pl.Expr:
+def null_blank(column: pl.Expr, words: Sequence[str] = NULL_WORDS) -> pl.Expr:
     """Null where a cell is empty, blank, or a word that stands for nothing (``absent``)."""
-    return pl.when(~column.str.strip_chars().is_in(NULL_WORDS)).then(column)
+    return pl.when(~column.str.strip_chars().is_in(words)).then(column)
 
 
 def parse_stamps(texts: pl.Series) -> pl.Series:
@@ -248,10 +248,14 @@ def fold_case(texts: pl.Series) -> pl.Series:
 
 
 def hash_texts(texts: pl.Series) -> pl.Series:
-    """Hash what a post says, so that equal wording is an equal value.
+    """Hash what a post says, so that equal wording is an equal value; null if it says nothing."""
+    return hash_words(normalise_texts(texts))
 
-    NFKC, lower case, URLs taken out, white space collapsed; the first 128 bits of BLAKE3 as 32
-    hexadecimal digits. Null where nothing is left.
+
+def normalise_texts(texts: pl.Series) -> pl.Series:
+    """Bring equal wording to equal text: NFKC, lower case, URLs out, white space collapsed.
+
+    Null where nothing is left.
     """
     words = (
         _lower_case(_normalise_unicode(texts))
@@ -259,9 +263,18 @@ def hash_texts(texts: pl.Series) -> pl.Series:
         .str.replace_all(r"\s{2,}|[^\S ]", " ")
         .str.strip_chars()
     )
-    said = pl.when(plh.col("words") != "").then(plh.col("words"))
-    frame = words.to_frame("words").select(said.alias("words"))
-    return frame.select(plh.col("words").chash.blake3().str.slice(0, 32)).to_series()
+    return words.to_frame("words").select(pl.when(pl.col("words") != "").then("words")).to_series()
+
+
+def hash_words(texts: pl.Series) -> pl.Series:
+    """Hash normalised texts: the first 128 bits of BLAKE3 as 32 hexadecimal digits."""
+    frame = texts.to_frame("text")
+    return frame.select(plh.col("text").chash.blake3().str.slice(0, 32)).to_series()
+
+
+def hide_mentions(texts: pl.Series) -> pl.Series:
+    """Leave of each ``@name`` the ``@``; addresses (``name@host``) lose their host."""
+    return texts.str.replace_all(r"(?:@[\w.-]*\w)+", "@")
 
 
 def _normalise_unicode(texts: pl.Series) -> pl.Series:

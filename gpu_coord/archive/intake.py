@@ -50,6 +50,7 @@ class Intake:
     url_rule: UrlRule
     time: Literal["auto", "stamp"]
     key: bytes | None
+    keeps_texts: bool
     progress: Callable[[str, int, int], None]
     accounts: Accounts = field(default_factory=Accounts)
     entities: Entities = field(default_factory=Entities)
@@ -123,13 +124,16 @@ def open_events(intake: Intake) -> TableWriter:
 
 
 def name_kinds(intake: Intake, events: pl.DataFrame) -> pl.DataFrame:
-    """Drop excluded events, replace the positions of kinds by names, and sort by post."""
+    """Drop excluded events, replace the positions of kinds by names, and sort by post.
+
+    The events of a post stay in order: hashtags as they stand in their cell.
+    """
     names = pl.Series("kind", intake.entities.kinds, dtype=pl.String)
     kept = events.filter(pl.col("entity") >= 0)
     named = kept.with_columns(names.gather(kept["kind"]))
     counts = Counter(dict(named.group_by("kind").len().iter_rows()))
     intake.facts.setdefault("events_by_kind", Counter()).update(counts)
-    return named.sort("post", "entity", "time")
+    return named.sort("post", maintain_order=True)
 
 
 def book_accounts(intake: Intake, tally: Tally, codes: pl.Series) -> None:

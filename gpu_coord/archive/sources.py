@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-Role = Literal["tweets", "users", "shares"]
+Role = Literal["tweets", "users", "shares", "crowdtangle"]
 Format = Literal["auto", "x-archive", "shares", "crowdtangle"]
 
 BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
@@ -58,11 +58,40 @@ TWEET_COLUMNS = {"tweetid", "userid", "tweettime"}
 PROFILE_COLUMNS = {"followercount", "followingcount", "accountcreationdate", "accountlanguage"}
 SHARE_COLUMNS = {"accountid", "objectid", "contentid", "timestampshare"}
 ID_COLUMNS = SHARE_COLUMNS - {"timestampshare"} | {"kind", "platform"}
-KNOWN_COLUMNS = TWEET_COLUMNS | PROFILE_COLUMNS | SHARE_COLUMNS | ID_COLUMNS
+# Exports of CrowdTangle's dashboard, and tables of what its API gave, such as CooRnet's.
+EXPORT_COLUMNS = {"facebookid", "likesatposting", "followersatposting"}
+FRAME_COLUMNS = {
+    "accounturl",
+    "accountplatformid",
+    "accountsubscribercount",
+    "expanded",
+    "posturl",
+    "statisticsactuallikecount",
+}
+# Of each group the first column that a file has is read.
+CROWDTANGLE_IDS = ("facebookid", "accounturl", "accountplatformid", "username")
+CROWDTANGLE_CONTENTS = ("url", "posturl", "id", "platformid")
+CROWDTANGLE_TIMES = ("postcreated", "created", "date")
+KNOWN_COLUMNS = (
+    TWEET_COLUMNS
+    | PROFILE_COLUMNS
+    | SHARE_COLUMNS
+    | ID_COLUMNS
+    | EXPORT_COLUMNS
+    | FRAME_COLUMNS
+    | {*CROWDTANGLE_IDS, *CROWDTANGLE_CONTENTS, *CROWDTANGLE_TIMES}
+)
 ROLES: dict[str, tuple[Role, ...]] = {
-    "auto": ("tweets", "users", "shares"),
+    "auto": ("tweets", "users", "shares", "crowdtangle"),
     "x-archive": ("tweets", "users"),
     "shares": ("shares",),
+    "crowdtangle": ("crowdtangle",),
+}
+FAMILIES: dict[Role, str] = {
+    "tweets": "an X archive",
+    "users": "an X archive",
+    "shares": "a share table",
+    "crowdtangle": "a CrowdTangle export",
 }
 
 
@@ -156,7 +185,7 @@ def find_sources(
         sources += _open_tables(file, place, archive_format, ignored)
     if not sources:
         places = ", ".join(str(path) for path, _ in given) or "no path"
-        raise ArchiveError(f"No X archive and no share table found in {places}.")
+        raise ArchiveError(f"No X archive, share table or CrowdTangle export found in {places}.")
     _check_one_format(sources)
     names = _name_files(sorted({source.path for source in sources}))
     return [_rename(source, names) for source in sources], ignored
@@ -243,16 +272,21 @@ def _recognise(file: Path, member: str | None, label: str | None, archive_format
     with open_stream(file, member) as stream:
         head = stream.read(HEAD_BYTES)
     packing, names = _read_header(file, member, head)
-    columns = {plain_name(name): name for name in names}
     role = _choose_role(_join(file.name, member), names, archive_format)
+    plain = [_drop_dots(name) if role == "crowdtangle" else plain_name(name) for name in names]
     if packing != "jsonl":  # there each line has its own
-        check_columns(_join(file.name, member), names)
+        check_columns(_join(file.name, member), plain)
     if role != "shares" and packing != "csv":
         raise ArchiveError(
-            f"{_join(file.name, member)} is an X archive as {packing}; those are read as CSV, "
+            f"{_join(file.name, member)} is {FAMILIES[role]} as {packing}; those are read as CSV, "
             "the form in which they were released."
         )
-    return Source(file, member, packing, role, columns, label)
+    return Source(file, member, packing, role, dict(zip(plain, names, strict=True)), label)
+
+
+def _drop_dots(name: str) -> str:
+    """Return a plain name without dots, which R puts in the places of spaces."""
+    return plain_name(name).replace(".", "")
 
 
 def check_columns(name: str, columns: Sequence[str]) -> None:
@@ -299,35 +333,46 @@ def _read_head_keys(name: str, text: str) -> list[str]:
 
 def _choose_role(name: str, names: Sequence[str], archive_format: Format) -> Role:
     columns = {plain_name(column) for column in names}
-    role, needed = _guess_role(columns)
-    if role is None or role not in ROLES[archive_format]:
-        wanted = "an X archive or a share table" if archive_format == "auto" else archive_format
+    role, missing = _guess_role(columns)
+    if role is None:
+        wanted = "an X archive, a share table or a CrowdTangle export"
+        wanted = wanted if archive_format == "auto" else archive_format
         raise UnknownFormatError(f"{name} is not {wanted}: its columns are {show_columns(names)}.")
-    if needed - columns:
+    if role not in ROLES[archive_format]:
+        raise UnknownFormatError(
+            f"{name} is not {archive_format} but {FAMILIES[role]}; format 'auto' reads it."
+        )
+    if missing:
         raise ArchiveError(
-            f"{name} looks like {role} but lacks {sorted(needed - columns)} (names count without "
-            f"case and underscores); it has {show_columns(names)}."
+            f"{name} looks like {role} but lacks {sorted(missing)} (names count without case and "
+            f"underscores); it has {show_columns(names)}."
         )
     return role
 
 
 def _guess_role(columns: set[str]) -> tuple[Role | None, set[str]]:
+    """Return what a table is by its columns, and which it lacks."""
     if "tweetid" in columns:
-        return "tweets", TWEET_COLUMNS
+        return "tweets", TWEET_COLUMNS - columns
     if "userid" in columns and columns & PROFILE_COLUMNS:
-        return "users", {"userid"}
+        return "users", set()
     if len(columns & SHARE_COLUMNS) > 1:
-        return "shares", SHARE_COLUMNS
+        return "shares", SHARE_COLUMNS - columns
+    columns = {_drop_dots(column) for column in columns}
+    if columns & EXPORT_COLUMNS or len(columns & FRAME_COLUMNS) > 1:
+        groups = (CROWDTANGLE_IDS, CROWDTANGLE_CONTENTS, CROWDTANGLE_TIMES)
+        return "crowdtangle", {group[0] for group in groups if not columns & {*group}}
     return None, set()
 
 
 def _check_one_format(sources: list[Source]) -> None:
-    shares = [source.path.name for source in sources if source.role == "shares"]
-    others = [source.path.name for source in sources if source.role != "shares"]
-    if shares and others:
+    files: dict[str, str] = {}
+    for source in sources:
+        files.setdefault(FAMILIES[source.role], source.path.name)
+    if len(files) > 1:
+        (one, first), (other, second), *_ = files.items()
         raise ArchiveError(
-            f"{shares[0]} is a share table and {others[0]} is of an X archive; "
-            "ingest them into two stores."
+            f"{first} is {one} and {second} is {other}; ingest them into two stores."
         )
 
 

@@ -41,6 +41,7 @@ ACCOUNTS: dict[str, Any] = {
     "following_count": pl.Int64,
     "account_language": pl.String,
 }
+TEXTS: dict[str, Any] = {"entity": pl.Int32, "text": pl.String}
 REJECTS: dict[str, Any] = {"file": pl.String, "row": pl.Int64, "reason": pl.String}
 PROFILE = ["account_creation_date", "follower_count", "following_count", "account_language"]
 
@@ -134,6 +135,10 @@ class Entities:
         position = self.kinds.index(kind)
         return position, self._vocabularies[position].encode(values)
 
+    def count_values(self, kind: str) -> int:
+        """Count the values that have a code; those that come next have codes from here."""
+        return self._vocabularies[self.kinds.index(kind)].n_texts if kind in self.kinds else 0
+
     def _add(self, kind: str) -> None:
         if len(self.kinds) >= MAX_KINDS:
             raise ArchiveError(
@@ -184,6 +189,12 @@ class Entities:
         numbers = np.arange(first, first + len(order), dtype=np.int32)
         self._numbers[kind] = _scatter(len(self._seen[kind]), codes[order], numbers)
         return values.gather(order)
+
+    def list_numbers(self, kind: str) -> np.ndarray:
+        """Return the entity of each code of a kind, once numbered; -1: it is not in the store."""
+        numbers = self._numbers[self.kinds.index(kind)] if kind in self.kinds else np.empty(0, int)
+        n_missing = self.count_values(kind) - len(numbers)
+        return np.pad(numbers, (0, n_missing), constant_values=-1)
 
     def look_up(self, events: pl.DataFrame, exclusion: Exclusion) -> np.ndarray:
         """Return the entity of each event; -1 where it is excluded, which is counted."""
@@ -290,7 +301,7 @@ class Accounts:
                 "number": numbers,
                 "account": pl.Series(codes, dtype=pl.UInt32),
                 "account_id": ids,
-                "label": pl.Series(self._decide_labels()[codes], dtype=pl.String),
+                "label": pl.Series(self._decide_labels()[codes].tolist(), dtype=pl.String),
             }
         )
         profiles = pl.concat([_PROFILES_EMPTY, *self._profiles])

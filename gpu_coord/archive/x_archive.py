@@ -8,8 +8,6 @@ releases agree on either.
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +15,6 @@ import polars as pl
 
 from gpu_coord.archive.cells import (
     fold_case,
-    hash_texts,
     null_blank,
     parse_counts,
     parse_dates,
@@ -25,22 +22,23 @@ from gpu_coord.archive.cells import (
     parse_stamps,
     parse_tweet_refs,
 )
-from gpu_coord.archive.intake import (
-    book_accounts,
-    name_kinds,
-    number_accounts,
-    number_entities,
-    open_events,
+from gpu_coord.archive.intake import book_accounts
+from gpu_coord.archive.posts import (
+    PostBatch,
+    count_unread,
+    find_firsts,
+    keep_rows,
+    number_posts,
+    read_texts,
+    stage_posts,
+    write_tables,
 )
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
 from gpu_coord.store import TableWriter, read_parts
-from gpu_coord.threads import map_ahead, prefetch
 from gpu_coord.urls import normalise_urls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gpu_coord.archive.intake import Intake, Tally
     from gpu_coord.archive.sources import Batch
     from gpu_coord.urls import UrlRule
@@ -91,17 +89,10 @@ ALL_TWEET_CELLS = [
 
 STAGED_POSTS: dict[str, Any] = {
     "tweet": pl.Int64,
-    "account": pl.UInt32,  # code, as are kind and value below
+    "account": pl.UInt32,  # code
     "time": pl.Int64,
     "time_from": pl.Enum(["id", "old id", "stamp", "mismatch"]),
     **dict.fromkeys(COUNTS, pl.Int64),
-}
-STAGED_EVENTS: dict[str, Any] = {
-    "row": pl.Int64,
-    "account": pl.UInt32,
-    "time": pl.Int64,
-    "kind": pl.UInt8,
-    "value": pl.UInt32,
 }
 
 
@@ -184,16 +175,8 @@ def read_profiles(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
     return profiles
 
 
-def count_unread(texts: pl.DataFrame, values: pl.DataFrame, unread: Counter[str]) -> None:
-    """Add, by column, the cells that hold text but no value."""
-    for name in values.columns:
-        n_unread = values[name].null_count() - texts[name].null_count()
-        if n_unread:
-            unread[name] += n_unread
-
-
 def extract_entities(
-    cells: pl.DataFrame, *, url_rule: UrlRule, unread: Counter[str]
+    cells: pl.DataFrame, *, url_rule: UrlRule, unread: Counter[str], keep_texts: bool = False
 ) -> dict[str, pl.DataFrame]:
     """Return the entities of good tweets by kind: columns ``row`` and ``value``.
 
@@ -203,6 +186,8 @@ def extract_entities(
         Cells of good tweets, with their number in ``row``.
     unread
         Cells that hold something unreadable are counted here, by kind.
+    keep_texts
+        Of texts, also return the normalised wording, as ``text``.
     """
     entities = {
         kind: _extract_references(cells, column, kind, unread)
@@ -216,7 +201,7 @@ def extract_entities(
     if known.null_count():
         unread["url (not a URL)"] += known.null_count()
     entities["url"] = urls.with_columns(known)
-    entities["text"] = _extract_texts(cells)
+    entities["text"] = _extract_texts(cells, keep=keep_texts)
     for kind in LISTS:  # the others have one value at most
         entities[kind] = entities[kind].unique(maintain_order=True)
     return {kind: frame.drop_nulls("value") for kind, frame in entities.items()}
@@ -249,11 +234,11 @@ def _extract_items(
     return items.filter(pl.col("value").str.strip_chars() != "")
 
 
-def _extract_texts(cells: pl.DataFrame) -> pl.DataFrame:
+def _extract_texts(cells: pl.DataFrame, *, keep: bool) -> pl.DataFrame:
     is_retweet = pl.col("isretweet").str.strip_chars().str.to_lowercase().eq("true")
     is_copy = is_retweet.fill_null(value=False) | null_blank(pl.col("retweettweetid")).is_not_null()
-    own = cells.filter(~is_copy).select("row", "tweettext")
-    return own.select("row", value=hash_texts(own["tweettext"]))
+    own = cells.filter(~is_copy).select("row", text="tweettext")
+    return read_texts(own, keep=keep)
 
 
 # --- from sources to tables ----------------------------------------------------------------------
@@ -265,16 +250,27 @@ def ingest_x_archive(intake: Intake) -> None:
     tweets = [tally for tally in intake.tallies if tally.source.role == "tweets"]
     for tally in users:  # before the tweets: their profiles are kept
         _read_users(intake, tally)
-    _stage_tweets(intake, tweets)
-    is_first = _find_firsts(intake, tweets)
-    number_accounts(intake)
-    with ThreadPoolExecutor(1) as pool:  # posts need accounts only
-        posts = pool.submit(_write_posts, intake, is_first)
-        for events in read_parts(intake.staged / "events.arrow", ["row", "kind", "value"]):
-            intake.entities.mark(_keep_firsts(events, is_first[events["row"].to_numpy()]))
-        number_entities(intake)
-        _write_events(intake, is_first)
-        posts.result()
+    stage_posts(
+        intake,
+        tweets,
+        TWEET_CELLS,
+        STAGED_POSTS,
+        read=lambda _, batch: _read_tweets(intake, batch),
+        code=lambda tally, read: _code_tweets(intake, tally, read),
+    )
+    is_first = find_firsts(intake, tweets, "tweet")
+    posts = np.cumsum(is_first) - 1
+
+    def place(events: pl.DataFrame) -> pl.DataFrame:
+        rows = events["row"].to_numpy()
+        return keep_rows(events.with_columns(post=posts[rows]), is_first[rows])
+
+    write_tables(
+        intake,
+        place=place,
+        write_posts=lambda: _write_posts(intake, is_first),
+        n_rows=is_first.size,
+    )
     if not is_first.all():
         intake.facts["differing_cells"] = count_differing_cells(intake, tweets, is_first)
 
@@ -295,137 +291,42 @@ def _read_users(intake: Intake, tally: Tally) -> None:
         intake.accounts.mark(codes)
 
 
-def _stage_tweets(intake: Intake, tweets: list[Tally]) -> None:
-    n_rows = 0
-    with (
-        TableWriter(intake.staged / "posts.arrow", STAGED_POSTS) as posts,
-        TableWriter(intake.staged / "events.arrow", STAGED_EVENTS) as events,
-    ):
-        for tally in tweets:
-            tally.first_row = n_rows
-            batches = intake.read(tally, TWEET_CELLS)
-            # What a batch means does not depend on the others: it is found out in threads.
-            for read in map_ahead(batches, lambda batch: _read_tweets(intake, batch), n_threads=2):
-                intake.unread.update(read.unread)
-                intake.reject(tally, read.rows, read.reasons)
-                found = _stage_posts(intake, tally, read)
-                posts.add(found)
-                for frame in _stage_events(intake, read.entities, found, n_rows):
-                    events.add(frame)
-                n_rows += found.height
-
-
-@dataclass(frozen=True, slots=True)
-class TweetBatch:
-    """What a batch of records says, before anything is numbered."""
-
-    rows: np.ndarray  # record numbers
-    reasons: pl.Series  # why a record is set aside; null: it is good
-    tweets: pl.DataFrame  # of the good records: tweet, userid, time, time_from and counts
-    profiles: pl.DataFrame  # of the good records, as text
-    entities: dict[str, pl.DataFrame]  # by kind: row (among the good records), value
-    unread: Counter[str]
-
-
-def _read_tweets(intake: Intake, batch: Batch) -> TweetBatch:
+def _read_tweets(intake: Intake, batch: Batch) -> PostBatch:
     judged = judge_tweets(batch.frame, time=intake.time)
     is_good = judged["reason"].is_null()
     cells = batch.frame.filter(is_good).with_row_index("row")
     unread: Counter[str] = Counter()
-    return TweetBatch(
+    return PostBatch(
         rows=batch.rows,
         reasons=judged["reason"],
-        tweets=judged.filter(is_good).hstack(read_post_counts(cells, unread)),
+        posts=judged.filter(is_good).hstack(read_post_counts(cells, unread)),
         profiles=cells.select(PROFILE_CELLS),
-        entities=extract_entities(cells, url_rule=intake.url_rule, unread=unread),
+        entities=extract_entities(
+            cells, url_rule=intake.url_rule, unread=unread, keep_texts=intake.keeps_texts
+        ),
         unread=unread,
     )
 
 
-def _stage_posts(intake: Intake, tally: Tally, read: TweetBatch) -> pl.DataFrame:
-    codes = intake.accounts.encode(read.tweets["userid"]).alias("account")
+def _code_tweets(intake: Intake, tally: Tally, read: PostBatch) -> pl.DataFrame:
+    codes = intake.accounts.encode(read.posts["userid"]).alias("account")
     book_accounts(intake, tally, codes)
     is_new = intake.accounts.lack_profile(codes)
     fresh = read_profiles(read.profiles.filter(is_new), intake.unread)
     intake.accounts.add_profiles(fresh.with_columns(codes.filter(is_new)))
-    return read.tweets.with_columns(codes)
-
-
-def _stage_events(
-    intake: Intake, entities: dict[str, pl.DataFrame], posts: pl.DataFrame, first_row: int
-) -> Iterator[pl.DataFrame]:
-    for kind, frame in entities.items():
-        if frame.height:
-            position, codes = intake.entities.encode(kind, frame["value"])
-            at = frame["row"].cast(pl.Int64)
-            yield frame.select(
-                row=at + first_row,
-                account=posts["account"].gather(at),
-                time=posts["time"].gather(at),
-                kind=pl.lit(position),
-                value=codes,
-            )
-
-
-def _find_firsts(intake: Intake, tweets: list[Tally]) -> np.ndarray:
-    """Tell which rows are the first of their tweetid; book the others as duplicates."""
-    parts = list(read_parts(intake.staged / "posts.arrow", ["tweet", "account"]))
-    posts = pl.concat([pl.DataFrame(schema=STAGED_POSTS).select("tweet", "account"), *parts])
-    is_first = posts["tweet"].is_first_distinct()
-    intake.accounts.mark(posts["account"].filter(is_first).unique())
-    firsts = is_first.to_numpy()
-    for tally in tweets:
-        n_good = tally.n_read - tally.n_rejected
-        tally.n_stored = int(firsts[tally.first_row : tally.first_row + n_good].sum())
-        tally.n_duplicates = n_good - tally.n_stored
-    return firsts
-
-
-def _keep_firsts(part: pl.DataFrame, is_first: np.ndarray) -> pl.DataFrame:
-    return part if is_first.all() else part.filter(pl.Series(is_first))
+    return read.posts.with_columns(codes)
 
 
 def _write_posts(intake: Intake, is_first: np.ndarray) -> None:
-    n_rows = n_posts = 0
     time_from: Counter[str] = Counter()
     with TableWriter(intake.folder / "posts.parquet", POSTS) as writer:
-        for part in read_parts(intake.staged / "posts.arrow"):
-            kept = _keep_firsts(part, is_first[n_rows : n_rows + part.height])
-            time_from.update(dict(kept.group_by("time_from").len().iter_rows()))
-            numbers = np.arange(n_posts, n_posts + kept.height)
-            writer.add(
-                kept.with_columns(
-                    post=numbers,
-                    account=intake.accounts.numbers[kept["account"].to_numpy()],
-                    content_id=pl.col("tweet").cast(pl.String),
-                    platform=pl.lit(PLATFORM),
-                )
-            )
-            n_rows, n_posts = n_rows + part.height, n_posts + kept.height
-    intake.facts["posts"] = n_posts
+        for posts in number_posts(intake, is_first):
+            time_from.update(dict(posts.group_by("time_from").len().iter_rows()))
+            ids = pl.col("tweet").cast(pl.String)
+            writer.add(posts.with_columns(content_id=ids, platform=pl.lit(PLATFORM)))
     intake.facts["time_from_id"] = time_from["id"]
-    intake.facts["time_from_stamp"] = n_posts - time_from["id"]
+    intake.facts["time_from_stamp"] = time_from.total() - time_from["id"]
     intake.facts["time_mismatch"] = time_from["mismatch"]
-
-
-def _write_events(intake: Intake, is_first: np.ndarray) -> None:
-    with open_events(intake) as writer:
-        for events in prefetch(_number_events(intake, is_first)):
-            writer.add(events)
-
-
-def _number_events(intake: Intake, is_first: np.ndarray) -> Iterator[pl.DataFrame]:
-    posts = np.cumsum(is_first) - 1
-    for part in read_parts(intake.staged / "events.arrow"):
-        intake.progress("write", part["row"][-1], is_first.size)
-        events = _keep_firsts(part, is_first[part["row"].to_numpy()])
-        entities = intake.entities.look_up(events, intake.exclusion)
-        numbered = events.with_columns(
-            post=posts[events["row"].to_numpy()],
-            account=intake.accounts.numbers[events["account"].to_numpy()],
-            entity=entities,
-        )
-        yield name_kinds(intake, numbered)
 
 
 def count_differing_cells(intake: Intake, tweets: list[Tally], is_first: np.ndarray) -> int:

@@ -393,7 +393,7 @@ def group_stats(
         ends of the edges as igraph turns them: the tool's count, too small), ``n_accounts``
         (distinct ends).
     """
-    first_end, second_end = turn_edges(runs)
+    first_end, second_end = turn_edges(runs, has_fast="weight_fast" in edges.columns)
     chosen = _choose_edges(edges, threshold).select("source", "target")
     of_edge = pl.DataFrame(
         {"source": runs.source, "target": runs.target, "from": first_end, "to": second_end}
@@ -425,13 +425,20 @@ def _count_accounts(ends: pl.DataFrame, name: str) -> pl.DataFrame:
     return ends.unique().group_by("object").agg(pl.len().cast(pl.Int64).alias(name))
 
 
-def turn_edges(runs: EdgeRuns) -> tuple[np.ndarray, np.ndarray]:
+def turn_edges(runs: EdgeRuns, *, has_fast: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of each edge in the order in which igraph returns them, each (n_edges,).
 
     The end that is first among the vertices comes first, and vertices are numbered as they appear
     in the tool's table of edges: all first columns, then all second ones. The objects of one post
     are taken in ascending order; a store knows no other. Shares of accounts that are too rare to
     be compared are not among those of the runs, as `read_shares` leaves them out.
+
+    Parameters
+    ----------
+    runs
+        From `group_pairs`.
+    has_fast
+        The pairs went through `flag_speed_share`, which sorts them by their contents there.
     """
     place = _place_rows(runs.shares)
     first_of_object = np.full(runs.shares.objects.height, place.size)
@@ -439,7 +446,10 @@ def turn_edges(runs: EdgeRuns) -> tuple[np.ndarray, np.ndarray]:
     one, other = place[runs.older], place[runs.newer]
     objects = first_of_object[runs.shares.object[runs.older]]
     appearance = np.empty(one.size, np.int64)
-    order = np.lexsort((np.minimum(one, other), np.maximum(one, other), objects))
+    keys = [np.minimum(one, other), np.maximum(one, other), objects]
+    if has_fast:
+        keys += [runs.shares.content[runs.newer], runs.shares.content[runs.older]]
+    order = np.lexsort(keys)
     appearance[order] = np.arange(one.size)
     by_edge = np.argsort(np.minimum.reduceat(appearance, runs.start[:-1]))
     vertices = np.concatenate([runs.source[by_edge], runs.target[by_edge]])

@@ -171,7 +171,7 @@ def _bin_shares(shares: Shares, window_ms: int, backend: Backend) -> Activity:
         entities=shares.objects.with_columns(pl.col("kind").cast(pl.String)),
         n_dropped={},
         **{
-            name: backend.to_array(pl.Series(name, column[order].astype(np.int32)))
+            name: backend.xp.asarray(column[order].astype(np.int32))
             for name, column in columns.items()
         },
     )

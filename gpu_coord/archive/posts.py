@@ -1,0 +1,255 @@
+"""Archives with one record per post, such as those of X and of CrowdTangle: from records to tables.
+
+In: batches of records, and a function that reads one. Out: posts, events and texts of a store. The
+one idea: records are staged as they are read and numbered when all are known, because only then
+is it known which record of a post was its first.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.archive.cells import hash_texts, hash_words, hide_mentions, normalise_texts
+from gpu_coord.archive.intake import name_kinds, number_accounts, number_entities, open_events
+from gpu_coord.archive.tables import TEXTS
+from gpu_coord.store import TableWriter, read_parts
+from gpu_coord.threads import map_ahead, prefetch
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gpu_coord.archive.intake import Intake, Tally
+    from gpu_coord.archive.sources import Batch, Source
+
+TEXT_KIND = "text"
+TEXTS_AT_A_TIME = 1 << 19
+STAGED_EVENTS: dict[str, Any] = {
+    "row": pl.Int64,
+    "account": pl.UInt32,  # code, as are kind and value
+    "time": pl.Int64,
+    "kind": pl.UInt8,
+    "value": pl.UInt32,
+}
+STAGED_TEXTS: dict[str, Any] = {"value": pl.UInt32, "text": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class PostBatch:
+    """What a batch of records says, before anything is numbered."""
+
+    rows: np.ndarray  # record numbers
+    reasons: pl.Series  # why a record is set aside; null: it is good
+    posts: pl.DataFrame  # of the good records: what their format makes of them
+    profiles: pl.DataFrame  # of the good records
+    entities: dict[str, pl.DataFrame]  # by kind: row (among the good records), value, maybe text
+    unread: Counter[str]
+
+
+def count_unread(texts: pl.DataFrame, values: pl.DataFrame, unread: Counter[str]) -> None:
+    """Add, by column, the cells that hold text but no value."""
+    for name in values.columns:
+        n_unread = values[name].null_count() - texts[name].null_count()
+        if n_unread:
+            unread[name] += n_unread
+
+
+def read_texts(cells: pl.DataFrame, *, keep: bool) -> pl.DataFrame:
+    """Return the texts of good records (columns ``row``, ``text``) as ``row`` and ``value``.
+
+    Parameters
+    ----------
+    keep
+        Also return the normalised wording, as ``text``.
+    """
+    if not keep:
+        return cells.select("row", value=hash_texts(cells["text"]))
+    words = normalise_texts(cells["text"])
+    return cells.select("row", value=hash_words(words), text=words)
+
+
+# --- staging -------------------------------------------------------------------------------------
+
+
+def stage_posts(
+    intake: Intake,
+    tallies: Sequence[Tally],
+    cells: Sequence[str],
+    schema: dict[str, Any],
+    *,
+    read: Callable[[Source, Batch], PostBatch],
+    code: Callable[[Tally, PostBatch], pl.DataFrame],
+) -> None:
+    """Read all sources into staged posts (of a schema with ``account, time``), events and texts.
+
+    Parameters
+    ----------
+    cells
+        Plain names of the columns to read.
+    read
+        What a batch means, which does not depend on the others: it is called in threads.
+    code
+        Books the accounts of a batch and returns its good records in the schema; called in order.
+    """
+    n_rows = 0
+    with (
+        TableWriter(intake.staged / "posts.arrow", schema) as posts,
+        TableWriter(intake.staged / "events.arrow", STAGED_EVENTS) as events,
+        TableWriter(intake.staged / "texts.arrow", STAGED_TEXTS) as texts,
+    ):
+        for tally in tallies:
+            tally.first_row = n_rows
+            for batch in _read_ahead(intake, tally, cells, read):
+                intake.unread.update(batch.unread)
+                intake.reject(tally, batch.rows, batch.reasons)
+                found = code(tally, batch)
+                posts.add(found)
+                for frame in _stage_events(intake, batch.entities, found, n_rows, texts):
+                    events.add(frame)
+                n_rows += found.height
+
+
+def _read_ahead(
+    intake: Intake,
+    tally: Tally,
+    cells: Sequence[str],
+    read: Callable[[Source, Batch], PostBatch],
+) -> Iterator[PostBatch]:
+    batches = intake.read(tally, cells)
+    return map_ahead(batches, lambda batch: read(tally.source, batch), n_threads=2)
+
+
+def _stage_events(
+    intake: Intake,
+    entities: dict[str, pl.DataFrame],
+    posts: pl.DataFrame,
+    first_row: int,
+    texts: TableWriter,
+) -> Iterator[pl.DataFrame]:
+    for kind, frame in entities.items():
+        if frame.height:
+            n_known = intake.entities.count_values(kind)
+            position, codes = intake.entities.encode(kind, frame["value"])
+            if "text" in frame.columns:
+                _stage_texts(intake, frame.select("text", value=codes), n_known, texts)
+            at = frame["row"].cast(pl.Int64)
+            yield frame.select(
+                row=at + first_row,
+                account=posts["account"].gather(at),
+                time=posts["time"].gather(at),
+                kind=pl.lit(position),
+                value=codes,
+            )
+
+
+def _stage_texts(intake: Intake, said: pl.DataFrame, n_known: int, writer: TableWriter) -> None:
+    """Stage the wording of texts that have a code since this batch; no name under a key."""
+    new = said.filter(pl.col("value") >= n_known).unique("value", keep="first")
+    if intake.key is not None:
+        new = new.with_columns(hide_mentions(new["text"]))
+    writer.add(new)
+
+
+# --- numbering -----------------------------------------------------------------------------------
+
+
+def find_firsts(intake: Intake, tallies: Sequence[Tally], key: str) -> np.ndarray:
+    """Tell which rows are the first of their post; book the others as duplicates.
+
+    Parameters
+    ----------
+    key
+        Column of the staged posts that is equal in records of one post.
+    """
+    parts = list(read_parts(intake.staged / "posts.arrow", [key, "account"]))
+    empty = pl.DataFrame(schema={key: pl.Int64, "account": pl.UInt32})
+    posts = pl.concat([empty, *parts])
+    is_first = posts[key].is_first_distinct()
+    intake.accounts.mark(posts["account"].filter(is_first).unique())
+    firsts = is_first.to_numpy()
+    for tally in tallies:
+        n_good = tally.n_read - tally.n_rejected
+        tally.n_stored = int(firsts[tally.first_row : tally.first_row + n_good].sum())
+        tally.n_duplicates = n_good - tally.n_stored
+    return firsts
+
+
+def number_posts(intake: Intake, is_first: np.ndarray) -> Iterator[pl.DataFrame]:
+    """Yield the staged posts with their numbers and those of their accounts."""
+    n_rows = n_posts = 0
+    for part in read_parts(intake.staged / "posts.arrow"):
+        kept = keep_rows(part, is_first[n_rows : n_rows + part.height])
+        yield kept.with_columns(
+            post=np.arange(n_posts, n_posts + kept.height),
+            account=intake.accounts.numbers[kept["account"].to_numpy()],
+        )
+        n_rows, n_posts = n_rows + part.height, n_posts + kept.height
+    intake.facts["posts"] = n_posts
+
+
+def keep_rows(part: pl.DataFrame, kept: np.ndarray) -> pl.DataFrame:
+    """Return the rows for which ``kept`` is true."""
+    return part if kept.all() else part.filter(pl.Series(kept))
+
+
+def write_tables(
+    intake: Intake,
+    *,
+    place: Callable[[pl.DataFrame], pl.DataFrame],
+    write_posts: Callable[[], None],
+    n_rows: int,
+) -> None:
+    """Give numbers to accounts and entities, and write all tables of what was staged.
+
+    Parameters
+    ----------
+    place
+        Gives staged events the number of their ``post``, and leaves out those of duplicates.
+    write_posts
+        Writes the table of posts; called once accounts are numbered, in a thread.
+    """
+    number_accounts(intake)
+    with ThreadPoolExecutor(1) as pool:  # posts need accounts only
+        posts = pool.submit(write_posts)
+        for events in read_parts(intake.staged / "events.arrow", ["row", "kind", "value"]):
+            intake.entities.mark(place(events))
+        number_entities(intake)
+        with open_events(intake) as writer:
+            for events in prefetch(_number_events(intake, place, n_rows)):
+                writer.add(events)
+        posts.result()
+    if intake.keeps_texts:
+        _write_texts(intake)
+
+
+def _number_events(
+    intake: Intake, place: Callable[[pl.DataFrame], pl.DataFrame], n_rows: int
+) -> Iterator[pl.DataFrame]:
+    for part in read_parts(intake.staged / "events.arrow"):
+        intake.progress("write", part["row"][-1], n_rows)
+        events = place(part)
+        numbered = events.with_columns(
+            account=intake.accounts.numbers[events["account"].to_numpy()],
+            entity=intake.entities.look_up(events, intake.exclusion),
+        )
+        yield name_kinds(intake, numbered)
+
+
+def _write_texts(intake: Intake) -> None:
+    """Write the wording of the texts in the store by entity, some at a time."""
+    numbers = intake.entities.list_numbers(TEXT_KIND)
+    kept = numbers[numbers >= 0]  # one number after the other
+    starts = range(kept.min(), kept.max() + 1, TEXTS_AT_A_TIME) if kept.size else ()
+    with TableWriter(intake.folder / "texts.parquet", TEXTS) as writer:
+        for first in starts:
+            wanted = pl.col("entity").is_between(first, first + TEXTS_AT_A_TIME, closed="left")
+            parts = [
+                part.with_columns(entity=numbers[part["value"].to_numpy()]).filter(wanted)
+                for part in read_parts(intake.staged / "texts.arrow")
+            ]
+            writer.add(pl.concat(parts).sort("entity"))

@@ -1,0 +1,84 @@
+"""Every choice of a run of co-action layers, checked, with a hash that names it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+from gpu_coord.coaction.layers import Layer, parse_layers
+from gpu_coord.strata import Null
+from gpu_coord.times import parse_duration, parse_time
+
+Merge = Literal["union", "intersection", "fused"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoactSettings:
+    """Every choice of a run of `coact` that can change a finding; stored beside its result."""
+
+    layers: tuple[str, ...]  # as written: co_url, co_url:10s, fast_retweet
+    window: str = "60s"  # of the layers without their own; inclusive
+    merge: Merge = "union"  # edges of any layer, of all, or of any with evidence over all
+    min_layers: int = 1  # that an edge is in; of the intersection: all
+    min_weight: int = 1  # distinct objects of an edge in a layer
+    min_participation: int = 1  # events of all kinds that are read, in the time range
+    min_tags: int = 5  # hashtags of a post with a sequence
+    similarity: float = 0.8  # Jaccard index of near-duplicate texts
+    null: Null = "day"  # of fused: what chance leaves, see `gpu_coord.strata.stratify`
+    alpha: float = 0.05  # of fused: false discovery rate of the significant edges
+    start: str | None = None  # ISO 8601, included
+    end: str | None = None  # ISO 8601, excluded
+    resolution: float = 1.0  # of the communities
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.parsed  # noqa: B018  (checks its part of the settings)
+        for name, kind in (("merge", Merge), ("null", Null)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; it is one of {', '.join(get_args(kind))}."
+                )
+        for bound in (self.start, self.end):
+            if bound is not None:
+                parse_time(bound)
+        for name in ("min_layers", "min_weight", "min_tags"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more.")
+        if self.min_layers > len(self.layers):
+            raise ValueError(
+                f"min_layers is {self.min_layers}, but there are {len(self.layers)} layers; ask "
+                "for as many at most."
+            )
+        if self.min_layers > 1 and self.merge == "intersection":
+            raise ValueError("an intersection is of all layers; leave min_layers out, or merge "
+                             "by union with it.")  # fmt: skip
+        if not 0.5 <= self.similarity <= 1:
+            raise ValueError(
+                f"similarity is {self.similarity}; it lies between 0.5 and 1, like 0.8."
+            )
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
+
+    @cached_property
+    def parsed(self) -> tuple[Layer, ...]:
+        """The layers."""
+        return parse_layers(self.layers, self.window)
+
+    def compute_hash(self, labels_sha256: str | None = None) -> str:
+        """Return the specification hash: the same for the same choices, however they are written.
+
+        Parameters
+        ----------
+        labels_sha256
+            Hash of the labels that take the place of the store's own.
+        """
+        canonical = asdict(self) | {
+            "layers": sorted((layer.name, layer.window_ms) for layer in self.parsed),
+            "window": parse_duration(self.window),
+            "labels": labels_sha256,
+        }
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            canonical[name] = None if value is None else parse_time(value)
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()

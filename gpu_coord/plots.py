@@ -1,0 +1,245 @@
+"""Pictures of findings: a table and Axes in, the Axes with the picture out.
+
+Nothing is computed here that a table does not say. Texts come from archives: they are cleaned, and
+never read as formulas.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COORDINATED, OTHERS, ALL = "#d55e00", "#0072b2", "0.35"
+_UNGROUPED = "0.75"
+# Told apart by people who see few colours, and from the three above (Okabe & Ito, Tol).
+_PALETTE = ("#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#882255", "#999933", "#332288", "#44aa99")
+_AREAS = (14.0, 180.0)  # of points, in square typographic points
+N_LARGEST = 50
+_N_SLOTS = 1000
+_REST = "others"
+_MAX_TEXT = 26  # characters of a name beside a picture
+
+
+def plot_timeline(ax: "Axes", table: pl.DataFrame, *, max_points: int = 1000) -> "Axes":
+    """Draw how an object spread: running counts of its shares, and the shares themselves.
+
+    Shows: steps of all shares, of those that are coordinated and of the others; a point for each
+    share on the steps of all, coloured by group (or label), larger with more followers (or
+    engagement), with a dark rim where coordinated.
+    Read it: a steep rise in the coordinated steps alone is a burst of few accounts; where both
+    rise together, many found the same thing.
+    Then: look at who stands at the foot of the rise, in the table and with ``explain``.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    table
+        From `gpu_coord.timeline.tabulate_timeline`.
+    max_points
+        The most points, about; the steps hold every share. See `thin_shares`.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    steps = (
+        ("all", "all shares", pl.col("n_shares"), ALL),
+        ("coordinated", "coordinated", pl.col("n_coordinated"), COORDINATED),
+        ("other", "not coordinated", pl.col("n_shares") - pl.col("n_coordinated"), OTHERS),
+    )
+    for name, label, count, color in steps:
+        ax.plot(
+            table["time"].to_numpy(), table.select(count).to_series().to_numpy(),
+            drawstyle="steps-post", color=color, linewidth=1.4, label=label, gid=f"series-{name}",
+        )  # fmt: skip
+    _plot_points(ax, table, thin_shares(table, max_points=max_points))
+    ax.set(ylabel="shares so far")
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    legend = ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    for handle in legend.legend_handles:
+        if handle is not None and hasattr(handle, "set_sizes"):
+            handle.set(sizes=[30], edgecolor="none")
+    _show_utc(ax, table)
+    return ax
+
+
+def plot_accounts(
+    ax: "Axes", table: pl.DataFrame, *, name: str = "pseudonym", n_accounts: int = 30
+) -> "Axes":
+    """Draw when each account shared an object: a row of ticks for each.
+
+    Shows: the accounts with the most shares, the first to share at the top, and all others in
+    one row; coordinated shares in the colour of their steps.
+    Read it: columns of ticks are accounts that share together; a full row is one busy account.
+    Then: compare accounts that stand in the same columns with ``explain``.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    table
+        From `gpu_coord.timeline.tabulate_timeline`.
+    name
+        The column that names accounts.
+    n_accounts
+        Rows for single accounts. Ticks of one row closer than a thousandth of the time that is
+        shown are drawn once.
+    """
+    names, ticks = place_accounts(table, name=name, n_accounts=n_accounts)
+    for label, is_its, color in (
+        ("other", ~pl.col("coordinated"), OTHERS),
+        ("coordinated", pl.col("coordinated"), COORDINATED),
+    ):
+        drawn = ticks.filter(is_its)
+        ax.plot(
+            drawn["time"].to_numpy(), drawn["row"].to_numpy(), "|", color=color,
+            markersize=7, gid=f"ticks-{label}",
+        )  # fmt: skip
+    shown = [_REST if name is None else _clean(name) for name in names]
+    ax.set_yticks(range(len(shown)), shown, fontsize="x-small")
+    for text in ax.get_yticklabels():
+        text.set_parse_math(False)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set(ylabel="accounts")
+    _show_utc(ax, table)
+    return ax
+
+
+def thin_shares(table: pl.DataFrame, *, max_points: int) -> np.ndarray:
+    """Choose the shares to draw as points: all, or every k-th, the last and the 50 largest.
+
+    Parameters
+    ----------
+    table
+        From `gpu_coord.timeline.tabulate_timeline`.
+    max_points
+        The most that every k-th may be.
+
+    Returns
+    -------
+        Rows of the table, ascending.
+    """
+    step = -(-table.height // max_points)
+    if step <= 1:
+        return np.arange(table.height)
+    spread = np.append(np.arange(0, table.height, step), table.height - 1)
+    meaning, sizes = measure_shares(table)
+    largest = sizes.arg_sort(descending=True, nulls_last=True)[:N_LARGEST].to_numpy()
+    return np.union1d(spread, largest) if meaning else np.unique(spread)
+
+
+def measure_shares(table: pl.DataFrame) -> tuple[str | None, pl.Series]:
+    """Return what the size of points means, and that of each share, null where unknown."""
+    for column, meaning in (("follower_count", "followers"), ("engagement", "engagement")):
+        if (table[column].fill_null(0) > 0).any():
+            return meaning, table[column]
+    return None, pl.repeat(None, table.height, dtype=pl.Int64, eager=True)
+
+
+def place_accounts(
+    table: pl.DataFrame, *, name: str, n_accounts: int
+) -> tuple[list[str | None], pl.DataFrame]:
+    """Give the busiest accounts a row each, by their first share, and the rest the last row.
+
+    Returns
+    -------
+        The name of each row, None for the rest; and ``row, time, coordinated`` of the ticks, at
+        most one in each thousandth of the time.
+    """
+    accounts = table.group_by("account_id").agg(
+        n=pl.len(), first=pl.col("time").min(), shown=pl.col(name).first()
+    )
+    busiest = accounts.sort("n", "first", "account_id", descending=[True, False, False])
+    kept = busiest.head(n_accounts).sort("first", "account_id")
+    since = (pl.col("time") - pl.col("time").min()).dt.total_milliseconds()
+    slot = since * _N_SLOTS // (since.max() + 1)
+    ticks = (
+        table.select("account_id", "time", "coordinated", slot=slot)
+        .join(kept.with_row_index("row"), on="account_id", how="left", maintain_order="left")
+        .with_columns(pl.col("row").fill_null(kept.height))
+        .unique(["row", "slot", "coordinated"], keep="first", maintain_order=True)
+        .select("row", "time", "coordinated")
+    )
+    names: list[str | None] = kept["shown"].to_list()
+    return names + [None] * (busiest.height > kept.height), ticks
+
+
+def list_groups(table: pl.DataFrame) -> tuple[str, list[str]]:
+    """Return the column that colours shares, and its values with colours of their own.
+
+    Groups where there are any (platforms if these are the groups), else labels, else platforms
+    where there are several.
+    """
+    known = [name for name in ("group", "label") if table[name].null_count() < table.height]
+    column = known[0] if known else "platform"
+    if column == "group" and table["group"].equals(table["platform"]):
+        column = "platform"
+    elif column == "platform" and table["platform"].drop_nulls().n_unique() < 2:
+        return "label", []
+    counts = table.drop_nulls(column).group_by(column).len()
+    largest = counts.sort("len", column, descending=[True, False]).head(len(_PALETTE))
+    return column, largest[column].to_list()
+
+
+def _plot_points(ax: "Axes", table: pl.DataFrame, rows: np.ndarray) -> None:
+    column, groups = list_groups(table)
+    points = table.with_row_index("share").with_columns(area=_scale_areas(table))[rows]
+    are_named = pl.col(column).is_in(groups)
+    parts: list[tuple[str, pl.Expr, str]] = [
+        ("shares" if not groups else f"no {column}", pl.col(column).is_null(), _UNGROUPED),
+        (f"other {column}s", pl.col(column).is_not_null() & ~are_named, "0.5"),
+        *((_clean(g), pl.col(column) == g, _PALETTE[place]) for place, g in enumerate(groups)),
+    ]
+    for place, (label, is_its, color) in enumerate(parts):
+        drawn = points.filter(is_its).sort("area", "share", descending=[True, False])
+        if drawn.height:
+            _scatter(ax, drawn, label=label, color=color, gid=f"points-{place}")
+
+
+def _scatter(ax: "Axes", drawn: pl.DataFrame, *, label: str, color: str, gid: str) -> None:
+    rims = np.where(drawn["coordinated"].to_numpy(), "black", "white")
+    marks = ax.scatter(
+        drawn["time"].to_numpy(), drawn["n_shares"].to_numpy(), s=drawn["area"].to_numpy(),
+        color=color, edgecolors=rims.tolist(), linewidths=0.6, zorder=3, gid=gid,
+    )  # fmt: skip
+    # A leading underscore would hide it from the legend.
+    marks.set_label(label if label[:1] != "_" else f"\u200a{label}")
+    marks.set_urls([f"#share-{share}" for share in drawn["share"]])
+
+
+def _scale_areas(table: pl.DataFrame) -> pl.Series:
+    """Return the area of each point: it grows as the square root of what it means."""
+    _, sizes = measure_shares(table)
+    roots = np.sqrt(np.maximum(sizes.fill_null(0).to_numpy(), 0))
+    smallest, largest = _AREAS
+    return pl.Series(smallest + (largest - smallest) * roots / max(roots.max(), 1.0))
+
+
+def _show_utc(ax: "Axes", table: pl.DataFrame) -> None:
+    """Label times in UTC, whatever the machine's zone; give a single moment an hour of room."""
+    from datetime import UTC
+
+    from matplotlib import dates
+
+    locator: Any = dates.AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    formatter: Any = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(formatter)
+    ax.set_xlabel("time (UTC)")
+    first, last = table["time"][0], table["time"][-1]
+    if first == last:
+        half: Any = np.timedelta64(30, "m")
+        at = table["time"].to_numpy()[0]
+        ax.set_xlim(at - half, at + half)
+
+
+def _clean(text: str) -> str:
+    from gpu_coord.terminal import clean
+
+    text = clean(text)
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"

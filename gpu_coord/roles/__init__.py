@@ -1,0 +1,209 @@
+"""Run folder -> who plays which part: scores of each account, and a word by a rule.
+
+The one idea: a role is no more than the numbers beside it, and anyone can check it; cut-offs are
+choices.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.folders import replace_folder, write_json
+from gpu_coord.roles.adoption import order_adoptions, score_adoptions
+from gpu_coord.roles.following import score_following
+from gpu_coord.roles.position import score_positions
+from gpu_coord.roles.reading import (
+    MODEL_MARKER,
+    Analysed,
+    find_store,
+    get_command,
+    read_model,
+)
+from gpu_coord.roles.rule import ROLES, name_roles
+from gpu_coord.roles.settings import RoleSettings
+from gpu_coord.run import RUN_MARKER, Findings, Progress, open_run
+from gpu_coord.store import Store, describe_table, hash_file
+from gpu_coord.times import parse_duration
+
+__all__ = ["ROLES", "ROLE_COLUMNS", "RoleSettings", "assign_roles", "score_roles"]
+
+ROLE_COLUMNS = (
+    "role", "role_reasons",
+    "n_uses", "n_waves", "earliness", "earliness_z", "first_mover", "first_mover_z",
+    "first_mover_expected", "first_mover_adjusted_z",
+    "n_after", "n_before", "direction", "direction_z", "amplification_ratio",
+    "asymmetry", "net_flow", "hub", "authority", "participation",
+    "n_followers", "n_leaders", "n_core_leaders", "part", "core_fit",
+    "originality", "retweet_share", "immigrant_ratio", "caused",
+)  # fmt: skip
+
+
+def assign_roles(
+    run: Findings | Path | str,
+    store: Store | Path | str | None = None,
+    *,
+    model: Path | str | None = None,
+    progress: Progress | None = None,
+    **choices: Any,
+) -> Findings:
+    """Say which part each account plays in a run; ``accounts.parquet`` gets the columns.
+
+    The run folder is replaced as a whole by one with the new table; all other files stay as they
+    are. Roles that it already has are replaced, and the same choices give the same bytes.
+
+    Parameters
+    ----------
+    run
+        A run of `detect` or `share`, or its folder.
+    store
+        What the run was made from; by default the folder of that name beside the run.
+    model
+        A folder of `gpu-coord model` on the same store, for immigrant ratios and caused events.
+    progress
+        Called with the stage, the work done and the work in all.
+    **choices
+        Fields of `RoleSettings`.
+
+    Raises
+    ------
+    ValueError
+        A choice is out of range, the store or model is not that of the run, or the run is one of
+        another command.
+    """
+    settings = RoleSettings(**choices)
+    findings = run if isinstance(run, Findings) else open_run(run)
+    get_command(findings)
+    scores = score_roles(findings, find_store(findings, store), model=model, progress=progress,
+                         wave=settings.wave)  # fmt: skip
+    roles = scores.hstack(name_roles(scores, settings)).select(ROLE_COLUMNS)
+    counts = dict.fromkeys(ROLES, 0) | dict(roles["role"].value_counts().rows())
+    described = {
+        "settings": asdict(settings),
+        "model": None if model is None else _describe_model(Path(model)),
+        "counts": {word: counts[word] for word in ROLES},
+    }
+    _rewrite_run(findings, roles, described)
+    return open_run(findings.path)
+
+
+def _describe_model(folder: Path) -> dict[str, str]:
+    marker_sha256 = hash_file(folder / MODEL_MARKER)
+    return {"folder": folder.resolve().name, "marker_sha256": marker_sha256}
+
+
+def score_roles(
+    findings: Findings,
+    store: Store,
+    *,
+    model: Path | str | None = None,
+    wave: str | None = RoleSettings.wave,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Score the accounts of a run: all columns of ``ROLE_COLUMNS`` but the words.
+
+    Parameters
+    ----------
+    findings, store
+        A run of `detect` or `share`, and what it was made from.
+    model
+        A folder of `gpu-coord model` on the same store.
+    wave
+        A longer silence of an object begins a new wave; None: one wave each.
+    progress
+        Called with the stage, the work done and the work in all.
+
+    Returns
+    -------
+        Row = account of the run. Null where nothing can be said.
+    """
+    report = progress or (lambda stage, done, total: None)
+    analysed = Analysed(findings, store, get_command(findings))
+    caused = _read_caused(findings, model)
+    report("network", 0, 1)
+    positions = score_positions(analysed.flows, **analysed.labels)
+    report("network", 1, 1)
+    return pl.concat(
+        [
+            positions,
+            _score_uses(analysed, wave, report),
+            _score_following(analysed, positions, report),
+            caused,
+        ],
+        how="horizontal",
+    )
+
+
+def _read_caused(findings: Findings, model: Path | str | None) -> pl.DataFrame:
+    if model is not None:
+        return read_model(findings, model)
+    n_accounts = findings.read("accounts").height
+    nothing = pl.Series([None] * n_accounts, dtype=pl.Float64)
+    return pl.DataFrame({"immigrant_ratio": nothing, "caused": nothing})
+
+
+def _score_uses(
+    analysed: Analysed, wave: str | None, report: Callable[[str, int, int], None]
+) -> pl.DataFrame:
+    report("uses", 0, 3)
+    uses = analysed.uses
+    report("uses", 1, 3)
+    wave_ms = None if wave is None else 1000 * parse_duration(wave)
+    rate = analysed.accounts["n_posts"].fill_null(1).to_numpy()
+    scores = score_adoptions(order_adoptions(uses, wave_ms=wave_ms), rate)
+    report("uses", 2, 3)
+    n_uses = pl.Series("n_uses", np.bincount(uses.account, minlength=rate.size))
+    firsts = pl.Series(analysed.count_firsts())
+    retweets = analysed.measure_retweets()
+    report("uses", 3, 3)
+    return scores.with_columns(
+        n_uses, retweets, originality=pl.when(n_uses > 0).then(firsts / n_uses)
+    )
+
+
+def _score_following(
+    analysed: Analysed, positions: pl.DataFrame, report: Callable[[str, int, int], None]
+) -> pl.DataFrame:
+    report("partners", 0, 1)
+    is_core = positions["part"].eq_missing("core").to_numpy()
+    scores = score_following(*analysed.follow(is_core))
+    report("partners", 1, 1)
+    linked = positions["participation"].is_not_null()
+    return scores.select(pl.when(linked).then(pl.all()))
+
+
+# --- the folder ------------------------------------------------------------------------------
+
+
+def _rewrite_run(findings: Findings, roles: pl.DataFrame, described: dict[str, Any]) -> None:
+    """Put a folder in the place of the run that differs in its accounts and its marker only."""
+    path = findings.path.resolve()
+    replaced = {RUN_MARKER, "accounts.parquet"}
+    # Whatever the folder holds comes along: nothing is lost with the old one.
+    held = {entry.name for entry in path.rglob("*")}
+    accounts = findings.read("accounts").drop(ROLE_COLUMNS, strict=False).hstack(roles)
+    with replace_folder(path, RUN_MARKER, held) as folder:
+        shutil.copytree(
+            path,
+            folder,
+            symlinks=True,
+            ignore=lambda place, names: replaced & set(names) if Path(place) == path else set(),
+            copy_function=_link,
+            dirs_exist_ok=True,
+        )
+        accounts.write_parquet(folder / "accounts.parquet")
+        tables = findings.run["tables"] | {"accounts": describe_table(folder / "accounts.parquet")}
+        run = {name: value for name, value in findings.run.items() if name != "roles"}
+        write_json(folder / RUN_MARKER, run | {"tables": tables, "roles": described})
+
+
+def _link(source: str, target: str) -> None:
+    """Give a file a second name; copy it where the disk has no such thing."""
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
