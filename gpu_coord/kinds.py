@@ -10,4 +10,4 @@ def names_accounts(kind: str) -> bool:
 
 def names_posts(kind: str) -> bool:
     """Tell whether the entities of a kind are posts: whoever looks one up knows the account."""
-    return kind in ("retweet", "reply", "quote")
+    return kind in ("retweet", "reply", "quote", "fast_retweet")

@@ -27,7 +27,7 @@ RUN_TABLES = (
     "edges", "accounts", "components", "communities", "classes", "entities",
     "groups", "group_accounts", "evidence", "effects", "lags",
     "pairs", "account_stats", "group_stats", "surface", "gaps", "changes",
-    "marked_shares", "component_sharing", "community_sharing", "top_objects", "top_posts",
+    "marked_shares", "layers", "component_sharing", "community_sharing", "top_objects", "top_posts",
 )  # fmt: skip
 RUN_FILES = {
     RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),

@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from itertools import combinations, permutations
+from functools import partial
+from itertools import combinations, permutations, product
 from math import atan, pi, tan
 from types import SimpleNamespace
 
@@ -22,8 +23,9 @@ from gpu_coord.coaction import CoactSettings, coact, parse_layers
 from gpu_coord.coaction.merging import LayerEdges, fuse_tests, merge_layers
 from gpu_coord.coaction.texts import Uses, find_similar
 from gpu_coord.coaction.traces import read_traces
-from gpu_coord.coaction.weighing import PairStream, weigh_layers
+from gpu_coord.coaction.weighing import weigh_layers
 from gpu_coord.run import verify_run
+from gpu_coord.sharing.streams import PairStream
 from gpu_coord.store import TABLES, open_store
 
 # --- stores -------------------------------------------------------------------------------------
@@ -223,6 +225,19 @@ def test_find_similar__matches_sets(texts, spans, threshold, window_ms, threads)
     assert list(zip(*(rows.tolist() for rows in found), strict=True)) == expected
 
 
+@pytest.mark.parametrize("threshold", [0.5, 0.6, 2 / 3, 0.75, 0.8, 0.9])
+def test_find_similar__finds_what_just_reaches_the_threshold(threshold):
+    # What is not in common is rarest, and so comes first among the shingles that are compared.
+    for n_common, n_one, n_other in product(range(1, 21), range(6), range(6)):
+        same = "".join(chr(0x4E00 + at) for at in range(n_common + 4))
+        texts = [same + "abcdef"[:n_one], same + "ABCDEF"[:n_other]]
+        if n_one == n_other == 0:
+            continue
+        always = Uses(*(np.full(2, value) for value in (0, 0, -1)))
+        found = find_similar(pl.Series(texts), always, threshold=threshold, window_ms=0)
+        assert found[0].size == is_alike(*texts, threshold), (n_common, n_one, n_other)
+
+
 def vary_words(rng, n_texts, letters):
     """Make texts of which most are another one with a few letters changed."""
     texts = ["".join(rng.choice(letters, 60))]
@@ -358,9 +373,14 @@ def weigh_store(store, layers, *, memory=1 << 30, threads=1, tests=False):
     found = {}
     for trace in traces:
         own = [layer for layer in layers if layer.action == trace.action]
-        stream = PairStream(trace, max(layer.window_ms for layer in own), memory, threads)
+        widest = max(layer.window_ms for layer in own)
+        stream = PairStream(
+            trace.shares,
+            partial(trace.list_pairs, window_ms=widest, memory=memory // 4, threads=threads),
+            memory // 2,
+        )
         counts = stream.count(lambda older, newer: None)
-        found |= weigh_layers(stream, counts, own, tests=tests)
+        found |= weigh_layers(trace, stream, counts, own, tests=tests)
     return traces, found
 
 
@@ -380,6 +400,10 @@ def test_weigh_layers__match_loops_over_all_pairs_of_posts(folder, rows, memory,
     store = write_store(folder, rows, texts=True)
     layers = parse_layers(ALL, "60s")
     traces, found = weigh_store(store, layers, memory=memory, threads=threads)
+    for trace in traces:
+        columns = [getattr(trace.shares, name) for name in ("object", "time", "content", "account")]
+        rows_in_order = list(zip(*(column.tolist() for column in columns), strict=True))
+        assert rows_in_order == sorted(rows_in_order)
     ids = traces[0].shares.accounts["account_id"].to_list()
     expected = weigh_slowly_all(rows, layers)
     for layer in layers:

@@ -165,7 +165,11 @@ def ingest_shares(intake: Intake) -> None:
             kept = _drop_repeats(intake, shares)
             found = _gather_posts(kept, n_posts)
             n_posts += found.height
-            numbered = kept.join(found.select("post", "account", "content"), ["account", "content"])
+            numbered = kept.join(
+                found.select("post", "account", "content"),
+                ["account", "content"],
+                maintain_order="left",
+            )
             events.add(name_kinds(intake, numbered))
             posts.add(
                 found.with_columns(

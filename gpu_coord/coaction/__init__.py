@@ -5,6 +5,7 @@ is a merge of the layers.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gpu_coord.coaction.layers import Layer, parse_layers
 from gpu_coord.coaction.merging import FusedTests, LayerEdges, fuse_tests, merge_layers
 from gpu_coord.coaction.settings import CoactSettings, Merge
 from gpu_coord.coaction.traces import Trace, join_traces, read_traces
-from gpu_coord.coaction.weighing import PairCounts, PairStream, weigh_layers
+from gpu_coord.coaction.weighing import weigh_layers
 from gpu_coord.exports import write_gexf, write_graphml
 from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.network import Network, build_network
@@ -34,6 +35,7 @@ from gpu_coord.run import (
 )
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.significance import assess_edges
+from gpu_coord.sharing.streams import PairCounts, PairStream
 from gpu_coord.sharing.strict import count_popularity
 from gpu_coord.sharing.tables import (
     PAIRS_SCHEMA,
@@ -46,7 +48,6 @@ from gpu_coord.store import Store, TableWriter, open_store
 
 __all__ = ["CoactSettings", "Layer", "Merge", "coact", "parse_layers"]
 
-COACT_FILES = RUN_FILES | {"layers.parquet"}
 _LAYERS_SCHEMA: dict[str, Any] = {
     "layer": pl.String, "kind": pl.String, "window_seconds": pl.Float64, "directed": pl.Boolean,
     "source": pl.String, "target": pl.String, "weight": pl.Float64, "n_pairs": pl.Int64,
@@ -109,7 +110,7 @@ def coact(
     if Path(out).resolve().is_relative_to(store.path.resolve()):
         raise ValueError(f"{out} lies in the store {store.path}; write runs elsewhere.")
     backend = backend or choose()
-    with replace_folder(Path(out), RUN_MARKER, COACT_FILES) as folder:
+    with replace_folder(Path(out), RUN_MARKER, RUN_FILES) as folder:
         _CoactRun(folder, store, settings, backend, memory, progress, labels, graphs).write()
     return open_run(out)
 
@@ -140,9 +141,9 @@ class _CoactRun:
             shares = join_traces(traces)
         with self.clock.time("pairs"):
             streams = [self._open_stream(trace) for trace in traces]
-            counts = self._count_pairs(streams)
+            counts = self._count_pairs(traces, streams)
         with self.clock.time("edges"):
-            found = list(self._weigh(streams, counts))
+            found = list(self._weigh(traces, streams, counts))
             self._write_layers(found, shares)
         with self.clock.time("merge"):
             fused = self._fuse(found, shares)
@@ -190,15 +191,22 @@ class _CoactRun:
 
     def _open_stream(self, trace: Trace) -> PairStream:
         widest = max(layer.window_ms for layer in self._list_layers(trace))
-        return PairStream(trace, widest, self.memory, self.backend.threads)
+        list_pairs = partial(
+            trace.list_pairs,
+            window_ms=widest,
+            memory=self.memory // 4,
+            threads=self.backend.threads,
+        )
+        return PairStream(trace.shares, list_pairs, self.memory // 2)
 
-    def _count_pairs(self, streams: Sequence[PairStream]) -> list[PairCounts]:
+    def _count_pairs(
+        self, traces: Sequence[Trace], streams: Sequence[PairStream]
+    ) -> list[PairCounts]:
         """Write the pairs of all actions as they come, and count them."""
         schema = PAIRS_SCHEMA | {"action": pl.String}
         counts = []
         with TableWriter(self.folder / "pairs.parquet", schema) as writer:
-            for n_done, stream in enumerate(streams):
-                trace = stream.trace
+            for n_done, (trace, stream) in enumerate(zip(traces, streams, strict=True)):
 
                 def see(older: np.ndarray, newer: np.ndarray, trace: Trace = trace) -> None:
                     pairs = describe_pairs(trace.shares, older, newer)
@@ -209,15 +217,20 @@ class _CoactRun:
         return counts
 
     def _weigh(
-        self, streams: Sequence[PairStream], counts: Sequence[PairCounts]
+        self,
+        traces: Sequence[Trace],
+        streams: Sequence[PairStream],
+        counts: Sequence[PairCounts],
     ) -> Iterator[LayerEdges]:
         """Yield the layers in the order asked for, with edges of enough weight."""
         found: dict[str, LayerEdges] = {}
-        for n_done, (stream, counted) in enumerate(zip(streams, counts, strict=True)):
-            layers = self._list_layers(stream.trace)
-            weighed = weigh_layers(stream, counted, layers, tests=self._is_tested)
+        for n_done, (trace, stream, counted) in enumerate(
+            zip(traces, streams, counts, strict=True)
+        ):
+            layers = self._list_layers(trace)
+            weighed = weigh_layers(trace, stream, counted, layers, tests=self._is_tested)
             for layer in layers:
-                found[layer.name] = self._test(layer, stream.trace, weighed[layer.name])
+                found[layer.name] = self._test(layer, trace, weighed[layer.name])
             self.clock.report("edges", n_done + 1, len(streams))
         for layer in self.layers:
             yield found[layer.name]

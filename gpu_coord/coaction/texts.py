@@ -120,10 +120,10 @@ def _index_prefixes(start: Any, token: Any, threshold: float) -> tuple[np.ndarra
 
 
 def _find_least(size: np.ndarray, threshold: float) -> np.ndarray:
-    """Return the fewest shingles that a set alike to one of a size can have in common with it."""
-    least: np.ndarray = np.floor(threshold * size).astype(np.int64)
+    """Return the fewest shingles that sets of a size have in common with alike, larger ones."""
+    least: np.ndarray = np.floor(2 * threshold / (1 + threshold) * size).astype(np.int64)
     # A quotient of integers is rounded as the threshold was, a product is not.
-    least += least / np.maximum(size, 1) < threshold
+    least += least / np.maximum(2 * size - least, 1) < threshold
     return least
 
 

@@ -19,8 +19,7 @@ from gpu_coord.backend import choose
 from gpu_coord.coaction.layers import FAST, SEQUENCE, SIMILAR, Layer
 from gpu_coord.coaction.texts import Uses, find_similar
 from gpu_coord.graphs import label_components
-from gpu_coord.sharing.shares import Shares, read_shares
-from gpu_coord.sharing.shares import _describe_accounts as describe_accounts
+from gpu_coord.sharing.shares import Shares, describe_accounts, read_shares
 from gpu_coord.sharing.windows import pair_shares
 from gpu_coord.store import TEXTS_TABLE, Store
 

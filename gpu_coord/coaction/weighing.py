@@ -4,97 +4,33 @@ The one idea: the pairs of the widest window of an action are those of all its w
 they are found once, and twice where they have no room.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from gpu_coord.coaction.layers import Layer
-from gpu_coord.coaction.traces import Blocks, Trace
+from gpu_coord.coaction.traces import Trace
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.significance import count_hours
-from gpu_coord.sharing.strict import (
-    BYTES_PER_PAIR,
-    EdgeRuns,
-    count_popularity,
-    describe_edges,
-    group_pairs,
-    join_blocks,
-    plan_ranges,
-    take_accounts,
-)
-
-
-@dataclass(frozen=True)
-class PairCounts:
-    """What one pass over the pairs of a trace counts, and the pairs where there is room."""
-
-    by_account: np.ndarray  # as the one with the smaller row, (n_accounts,)
-    by_object: np.ndarray  # (n_objects,)
-    is_paired: np.ndarray  # which shares are in a pair, (n_shares,)
-    held: list[tuple[np.ndarray, np.ndarray]] | None
-
-
-@dataclass(frozen=True)
-class PairStream:
-    """The pairs of a trace within its widest window, as often as they are needed."""
-
-    trace: Trace
-    window_ms: int
-    memory: int  # bytes
-    threads: int
-
-    @property
-    def room(self) -> int:
-        """Pairs that may be weighed at once."""
-        return max(1, self.memory // 2 // BYTES_PER_PAIR)
-
-    def list(self) -> Blocks:
-        """Yield the pairs in blocks."""
-        return self.trace.list_pairs(
-            window_ms=self.window_ms, memory=self.memory // 4, threads=self.threads
-        )
-
-    def count(self, see: Callable[[np.ndarray, np.ndarray], None]) -> PairCounts:
-        """Count the pairs while another looks at them, too."""
-        shares = self.trace.shares
-        by_account = np.zeros(shares.accounts.height, np.int64)
-        by_object = np.zeros(shares.objects.height, np.int64)
-        is_paired = np.zeros(shares.n_shares, bool)
-        held: list[tuple[np.ndarray, np.ndarray]] | None = []
-        n_pairs = 0
-        for older, newer in self.list():
-            smaller = np.minimum(shares.account[older], shares.account[newer])
-            by_account += np.bincount(smaller, minlength=by_account.size)
-            by_object += np.bincount(shares.object[older], minlength=by_object.size)
-            is_paired[older] = is_paired[newer] = True
-            n_pairs += older.size
-            if held is not None:
-                # Copies: a block may be a view of more than its pairs.
-                held.append((older.copy(), newer.copy()))
-            held = None if n_pairs > self.room else held
-            see(older, newer)
-        return PairCounts(by_account, by_object, is_paired, held)
-
-    def gather(self, counts: PairCounts) -> Blocks:
-        """Yield all pairs of a range of accounts at a time, accounts ascending."""
-        if counts.held is not None:
-            yield join_blocks(counts.held)
-            return
-        for first, last in plan_ranges(counts.by_account, self.room):
-            yield join_blocks(take_accounts(self.trace.shares, self.list(), first, last))
+from gpu_coord.sharing.streams import PairCounts, PairStream
+from gpu_coord.sharing.strict import EdgeRuns, count_popularity, describe_edges, group_pairs
 
 
 def weigh_layers(
-    stream: PairStream, counts: PairCounts, layers: Sequence[Layer], *, tests: bool
+    trace: Trace,
+    stream: PairStream,
+    counts: PairCounts,
+    layers: Sequence[Layer],
+    *,
+    tests: bool,
 ) -> dict[str, pl.DataFrame]:
     """Weigh the edges of the layers of one action.
 
     Parameters
     ----------
-    stream, counts
-        Of its trace.
+    trace, stream, counts
+        Its shares, and their pairs within the widest window.
     layers
         All of this action.
     tests
@@ -107,7 +43,6 @@ def weigh_layers(
         the account with fewer of them), ``n_pairs`` (of shares), ``mean_gap`` (seconds),
         ``popularity_weight`` (sum over the objects of 1 / (accounts that shared it - 1)).
     """
-    trace = stream.trace
     popularity = count_popularity(trace.shares)
     parts: dict[str, list[pl.DataFrame]] = {layer.name: [] for layer in layers}
     for older, newer in stream.gather(counts):

@@ -4,7 +4,7 @@ The one idea: pairs of shares stream by twice at most, written as they come and 
 of accounts; only edges are held whole.
 """
 
-from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,14 @@ from gpu_coord.sharing.intervals import (
 from gpu_coord.sharing.settings import AUTO, ShareSettings
 from gpu_coord.sharing.shares import Shares, read_shares
 from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
+from gpu_coord.sharing.streams import PairCounts, PairStream
 from gpu_coord.sharing.strict import (
-    BYTES_PER_PAIR,
     Blocks,
     EdgeRuns,
     count_popularity,
     count_windows,
     group_pairs,
     join_blocks,
-    plan_ranges,
-    take_accounts,
     weigh_edges,
     weigh_in_ranges,
 )
@@ -80,20 +78,6 @@ _ABSENT = {
     .otherwise(pl.lit("participation")),
     "qut": pl.lit("absent"),
 }
-
-
-@dataclass(frozen=True)
-class _PairCounts:
-    """What one pass over the pairs counts, and the pairs themselves where there is room."""
-
-    by_account: np.ndarray  # as the one with the smaller row, (n_accounts,)
-    by_object: np.ndarray  # (n_objects,)
-    is_paired: np.ndarray  # which shares are in a pair, (n_shares,)
-    held: list[tuple[np.ndarray, np.ndarray]] | None
-
-    @property
-    def n_pairs(self) -> int:
-        return int(self.by_object.sum())
 
 
 class ShareRun:
@@ -177,49 +161,27 @@ class ShareRun:
             memory=memory, threads=threads,
         )  # fmt: skip
 
-    def _count_pairs(self, shares: Shares) -> _PairCounts:
-        """Write the pairs as they come, count them, and hold them while there is room."""
-        by_account = np.zeros(shares.accounts.height, np.int64)
-        by_object = np.zeros(shares.objects.height, np.int64)
-        is_paired = np.zeros(shares.n_shares, bool)
-        held: list[tuple[np.ndarray, np.ndarray]] | None = []
-        n_pairs, room = 0, self._pairs_at_once
+    def _open_stream(self, shares: Shares) -> PairStream:
+        return PairStream(shares, partial(self._list_pairs, shares), self.memory // 2)
+
+    def _count_pairs(self, shares: Shares) -> PairCounts:
+        """Write the pairs as they come, and count them."""
         with TableWriter(self.folder / "pairs.parquet", PAIRS_SCHEMA) as writer:
-            for older, newer in self._list_pairs(shares):
-                smaller = np.minimum(shares.account[older], shares.account[newer])
-                by_account += np.bincount(smaller, minlength=by_account.size)
-                by_object += np.bincount(shares.object[older], minlength=by_object.size)
-                is_paired[older] = is_paired[newer] = True
-                n_pairs += older.size
-                if held is not None:
-                    # Copies: a block is a view of more than its pairs.
-                    held.append((older.copy(), newer.copy()))
-                held = None if n_pairs > room else held
+
+            def see(older: np.ndarray, newer: np.ndarray) -> None:
                 writer.add(describe_pairs(shares, older, newer))
                 self.clock.report("pairs", int(older[-1]) if older.size else 0, shares.n_shares)
-        return _PairCounts(by_account, by_object, is_paired, held)
 
-    @property
-    def _pairs_at_once(self) -> int:
-        return max(1, self.memory // 2 // BYTES_PER_PAIR)
-
-    def _gather_pairs(self, shares: Shares, counts: _PairCounts) -> Blocks:
-        """Yield all pairs of a range of accounts at a time, accounts ascending."""
-        if counts.held is not None:
-            yield join_blocks(counts.held)
-            return
-        n_done = np.cumsum(counts.by_account)
-        for first, last in plan_ranges(counts.by_account, self._pairs_at_once):
-            yield join_blocks(take_accounts(shares, self._list_pairs(shares), first, last))
-            self.clock.report("edges", int(n_done[last - 1]), counts.n_pairs)
+            return self._open_stream(shares).count(see)
 
     # --- edges -------------------------------------------------------------------------------
 
-    def _weigh(self, shares: Shares, popularity: np.ndarray, counts: _PairCounts) -> pl.DataFrame:
+    def _weigh(self, shares: Shares, popularity: np.ndarray, counts: PairCounts) -> pl.DataFrame:
         """Weigh all edges, those of some accounts at a time."""
         keys = self._find_fast(shares) if self.settings.fast_window else None
         parts = []
-        for older, newer in self._gather_pairs(shares, counts):
+        report = partial(self.clock.report, "edges")
+        for older, newer in self._open_stream(shares).gather(counts, report):
             runs = group_pairs(shares, older, newer)
             fast = (
                 None
@@ -414,7 +376,7 @@ class ShareRun:
         shares: Shares,
         network: Network,
         edges: pl.DataFrame,
-        counts: _PairCounts,
+        counts: PairCounts,
         popularity: np.ndarray,
     ) -> None:
         tables = RunTables(
@@ -436,7 +398,7 @@ class ShareRun:
             write_gexf(self.folder / "network.gexf", nodes, edges)
 
     def _describe(
-        self, shares: Shares, network: Network, counts: _PairCounts, tests: ShareTests | None
+        self, shares: Shares, network: Network, counts: PairCounts, tests: ShareTests | None
     ) -> dict[str, Any]:
         tables = describe_tables(self.folder)
         present = set(shares.objects["kind"].cast(pl.String))

@@ -137,7 +137,7 @@ def read_shares(
             f"{min_participation} events or more; widen them."
         )
     posts = count_posts(store, span, backend=choose("cpu"))
-    accounts = _describe_accounts(store, posts, kept, labels)
+    accounts = describe_accounts(store, posts, kept, labels)
     objects = rank_entities(members).select("row", "kind", "value").unique("row").sort("row")
     n_dropped = {
         "no_events_in_range": posts.height - participation.height,
@@ -168,9 +168,22 @@ def _select_events(store: Store, span: Any, members: pl.DataFrame) -> pl.DataFra
     return events.unique() if ranked["object"].is_duplicated().any() else events
 
 
-def _describe_accounts(
+def describe_accounts(
     store: Store, posts: pl.DataFrame, events: pl.DataFrame, labels: pl.DataFrame | None
 ) -> pl.DataFrame:
+    """Return the accounts with an event: account (number in the store), account_id, label, posts.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    posts
+        From `gpu_coord.activity.count_posts`.
+    events
+        With a column ``account``.
+    labels
+        Labels in the place of the store's own.
+    """
     return (
         label_accounts(store.read("accounts"), labels)
         .join(events.select("account").unique(), on="account", how="semi")
