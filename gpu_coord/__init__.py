@@ -7,6 +7,7 @@ The public names, in the order of the pipeline:
 2x2 matrices of all ordered pairs, ``detect`` a store to a run folder with the coordination
 network, ``share`` a store to a run folder of coordinated sharing, ``coact`` the same in several
 layers and their merge, ``run_cycle`` a list of objects to the accounts that share them and on,
+``assign_roles`` a run to the part that each account plays in it,
 ``simulate`` an archive with a planted operation, ``evaluate`` a run against the truth.
 """
 
@@ -27,6 +28,8 @@ _HOMES = {
     "coact": "coaction",
     "run_cycle": "cycle",
     "assign_roles": "roles",
+    "trace_cascades": "cascades",
+    "compare_cohorts": "cohorts",
     "simulate": "simulation",
     "evaluate": "evaluation",
 }

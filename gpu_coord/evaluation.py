@@ -80,7 +80,7 @@ def _read_edges(path: Path) -> pl.DataFrame:
 
 
 def _evaluate_accounts(found: pl.DataFrame, truth: pl.DataFrame, positive: str) -> Figures:
-    scored = found.drop("label").join(truth, on="account_id", how="inner")
+    scored = found.drop("label", "role", strict=False).join(truth, on="account_id", how="inner")
     if scored.is_empty():
         raise ValueError(
             f"none of the {truth.height} accounts of the truth is among the {found.height} of the "

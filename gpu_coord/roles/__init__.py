@@ -78,8 +78,14 @@ def assign_roles(
     settings = RoleSettings(**choices)
     findings = run if isinstance(run, Findings) else open_run(run)
     get_command(findings)
-    scores = score_roles(findings, find_store(findings, store), model=model, progress=progress,
-                         wave=settings.wave)  # fmt: skip
+    scores = score_roles(
+        findings,
+        find_store(findings, store),
+        model=model,
+        wave=settings.wave,
+        min_followers=settings.min_followers,
+        progress=progress,
+    )
     roles = scores.hstack(name_roles(scores, settings)).select(ROLE_COLUMNS)
     counts = dict.fromkeys(ROLES, 0) | dict(roles["role"].value_counts().rows())
     described = {
@@ -101,7 +107,8 @@ def score_roles(
     store: Store,
     *,
     model: Path | str | None = None,
-    wave: str | None = RoleSettings.wave,
+    wave: str | None = "6h",
+    min_followers: int = 3,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Score the accounts of a run: all columns of ``ROLE_COLUMNS`` but the words.
@@ -114,6 +121,8 @@ def score_roles(
         A folder of `gpu-coord model` on the same store.
     wave
         A longer silence of an object begins a new wave; None: one wave each.
+    min_followers
+        Accounts that an account of the core leads at least.
     progress
         Called with the stage, the work done and the work in all.
 
@@ -125,7 +134,7 @@ def score_roles(
     analysed = Analysed(findings, store, get_command(findings))
     caused = _read_caused(findings, model)
     report("network", 0, 1)
-    positions = score_positions(analysed.flows, **analysed.labels)
+    positions = score_positions(analysed.flows, **analysed.labels, min_followers=min_followers)
     report("network", 1, 1)
     return pl.concat(
         [

@@ -1,7 +1,7 @@
-"""Uses of linked accounts -> who leads and who follows: what came right before, what right after.
+"""Uses of partners -> who leads and who follows: what came right before, what right after.
 
-A partner: an account with an edge to or from this one. The one idea: if neither leads, partners'
-uses come right before a use as often as right after it, so each use is a coin that chance tosses.
+Partners: pairs of accounts that meet more often than others. The one idea: if neither leads, one's
+uses come right before the other's as often as right after them, so each use is the toss of a coin.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,19 +45,19 @@ def match_cells(
     Parameters
     ----------
     cells
-        Of all accounts with an edge.
+        Of all accounts with partners.
     source, target
-        Rows of the accounts that an edge links; the direction does not matter, (n_edges,).
+        Rows of partners; the order does not matter, (n_pairs,).
     lags
         Bins; lag 0 tells no order and is left out.
     is_core
         Booleans, (n_accounts,).
     """
     n_after, n_before, n_core = (np.zeros(cells.account.size, np.int64) for _ in range(3))
-    linked = np.unique(_key_pairs(source, target, is_core.size))
+    linked = np.unique(key_pairs(source, target, is_core.size))
     for lag in filter(None, dict.fromkeys(lags)):
         for earlier, later in _iter_matches(cells, lag):
-            pairs = _key_pairs(cells.account[earlier], cells.account[later], is_core.size)
+            pairs = key_pairs(cells.account[earlier], cells.account[later], is_core.size)
             kept = _find(pairs, linked)
             earlier, later = earlier[kept], later[kept]
             n_after += np.bincount(earlier, minlength=n_after.size)
@@ -67,7 +67,7 @@ def match_cells(
     return Following(cells.account, n_after, n_before, n_core > 0)
 
 
-def _key_pairs(one: np.ndarray, other: np.ndarray, n_accounts: int) -> np.ndarray:
+def key_pairs(one: np.ndarray, other: np.ndarray, n_accounts: int) -> np.ndarray:
     """Return one number for each unordered pair."""
     keys: np.ndarray = np.minimum(one, other).astype(np.int64) * n_accounts
     keys += np.maximum(one, other)
@@ -115,7 +115,7 @@ def match_pairs(
     ids
         Ids of the accounts; row = account.
     source, target
-        Rows of the accounts that an edge links, (n_edges,).
+        Rows of partners; the order does not matter, (n_pairs,).
     is_core
         Booleans, (n_accounts,).
 
@@ -124,7 +124,7 @@ def match_pairs(
         One entry for each share that is in a pair.
     """
     rows = pl.LazyFrame({"id": ids}).with_row_index("row").with_columns(core=pl.Series(is_core))
-    linked = pl.LazyFrame({"key": _key_pairs(source, target, is_core.size)})
+    linked = pl.LazyFrame({"key": key_pairs(source, target, is_core.size)})
     one, other = pl.col("one").cast(pl.Int64), pl.col("other").cast(pl.Int64)
     known = (
         pairs.filter(pl.col("time_delta") > 0)

@@ -1,6 +1,6 @@
 """Edges of the network -> where accounts stand in it: who leads whom, hubs, core and periphery.
 
-The flow of an edge is its weight from the one that leads to the one that follows.
+A flow goes from the account that leads to the one that follows.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ class Flows:
     weight: np.ndarray  # above 0
 
 
-def score_positions(flows: Flows, community: np.ndarray, component: np.ndarray) -> pl.DataFrame:
+def score_positions(
+    flows: Flows, community: np.ndarray, component: np.ndarray, *, min_followers: int = 1
+) -> pl.DataFrame:
     """Score where each account stands in the network.
 
     Parameters
@@ -31,26 +33,27 @@ def score_positions(flows: Flows, community: np.ndarray, component: np.ndarray) 
         Who leads whom, and how much.
     community, component
         Labels of the accounts, -1 without edges, (n_accounts,).
+    min_followers
+        Accounts that an account of the core leads at least.
 
     Returns
     -------
         Row = account: ``asymmetry`` ((out - in) / (out + in)), ``net_flow`` (out - in), ``hub,
         authority`` (see `rank_hubs`), ``participation`` (see `measure_participation`),
         ``n_followers, n_leaders`` (partners to whom more flows than comes back, and the others),
-        ``part`` (core or periphery of its component) and ``core_fit`` (see `split_core`),
-        ``n_core_leaders`` (leaders in the core). Null without edges, and where a component has no
-        such split.
+        ``core_fit`` (of the split of its component, see `split_core`), ``part`` (core: of the few
+        that lead, with followers enough; periphery: of the others) and ``n_core_leaders`` (leaders
+        in the core). Null without edges, and where a component has no such split.
     """
     out, into = (_sum_by(end, flows) for end in (flows.source, flows.target))
-    net = out - into
-    is_core, fit = split_core(flows, component)
-    has_split = np.isfinite(fit)
+    net, n_accounts = out - into, flows.n_accounts
     leader, follower = _find_leaders(flows)
+    n_followers = np.bincount(leader, minlength=n_accounts)
+    leads, fit = split_core(flows, component)
+    is_core = leads & (n_followers >= min_followers)
+    is_periphery = np.isfinite(fit) & ~leads
     hub, authority = rank_hubs(flows)
-    n_accounts = flows.n_accounts
-    n_core_leaders = np.bincount(follower[is_core[leader]], minlength=n_accounts)
     linked = pl.Series(component >= 0)
-    part = pl.when(pl.Series(is_core)).then(pl.lit("core")).otherwise(pl.lit("periphery"))
     return pl.DataFrame(
         {
             "asymmetry": np.divide(net, out + into, out=np.zeros(net.size), where=out + into > 0),
@@ -58,13 +61,16 @@ def score_positions(flows: Flows, community: np.ndarray, component: np.ndarray) 
             "hub": hub,
             "authority": authority,
             "participation": measure_participation(flows, community),
-            "n_followers": np.bincount(leader, minlength=n_accounts),
+            "n_followers": n_followers,
             "n_leaders": np.bincount(follower, minlength=n_accounts),
-            "n_core_leaders": n_core_leaders,
+            "n_core_leaders": np.bincount(follower[is_core[leader]], minlength=n_accounts),
         }
     ).select(
         pl.when(linked).then(pl.all()),
-        part=pl.when(pl.Series(has_split)).then(part),
+        part=pl.when(pl.Series(is_core))
+        .then(pl.lit("core"))
+        .when(pl.Series(is_periphery))
+        .then(pl.lit("periphery")),
         core_fit=pl.Series(fit).fill_nan(None),
     )
 
@@ -114,25 +120,14 @@ def split_core(flows: Flows, component: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     is_core, fit = np.zeros(flows.n_accounts, bool), np.full(flows.n_accounts, np.nan)
     net = _sum_by(flows.source, flows) - _sum_by(flows.target, flows)
-    low, _, pair_net = _net_pairs(flows)
     linked = np.flatnonzero(component >= 0)
     order = linked[np.lexsort((-net[linked], component[linked]))]
     if not order.size:
         return is_core, fit
-    norm = np.sqrt(np.bincount(component[low], 2 * pair_net**2, int(component.max()) + 1))
-    ranked, label = net[order], component[order]
+    label = component[order]
     start, size = np.unique(label, return_index=True, return_counts=True)[1:]
-    begin, n = np.repeat(start, size), np.repeat(size, size)
-    c = np.arange(order.size) - begin + 1
-    total = np.cumsum(ranked)
-    total = total - (total[begin] - ranked[begin])
-    scale = norm[label]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        score = np.sqrt(2) * total / (scale * np.sqrt(c * (n - c)))
-    ends_here = np.ones(order.size, bool)
-    ends_here[:-1] = ranked[:-1] - ranked[1:] > _SAME * scale[:-1]
-    possible = (c < n) & ends_here & (scale > 0)
-    score = np.where(possible, score, -np.inf)
+    n, c = np.repeat(size, size), np.arange(order.size) - np.repeat(start, size) + 1
+    score = _correlate_cores(net[order], c, n, _norm_components(flows, component)[label])
     # Sizes that fit alike but for rounding: the smallest core.
     best = np.maximum.reduceat(score, start)
     reached = np.flatnonzero(score >= np.repeat(best, size) - _SAME)
@@ -141,6 +136,25 @@ def split_core(flows: Flows, component: np.ndarray) -> tuple[np.ndarray, np.ndar
     is_core[order] = (c <= np.repeat(n_core, size)) & np.repeat(is_split, size)
     fit[order] = np.repeat(np.where(is_split, best, np.nan), size)
     return is_core, fit
+
+
+def _norm_components(flows: Flows, component: np.ndarray) -> np.ndarray:
+    """Return |K| of each component: the root of the sum of squared net weights, both ways."""
+    low, _, net = _net_pairs(flows)
+    return np.sqrt(np.bincount(component[low], 2 * net**2, int(component.max()) + 1))
+
+
+def _correlate_cores(net: np.ndarray, c: np.ndarray, n: np.ndarray, norm: np.ndarray) -> np.ndarray:
+    """Return the correlation of the c largest net flows of n as a core, -inf where it is none."""
+    total = np.cumsum(net)
+    first = np.arange(net.size) - c + 1
+    total = total - (total[first] - net[first])
+    ends_here = np.ones(net.size, bool)  # accounts of the same net flow are in one part
+    ends_here[:-1] = net[:-1] - net[1:] > _SAME * norm[:-1]
+    possible = (c < n) & ends_here & (norm > 0)
+    score = np.full(net.size, -np.inf)
+    np.divide(np.sqrt(2) * total, norm * np.sqrt(c * (n - c)), out=score, where=possible)
+    return score
 
 
 def rank_hubs(flows: Flows) -> tuple[np.ndarray, np.ndarray]:

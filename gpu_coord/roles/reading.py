@@ -15,7 +15,13 @@ from gpu_coord.activity import map_entities, rank_entities, scan_table, select_r
 from gpu_coord.backend import choose
 from gpu_coord.folders import read_marker
 from gpu_coord.roles.adoption import Uses
-from gpu_coord.roles.following import Cells, Following, match_cells, match_pairs
+from gpu_coord.roles.following import (
+    Cells,
+    Following,
+    key_pairs,
+    match_cells,
+    match_pairs,
+)
 from gpu_coord.roles.position import Flows
 from gpu_coord.run import Findings
 from gpu_coord.sharing.coortweet import take_subgraph
@@ -156,16 +162,62 @@ class Analysed:
 
     @cached_property
     def flows(self) -> Flows:
-        """Who leads whom: the weights of directed edges; of others, by who was how often first."""
+        """Who leads whom, and how much.
+
+        After `detect` the coincidences above chance (all of them where chance was not computed):
+        unlike weights, rare accounts have no large ones. After `share` the weight, as far
+        as the source was first: such edges have no direction of their own.
+        """
         edges = self.edges
         source, target = self.number(edges["source"]), self.number(edges["target"])
-        weight = edges["weight"].to_numpy()
-        if not self.is_directed:
-            there = weight * edges["source_first"].to_numpy()
-            source, target = np.r_[source, target], np.r_[target, source]
-            weight = np.r_[there, weight - there]
+        if self.command == "detect":
+            expected = edges["expected"] if "expected" in edges.columns else 0
+            weight = (edges["support"] - expected).cast(pl.Float64).to_numpy()
+        else:
+            weight = (edges["weight"] * edges["source_first"]).to_numpy()
+            if not self.is_directed:
+                source, target = np.r_[source, target], np.r_[target, source]
+                weight = np.r_[weight, edges["weight"].to_numpy() - weight]
         kept = weight > 0
         return Flows(self.accounts.height, source[kept], target[kept], weight[kept])
+
+    @cached_property
+    def partners(self) -> tuple[np.ndarray, np.ndarray]:
+        """The pairs of accounts whose order is looked at, each once, as rows of accounts.
+
+        Where edges were tested one direction at a time, being an edge tells of a direction: among
+        the accounts of the network, as many pairs as it links are taken by what both directions
+        have together. Otherwise they are the pairs that it links.
+        """
+        edges, n_accounts = self.edges, self.accounts.height
+        keys = np.unique(self._key_ends(edges))
+        if self.command == "detect" and "expected" in edges.columns:
+            keys = self._rank_pairs(keys.size)
+        return keys // n_accounts, keys % n_accounts
+
+    def _key_ends(self, edges: pl.DataFrame) -> np.ndarray:
+        ends = self.number(edges["source"]), self.number(edges["target"])
+        return key_pairs(*ends, self.accounts.height)
+
+    def _rank_pairs(self, n_pairs: int) -> np.ndarray:
+        """Return the pairs with the most coincidences, both ways together, for those expected."""
+        ids = pl.concat([self.edges["source"], self.edges["target"]]).unique()
+        between = pl.all_horizontal(pl.col("source", "target").is_in(ids.implode()))
+        path = self.findings.path / "edges.parquet"
+        edges = pl.scan_parquet(path).filter(between).collect()
+        observed, expected = pl.col("observed"), pl.col("expected")
+        deviance = observed * (observed / expected).log() - (observed - expected)
+        pairs = (
+            edges.select("support", "expected", key=pl.Series(self._key_ends(edges)))
+            .group_by("key")
+            # Both directions expect alike; one without any weight is not in the table.
+            .agg(observed=pl.col("support").sum(), expected=2 * pl.col("expected").mean())
+            .with_columns(
+                deviance=pl.when(observed > expected).then(deviance).otherwise(-deviance).round(9)
+            )
+        )
+        least = pairs["deviance"].top_k(n_pairs).min()
+        return pairs.filter(pl.col("deviance") >= least)["key"].sort().to_numpy()
 
     # --- uses --------------------------------------------------------------------------------
 
@@ -247,7 +299,7 @@ class Analysed:
         is_core
             Booleans, (n_accounts,).
         """
-        source, target = self.number(self.edges["source"]), self.number(self.edges["target"])
+        source, target = self.partners
         if self.command == "share":
             pairs = pl.scan_parquet(self.findings.path / "pairs.parquet")
             ids = self.accounts["account_id"]
@@ -259,11 +311,11 @@ class Analysed:
         return following, np.bincount(cells.account, minlength=is_core.size)
 
     def _cut_uses(self, bin_ms: int, source: np.ndarray, target: np.ndarray) -> Cells:
-        """Return the active cells of the accounts with an edge."""
+        """Return the active cells of the accounts with partners."""
         uses = self.uses
-        is_linked = np.zeros(self.accounts.height, bool)
-        is_linked[source] = is_linked[target] = True
-        kept = is_linked[uses.account]
+        has_partners = np.zeros(self.accounts.height, bool)
+        has_partners[source] = has_partners[target] = True
+        kept = has_partners[uses.account]
         columns = (uses.object[kept], uses.time[kept] // bin_ms, uses.account[kept])
         names = ("object", "bin", "account")
         cells = pl.DataFrame(dict(zip(names, columns, strict=True))).unique().sort(names)

@@ -17,12 +17,12 @@ ROLES: tuple[Role, ...] = get_args(Role)
 def name_roles(scores: pl.DataFrame, settings: RoleSettings) -> pl.DataFrame:
     """Name the part that each account plays.
 
-    ``core``: in the core of its component, leads ``min_followers`` accounts and acts before its
-    partners rather than after them. ``catalyst``: early among all who use the same things, and
-    before its partners. ``amplifier``: in the periphery, follows an account of the core, and acts
-    after its partners. ``bridge``: its edges are spread over several communities. ``booster``:
-    follows others, and begins fewer things itself than the median of the network: by its immigrant
-    ratio where there is a model, else by its originality. ``none``: none of these.
+    ``core``: in the core of its component, and acts before its partners rather than after them.
+    ``catalyst``: early among all who use the same things, and acts before its partners.
+    ``amplifier``: in the periphery, follows an account of the core, and acts after its partners.
+    ``bridge``: its edges are spread over several communities. ``booster``: follows others, and
+    begins fewer things itself than the median of the network: by its immigrant ratio where there
+    is a model, else by its originality. ``none``: none of these.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ _Condition = tuple[Role, pl.Expr, tuple[str, tuple[str, ...]]]
 
 def _list_conditions(scores: pl.DataFrame, settings: RoleSettings) -> list[_Condition]:
     """Return each word with its condition, and what to say where it holds."""
-    leads = pl.col("direction_z") >= settings.min_direction
+    leads = pl.col("direction_z") > settings.min_direction
     is_core, is_periphery = pl.col("part") == "core", pl.col("part") == "periphery"
     has_model = scores["immigrant_ratio"].count() > 0
     own = "immigrant_ratio" if has_model else "originality"
@@ -65,7 +65,7 @@ def _list_conditions(scores: pl.DataFrame, settings: RoleSettings) -> list[_Cond
     return [
         (
             "core",
-            is_core & leads & (pl.col("n_followers") >= settings.min_followers),
+            is_core & leads,
             (
                 "leads {} accounts, direction z {}, core fit {}",
                 ("n_followers", "direction_z", "core_fit"),
@@ -73,19 +73,19 @@ def _list_conditions(scores: pl.DataFrame, settings: RoleSettings) -> list[_Cond
         ),
         (
             "catalyst",
-            leads & (pl.col("earliness_z") >= settings.min_earliness),
+            leads & (pl.col("earliness_z") > settings.min_earliness),
             ("earliness z {}, direction z {}", ("earliness_z", "direction_z")),
         ),
         (
             "amplifier",
             is_periphery
             & (pl.col("n_core_leaders") > 0)
-            & (pl.col("direction_z") <= -settings.min_direction),
+            & (pl.col("direction_z") < -settings.min_direction),
             ("follows {} core accounts, direction z {}", ("n_core_leaders", "direction_z")),
         ),
         (
             "bridge",
-            pl.col("participation") >= settings.min_participation,
+            pl.col("participation") > settings.min_participation,
             ("participation {}", ("participation",)),
         ),
         (

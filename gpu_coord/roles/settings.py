@@ -12,11 +12,11 @@ class RoleSettings:
     """Every choice that can change a role; stored beside the roles."""
 
     wave: str | None = "6h"  # so long a silence of an object ends its wave; None: one wave each
-    min_earliness: float = 2.0  # standard errors; a catalyst has at least that
-    min_direction: float = 2.0  # standard errors; leaders have at least that, amplifiers at most -
+    min_earliness: float = 2.0  # standard errors; a catalyst lies above
+    min_direction: float = 2.0  # standard errors; who leads lies above, amplifiers below minus it
     min_followers: int = 3  # accounts that a core account leads
     # Of what Guimera & Amaral (Nature 433, 895, 2005) call connectors among accounts without a hub.
-    min_participation: float = 0.62  # of a bridge
+    min_participation: float = 0.62  # a bridge lies above
 
     def __post_init__(self) -> None:
         if self.wave is not None:
@@ -31,7 +31,7 @@ class RoleSettings:
             raise ValueError(
                 f"min_followers is {self.min_followers}; a core account leads at least 1 other."
             )
-        if not 0 < self.min_participation <= 1:
+        if not 0 <= self.min_participation <= 1:
             raise ValueError(
-                f"min_participation is {self.min_participation}; it lies above 0 and at most at 1."
+                f"min_participation is {self.min_participation}; it lies between 0 and 1."
             )
