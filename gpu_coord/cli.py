@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from gpu_coord.backend import Backend
+    from gpu_coord.cascades import Cascades
+    from gpu_coord.cohorts import Cohorts
     from gpu_coord.cycle import Cycle
     from gpu_coord.run import Findings
 
@@ -44,7 +46,10 @@ UndefinedChoice = Literal["marginal", "zero", "skip"]
 NullChoice = Literal["popularity", "entity", "hour", "day", "six_hours"]
 ShareModeChoice = Literal["strict", "coortweet", "coornet", "qut"]
 MergeChoice = Literal["union", "intersection", "fused"]
-GroupByChoice = Literal["auto", "group", "component", "community"]
+GroupingChoice = Literal["auto", "group", "component", "community"]
+GroupByChoice = Literal["auto", "group", "component", "community", "platform"]
+ClassChoice = Literal["auto", "label", "group", "component", "community", "role"]
+PeriodChoice = Literal["day", "week", "month"]
 DenominatorChoice = Literal["all", "union", "intersection", "source", "idf", "none"]
 
 BackendOption = Annotated[
@@ -694,14 +699,14 @@ def roles(
         str, typer.Option(help="So long a silence of an object ends its wave; none: one wave each.")
     ] = "6h",
     min_earliness: Annotated[
-        float, typer.Option(help="Least earliness z of a catalyst, in standard errors.")
+        float, typer.Option(help="A catalyst's earliness z lies above this.")
     ] = 2.0,
     min_direction: Annotated[
-        float, typer.Option(help="Least direction z of those who lead, at most - of amplifiers.")
+        float, typer.Option(help="Leaders' direction z lies above it, amplifiers' below minus it.")
     ] = 2.0,
-    min_followers: Annotated[int, typer.Option(help="Accounts that a core account leads.")] = 3,
+    min_followers: Annotated[int, typer.Option(help="So many a core account leads.")] = 3,
     min_participation: Annotated[
-        float, typer.Option(help="Least participation of a bridge.")
+        float, typer.Option(help="A bridge's participation lies above this.")
     ] = 0.62,
     show_ids: ShowIdsOption = False,
     backend: AnyBackend = "auto",
@@ -740,11 +745,13 @@ def _show_roles(findings: "Findings", *, show_ids: bool) -> None:
     counts = findings.run["roles"]["counts"]
     print_table(console, f"Roles in {findings.path}", ["role", "accounts"], counts.items())
     print_table(console, "The first accounts of each", *_list_roles(findings, show_ids))
-    lines = (
+    lines = [
         f"{findings.path / 'accounts.parquet'} has all scores, and in role_reasons what holds.",
         "A role says how an account stands in this network at this time. Apparent influence is not "
         "intent, and a rule on numbers is no verdict on anyone.",
-    )
+    ]
+    if not findings.summary["n_components"]:
+        lines.insert(0, "The network of this run has no edges, so that nobody plays a part in it.")
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -754,9 +761,9 @@ def _list_roles(findings: "Findings", show_ids: bool) -> tuple[list[str], list[A
 
     name = "account_id" if show_ids else "pseudonym"
     shown = {
-        "role": "role", name: name, "earliness_z": "early z", "direction_z": "direction z",
+        name: name, "role": "role", "earliness_z": "early z", "direction_z": "dir. z",
         "n_followers": "leads", "n_leaders": "follows", "participation": "partic.",
-        "originality": "original", "immigrant_ratio": "immigrant",
+        "originality": "own", "immigrant_ratio": "immigrant",
     }  # fmt: skip
     words = [word for word in findings.run["roles"]["counts"] if word != "none"]
     leading = (
@@ -767,7 +774,8 @@ def _list_roles(findings: "Findings", show_ids: bool) -> tuple[list[str], list[A
         .group_by("role", maintain_order=True)
         .head(N_OF_EACH)
     )  # fmt: skip
-    return list(shown.values()), leading.select(*shown).rows()
+    rounded = leading.select(*shown).with_columns(pl.col(pl.Float64).round(2))
+    return list(shown.values()), rounded.rows()
 
 
 @app.command()
@@ -1191,7 +1199,11 @@ def timeline(
         str | None, typer.Option(help="Without a run: coordinated is what lies that close (60s).")
     ] = None,
     group_by: Annotated[
-        GroupByChoice, typer.Option(help="Groups of the run; auto: confirmed ones, or communities.")
+        GroupByChoice,
+        typer.Option(
+            help="What colours: platform, or groups of the run; auto: confirmed ones, or "
+            "communities."
+        ),
     ] = "auto",
     show_ids: ShowIdsOption = False,
     backend: AnyBackend = "auto",
@@ -1216,6 +1228,283 @@ def timeline(
     print_table(console, f"{made.kind} {made.shown}", ["what", "is"], _flatten(made.summary))
     for line in (made.meaning, f"Look at {out}."):
         console.print(clean_lines(line), soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command()
+@reporting_errors
+def cascades(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    kind: Annotated[str, typer.Option(help="Kinds of object, separated by commas.")] = "url",
+    run: Annotated[
+        Path | None, typer.Option(help="A run: the accounts of its groups are inside.")
+    ] = None,
+    group: Annotated[
+        int | None, typer.Option(min=0, help="The one group of the run that is inside (all).")
+    ] = None,
+    group_by: Annotated[
+        GroupingChoice,
+        typer.Option(help="Groups of the run; auto: confirmed ones, or communities."),
+    ] = "auto",
+    inside: Annotated[
+        str | None, typer.Option(help="In the place of a run: the label of the accounts inside.")
+    ] = None,
+    min_shares: Annotated[int, typer.Option(min=1, help="Leave out objects with fewer.")] = 2,
+    min_followers: Annotated[
+        int, typer.Option(min=0, help="Followers that the first adopter outside needs.")
+    ] = 0,
+    window: Annotated[
+        str, typer.Option(help="How long after a share adoptions follow it, like 1h.")
+    ] = "1h",
+    reach: Annotated[
+        str, typer.Option(help="How far around an early share the object's own rate is taken.")
+    ] = "12h",
+    min_adopters: Annotated[
+        int, typer.Option(min=2, help="Objects with fewer accounts are not tested.")
+    ] = 10,
+    early: Annotated[
+        float, typer.Option(help="Part of an object's accounts that is early, up to 0.5.")
+    ] = 0.25,
+    alpha: AlphaOption = 0.05,
+    start: StartOption = None,
+    end: EndOption = None,
+    labels: LabelsOption = None,
+    show_ids: ShowIdsOption = False,
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Follow objects from platform to platform, out of a group, and who sets them off."""
+    from gpu_coord.archive import read_labels
+    from gpu_coord.cascades import trace_cascades as trace
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    with show_progress(open_consoles()[1]) as progress:
+        found = trace(
+            store,
+            out,
+            kinds=_split_kinds(kind),
+            run=run,
+            group=group,
+            group_by=group_by,
+            inside=inside,
+            labels=read_labels(labels) if labels else None,
+            progress=progress,
+            min_shares=min_shares,
+            min_followers=min_followers,
+            window=window,
+            reach=reach,
+            min_adopters=min_adopters,
+            early=early,
+            alpha=alpha,
+            start=start,
+            end=end,
+        )
+    if json_:
+        print(json.dumps(found.summary))
+    else:
+        _show_cascades(found, show_ids=show_ids)
+
+
+def _show_cascades(found: "Cascades", *, show_ids: bool) -> None:
+    from gpu_coord.terminal import open_consoles, print_table
+
+    console = open_consoles()[0]
+    print_table(console, "From platform to platform", *_list_flows(found))
+    print_table(console, "Objects that most accounts shared", *_list_spread(found, show_ids))
+    if found.content["inside"] is not None:
+        print_table(console, "First outside", *_list_escapes(found, show_ids))
+    print_table(
+        console,
+        "Accounts whose early shares are followed by most",
+        *_list_catalysts(found, show_ids),
+    )
+    for line in _describe_cascades(found):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _list_flows(found: "Cascades") -> tuple[list[str], list[Any]]:
+    from gpu_coord.platforms import describe_seconds
+
+    flows = found.read("flows").head(N_SHOWN)
+    columns = ["source_platform", "target_platform", "n_objects"]
+    delays = [map(describe_seconds, flows[name]) for name in ("low_delay", "median_delay")]
+    rows = zip(*flows.select(columns), *delays, strict=True)
+    return ["from", "to", "objects", "a quarter within", "half within"], list(rows)
+
+
+def _list_spread(found: "Cascades", show_ids: bool) -> tuple[list[str], list[Any]]:
+    order = ["n_platforms", "n_accounts", "kind", "value"]
+    largest = found.read("cascades").sort(order, descending=[True, True, False, False])
+    columns = ["kind", "value", "n_accounts", "n_shares", "path"]
+    shown = _hide_ids(largest.head(N_SHOWN), show_ids).select(columns)
+    return ["kind", "value", "accounts", "shares", "path"], shown.rows()
+
+
+def _list_escapes(found: "Cascades", show_ids: bool) -> tuple[list[str], list[Any]]:
+    import polars as pl
+
+    from gpu_coord.platforms import describe_seconds
+
+    escaped = found.read("cascades").filter(pl.col("n_outside_before") == 0)
+    escaped = escaped.drop_nulls("escape_time")
+    order = ["n_outside", "kind", "value"]
+    largest = escaped.sort(order, descending=[True, False, False]).head(N_SHOWN)
+    delay = largest["escape_delay"].map_elements(describe_seconds, return_dtype=pl.String)
+    name = f"escape_{'account_id' if show_ids else 'pseudonym'}"
+    columns = ["kind", "value", name, "escape_delay", "escape_followers", "n_inside", "n_outside"]
+    shown = ["kind", "value", "first outside", "after", "followers", "inside", "outside"]
+    hidden = _hide_ids(largest.with_columns(escape_delay=delay), show_ids)
+    return shown, hidden.select(columns).rows()
+
+
+def _list_catalysts(found: "Cascades", show_ids: bool) -> tuple[list[str], list[Any]]:
+    import polars as pl
+
+    name = "account_id" if show_ids else "pseudonym"
+    tested = found.read("accounts").filter(pl.col("z_early") > 0)
+    leading = tested.sort("p_early", "account_id").head(N_SHOWN)
+    columns = [name, "label", "n_objects", "n_first", "n_early", "z_early", "q_early"]
+    shown = [name, "label", "objects", "first in", "early in", "z", "q"]
+    return shown, leading.select(columns).rows()
+
+
+def _describe_cascades(found: "Cascades") -> list[str]:
+    summary, early = found.summary, found.summary["early"]
+    lines = [
+        f"{summary['n_objects']:,} objects, {summary['n_shares']:,} shares by "
+        f"{summary['n_accounts']:,} accounts; {summary['n_objects_left_out']:,} objects have too "
+        "few shares."
+    ]
+    if summary["n_platforms"] > 1:
+        lines[0] += (
+            f" {summary['n_platforms']:,} platforms; {summary['n_objects_across']:,} objects are "
+            "on several."
+        )
+    elif not summary["n_platforms"]:
+        lines[0] += " No share names a platform."
+    if "inside" in summary:
+        inside = summary["inside"]
+        lines.append(
+            f"{inside['n_begun']:,} of {inside['n_objects']:,} objects shared inside began there; "
+            f"{inside['n_escaped']:,} of them were then shared outside."
+        )
+    lines.append(
+        f"Early shares are followed by {early['lambda']:.2f} times what the object's own rate and "
+        f"the hours of the day explain, in general. {early['n_significant']:,} of "
+        f"{early['n_shares']:,} stand out even so, but a burst of news does that too; "
+        f"{early['n_significant_accounts']:,} accounts stand out among early sharers of the same "
+        "objects."
+    )
+    lines.append(
+        f"{found.path / 'hops.parquet'} has the platforms, catalysts.parquet each tested share. "
+        "What comes after a share need not come of it."
+    )
+    return lines
+
+
+@app.command()
+@reporting_errors
+def cohorts(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    run: Annotated[
+        Path | None, typer.Option(help="A run on that store: its groups are the classes.")
+    ] = None,
+    by: Annotated[
+        ClassChoice,
+        typer.Option(help="What makes a class; auto: label, or of a run groups or communities."),
+    ] = "auto",
+    controls: Annotated[
+        str | None, typer.Option(help="Label to compare with (all who are not in the class).")
+    ] = None,
+    period: Annotated[
+        PeriodChoice, typer.Option(help="What creation dates are counted by.")
+    ] = "week",
+    min_accounts: Annotated[int, typer.Option(min=1, help="Leave out smaller classes.")] = 5,
+    alpha: AlphaOption = 0.05,
+    labels: LabelsOption = None,
+    backend: AnyBackend = "auto",
+    memory: AnyMemory = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Compare when accounts were made, how long before their first post, and how large they are."""
+    from gpu_coord.archive import read_labels
+    from gpu_coord.cohorts import compare_cohorts as compare
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    with show_progress(open_consoles()[1]) as progress:
+        found = compare(
+            store,
+            out,
+            run=run,
+            labels=read_labels(labels) if labels else None,
+            progress=progress,
+            by=by,
+            controls=controls,
+            period=period,
+            min_accounts=min_accounts,
+            alpha=alpha,
+        )
+    if json_:
+        print(json.dumps(found.summary))
+    else:
+        _show_cohorts(found)
+
+
+def _show_cohorts(found: "Cohorts") -> None:
+    from gpu_coord.terminal import open_consoles, print_table
+
+    console = open_consoles()[0]
+    settings = found.content["settings"]
+    print_table(console, "When accounts were made", *_list_cohorts(found, settings["period"]))
+    print_table(console, "How classes differ from the others", *_list_profiles(found))
+    for line in _describe_cohorts(found.summary, settings["alpha"]):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _list_cohorts(found: "Cohorts", period: str) -> tuple[list[str], list[Any]]:
+    import polars as pl
+
+    p = pl.col("p_value")
+    table = found.read("cohorts").filter(p.is_null() | (p < found.content["settings"]["alpha"]))
+    order = ["p_value", "n_accounts", "class", "period"]
+    first = table.sort(order, descending=[False, True, False, False], nulls_last=True)
+    columns = ["n_accounts", "n_controls", "ratio", "q_value", "median_age_days"]
+    rows = first.head(N_SHOWN).select("class", pl.col("period").cast(pl.String), *columns).rows()
+    return ["class", period, "accounts", "others", "ratio", "q", "age, days"], rows
+
+
+def _list_profiles(found: "Cohorts") -> tuple[list[str], list[Any]]:
+    columns = ["class", "measure", "n_accounts", "q25", "median", "q75", "control_median", "shift"]
+    shown = ["class", "measure", "accounts", "25 %", "median", "75 %", "others", "shift"]
+    # Classes are many where they are communities; the measures of each stay together.
+    return shown, found.read("profiles").head(5 * N_SHOWN).select(columns).rows()
+
+
+def _describe_cohorts(summary: dict[str, Any], alpha: float) -> list[str]:
+    lines = [
+        f"{summary['n_dated']:,} of {summary['n_accounts']:,} accounts have a creation date; "
+        f"{summary['n_contradictory']:,} posted before it, {summary['n_without_posts']:,} never."
+    ]
+    if not summary["has_controls"]:
+        lines.append("There is nobody to compare with, so nothing is tested; add controls.")
+    else:
+        lines.append(
+            f"{summary['n_significant']:,} cohorts, with {summary['n_accounts_in_significant']:,} "
+            f"accounts, are larger than the others let expect, at a false discovery rate of "
+            f"{alpha:g}."
+        )
+    lines.append(
+        "People join in the same week for many reasons, such as an event: look at what they share."
+    )
+    return lines
 
 
 @app.command()
@@ -1330,7 +1619,7 @@ def _show_figures(figures: dict[str, Any]) -> None:
 @app.command()
 @reporting_errors
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A store, a run or a cycle.")],
+    folder: Annotated[Path, typer.Argument(help="A store, a run, a cycle, cascades or cohorts.")],
     backend: AnyBackend = "auto",
     memory: AnyMemory = None,
     threads: ThreadsOption = None,
@@ -1339,11 +1628,18 @@ def verify(
     debug: DebugOption = False,
 ) -> None:
     """Check that a store or a run is whole: its tables are those written, its counts add up."""
+    from gpu_coord.cascades import CASCADES_MARKER, verify_cascades
+    from gpu_coord.cohorts import COHORTS_MARKER, verify_cohorts
     from gpu_coord.cycle import CYCLE_MARKER, verify_cycle
     from gpu_coord.run import RUN_MARKER, verify_run
     from gpu_coord.store import verify_store
 
-    checks = {RUN_MARKER: verify_run, CYCLE_MARKER: verify_cycle}
+    checks = {
+        RUN_MARKER: verify_run,
+        CYCLE_MARKER: verify_cycle,
+        CASCADES_MARKER: verify_cascades,
+        COHORTS_MARKER: verify_cohorts,
+    }
     present = [check for marker, check in checks.items() if (folder / marker).is_file()]
     checked = (*present, verify_store)[0](folder)
     print(json.dumps(checked) if json_ else f"{folder}: {checked['n_tables']} tables are whole.")

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from gpu_coord.cascades import find_hops, write_paths
 from gpu_coord.kinds import names_accounts, names_posts
+from gpu_coord.platforms import describe_seconds, find_hops, write_paths
 from gpu_coord.plots import N_LARGEST, measure_shares, plot_accounts, plot_timeline, thin_shares
 from gpu_coord.run import Findings, open_run
 from gpu_coord.store import Store, name_accounts, open_store
@@ -81,7 +81,8 @@ class Timeline:
             return ""
         steps = hops.group_by("order", "delay", maintain_order=True).agg("platform")
         said = [
-            " = ".join(map(_shorten, platforms)) + f" (after {_describe_seconds(delay)})" * (order > 1)
+            " = ".join(map(_shorten, platforms))
+            + f" (after {describe_seconds(delay)})" * (order > 1)
             for order, delay, platforms in steps.head(_N_STEPS).iter_rows()
         ]
         more = [f"{steps.height - _N_STEPS:,} more"] if steps.height > _N_STEPS else []
@@ -260,7 +261,7 @@ def _write_page(timeline: Timeline, path: Path) -> None:
     template = files("gpu_coord").joinpath("timeline.html").read_text(encoding="utf-8")
     page = Template(template).substitute(
         title=escape(f"{timeline.kind} {_show(timeline.shown)}"),
-        counts=escape(_describe_counts(timeline)),
+        counts=escape(" ".join(_describe_spread(timeline))),
         series="\n".join(_list_boxes(figure)),
         picture=picture[picture.index("<svg") :],
         notes=escape(_describe_notes(timeline)),
@@ -308,9 +309,8 @@ def draw_timeline(timeline: Timeline, *, has_text: bool = True) -> "Figure":
 def _write_texts(figure: "Figure", timeline: Timeline) -> None:
     from gpu_coord.terminal import clean
 
-    title = f"{timeline.kind} {clean(timeline.shown)}\n{_describe_counts(timeline)}"
-    title = title.replace(" Path: ", "\nPath: ")
-    figure.suptitle(title, fontsize="medium", x=0.01, ha="left").set_parse_math(False)
+    lines = (f"{timeline.kind} {clean(timeline.shown)}", *_describe_spread(timeline))
+    figure.suptitle("\n".join(lines), fontsize="medium", x=0.01, ha="left").set_parse_math(False)
     notes = "\n".join(re.split(r"(?<=\.) ", _describe_notes(timeline)))
     figure.supxlabel(notes, fontsize="x-small", color="0.35", x=0.01, ha="left").set_parse_math(
         False
@@ -366,16 +366,18 @@ def _list_boxes(figure: "Figure") -> list[str]:
 
 
 def _describe(timeline: Timeline) -> str:
-    return f"{_describe_counts(timeline)} {_describe_notes(timeline)}"
+    return " ".join((*_describe_spread(timeline), _describe_notes(timeline)))
 
 
-def _describe_counts(timeline: Timeline) -> str:
+def _describe_spread(timeline: Timeline) -> list[str]:
+    """Return a sentence of counts and, where there are several platforms, one of the path."""
     summary = timeline.summary
     counts = (
         f"{_count(summary['n_shares'], 'share')} by {_count(summary['n_accounts'], 'account')}, "
         f"{summary['n_coordinated']:,} coordinated."
     )
-    return f"{counts} {timeline.describe_path()}".strip()
+    path = timeline.describe_path()
+    return [counts, path] if path else [counts]
 
 
 def _shorten(name: str) -> str:
@@ -422,17 +424,3 @@ def _show(text: str) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _describe_seconds(seconds: float) -> str:
-    """Write a duration in its two largest units."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{seconds:g} s"
-    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    largest = next(place for place, (_, size) in enumerate(units) if whole >= size)
-    parts = []
-    for unit, size in units[largest : largest + 2]:
-        parts += [f"{whole // size:,} {unit}"] * (whole >= size)
-        whole %= size
-    return " ".join(parts)

@@ -13,7 +13,7 @@ GPU_LIBRARIES = {"cupy", "cupyx", "cudf", "cugraph", "rmm", "pylibcudf", "pylibc
 # A module may import those of the layers before its own, and its neighbours in a package.
 LAYERS = [
     {"kinds", "pairs", "times", "folders", "graphs", "terminal", "threads", "urls", "exports"},
-    {"backend", "store", "days"},
+    {"backend", "store", "days", "platforms"},
     {"archive", "simulation"},
     {"activity"},
     {"transitions", "network"},

@@ -289,3 +289,14 @@ def test_find_object__shows_nothing_that_a_terminal_obeys(make_store):
     assert "\x1b" not in str(caught.value)
     assert str(caught.value).count("abc\ufffd]0;long") == 3
     assert len(str(caught.value)) < 300
+
+
+def test_tabulate_timeline__groups_by_platform_with_and_without_a_run(store, tmp_path):
+    run = make_run(tmp_path / "run", store, accounts=ACCOUNTS, evidence=EVIDENCE)
+    alone = tabulate_timeline(store, "x.org/1", kind="url", group_by="platform")
+    assert alone["group"].to_list() == ["x"] * len(ROWS)
+    assert tabulate_timeline(store, "x.org/1", kind="url")["group"].null_count() == len(ROWS)
+    both = tabulate_timeline(store, "x.org/1", kind="url", run=run, group_by="platform")
+    assert both["group"].to_list() == ["x"] * len(ROWS)
+    by_run = tabulate_timeline(store, "x.org/1", kind="url", run=run)
+    assert both["coordinated"].to_list() == by_run["coordinated"].to_list()

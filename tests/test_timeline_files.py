@@ -11,6 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
+from gpu_coord.archive import ingest
 from gpu_coord.cli import app
 from gpu_coord.sharing import share
 from gpu_coord.store import name_accounts
@@ -252,7 +253,7 @@ def test_timeline__tells_what_it_drew(store, tmp_path):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {
         "kind": "url", "object": VALUE, "n_shares": 9, "n_accounts": 9, "n_coordinated": 9,
-        "engagement": None, "first": "1970-01-01T00:00:00.000+00:00",
+        "path": None, "engagement": None, "first": "1970-01-01T00:00:00.000+00:00",
         "last": "1970-01-01T00:02:40.000+00:00", "n_points": 9,
     }  # fmt: skip
     shown = invoke(store.path, VALUE, "--out", tmp_path / "a.svg", "--window", "10s")
@@ -280,3 +281,45 @@ def test_timeline__refuses_what_it_cannot_do(store, tmp_path, arguments, code, m
 def test_timeline__wants_a_store(tmp_path):
     done = invoke(tmp_path / "none", "x", "--out", tmp_path / "a.png")
     assert (done.exit_code, "There is no store" in done.stderr) == (1, True)
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory):
+    """Return a store in which an object goes through hostile platforms."""
+    folder = tmp_path_factory.mktemp("spread")
+    rows = [(f"a{k}", "o", f"c{k}", 3600.0 * k, name) for k, name in enumerate(HOSTILE)]
+    rows += [("z", "o", "z", 0.0, "4chan"), ("z", "single", "y", 0.0, "4chan")]
+    names = ["account_id", "object_id", "content_id", "timestamp_share", "platform"]
+    pl.DataFrame(rows, schema=names, orient="row").write_parquet(folder / "t.parquet")
+    return ingest(folder / "t.parquet", folder / "store")
+
+
+def test_write_timeline__tells_the_path_in_every_form(spread, tmp_path):
+    made = write_timeline(spread, "o", tmp_path / "a.svg", group_by="platform")
+    assert made.summary["path"].startswith('4chan = "</script>')
+    said = made.describe_path()
+    assert said.startswith("Path: 4chan = </script><script>alert(1)… > ")
+    assert said.count(" > ") == 6
+    assert said.endswith(" > 3 more.")
+    assert " (after 1 h) > " in said and "\x1b" not in said and "\u202e" not in said
+    svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert "Path: 4chan = " in "".join(ET.fromstring(svg).itertext())
+    write_timeline(spread, "o", tmp_path / "a.json", group_by="platform")
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert "Path: 4chan" in content["title"]["text"]["text"]
+    assert "<" not in content["title"]["text"]["text"]
+    groups = [event["group"] for event in content["events"]]
+    assert groups[:2] == ["&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;", "4chan"]
+    assert not any("<" in group for group in groups)
+    write_timeline(spread, "o", tmp_path / "a.html", group_by="platform")
+    page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert page.tags.count("script") == 1 and "img" not in page.tags
+    assert any("Path: 4chan = " in text for text in page.texts)
+    alone = write_timeline(spread, "single", tmp_path / "b.svg")
+    assert (alone.summary["path"], alone.describe_path()) == ("4chan", "")
+
+
+def test_timeline__takes_platforms_for_groups(spread, tmp_path):
+    done = invoke(spread.path, "o", "--out", tmp_path / "a.png", "--group-by", "platform")
+    assert done.exit_code == 0, done.output
+    assert "path" in done.stdout and not set(done.stdout) & {"\x1b", "\u202e"}
