@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gpu_coord.cohorts import Cohorts
     from gpu_coord.cycle import Cycle
     from gpu_coord.run import Findings
+    from gpu_coord.sweeps import Sweep
 
 app = typer.Typer(
     name="gpu-coord",
@@ -50,6 +51,9 @@ GroupingChoice = Literal["auto", "group", "component", "community"]
 GroupByChoice = Literal["auto", "group", "component", "community", "platform"]
 ClassChoice = Literal["auto", "label", "group", "component", "community", "role"]
 PeriodChoice = Literal["day", "week", "month"]
+FigureChoice = Literal[
+    "auc", "average_precision", "precision_at_n_positive", "auc_of_least_p_value"
+]
 DenominatorChoice = Literal["all", "union", "intersection", "source", "idf", "none"]
 
 BackendOption = Annotated[
@@ -1053,10 +1057,12 @@ def _list_layers(findings: "Findings") -> tuple[list[str], list[Any]]:
 
 
 def _describe_shares(findings: "Findings") -> str:
+    from gpu_coord.times import describe_seconds
+
     run, summary = findings.run, findings.summary
     said = [
         f"{summary['n_pairs']:,} pairs of shares of the same object within "
-        f"{run['window_seconds']:g} s ({run['settings']['mode']})."
+        f"{describe_seconds(run['window_seconds'])} ({run['settings']['mode']})."
     ]
     if "lambda" in summary:
         said.append(
@@ -1068,9 +1074,10 @@ def _describe_shares(findings: "Findings") -> str:
     if "intervals" in run:
         excess = run["intervals"]["excess_seconds"]
         said.append(
-            f"Intervals that the data suggest: {run['intervals']['quantile_seconds']:g} s by "
-            f"CooRnet's estimate, {'none' if excess is None else f'{excess:g} s'} by the excess of "
-            "short gaps over chance (surface.parquet, gaps.parquet)."
+            "Intervals that the data suggest: "
+            f"{describe_seconds(run['intervals']['quantile_seconds'])} by CooRnet's estimate, "
+            f"{'none' if excess is None else describe_seconds(excess)} by the excess of short gaps "
+            "over chance (surface.parquet, gaps.parquet)."
         )
     if "changes" in run:
         changes = ", ".join(f"{n:,} {reason}" for reason, n in run["changes"].items())
@@ -1327,7 +1334,7 @@ def _show_cascades(found: "Cascades", *, show_ids: bool) -> None:
 
 
 def _list_flows(found: "Cascades") -> tuple[list[str], list[Any]]:
-    from gpu_coord.platforms import describe_seconds
+    from gpu_coord.times import describe_seconds
 
     flows = found.read("flows").head(N_SHOWN)
     columns = ["source_platform", "target_platform", "n_objects"]
@@ -1347,7 +1354,7 @@ def _list_spread(found: "Cascades", show_ids: bool) -> tuple[list[str], list[Any
 def _list_escapes(found: "Cascades", show_ids: bool) -> tuple[list[str], list[Any]]:
     import polars as pl
 
-    from gpu_coord.platforms import describe_seconds
+    from gpu_coord.times import describe_seconds
 
     escaped = found.read("cascades").filter(pl.col("n_outside_before") == 0)
     escaped = escaped.drop_nulls("escape_time")
@@ -1589,31 +1596,204 @@ def demo(
 @reporting_errors
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.")],
-    truth: Annotated[Path, typer.Option(help="CSV or Parquet with account_id and label.")],
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="CSV or Parquet with account_id and label (the labels of the run)."),
+    ] = None,
+    users: Annotated[
+        list[Path] | None, typer.Option(help="Users file of an archive: all its accounts count.")
+    ] = None,
+    controls: Annotated[
+        list[Path] | None, typer.Option(help="Users file of controls, with --users.")
+    ] = None,
     positive: Annotated[
         str, typer.Option(help="The label of the accounts that ought to be found.")
     ] = "operation",
+    prevalence: Annotated[
+        float, typer.Option(help="Share of such accounts for which to tell the precision.")
+    ] = 0.01,
+    resamples: Annotated[
+        int, typer.Option(min=0, help="Bootstrap resamples behind the intervals; 0: none.")
+    ] = 1000,
     backend: AnyBackend = "auto",
     memory: AnyMemory = None,
     threads: ThreadsOption = None,
-    seed: AnySeed = 0,
+    seed: SeedOption = 0,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Compare a run with the truth."""
     from gpu_coord.evaluation import evaluate as score
 
-    figures = score(run, truth, positive=positive)
+    figures = score(
+        run,
+        _choose_truth(truth, users or [], controls or [], positive),
+        positive=positive,
+        prevalence=prevalence,
+        n_resamples=resamples,
+        seed=seed,
+    )
     if json_:
         print(json.dumps(figures))
     else:
         _show_figures(figures)
 
 
+def _choose_truth(
+    truth: Path | None, users: list[Path], controls: list[Path], positive: str
+) -> "Path | pl.DataFrame | None":
+    from gpu_coord.evaluation import gather_truth
+
+    if not users and not controls:
+        return truth
+    if truth is not None or not users or not controls:
+        raise ValueError("--users and --controls go together, and without --truth.")
+    return gather_truth(users, controls, positive=positive)
+
+
 def _show_figures(figures: dict[str, Any]) -> None:
     from gpu_coord.terminal import open_consoles, print_table
 
-    print_table(open_consoles()[0], "Against the truth", ["what", "figure"], _flatten(figures))
+    console = open_consoles()[0]
+    for name, section in figures.items():
+        if name == "warnings":
+            continue
+        title = f"{name.replace('_', ' ').capitalize()}, against the truth"
+        print_table(console, title, *_tabulate_section(section))
+    for warning in figures.get("warnings", {}).values():
+        console.print(f"Note: {warning}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _tabulate_section(section: dict[str, Any]) -> tuple[list[str], list[Any]]:
+    """Return columns and rows: a table where each entry has the same figures, else a list."""
+    if all(isinstance(value, dict) for value in section.values()):
+        columns = list(next(iter(section.values())))
+        rows = [(name.replace("_", " "), *part.values()) for name, part in section.items()]
+        return ["what", *(column.replace("_", " ") for column in columns)], rows
+    plain = {name: value for name, value in section.items() if not isinstance(value, dict)}
+    return ["what", "figure"], _flatten(plain)
+
+
+@app.command()
+@reporting_errors
+def sweep(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    grid: Annotated[
+        Path, typer.Argument(help="TOML: lists of values by option of `detect`, min_support = [1].")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write; a stopped sweep goes on.")],
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Cells to draw by the seed (all of the grid).")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet with account_id and label, to score with.")
+    ] = None,
+    positive: Annotated[
+        str, typer.Option(help="The label of the accounts that ought to be found.")
+    ] = "operation",
+    choose: Annotated[
+        FigureChoice | None,
+        typer.Option(help="Choose a cell by one half of the truth; score it on the other."),
+    ] = None,
+    labels: LabelsOption = None,
+    show_ids: ShowIdsOption = False,
+    backend: BackendOption = "auto",
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run many settings at once, and show what holds whatever is chosen."""
+    from gpu_coord.archive import read_labels
+    from gpu_coord.sweeps import sweep as run
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    with show_progress(open_consoles()[1]) as progress:
+        found = run(
+            store,
+            grid,
+            out,
+            sample=sample,
+            seed=seed,
+            labels=read_labels(labels) if labels else None,
+            truth=truth,
+            positive=positive,
+            choose_by=choose,
+            backend=_choose_backend(backend, threads),
+            memory=_parse_bytes(memory) if memory else None,
+            progress=progress,
+        )
+    if json_:
+        print(json.dumps(found.summary))
+    else:
+        _show_sweep(found, show_ids=show_ids)
+
+
+def _show_sweep(found: "Sweep", *, show_ids: bool) -> None:
+    from gpu_coord.terminal import open_consoles, print_table
+
+    console = open_consoles()[0]
+    print_table(console, "From the lowest to the highest", *_list_ranges(found))
+    print_table(console, "Which choice matters (share of variance)", *_list_variance(found))
+    print_table(console, "In most networks", *_list_included(found, show_ids))
+    for line in _describe_sweep(found):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _list_ranges(found: "Sweep") -> tuple[list[str], list[Any]]:
+    cells = found.read("sweep")
+    figures = ["n_edges", "n_significant", "n_network_accounts", "n_communities", "lambda"]
+    figures += [name for name in cells.columns if name.startswith("accounts_a")]
+    columns = [cells[name] for name in figures if cells[name].null_count() < cells.height]
+    rows = [(c.name.replace("_", " "), c.min(), c.median(), c.max()) for c in columns]
+    return ["figure", "lowest", "median", "highest"], rows
+
+
+def _list_variance(found: "Sweep") -> tuple[list[str], list[Any]]:
+    import polars as pl
+
+    table = found.read("variance").drop_nulls("share")
+    wide = table.with_columns(pl.col("figure").str.replace_all("_", " ")).pivot(
+        "setting", index="figure", values="share"
+    )
+    return wide.columns, wide.rows()
+
+
+def _list_included(found: "Sweep", show_ids: bool) -> tuple[list[str], list[Any]]:
+    import polars as pl
+
+    name = "account_id" if show_ids else "pseudonym"
+    included = found.read("accounts").filter(pl.col("n_cells") > 0)
+    most = included.sort("n_cells", "account_id", descending=[True, False]).head(N_SHOWN)
+    return [name, "label", "cells", "share"], most.select(name, "label", "n_cells", "share").rows()
+
+
+def _describe_sweep(found: "Sweep") -> list[str]:
+    summary = found.summary
+    n_done = summary["n_cells"] - summary["n_failed"]
+    lines = [
+        f"{n_done:,} specifications, {summary['n_networks']:,} different networks. "
+        f"{summary['n_accounts_ever']:,} accounts are in one at least, {summary['n_core']:,} in "
+        "90 % of the cells or more: the robust core."
+    ]
+    if summary["n_failed"]:
+        lines.append(
+            f"{summary['n_failed']:,} cells could not be run; the column reason of sweep.parquet "
+            "says why."
+        )
+    if chosen := summary["chosen"]:
+        by = chosen["by"]
+        lines.append(
+            f"Cell {chosen['cell']:,} has the highest {by.replace('_', ' ')} on the half of the "
+            f"truth that chooses, {chosen['choosing_half']:.3f}; on the other half it has "
+            f"{chosen['scoring_half'][f'accounts_{by}']:.3f}. Report the latter."
+        )
+    lines.append(
+        f"{found.path / 'sweep.parquet'} has a row per cell. Report the share of specifications "
+        "that agree, not the one that agrees most."
+    )
+    return lines
 
 
 @app.command()
@@ -1633,12 +1813,14 @@ def verify(
     from gpu_coord.cycle import CYCLE_MARKER, verify_cycle
     from gpu_coord.run import RUN_MARKER, verify_run
     from gpu_coord.store import verify_store
+    from gpu_coord.sweeps import SWEEP_MARKER, verify_sweep
 
     checks = {
         RUN_MARKER: verify_run,
         CYCLE_MARKER: verify_cycle,
         CASCADES_MARKER: verify_cascades,
         COHORTS_MARKER: verify_cohorts,
+        SWEEP_MARKER: verify_sweep,
     }
     present = [check for marker, check in checks.items() if (folder / marker).is_file()]
     checked = (*present, verify_store)[0](folder)

@@ -112,26 +112,6 @@ def count_flows(hops: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def describe_seconds(seconds: float) -> str:
-    """Write a duration in its two largest units.
-
-    Examples
-    --------
-    >>> describe_seconds(93_784), describe_seconds(0.25)
-    ('1 d 2 h', '0.25 s')
-    """
-    whole = int(seconds)
-    if whole < 60:
-        return f"{seconds:g} s"
-    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    largest = next(place for place, (_, size) in enumerate(units) if whole >= size)
-    parts = []
-    for unit, size in units[largest : largest + 2]:
-        parts += [f"{whole // size:,} {unit}"] * (whole >= size)
-        whole %= size
-    return " ".join(parts)
-
-
 def warn_of_spellings(platforms: pl.Series) -> None:
     """Say where two platforms differ by case or white space only: they are kept apart."""
     from gpu_coord.terminal import clean

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gpu_coord.kinds import names_accounts, names_posts
-from gpu_coord.platforms import describe_seconds, find_hops, write_paths
+from gpu_coord.platforms import find_hops, write_paths
 from gpu_coord.plots import N_LARGEST, measure_shares, plot_accounts, plot_timeline, thin_shares
 from gpu_coord.run import Findings, open_run
 from gpu_coord.store import Store, name_accounts, open_store
 from gpu_coord.timeline import DEFAULT_WINDOW, GroupBy, find_object, tabulate_timeline
-from gpu_coord.times import parse_duration
+from gpu_coord.times import describe_seconds, parse_duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -34,6 +34,26 @@ def parse_duration(text: str | int) -> int:
     return seconds
 
 
+def describe_seconds(seconds: float) -> str:
+    """Write a duration in its two largest units.
+
+    Examples
+    --------
+    >>> describe_seconds(93_784), describe_seconds(0.25)
+    ('1 d 2 h', '0.25 s')
+    """
+    whole = int(seconds)
+    if whole < 60:
+        return f"{seconds:g} s"
+    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    largest = next(place for place, (_, size) in enumerate(units) if whole >= size)
+    parts = []
+    for unit, size in units[largest : largest + 2]:
+        parts += [f"{whole // size:,} {unit}"] * (whole >= size)
+        whole %= size
+    return " ".join(parts)
+
+
 def parse_time(text: str) -> int:
     """Return an ISO 8601 time as epoch milliseconds; UTC unless it carries a zone.
 

@@ -24,8 +24,9 @@ from gpu_coord.cascades import (
     verify_cascades,
 )
 from gpu_coord.cli import app
-from gpu_coord.platforms import count_flows, describe_seconds, find_hops, write_paths
+from gpu_coord.platforms import count_flows, find_hops, write_paths
 from gpu_coord.store import hash_file, name_accounts
+from gpu_coord.times import describe_seconds
 
 HOSTILE = ["</script>", "\x1b[31mred", "a > b", 'say "x"', "=1+1", "\u202eevil", " x"]
 
