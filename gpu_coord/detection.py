@@ -76,7 +76,7 @@ from gpu_coord.transitions import (
 
 # Small enough for progress and for memory that is used again and again, and no function of the
 # machine: sums over blocks come out the same on any.
-_BLOCK_BYTES = 64 << 20
+BLOCK_BYTES = 64 << 20
 
 _NO_MEMBERS = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
 
@@ -165,9 +165,7 @@ class _Run:
         graphs: bool,  # noqa: FBT001
     ):
         self.folder, self.store, self.settings, self.backend = folder, store, settings, backend
-        self.memory = memory or min(
-            backend.free_memory() // 2, max(DEFAULT_MEMORY, backend.threads * 4 * _BLOCK_BYTES)
-        )
+        self.memory = memory or choose_memory(backend)
         self.labels, self.graphs = labels, graphs
         self.clock = StageClock(progress)
 
@@ -236,9 +234,7 @@ class _Run:
     ) -> tuple[Edges, np.ndarray]:
         """Count, weigh and select block by block; write all edges, return the network's."""
         weighers = [Weigher(activity, index, margin, self.settings.rule) for margin in margins]
-        block_bytes = max(1, min(self.memory // 8, _BLOCK_BYTES))
-        # Beside those that the threads work on, one block waits to be written and one is written.
-        n_threads = max(1, min(self.backend.threads, self.memory // 2 // block_bytes - 2))
+        block_bytes, n_threads = plan_work(self.memory, self.backend)
         blocks = plan_blocks(
             index, margins, min_support=self.settings.min_support, memory=block_bytes
         )
@@ -248,7 +244,7 @@ class _Run:
 
         def find(block: tuple[int, int]) -> tuple[Edges, np.ndarray, np.ndarray]:
             found = self._find_block(index, weighers, *block, block_bytes)
-            edges = _move_to_host(found, self.backend)
+            edges = move_to_host(found, self.backend)
             in_network = _choose_network(edges, tests)
             linked = found.take(self.backend.xp.asarray(in_network))
             return edges, in_network, self._attribute(weighers, linked, block_bytes)
@@ -262,7 +258,7 @@ class _Run:
                 kept.append(edges.take(in_network))
                 writer.add(edges)
                 self.clock.report("pairs", int(work[last]), int(work[-1]))
-        return _join_edges(kept), carried
+        return join_edges(kept), carried
 
     def _find_block(
         self, index: CellIndex, weighers: Sequence[Weigher], first: int, last: int, memory: int
@@ -409,7 +405,7 @@ class _Run:
                 "n_edges": tables["edges"]["rows"],
                 "n_components": network.n_components,
                 "n_communities": network.n_communities,
-                **({} if tests is None else _summarise_tests(tests, network.n_edges)),
+                **({} if tests is None else summarise_tests(tests, network.n_edges)),
                 **({} if groups is None else {"n_groups": groups.n_confirmed}),
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
@@ -417,7 +413,20 @@ class _Run:
         }
 
 
-def _summarise_tests(tests: PairTests, n_significant: int) -> dict[str, Any]:
+def choose_memory(backend: Backend) -> int:
+    """Return the bytes that the pairs under way may take unless told otherwise."""
+    return min(backend.free_memory() // 2, max(DEFAULT_MEMORY, backend.threads * 4 * BLOCK_BYTES))
+
+
+def plan_work(memory: int, backend: Backend) -> tuple[int, int]:
+    """Return the bytes of a block of pairs, and how many blocks are worked on at a time."""
+    block_bytes = max(1, min(memory // 8, BLOCK_BYTES))
+    # Beside those that the threads work on, one block waits to be written and one is written.
+    return block_bytes, max(1, min(backend.threads, memory // 2 // block_bytes - 2))
+
+
+def summarise_tests(tests: PairTests, n_significant: int) -> dict[str, Any]:
+    """Return what the summary of a run says of the tests and of the edges that passed them."""
     return {
         "lambda": max(lag.inflation for lag in tests.by_lag),
         "n_pairs_tested": tests.n_tests,
@@ -444,9 +453,11 @@ def _rank_edges(edges: Edges, tests: PairTests | None) -> Links:
     return Links(edges.source[order], edges.target[order], edges.lag[order])
 
 
-def _move_to_host(edges: Edges, backend: Backend) -> Edges:
+def move_to_host(edges: Edges, backend: Backend) -> Edges:
+    """Return edges as NumPy arrays."""
     return Edges(*(backend.to_host(getattr(edges, f.name)) for f in fields(Edges)))
 
 
-def _join_edges(parts: Sequence[Edges]) -> Edges:
+def join_edges(parts: Sequence[Edges]) -> Edges:
+    """Return the edges of several blocks, one after the other."""
     return Edges(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Edges)))

@@ -160,7 +160,7 @@ def test_share__shows_its_run(store, tmp_path):
     shown = invoke(*arguments)
     assert shown.exit_code == 0, shown.output
     said = " ".join(shown.stdout.split())
-    assert "pairs of shares of the same object within 7200 s (strict)" in said
+    assert "pairs of shares of the same object within 2 h (strict)" in said
     assert "share the same things at about the same time" in said
     summary = json.loads(invoke(*arguments, "--mode", "qut", "--json").stdout)
     assert summary["n_pairs"] >= 1
