@@ -7,14 +7,20 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from gpu_coord.archive import ArchiveError
+from gpu_coord.cli import app
 from gpu_coord.detection import detect
 from gpu_coord.evaluation import (
     compute_auc,
     compute_average_precision,
     compute_precision,
     evaluate,
+    gather_truth,
+    read_truth,
 )
+from gpu_coord.sharing import share
 
 SCORED = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=12)
 
@@ -175,3 +181,292 @@ def test_evaluate__refuses_edges_without_the_columns(run, tmp_path):
     pl.DataFrame({"from": ["a"]}).write_parquet(tmp_path / "truth_edges.parquet")
     with pytest.raises(ValueError, match=r"truth_edges\.parquet lacks the columns"):
         evaluate(run, truth)
+
+
+# Groups, influence, campaigns and halves.
+
+FOUR = [("a", "operation"), ("b", "operation"), ("c", "other"), ("d", "other")]
+
+
+def test_evaluate__describes_the_choice_of_the_network(run, tmp_path):
+    figures = evaluate(run, write_truth(tmp_path, FOUR), prevalence=0.1)
+    assert figures["network"] == {
+        "n_found": 2, "n_true": 2, "precision": 1.0, "recall": 1.0, "f1": 1.0,
+        "false_positive_rate": 0.0, "precision_at_prevalence": 1.0,
+    }  # fmt: skip
+    assert figures["groups"]["component"] == {
+        "ari": 1.0, "ami": pytest.approx(1.0), "weighted_purity": 1.0, "recall": 1.0,
+    }  # fmt: skip
+    assert figures["ranking"] == {"recall_at_1_percent_false_positives": {"strength": 1.0}}
+    assert "confirmed_groups" not in figures
+
+
+def test_evaluate__describes_confirmed_groups(run, tmp_path):
+    found = tmp_path / "run"
+    shutil.copytree(run.path, found)
+    members = {"group": [0, 0, 1], "account_id": ["a", "c", "a"]}
+    pl.DataFrame(members).write_parquet(found / "group_accounts.parquet")
+    figures = evaluate(found, write_truth(tmp_path, FOUR))
+    assert figures["confirmed_groups"]["precision"] == 0.5
+    # One group of a and c, against one of a and b: half of its accounts are positive.
+    assert figures["groups"]["confirmed_group"]["weighted_purity"] == 0.5
+    assert figures["groups"]["confirmed_group"]["recall"] == 0.5
+
+
+def test_evaluate__compares_influence_and_roles(run, tmp_path):
+    found = tmp_path / "run"
+    shutil.copytree(run.path, found)
+    accounts = run.read("accounts").sort("account_id")
+    accounts.with_columns(
+        influence=pl.Series([4.0, 3.0, 2.0, 1.0]), earliness_z=pl.Series([2.0, -1.0, None, 0.0])
+    ).write_parquet(found / "accounts.parquet")
+    rows = [
+        ("a", "operation", "core", 9.0),
+        ("b", "operation", "amplifier", 1.0),
+        ("c", "operation", "amplifier", 0.0),
+        ("d", "other", "organic", 5.0),
+    ]
+    figures = evaluate(found, write_truth(tmp_path, rows, role=None, influence=None))
+    # Ranks 4 3 2 1 against 4 2 1 3: 1 - 6 * (0 + 1 + 1 + 4) / (4 * 15).
+    assert figures["influence"]["spearman"] == pytest.approx(0.4)
+    assert figures["influence"]["spearman_of_positives"] == pytest.approx(1.0)
+    assert figures["roles"] == {"auc_of_earliness": 1.0, "n_core": 1, "n_accounts": 2}
+
+
+def test_evaluate__leaves_campaigns_out_by_group(run, tmp_path):
+    rows = [
+        ("a", "operation", 0),
+        ("b", "operation", 1),
+        ("c", "other", None),
+        ("d", "other", None),
+    ]
+    figures = evaluate(run, write_truth(tmp_path, rows, group=None))
+    assert figures["campaigns"]["n_campaigns"] == 2
+    assert figures["campaigns"]["mean_recall"] in (0.5, 1.0)
+    json.dumps(figures, allow_nan=False)
+
+
+def test_evaluate__averages_the_weights_of_all_pairs(run, tmp_path):
+    rows = [("a", "operation"), ("b", "other"), ("c", "other"), ("d", "operation")]
+    figures = evaluate(run, write_truth(tmp_path, rows))["classes"]["all"]
+    edges = run.read("edges")
+    inside = {("a", "d"), ("d", "a")}
+    outside = {("b", "c"), ("c", "b")}
+    weights = {(source, target): weight for source, target, weight in edges.select(
+        "source", "target", "weight").iter_rows()}  # fmt: skip
+    assert figures["inside"] == pytest.approx(sum(weights.get(pair, 0) for pair in inside) / 2)
+    assert figures["outside"] == pytest.approx(sum(weights.get(pair, 0) for pair in outside) / 2)
+    across = sum(weights.values()) - sum(weights.get(pair, 0) for pair in inside | outside)
+    assert figures["across"] == pytest.approx(across / 8)
+    assert figures["across"] > 0
+
+
+def test_evaluate__compares_the_halves_of_a_split(make_store, backend, tmp_path):
+    hours = {"a": (0, 5, 9, 40, 50), "b": (1, 6, 10, 41, 57), "c": (3, 45), "d": (8, 59)}
+    events = [
+        {"account": account, "kind": "url", "entity": "x", "time_seconds": 3600 * hour}
+        for account, at in hours.items()
+        for hour in at
+    ]
+    out = tmp_path / "run"
+    found = detect(
+        make_store(events),
+        out,
+        kinds=("url",),
+        paper=True,
+        backend=backend,
+        split_at="1970-01-02T06:00",
+    )
+    figures = evaluate(found, write_truth(tmp_path, FOUR))
+    halves = {
+        half: evaluate(out / half, write_truth(tmp_path, FOUR)) for half in ("before", "after")
+    }
+    inside = {half: part["classes"]["url"]["inside"] for half, part in halves.items()}
+    assert figures["inside_by_half"]["url"] == {
+        **inside, "ratio": pytest.approx(inside["after"] / inside["before"])
+    }  # fmt: skip
+    assert 0 < inside["after"] < inside["before"]
+
+
+def test_evaluate__ranks_by_p_values_where_nothing_is_significant(run, tmp_path):
+    found = tmp_path / "run"
+    shutil.copytree(run.path, found)
+    edges = {"source": ["a", "c"], "target": ["b", "d"], "weight": [0.1, 0.2]}
+    tests = pl.DataFrame({**edges, "p_value": [1e-3, 0.2], "significant": [False, False]})
+    tests.write_parquet(found / "edges.parquet")
+    accounts = run.read("accounts").with_columns(influence=0.0, in_weight=0.0)
+    accounts.write_parquet(found / "accounts.parquet")
+    rows = [(*row, group) for row, group in zip(FOUR, (0, 1, None, None), strict=True)]
+    figures = evaluate(found, write_truth(tmp_path, rows, group=None))
+    recall = figures["ranking"]["recall_at_1_percent_false_positives"]
+    assert recall == {"strength": 0.0, "least_p_value": 1.0}
+    assert figures["intervals"]["auc_of_least_p_value"] == {"low": 1.0, "high": 1.0}
+    assert figures["campaigns"]["score"] == "least_p_value"
+    assert figures["campaigns"]["mean_f1"] == 1.0
+
+
+def test_evaluate__warns_of_balanced_and_simulated_truth(run, tmp_path):
+    truth = write_truth(tmp_path, FOUR)
+    assert set(evaluate(run, truth)["warnings"]) == {"balanced", "few_negatives"}
+    (tmp_path / "simulation.json").write_text("{}")
+    assert "50% of the scored" in evaluate(run, truth)["warnings"]["balanced"]
+    assert set(evaluate(run, truth)["warnings"]) == {"balanced", "few_negatives", "simulated"}
+
+
+def test_evaluate__gives_intervals_by_the_seed(run, tmp_path):
+    truth = write_truth(tmp_path, FOUR)
+    first, again = (evaluate(run, truth, n_resamples=40, seed=3) for _ in range(2))
+    assert first == again and set(first["intervals"]["auc"]) == {"low", "high"}
+    assert "intervals" not in evaluate(run, truth, n_resamples=0)
+
+
+def test_evaluate__forgets_the_direction_of_true_edges_where_the_run_has_none(
+    make_store, backend, tmp_path
+):
+    events = [
+        {"account": account, "kind": "url", "entity": str(day), "time_seconds": 86_400 * day + at}
+        for account, at in [("b", 0), ("a", 5), ("c", 40_000)]
+        for day in range(3)
+    ]
+    found = share(make_store(events), tmp_path / "run", kinds=("url",), backend=backend)
+    truth = write_truth(tmp_path, [("a", "operation"), ("b", "operation"), ("c", "other")])
+    edges = pl.DataFrame({"source": ["b", "a"], "target": ["a", "b"]})
+    edges.write_parquet(tmp_path / "truth_edges.parquet")
+    figures = evaluate(found, truth)["edges"]
+    assert (figures["n_true"], figures["n_pairs"], figures["recall"]) == (1, 3, 1.0)
+
+
+@pytest.mark.parametrize("options", [{"prevalence": 0.0}, {"prevalence": 1}, {"n_resamples": -1}])
+def test_evaluate__refuses_what_is_no_share_or_number(run, tmp_path, options):
+    with pytest.raises(ValueError, match="must lie between 0 and 1"):
+        evaluate(run, write_truth(tmp_path, FOUR), **options)
+
+
+# Truths.
+
+
+def test_evaluate__takes_the_labels_of_the_run(make_store, backend, tmp_path):
+    events = [
+        {"account": account, "kind": "url", "entity": "x", "time_seconds": 3600 * hour}
+        for account, hour in [("a", 0), ("b", 1), ("c", 9)]
+    ]
+    labels = {"a": "operation", "b": "operation", "c": "control"}
+    store = make_store(events, labels=labels)
+    found = detect(store, tmp_path / "run", kinds=("url",), paper=True, backend=backend)
+    assert evaluate(found)["accounts"]["n_positive"] == 2
+
+
+def test_evaluate__says_that_a_run_has_no_labels(run):
+    with pytest.raises(ValueError, match="have no labels; give a truth"):
+        evaluate(run)
+
+
+def test_evaluate__refuses_a_table_without_the_columns(run):
+    with pytest.raises(ValueError, match=r"lacks the columns \['label'\]"):
+        evaluate(run, pl.DataFrame({"account_id": ["a"]}))
+
+
+def test_read_truth__reads_a_labelled_archive(tmp_path):
+    """Posts with the columns of the labelled data sets: each account is a control or is not."""
+    path = tmp_path / "campaign.csv"
+    path.write_text(
+        "postid,post_text,accountid,is_control\n"
+        '1,"say ""hi""\nthere",007,False\n2,x,007,False\n3,x,b,True\n4,x,,True\n'
+    )
+    expected = [("007", "operation"), ("b", "control")]
+    assert read_truth(path).rows() == expected
+    frame = pl.DataFrame({"accountid": ["007", "b"], "is_control": [False, True]})
+    frame.write_parquet(tmp_path / "campaign.parquet")
+    assert read_truth(tmp_path / "campaign.parquet").rows() == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [("a,maybe\n", "is_control='maybe'"), ("a,True\na,False\n", "says of 1 accounts")],
+)
+def test_read_truth__refuses_a_doubtful_archive(tmp_path, rows, message):
+    path = tmp_path / "campaign.csv"
+    path.write_text("accountid,is_control\n" + rows)
+    with pytest.raises(ArchiveError, match=message):
+        read_truth(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,operation,much\n", "influence 'much'"),
+        ("a,operation,1\na,operation,2\n", "1 accounts two influences"),
+    ],
+)
+def test_read_truth__refuses_a_doubtful_influence(tmp_path, rows, message):
+    path = tmp_path / "truth.csv"
+    path.write_text("account_id,label,influence\n" + rows)
+    with pytest.raises(ArchiveError, match=message):
+        read_truth(path)
+
+
+def test_gather_truth__labels_users_and_controls(tmp_path):
+    (tmp_path / "users.csv").write_text("userid,follower_count\n01,3\nb,4\n")
+    (tmp_path / "controls.csv").write_text("account_id\nc\nc\n")
+    truth = gather_truth([tmp_path / "users.csv"], [tmp_path / "controls.csv"], positive="op")
+    assert truth.rows() == [("01", "op"), ("b", "op"), ("c", "control")]
+    with pytest.raises(ArchiveError, match="2 accounts are among the users and among the controls"):
+        gather_truth([tmp_path / "users.csv"], [tmp_path / "users.csv"])
+
+
+def test_gather_truth__refuses_ids_that_are_no_text(tmp_path):
+    pl.DataFrame({"userid": [1.0, 2.0]}).write_parquet(tmp_path / "users.parquet")
+    with pytest.raises(ArchiveError, match="stores userid as Float64"):
+        gather_truth([tmp_path / "users.parquet"], [tmp_path / "users.parquet"])
+
+
+def test_gather_truth__names_a_file_that_is_broken_further_on(tmp_path):
+    (tmp_path / "users.csv").write_bytes(b"userid,name\n1,a\n\xff\xfe,b\n")
+    with pytest.raises(ArchiveError, match=r"users\.csv cannot be read"):
+        gather_truth([tmp_path / "users.csv"], [tmp_path / "users.csv"])
+
+
+@pytest.mark.parametrize("content", ["name\na\n", ""])
+def test_gather_truth__names_a_file_without_ids(tmp_path, content):
+    (tmp_path / "users.csv").write_text(content)
+    with pytest.raises(ArchiveError, match=r"users\.csv has no column account_id or userid"):
+        gather_truth([tmp_path / "users.csv"], [tmp_path / "users.csv"])
+
+
+# The command.
+
+
+def invoke(*arguments):
+    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def test_command__takes_users_and_controls(run, tmp_path):
+    (tmp_path / "users.csv").write_text("userid\na\nb\n")
+    (tmp_path / "controls.csv").write_text("userid\nc\nd\n")
+    files = ("--users", tmp_path / "users.csv", "--controls", tmp_path / "controls.csv")
+    result = invoke(run.path, *files, "--json", "--prevalence", "0.1", "--resamples", "0")
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    assert figures == evaluate(run, write_truth(tmp_path, FOUR), prevalence=0.1, n_resamples=0)
+
+
+def test_command__shows_every_section_and_every_warning(run, tmp_path):
+    result = invoke(run.path, "--truth", write_truth(tmp_path, FOUR))
+    assert result.exit_code == 0, result.output
+    for title in ("Accounts", "Ranking", "Network", "Intervals", "Groups", "Classes"):
+        assert f"{title}, against the truth" in " ".join(result.stdout.split())
+    assert "Note: 50% of the scored accounts are positives." in result.stdout
+    assert max(map(len, result.stdout.split("Note:")[0].splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--users", "users.csv"], "--users and --controls go together"),
+        (["--prevalence", "2"], "prevalence=2.0 must lie between 0 and 1"),
+        ([], "have no labels; give a truth"),
+    ],
+)
+def test_command__says_what_is_wrong(run, arguments, message):
+    result = invoke(run.path, *arguments)
+    assert result.exit_code == 1 and message in result.stderr

@@ -16,16 +16,29 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from gpu_coord.simulation import FILES, PRESETS, Scenario, choose_scenario, plan_archive, simulate
-from gpu_coord.simulation.draws import draw_exponential
+from gpu_coord.archive import ingest
+from gpu_coord.cli import app
+from gpu_coord.simulation import (
+    FILES,
+    PRESETS,
+    Scenario,
+    choose_scenario,
+    parse_parameter,
+    plan_archive,
+    simulate,
+)
+from gpu_coord.simulation.draws import draw_exponential, draw_lognormal
 from gpu_coord.simulation.episodes import draw_episode_times
 from gpu_coord.simulation.plan import share_out
 from gpu_coord.simulation.posts import find_row_stride
 from gpu_coord.simulation.times import (
+    draw_lag_ms,
     draw_lags,
     draw_office_times,
     draw_times,
+    fold_times,
     mint_tweet_ids,
     separate_times,
 )
@@ -681,3 +694,333 @@ def test_simulate__gives_the_archive_that_it_gave_before(demo):
     """A regression test, and the only one: a seed names the same archive on every machine."""
     written = hashlib.sha256(demo.tweets.read_bytes()).hexdigest()
     assert written.startswith("37dcf14c92fd65b9")
+
+
+# Published sizes.
+
+
+@pytest.mark.parametrize(
+    ("preset", "n_accounts", "n_posts"),
+    [
+        ("june2020", 23_750, 348_608),
+        ("cnhu2021", 2_016, 31_269),
+        ("cncc2021", 112, 35_924),
+        ("russia2020", 1_152, 3_430_000),
+        ("turkey2020", 7_340, 36_900_000),
+    ],
+)
+def test_presets__have_published_sizes(preset, n_accounts, n_posts):
+    assert (PRESETS[preset].n_accounts, PRESETS[preset].n_posts) == (n_accounts, n_posts)
+
+
+def test_presets__have_the_amplifiers_of_august2019():
+    scenario = PRESETS["august2019"]
+    assert scenario.n_accounts == 936
+    assert scenario.n_amplifiers == 200 * scenario.n_core
+    assert scenario.n_posts == round(936 * 348_608 / 23_750)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_simulate__scales_every_preset(tmp_path, preset):
+    n_posts = {"russia2020": 120_000, "turkey2020": 900_000}.get(preset, PRESETS[preset].n_posts)
+    plan = plan_archive(choose_scenario(preset, n_posts=n_posts), 1)
+    assert plan.joint.n_posts + plan.posts_until[-1] == n_posts
+    assert np.diff(plan.posts_until, prepend=0)[plan.scenario.n_operation :].min() >= 1
+
+
+# Lags in seconds, ramps, churn.
+
+
+def test_draw_lognormal__has_the_quantiles_of_the_law():
+    values = draw_lognormal(100_000, 30.0, 0.7, np.random.default_rng(2))
+    for z, share in ((-1.2816, 0.1), (0.0, 0.5), (1.2816, 0.9), (2.3263, 0.99)):
+        below = (values <= 30 * math.exp(0.7 * z)).mean()
+        assert abs(below - share) < 4.5 * math.sqrt(share * (1 - share) / 100_000)
+
+
+def test_draw_lag_ms__stays_between_a_second_and_the_longest():
+    lags = draw_lag_ms(20_000, 2.0, 3.0, 60_000, np.random.default_rng(2))
+    assert (lags.min(), lags.max()) == (1000, 60_000)
+
+
+def list_gaps(plan):
+    operation = plan.operation
+    copies = slice(operation.n_plants, None)
+    return operation.time[copies] - operation.time[operation.origin[copies]]
+
+
+def test_plan_archive__copies_after_a_lag_in_seconds():
+    gaps = list_gaps(plan_archive(choose_scenario("demo", lag_seconds=20.0, lag_sigma=0.5), 3))
+    # The standard error of a log median is sigma * sqrt(pi / 2n).
+    error = 0.5 * math.sqrt(math.pi / 2 / len(gaps))
+    assert abs(math.log(np.median(gaps) / 20_000)) < 4.5 * error
+    assert gaps.min() >= 1000 and gaps.max() <= 4 * 3_600_000
+
+
+def test_plan_archive__lags_in_seconds_leave_the_plants_as_they_are():
+    usual, swift = (
+        plan_archive(choose_scenario("demo", lag_seconds=seconds), 3).operation
+        for seconds in (0.0, 20.0)
+    )
+    assert (usual.entity == swift.entity).all() and (usual.account == swift.account).all()
+    plants = slice(0, usual.n_plants)
+    assert (usual.time[plants] == swift.time[plants]).all()
+
+
+def test_draw_office_times__grow_with_the_ramp():
+    scenario = choose_scenario("demo", ramp_factor=4.0, n_days=210)
+    days = draw_office_times(scenario, 60_000, np.random.default_rng(4)) // 86_400_000
+    # The rate grows from 1 to 4: the first half of the days has 1.75 of 5 parts.
+    middle = (1 + scenario.n_days - 1 - scenario.longest_lag_days) / 2
+    assert abs((days < middle).mean() - 0.35) < 0.015
+
+
+def test_fold_times__keeps_the_hour_and_what_is_inside():
+    day = 86_400_000
+    times, first, until = np.array([0, 5 * day + 7, 9 * day + 3]), 2 * day, 6 * day
+    folded = fold_times(times, np.full(3, first), np.full(3, until))
+    assert folded.tolist() == [2 * day, 5 * day + 7, 3 * day + 3]
+
+
+def test_simulate__lets_amplifiers_come_and_go(tmp_path):
+    simulation = simulate(tmp_path / "out", seed=4, churn_share=0.6)
+    plan = plan_archive(simulation.scenario, 4)
+    span = simulation.scenario.span_ms
+    comes, goes = plan.accounts.active_from > 0, plan.accounts.active_until < span
+    own = np.arange(len(comes)) < simulation.scenario.n_operation
+    assert comes[own].any() and goes[own].any()
+    assert not (comes & goes).any() and not (comes | goes)[~own].any()
+    accounts, _ = read_truth(simulation)
+    start = simulation.scenario.start_ms
+    place = {name: row for row, name in enumerate(plan.accounts.ids)}
+    for row in read_rows(simulation.tweets):
+        at = place[row["userid"]]
+        since = stamp_ms(row["tweetid"]) - start
+        assert plan.accounts.active_from[at] <= since < plan.accounts.active_until[at]
+        if comes[at]:
+            assert row["account_creation_date"] < row["tweet_time"][:10]
+            assert accounts[row["userid"]]["role"] == "amplifier"
+
+
+# Crowds.
+
+
+@pytest.fixture(scope="module")
+def crowds(tmp_path_factory):
+    return simulate(tmp_path_factory.mktemp("simulate") / "crowds", preset="crowds", seed=2)
+
+
+def test_simulate__labels_crowds_for_what_they_are(crowds):
+    accounts, _ = read_truth(crowds)
+    counted = Counter((row["label"], row["role"]) for row in accounts.values())
+    assert counted == {
+        ("operation", "core"): 5, ("operation", "amplifier"): 35, ("fan_club", "authentic"): 60,
+        ("news_feed", "feed"): 12, ("unaffiliated", "celebrity"): 2,
+        ("unaffiliated", "audience"): 120, ("unaffiliated", "organic"): 486,
+    }  # fmt: skip
+    groups = {row["group"]: row["label"] for row in accounts.values()}
+    assert groups == {
+        0: "operation", 1: "fan_club", 2: "fan_club", 3: "fan_club", 4: "news_feed",
+        5: "unaffiliated", 6: "unaffiliated", None: "unaffiliated",
+    }  # fmt: skip
+
+
+def test_simulate__makes_no_true_edge_of_a_crowd(crowds):
+    accounts, edges = read_truth(crowds)
+    assert edges and {accounts[end]["label"] for edge in edges for end in edge} == {"operation"}
+
+
+def test_simulate__posts_an_item_of_news_in_one_minute(crowds):
+    accounts, _ = read_truth(crowds)
+    minutes = defaultdict(lambda: defaultdict(set))
+    for row in read_rows(crowds.tweets):
+        if accounts[row["userid"]]["label"] == "news_feed":
+            for kind, value in list_uses(row):
+                if kind == "url":
+                    minutes[value][row["tweet_time"]].add(row["userid"])
+    sizes = sorted(len(at) for by_minute in minutes.values() for at in by_minute.values())
+    # 200 items, each taken up by Binomial(11, 0.8) of the other feeds: 9.8 accounts in the mean.
+    many = [size for size in sizes if size > 3]
+    assert abs(np.mean(many) - 9.8) < 4.5 * math.sqrt(11 * 0.8 * 0.2 / 200)
+    assert abs(len(many) - 200) <= 3
+
+
+def test_simulate__retweets_a_celebrity_by_its_audience(crowds):
+    accounts, _ = read_truth(crowds)
+    rows = read_rows(crowds.tweets)
+    author = {row["tweetid"]: row["userid"] for row in rows}
+    posted = {row["tweetid"]: stamp_ms(row["tweetid"]) for row in rows}
+    retweets = [
+        row
+        for row in rows
+        if row["retweet_tweetid"] in author
+        and accounts[author[row["retweet_tweetid"]]]["role"] == "celebrity"
+    ]
+    groups = {
+        (accounts[row["userid"]]["group"], accounts[author[row["retweet_tweetid"]]]["group"])
+        for row in retweets
+    }
+    assert groups == {(5, 5), (6, 6)}
+    # Two celebrities with 40 posts each, taken up by Binomial(60, 0.2).
+    assert abs(len(retweets) - 960) < 4.5 * math.sqrt(4800 * 0.2 * 0.8)
+    gaps = [posted[row["tweetid"]] - posted[row["retweet_tweetid"]] for row in retweets]
+    assert min(gaps) > 0 and abs(math.log(np.median(gaps) / 3_600_000)) < 0.2
+
+
+def test_simulate__takes_up_the_calls_of_a_fan_club(crowds):
+    plan = plan_archive(crowds.scenario, 2)
+    joint, scenario = plan.joint, crowds.scenario
+    first = scenario.n_operation
+    fans = (joint.account >= first) & (joint.account < first + 3 * 20)
+    answers = fans & (np.arange(joint.n_posts) >= joint.n_plants)
+    caller = joint.account[joint.origin[answers]]
+    answering = joint.account[answers]
+    assert ((caller - first) // 20 == (answering - first) // 20).all()
+    assert (caller != answering).all()
+    n_chances = 3 * 40 * 19
+    assert abs(answers.sum() - 0.4 * n_chances) < 4.5 * math.sqrt(n_chances * 0.24)
+    assert (joint.entity[answers] == joint.entity[joint.origin[answers]]).all()
+
+
+def test_simulate__has_a_cohort_in_one_time_zone(crowds):
+    accounts = plan_archive(crowds.scenario, 2).accounts
+    others = np.arange(720) >= crowds.scenario.n_operation
+    in_zone = (accounts.timezone == 7)[others]
+    # 15 % of all, and one in eleven of the others.
+    share = 0.15 + 0.85 / 11
+    assert abs(in_zone.mean() - share) < 4.5 * math.sqrt(share * (1 - share) / others.sum())
+
+
+def test_simulate__never_says_a_word_that_is_a_verdict(crowds):
+    truth = pl.read_parquet(crowds.truth_accounts)
+    words = {*truth["label"].unique(), *truth["role"].unique()}
+    assert not any("bot" in word for word in words)
+
+
+def test_simulate__counts_the_copies_that_an_account_caused(demo):
+    plan = plan_archive(demo.scenario, 0)
+    copied = Counter(
+        plan.accounts.ids[int(plan.operation.account[origin])]
+        for origin in plan.operation.origin[plan.operation.n_plants :]
+    )
+    accounts, _ = read_truth(demo)
+    assert {name: row["influence"] for name, row in accounts.items() if row["influence"]} == copied
+
+
+def test_choose_scenario__keeps_crowds_when_it_scales():
+    scenario = choose_scenario("crowds", n_posts=80_000)
+    assert scenario.n_crowd == PRESETS["crowds"].n_crowd == 60 + 12 + 122
+    assert scenario.n_organic - scenario.n_crowd == 2 * (660 - 194)
+
+
+def test_simulate__refuses_crowds_that_do_not_fit(tmp_path):
+    with pytest.raises(ValueError, match="n_accounts=400 must hold the operation's 40 and the 400"):
+        simulate(tmp_path / "out", n_news_feeds=400)
+
+
+# Formats.
+
+
+def count_kinds(store):
+    events = store.read("events").with_columns(pl.col("kind").cast(pl.String))
+    return dict(events.group_by("kind").len().rows())
+
+
+@pytest.mark.parametrize("form", ["csv.gz", "shares.csv", "shares.csv.gz", "shares.parquet"])
+def test_simulate__writes_the_same_archive_in_every_format(crowds, tmp_path, form):
+    other = simulate(tmp_path / "out", preset="crowds", seed=2, format=form)
+    again = simulate(tmp_path / "again", preset="crowds", seed=2, format=form)
+    assert digest(other.path) == digest(again.path)
+    assert other.inputs == sorted(other.path.glob(f"*{form}"))
+    store = ingest(other.inputs, tmp_path / "store")
+    expected = count_kinds(ingest(crowds.inputs, tmp_path / "expected"))
+    if form != "csv.gz":
+        del expected["reply"], expected["quote"]
+    assert count_kinds(store) == expected
+    assert all(file["rejected"] == file["duplicates"] == 0 for file in store.manifest["inputs"])
+
+
+def test_simulate__shares_what_the_archive_holds(crowds, tmp_path):
+    other = simulate(tmp_path / "out", preset="crowds", seed=2, format="shares.parquet")
+    shares = pl.read_parquet(other.tweets)
+    found = {
+        (row["account_id"], row["content_id"], row["kind"], row["object_id"].casefold())
+        for row in shares.rows(named=True)
+        if row["kind"] in ("hashtag", "url", "mention")
+    }
+    expected = {
+        (row["userid"], row["tweetid"], kind, value.casefold())
+        for row in read_rows(crowds.tweets)
+        for kind, value in list_uses(row)
+    }
+    assert found == expected
+
+
+def test_simulate__spreads_shares_over_platforms(tmp_path):
+    made = simulate(tmp_path / "out", seed=1, format="shares.parquet", n_platforms=3, **SMALL)
+    shares = pl.read_parquet(made.tweets)
+    assert shares["platform"].n_unique() == 3
+    assert shares.group_by("account_id").agg(pl.col("platform").n_unique())["platform"].max() == 1
+
+
+def test_simulate__replaces_a_simulation_in_another_format(tmp_path):
+    simulate(tmp_path / "out", format="shares.csv", **SMALL)
+    simulate(tmp_path / "out", format="csv", **SMALL)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
+
+
+def test_simulate__refuses_an_unknown_format(tmp_path):
+    with pytest.raises(ValueError, match="format='xlsx' is unknown; choose one of csv"):
+        simulate(tmp_path / "out", format="xlsx")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("n_core", "'n_core' is no parameter; write name=value"),
+        ("size=3", "'size=3' is no parameter"),
+        ("n_core=many", "n_core='many' must be of type int"),
+        ("n_core=1.5", "n_core='1.5' must be of type int"),
+    ],
+)
+def test_parse_parameter__refuses(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_parameter(text)
+
+
+def test_parse_parameter__reads_values_by_the_type_of_the_field():
+    texts = ("n_core=3", "lag_decay=1", "start=2020-01-06")
+    assert [parse_parameter(text)[1] for text in texts] == [3, 1.0, "2020-01-06"]
+
+
+# The command.
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, ["simulate", *map(str, arguments)])
+
+
+def test_command__takes_a_format_and_parameters(tmp_path):
+    made = invoke(
+        "--out", tmp_path / "out", "--format", "shares.parquet", "--set", "n_core=2",
+        "--set", "follow_probability=1", "--n-posts", "12000", "--json",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["n_operation_accounts"] == 37
+    edges = pl.read_parquet(tmp_path / "out" / "truth_edges.parquet")
+    assert edges.height == 2 * 35
+    assert (tmp_path / "out" / "shares.parquet").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--set", "n_core"], 1, "'n_core' is no parameter"),
+        (["--set", "lag_seconds=-1"], 1, "lag_seconds=-1.0 must lie between 0 and 86400"),
+        (["--format", "xlsx"], 2, "xlsx"),
+    ],
+)
+def test_command__says_what_is_wrong(tmp_path, arguments, code, message):
+    result = invoke("--out", tmp_path / "out", *arguments)
+    assert (result.exit_code, message in result.stderr) == (code, True), result.output
+    assert list(tmp_path.iterdir()) == []

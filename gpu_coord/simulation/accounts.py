@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from gpu_coord.simulation.crowds import list_crowds
 from gpu_coord.simulation.draws import open_stream, pick
 from gpu_coord.simulation.scenario import DAY_MS
 from gpu_coord.simulation.times import write_times
@@ -40,6 +41,8 @@ class Accounts:
     topic: Ints
     timezone: Ints  # hours east of UTC
     language: Ints  # position in LANGUAGES
+    active_from: Ints  # milliseconds since the start, whole days
+    active_until: Ints  # the same; the length of the archive unless the account leaves early
 
     @property
     def ids(self) -> pl.Series:
@@ -57,12 +60,43 @@ def plan_accounts(scenario: Scenario, seed: int) -> Accounts:
     zones = np.array(TIME_ZONES)[rng.integers(0, len(TIME_ZONES), size=n)]
     timezone = np.where(operation, scenario.operation_timezone_hours, zones)
     language = pick(np.cumsum(LANGUAGE_WEIGHTS), n, rng)
-    profile = _draw_profiles(scenario, operation, language, rng)
-    return Accounts(profile, topic % scenario.n_topics, timezone, language)
+    active_from, active_until = _draw_windows(scenario, n, seed)
+    profile = _draw_profiles(scenario, operation, language, active_from, rng)
+    topic = topic % scenario.n_topics
+    cohort = _draw_cohort(scenario, operation, seed)
+    timezone = np.where(cohort, scenario.cohort_timezone_hours, timezone)
+    for crowd in list_crowds(scenario):
+        topic[crowd.accounts] = crowd.groups % scenario.n_topics
+    topic = np.where(cohort, 0, topic)
+    return Accounts(profile, topic, timezone, language, active_from, active_until)
+
+
+def _draw_windows(scenario: Scenario, n: int, seed: int) -> tuple[Ints, Ints]:
+    """When each account is there: always, or for amplifiers that come and go a week at least."""
+    rng = open_stream(seed, "windows")
+    first, until = np.zeros(n, dtype=np.int64), np.full(n, scenario.n_days)
+    account = np.arange(scenario.n_operation)
+    amplifier = account[account % scenario.group_size >= scenario.n_core]
+    share = rng.random(len(amplifier))
+    day = rng.integers(1, scenario.n_days - 7, size=len(amplifier))
+    late, early = share < scenario.churn_share / 2, share >= 1 - scenario.churn_share / 2
+    first[amplifier[late]] = day[late]
+    until[amplifier[early]] = day[early] + 7
+    return first * DAY_MS, until * DAY_MS
+
+
+def _draw_cohort(scenario: Scenario, operation: Bools, seed: int) -> Bools:
+    """Draw who lives in the one time zone."""
+    rng = open_stream(seed, "cohort")
+    return (rng.random(len(operation)) < scenario.cohort_share) & ~operation
 
 
 def _draw_profiles(
-    scenario: Scenario, operation: Bools, language: Ints, rng: np.random.Generator
+    scenario: Scenario,
+    operation: Bools,
+    language: Ints,
+    active_from: Ints,
+    rng: np.random.Generator,
 ) -> pl.DataFrame:
     n = len(operation)
     ids = _draw_account_ids(n, rng)
@@ -74,7 +108,9 @@ def _draw_profiles(
         "user_profile_url": _draw_cells(ADDRESSES, n, rng),
         "follower_count": _draw_audience(operation, rng),
         "following_count": _draw_audience(operation, rng),
-        "account_creation_date": write_times(scenario.start_ms - age * DAY_MS, "%Y-%m-%d"),
+        "account_creation_date": write_times(
+            scenario.start_ms + active_from - age * DAY_MS, "%Y-%m-%d"
+        ),
         "account_language": pl.Series(LANGUAGES).gather(language),
     }
     return pl.DataFrame(cells)

@@ -6,7 +6,8 @@ integers and exactly rounded operations, or is quantised far above that bit.
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,11 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-STREAMS = ("accounts", "episodes", "sources", "operation", "counts", "phrases", "posts")
+# The order counts: new streams go to the end.
+STREAMS = (
+    *("accounts", "episodes", "sources", "operation", "counts", "phrases", "posts"),
+    *("lags", "windows", "cohort", "crowds"),
+)
 
 
 def open_stream(seed: int, part: str, chunk: int = 0) -> np.random.Generator:
@@ -52,3 +57,18 @@ def draw_exponential(n: int, rng: np.random.Generator) -> npt.NDArray[np.float64
     position = rng.random(n) * (len(EXPONENTIAL) - 1)
     step = position.astype(np.int64)
     return EXPONENTIAL[step] + (position - step) * (EXPONENTIAL[step + 1] - EXPONENTIAL[step])
+
+
+def draw_lognormal(
+    n: int, median: float, sigma: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Draw ``n`` lognormal values, by interpolation in a table of quantiles.
+
+    The outermost of 4,096 steps end at their middles, so that no value is without bound.
+    """
+    n_steps = 4096
+    middles = [NormalDist().inv_cdf((step + 0.5) / n_steps) for step in range(n_steps)]
+    table = np.round(np.array([exp(sigma * z) for z in middles]) * 2**20) / 2**20
+    position = rng.random(n) * (n_steps - 1)
+    step = position.astype(np.int64)
+    return median * (table[step] + (position - step) * (table[step + 1] - table[step]))

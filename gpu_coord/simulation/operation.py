@@ -6,15 +6,17 @@ In: a scenario, its accounts and entities. Out: ``Operation``, whose edges are t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpu_coord.simulation.draws import open_stream, pick
-from gpu_coord.simulation.times import draw_lags, draw_office_times
+from gpu_coord.simulation.times import draw_lag_ms, draw_lags, draw_office_times
 from gpu_coord.simulation.words import KINDS, draw_phrases
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpu_coord.simulation.accounts import Accounts
     from gpu_coord.simulation.draws import Bools, Ints
     from gpu_coord.simulation.entities import Entities
@@ -40,6 +42,11 @@ class Operation:
         return len(self.account)
 
     @property
+    def n_copies(self) -> Ints:
+        """How often each plant was copied (n_plants,)."""
+        return np.bincount(self.origin[self.n_plants :], minlength=self.n_plants)
+
+    @property
     def edges(self) -> Ints:
         """(n_edges, 2): the pairs core, amplifier that were followed at least once, sorted."""
         copies = slice(self.n_plants, None)
@@ -61,7 +68,9 @@ def plan_operation(
         rng.random((n_plants, scenario.n_amplifiers)) < scenario.follow_probability
     )
     copier = group[origin] * scenario.group_size + scenario.n_core + amplifier
-    copied = _draw_copy_times(scenario, planted[origin], rng)
+    copied = _draw_copy_times(scenario, planted[origin], seed, rng)
+    there = _are_there(scenario, accounts, copier, copied)
+    origin, copier, copied = origin[there], copier[there], copied[there]
     account = np.r_[account, copier]
     origin = np.r_[np.arange(n_plants), origin]
     style = np.where(np.arange(len(origin)) < n_plants, 1.0, rng.random(len(origin)))
@@ -80,14 +89,54 @@ def plan_operation(
     )
 
 
-def _draw_copy_times(scenario: Scenario, planted: Ints, rng: np.random.Generator) -> Ints:
-    """When each copy is posted: anywhere in its bin, and in the bin of the plant after that."""
+def _are_there(scenario: Scenario, accounts: Accounts, account: Ints, time: Ints) -> Bools:
+    """Tell whether each account is there at a time; those that are not copy nothing."""
+    since = time - scenario.start_ms
+    return np.asarray(
+        (since >= accounts.active_from[account]) & (since < accounts.active_until[account])
+    )
+
+
+def _draw_copy_times(
+    scenario: Scenario, planted: Ints, seed: int, rng: np.random.Generator
+) -> Ints:
+    """When each copy is posted: anywhere in its bin, and in the bin of the plant after that.
+
+    With ``lag_seconds`` after a lognormal lag, whatever the bins.
+    """
     width = scenario.lag_bin_ms
+    if scenario.lag_seconds > 0:
+        own = open_stream(seed, "lags")
+        most = scenario.max_lag_bins * width
+        return planted + draw_lag_ms(
+            len(planted), scenario.lag_seconds, scenario.lag_sigma, most, own
+        )
     start = (planted // width + draw_lags(scenario, len(planted), rng)) * width
     inside = rng.integers(0, width, size=len(planted))
     first = np.maximum(start, planted)
     times: Ints = first + inside * (start + width - first) // width
     return times
+
+
+def join_operations(parts: Sequence[Operation]) -> Operation:
+    """Put the posts of several together: all plants, then all copies."""
+    offsets = np.cumsum([0, *(part.n_plants for part in parts)])
+
+    def join(arrays: Sequence[Any]) -> Any:
+        plants = [values[: part.n_plants] for values, part in zip(arrays, parts, strict=True)]
+        copies = [values[part.n_plants :] for values, part in zip(arrays, parts, strict=True)]
+        return np.concatenate([*plants, *copies])
+
+    return Operation(
+        n_plants=int(offsets[-1]),
+        account=join([part.account for part in parts]),
+        time=join([part.time for part in parts]),
+        kind=join([part.kind for part in parts]),
+        entity=join([part.entity for part in parts]),
+        origin=join([part.origin + at for part, at in zip(parts, offsets[:-1], strict=True)]),
+        retweet=join([part.retweet for part in parts]),
+        phrases=join([part.phrases for part in parts]),
+    )
 
 
 def _list_plants(scenario: Scenario) -> tuple[Ints, Ints]:

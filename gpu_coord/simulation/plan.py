@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpu_coord.simulation.accounts import plan_accounts
+from gpu_coord.simulation.calls import plan_calls
 from gpu_coord.simulation.draws import draw_pareto, open_stream
 from gpu_coord.simulation.entities import plan_entities
 from gpu_coord.simulation.episodes import plan_episodes
-from gpu_coord.simulation.operation import plan_operation
+from gpu_coord.simulation.operation import join_operations, plan_operation
 from gpu_coord.simulation.sources import plan_sources
 from gpu_coord.simulation.words import KINDS, N_SLOTS, compose_phrases
 
@@ -85,8 +86,9 @@ class Plan:
     episodes: tuple[Episodes, ...]
     sources: Sources
     operation: Operation
+    joint: Operation  # posts of the operation, then of the crowds; the smallest post numbers
     rates: Rates
-    posts_until: Ints  # (n_accounts,) cumulative number of posts outside the operation
+    posts_until: Ints  # (n_accounts,) cumulative number of posts outside ``joint``
     phrases: pl.Series
 
 
@@ -103,6 +105,8 @@ def plan_archive(scenario: Scenario, seed: int) -> Plan:
     rng = open_stream(seed, "episodes")
     episodes = tuple(plan_episodes(scenario, of_kind, rng) for of_kind in entities)
     operation = plan_operation(scenario, accounts, entities, seed)
+    joint = join_operations((operation, *plan_calls(scenario, accounts, entities, seed)))
+    n_crowd_posts = joint.n_posts - operation.n_posts
     return Plan(
         scenario=scenario,
         seed=seed,
@@ -111,24 +115,26 @@ def plan_archive(scenario: Scenario, seed: int) -> Plan:
         episodes=episodes,
         sources=plan_sources(scenario, entities[KINDS.index("mention")], seed),
         operation=operation,
-        posts_until=count_posts(scenario, operation.n_posts, seed),
-        rates=balance_rates(scenario, operation, episodes),
+        joint=joint,
+        posts_until=count_posts(scenario, operation.n_posts, n_crowd_posts, seed),
+        rates=balance_rates(scenario, joint, episodes),
         phrases=compose_phrases(seed),
     )
 
 
-def count_posts(scenario: Scenario, n_operation_posts: int, seed: int) -> Ints:
-    """Cumulative posts per account, without the operation's; everyone has at least one."""
+def count_posts(scenario: Scenario, n_operation_posts: int, n_crowd_posts: int, seed: int) -> Ints:
+    """Cumulative posts per account, without those planned; everyone has at least one."""
     rng = open_stream(seed, "counts")
     share = scenario.camouflage_share
     least = scenario.n_operation if share > 0 else 0
     n_camouflage = max(least, round(n_operation_posts * share / (1 - share)))
-    n_left = scenario.n_posts - n_operation_posts - n_camouflage
+    n_left = scenario.n_posts - n_operation_posts - n_camouflage - n_crowd_posts
     if n_left < scenario.n_organic:
         raise ValueError(
             f"n_posts={scenario.n_posts} leaves {n_left} posts to {scenario.n_organic} organic "
             f"accounts after {n_operation_posts} posts and {n_camouflage} camouflage posts of the "
-            "operation; raise n_posts, or lower n_accounts, n_plants or camouflage_share"
+            f"operation and {n_crowd_posts} of crowds; raise n_posts, or lower n_accounts, "
+            "n_plants or camouflage_share"
         )
     most = scenario.max_activity
     camouflage = draw_pareto(scenario.n_operation, scenario.operation_alpha, most, rng)

@@ -18,7 +18,13 @@ from gpu_coord.simulation.draws import find_interval, open_stream, pick
 from gpu_coord.simulation.entities import draw_entities
 from gpu_coord.simulation.episodes import draw_episode_times, draw_episodes
 from gpu_coord.simulation.sources import draw_sources
-from gpu_coord.simulation.times import draw_times, mint_tweet_ids, separate_times, write_times
+from gpu_coord.simulation.times import (
+    draw_times,
+    fold_times,
+    mint_tweet_ids,
+    separate_times,
+    write_times,
+)
 from gpu_coord.simulation.words import (
     CLIENTS,
     HOSTILE_CELLS,
@@ -79,9 +85,11 @@ def draw_posts(plan: Plan, chunk: int) -> Posts:
 def _draw_organic_posts(plan: Plan, number: Ints, rng: np.random.Generator) -> Posts:
     """Draw posts as of unaffiliated accounts; operation posts get placeholders."""
     n, scenario, rates = len(number), plan.scenario, plan.rates
-    account = find_interval(plan.posts_until, number - plan.operation.n_posts)
+    account = find_interval(plan.posts_until, number - plan.joint.n_posts)
     topics = plan.accounts.topic[account]
     time, slots = _draw_uses(plan, account, topics, rng)
+    who = plan.accounts
+    time = fold_times(time, who.active_from[account], who.active_until[account])
     time = separate_times(time + scenario.start_ms, number, scenario.n_posts)
     answer = rng.random(n)
     retweet = answer < rates.retweet
@@ -132,7 +140,7 @@ def _draw_slots(plan: Plan, position: int, topics: Ints, rng: np.random.Generato
 
 def _overlay_operation(plan: Plan, posts: Posts) -> Posts:
     """Put the operation's posts where they belong."""
-    operation = plan.operation
+    operation = plan.joint
     row = np.flatnonzero(posts.number < operation.n_posts)
     post = posts.number[row]
     n_posts = plan.scenario.n_posts
@@ -171,7 +179,7 @@ def render_posts(plan: Plan, posts: Posts) -> pl.DataFrame:
         kind: _gather_slots(entities.spellings, slots)
         for kind, entities, slots in zip(KINDS, plan.entities, posts.slots, strict=True)
     }
-    author = _find_authors(plan, posts)
+    author = find_authors(plan, posts)
     cells = {
         "tweetid": pl.Series(tweet_id),
         **_render_texts(plan, posts, tweet_id, author, uses),
@@ -205,7 +213,7 @@ def _render_list(items: list[pl.Series]) -> pl.Series:
     return cells.replace("['']", "[]")
 
 
-def _find_authors(plan: Plan, posts: Posts) -> pl.Series:
+def find_authors(plan: Plan, posts: Posts) -> pl.Series:
     """Id of the account that each post retweets or answers; null for posts that do neither."""
     mentions = plan.entities[KINDS.index("mention")].spellings
     outside = np.where(posts.source < 0, -1, plan.sources.author[posts.source])
@@ -225,7 +233,7 @@ def _render_texts(
     client = np.floor(posts.chance[:, 1] * len(CLIENTS)).astype(np.int64)
     parts = [
         _open_texts(plan, posts, author),
-        *_gather_slots(plan.phrases, _find_phrases(plan, posts)),
+        *_gather_slots(plan.phrases, find_phrases(plan, posts)),
         *("#" + tag for tag in uses["hashtag"]),
         *("@" + name for name in uses["mention"]),
         *_shorten_urls(tweet_id, uses["url"]),
@@ -242,7 +250,7 @@ def _open_texts(plan: Plan, posts: Posts, author: pl.Series) -> pl.Series:
     """First words: whom the post retweets or answers; a hostile cell in a few others."""
     hostile = np.floor(posts.chance[:, 1] * len(HOSTILE_CELLS)).astype(np.int64)
     # Copies must keep the wording of what they copy, so the operation opens with none.
-    rare = (posts.chance[:, 0] < HOSTILE_SHARE) & (posts.number >= plan.operation.n_posts)
+    rare = (posts.chance[:, 0] < HOSTILE_SHARE) & (posts.number >= plan.joint.n_posts)
     return pl.select(
         pl.when(pl.Series(posts.retweet))
         .then("RT @" + author + ":")
@@ -252,7 +260,7 @@ def _open_texts(plan: Plan, posts: Posts, author: pl.Series) -> pl.Series:
     ).to_series()
 
 
-def _find_phrases(plan: Plan, posts: Posts) -> Ints:
+def find_phrases(plan: Plan, posts: Posts) -> Ints:
     """Retweets of posts from outside have those posts' words."""
     retweeted = posts.retweet & (posts.source >= 0)
     return np.where(retweeted[:, None], plan.sources.phrases[posts.source], posts.phrases)
@@ -272,7 +280,7 @@ def _render_references(plan: Plan, posts: Posts, author: pl.Series) -> dict[str,
     answer = _gather(pl.Series(plan.sources.tweet_id), posts.source)
     retweet, reply = pl.Series(posts.retweet), pl.Series(~posts.retweet)
     known = _gather(plan.accounts.ids, _find_known_authors(plan, posts))
-    plant = _gather(pl.Series(_mint_plant_ids(plan)), posts.plant)
+    plant = _gather(pl.Series(mint_plant_ids(plan)), posts.plant)
     choices: dict[str, pl.Expr | pl.Series] = {
         "in_reply_to_userid": pl.when(reply).then(author),
         "in_reply_to_tweetid": pl.when(reply).then(answer),
@@ -287,13 +295,13 @@ def _render_references(plan: Plan, posts: Posts, author: pl.Series) -> dict[str,
 def _find_known_authors(plan: Plan, posts: Posts) -> Ints:
     """Account of the retweeted or answered author, -1 outside the archive."""
     inside = np.where(posts.source < 0, -1, plan.sources.account[posts.source])
-    return np.where(posts.plant < 0, inside, np.r_[plan.operation.account, -1][posts.plant])
+    return np.where(posts.plant < 0, inside, np.r_[plan.joint.account, -1][posts.plant])
 
 
-def _mint_plant_ids(plan: Plan) -> Ints:
+def mint_plant_ids(plan: Plan) -> Ints:
     """Tweet ids of the plants, as their own rows have them."""
-    posts = np.arange(plan.operation.n_plants)
-    times = separate_times(plan.operation.time[posts], posts, plan.scenario.n_posts)
+    posts = np.arange(plan.joint.n_plants)
+    times = separate_times(plan.joint.time[posts], posts, plan.scenario.n_posts)
     return mint_tweet_ids(times, posts)
 
 

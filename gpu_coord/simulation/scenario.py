@@ -13,7 +13,8 @@ from typing import Any
 
 from gpu_coord.simulation.words import N_SLOTS
 
-HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 
@@ -40,10 +41,14 @@ class Scenario:
     lag_decay: float = 0.1  # lag = least + geometric, in bins: P(least + k) ~ lag_decay**k
     min_lag_bins: int = 1  # 0: copies may come in the bin of the plant, after it
     max_lag_bins: int = 4
+    lag_seconds: float = 0.0  # median of a lognormal lag in the place of bins; 0: lags in bins
+    lag_sigma: float = 1.0  # of its logarithm; no lag is longer than max_lag_bins
     copy_retweet_share: float = 0.2  # copies that retweet the core's post
     copy_wording_share: float = 0.2  # copies that repeat its words as a post of their own
     camouflage_share: float = 0.4  # of the operation's posts, drawn like anyone's; if any, one each
     operation_timezone_hours: int = 8
+    ramp_factor: float = 1.0  # plants per day on the last day over those on the first
+    churn_share: float = 0.0  # of the amplifiers: half join late, half leave early
 
     # Everyone else, and what the operation hides in.
     n_silent: int = 0  # accounts in users.csv that never post
@@ -62,6 +67,25 @@ class Scenario:
     burst_factor: float = 15.0
     diurnal_amplitude: float = 0.8  # 0: no daily rhythm
     diurnal_power: float = 1.0  # of the rhythm; 3: time zones are sharp cohorts
+    cohort_share: float = 0.0  # of all but the operation: in one time zone, with one topic
+    cohort_timezone_hours: int = 7
+
+    # Those who act together and belong to no operation; they count among the unaffiliated posts.
+    n_fan_clubs: int = 0
+    fan_club_size: int = 20
+    n_fan_calls: int = 40  # per club: posts of a member that the others take up
+    fan_follow_probability: float = 0.4
+    fan_lag_seconds: float = 900.0  # median of a lognormal lag
+    n_news_feeds: int = 0  # all post each item in the same minute
+    n_news_items: int = 200
+    feed_follow_probability: float = 0.8
+    n_celebrities: int = 0
+    audience_size: int = 60  # accounts that retweet one celebrity
+    n_celebrity_posts: int = 40
+    audience_follow_probability: float = 0.2
+    audience_lag_seconds: float = 3600.0  # median of a lognormal lag
+
+    n_platforms: int = 1  # in share tables; archives have one
 
     hashtags_per_post: float = 0.35
     urls_per_post: float = 0.1
@@ -88,8 +112,14 @@ class Scenario:
 
     @property
     def n_organic(self) -> int:
-        """Accounts that post and are not of the operation."""
+        """Accounts that post and are not of the operation; the crowds are among them."""
         return self.n_accounts - self.n_operation
+
+    @property
+    def n_crowd(self) -> int:
+        """Accounts of fan clubs, news feeds and audiences; they come right after the operation."""
+        audiences = self.n_celebrities * (1 + self.audience_size)
+        return self.n_fan_clubs * self.fan_club_size + self.n_news_feeds + audiences
 
     @property
     def start_ms(self) -> int:
@@ -114,21 +144,29 @@ class Scenario:
 
 BOUNDS: dict[tuple[float, float], str] = {
     (0, 1): "follow_probability copy_retweet_share copy_wording_share topic_share "
-    "diurnal_amplitude retweets_per_post replies_per_post quotes_per_post",
+    "diurnal_amplitude retweets_per_post replies_per_post quotes_per_post churn_share "
+    "cohort_share fan_follow_probability feed_follow_probability audience_follow_probability",
     (0, 0.99): "lag_decay camouflage_share",
     (0, N_SLOTS[0]): "hashtags_per_post",
     (0, N_SLOTS[1]): "urls_per_post",
     (0, 1 + N_SLOTS[2]): "mentions_per_post",
     (0.5, 100): "organic_alpha operation_alpha",
     (0, 10): "diurnal_power",
-    (-12, 14): "operation_timezone_hours",
+    (-12, 14): "operation_timezone_hours cohort_timezone_hours",
+    (0, 86_400): "lag_seconds",
+    (1, 86_400): "fan_lag_seconds audience_lag_seconds",
+    (0, 5): "lag_sigma",
+    (0.01, 100): "ramp_factor",
+    (1, 26): "n_platforms",
     (0, 10**3): "viral_factor burst_factor",
     (1, 10**6): "max_activity",
-    (0, 10**5): "n_groups n_viral n_bursts",
+    (0, 10**5): "n_groups n_viral n_bursts n_fan_clubs n_news_feeds n_celebrities",
     (0, 10**4): "min_lag_bins",
     (0, 10**7): "n_silent",
     (1, 10**4): "n_days n_topics max_lag_bins",
-    (1, 10**5): "n_core n_amplifiers n_plants n_campaign_entities",
+    (1, 10**5): "n_core n_amplifiers n_plants n_campaign_entities audience_size n_fan_calls "
+    "n_news_items n_celebrity_posts",
+    (2, 10**5): "fan_club_size",
     (1, 10**7): "n_accounts n_hashtags n_urls n_mentions n_sources lag_bin_seconds",
     # The low bits of a tweet id tell 2**21 posts apart, the milliseconds of a second the rest.
     (1, 2 * 10**9): "n_posts",
@@ -163,6 +201,12 @@ def _check_sizes(scenario: Scenario) -> None:
         raise ValueError(
             f"n_accounts={scenario.n_accounts} must exceed the operation's {scenario.n_operation}; "
             "raise it, or lower n_groups, n_core or n_amplifiers"
+        )
+    if scenario.n_organic < scenario.n_crowd:
+        raise ValueError(
+            f"n_accounts={scenario.n_accounts} must hold the operation's {scenario.n_operation} "
+            f"and the {scenario.n_crowd} of fan clubs, news feeds and audiences; raise it, or "
+            "lower their numbers"
         )
     if min(scenario.n_hashtags, scenario.n_urls, scenario.n_mentions) < 2 * scenario.n_topics:
         raise ValueError(
@@ -218,11 +262,39 @@ _DEMO = Scenario(
     quotes_per_post=0.1,
 )
 
-# june2020 and cnhu2021 have the sizes and activity tails of published takedowns; what is planted in
-# them, the span of june2020 and all else is invented.
+# Those named after a year have the numbers of accounts and posts, and the activity tails, of
+# published takedowns (august2019: accounts, and 200 amplifiers for one core account; its posts are
+# as many per account as in june2020). What is planted in them, the spans of all but cnhu2021 and
+# all else is invented.
 PRESETS: dict[str, Scenario] = {
     "demo": _DEMO,
     "null": replace(_DEMO, n_groups=0),
+    "crowds": replace(
+        _DEMO,
+        n_accounts=700,
+        n_posts=40_000,
+        n_fan_clubs=3,
+        n_news_feeds=12,
+        n_celebrities=2,
+        cohort_share=0.15,
+    ),
+    "swift": replace(_DEMO, lag_seconds=20.0, n_platforms=3),
+    "august2019": Scenario(
+        n_accounts=936,
+        n_posts=13_739,
+        start="2019-01-07",
+        n_days=210,
+        n_groups=1,
+        n_core=1,
+        n_amplifiers=200,
+        n_plants=60,
+        follow_probability=0.1,
+        n_topics=6,
+        n_hashtags=1_000,
+        n_urls=1_000,
+        n_mentions=1_500,
+        n_sources=3_000,
+    ),
     "june2020": Scenario(
         n_accounts=23_750,
         n_posts=348_608,
@@ -257,14 +329,65 @@ PRESETS: dict[str, Scenario] = {
         n_viral=200,
         n_bursts=2_000,
     ),
+    "cncc2021": Scenario(
+        n_accounts=112,
+        n_posts=35_924,
+        start="2019-01-07",
+        n_days=720,
+        n_groups=1,
+        n_core=2,
+        n_amplifiers=12,
+        n_plants=120,
+        n_topics=4,
+        n_hashtags=1_000,
+        n_urls=1_500,
+        n_mentions=2_000,
+        n_sources=6_000,
+        n_viral=200,
+        n_bursts=2_000,
+    ),
+    "russia2020": Scenario(
+        n_accounts=1_152,
+        n_posts=3_430_000,
+        start="2015-01-05",
+        n_days=1_900,
+        n_groups=4,
+        n_core=6,
+        n_amplifiers=36,
+        n_plants=80,
+        n_topics=20,
+        n_hashtags=30_000,
+        n_urls=40_000,
+        n_mentions=60_000,
+        n_sources=200_000,
+        n_viral=1_000,
+        n_bursts=10_000,
+    ),
+    "turkey2020": Scenario(
+        n_accounts=7_340,
+        n_posts=36_900_000,
+        start="2012-01-02",
+        n_days=3_000,
+        n_groups=20,
+        n_core=5,
+        n_amplifiers=40,
+        n_plants=40,
+        n_topics=20,
+        n_hashtags=80_000,
+        n_urls=100_000,
+        n_mentions=150_000,
+        n_sources=1_000_000,
+        n_viral=2_000,
+        n_bursts=20_000,
+    ),
 }
 
 
 def choose_scenario(preset: str, *, n_posts: int | None = None, **overrides: Any) -> Scenario:
     """Take the parameters of a preset, scaled to ``n_posts`` and changed by name.
 
-    Scaling keeps the operation and the posts per organic account. Sources grow like the posts,
-    entities like their square root, as vocabularies do.
+    Scaling keeps the operation, the crowds and the posts per organic account. Sources grow like
+    the posts, entities like their square root, as vocabularies do.
 
     Raises
     ------
@@ -292,7 +415,34 @@ def _scale(scenario: Scenario, n_posts: int) -> dict[str, int]:
         name: max(2 * scenario.n_topics, round(getattr(scenario, name) * factor))
         for name, factor in growth.items()
     }
-    n_organic = max(1, round(scenario.n_organic * ratio))
+    n_others = scenario.n_organic - scenario.n_crowd
+    n_organic = scenario.n_crowd + max(1, round(n_others * ratio))
     n_sources = max(1, round(scenario.n_sources * ratio))
     n_accounts = scenario.n_operation + n_organic
     return {**sizes, "n_posts": n_posts, "n_accounts": n_accounts, "n_sources": n_sources}
+
+
+def parse_parameter(text: str) -> tuple[str, Any]:
+    """Read ``name=value`` as a parameter of :class:`Scenario`.
+
+    Raises
+    ------
+    ValueError
+        For text of another form, an unknown name, or a value that is no such number.
+
+    Examples
+    --------
+    >>> parse_parameter("n_core=3"), parse_parameter("lag_decay=0.5")
+    (('n_core', 3), ('lag_decay', 0.5))
+    """
+    name, equals, value = text.partition("=")
+    types = {field.name: field.type for field in fields(Scenario)}
+    if not equals or name not in types:
+        raise ValueError(
+            f"{text!r} is no parameter; write name=value, with a name of {', '.join(types)}"
+        )
+    kinds: dict[Any, type] = {"int": int, "float": float, "str": str}
+    try:
+        return name, kinds[types[name]](value)
+    except ValueError:
+        raise ValueError(f"{name}={value!r} must be of type {types[name]}") from None

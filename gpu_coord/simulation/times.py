@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from gpu_coord.simulation.draws import pick
+from gpu_coord.simulation.draws import draw_lognormal, pick
 from gpu_coord.simulation.scenario import DAY_MS, HOUR_MS
 
 if TYPE_CHECKING:
@@ -53,10 +53,32 @@ def draw_office_times(scenario: Scenario, n: int, rng: np.random.Generator) -> I
     first_weekday = date.fromisoformat(scenario.start).weekday()
     days = np.arange(1, scenario.n_days - 1 - scenario.longest_lag_days)
     workdays = days[(first_weekday + days) % 7 < 5]
-    day = workdays[rng.integers(0, len(workdays), size=n)]
+    day = workdays[_draw_days(scenario, len(workdays), n, rng)]
     hour = pick(np.cumsum(OFFICE_HOURS), n, rng) - scenario.operation_timezone_hours
     times: Ints = day * DAY_MS + hour * HOUR_MS + rng.integers(0, HOUR_MS, size=n)
     return times
+
+
+def _draw_days(scenario: Scenario, n_days: int, n: int, rng: np.random.Generator) -> Ints:
+    """Draw positions of days, whose rate grows evenly up to ``ramp_factor``."""
+    if scenario.ramp_factor == 1:
+        return rng.integers(0, n_days, size=n)
+    rates = 1 + (scenario.ramp_factor - 1) * np.arange(n_days) / max(n_days - 1, 1)
+    return pick(np.cumsum(np.round(rates * 2**20).astype(np.int64)), n, rng)
+
+
+def draw_lag_ms(
+    n: int, median_seconds: float, sigma: float, most_ms: int, rng: np.random.Generator
+) -> Ints:
+    """Draw ``n`` lognormal lags in milliseconds, from one second to ``most_ms``."""
+    lags = np.floor(draw_lognormal(n, 1000 * median_seconds, sigma, rng))
+    return np.clip(lags, 1000, max(most_ms, 1000)).astype(np.int64)
+
+
+def fold_times(times: Ints, first: Ints, until: Ints) -> Ints:
+    """Move times into each account's whole days from ``first`` up to ``until``, hours kept."""
+    outside = (times < first) | (times >= until)
+    return np.where(outside, first + times % (until - first), times)
 
 
 def separate_times(times: Ints, posts: Ints, n_posts: int) -> Ints:
