@@ -1,7 +1,9 @@
-"""python -m benchmarks [dense|counting|detecting|ingesting|sharing]...: print the measured figures.
+"""python -m benchmarks [NAME]...: print the measured figures.
 
-``calibrating`` takes most of an hour and is left out unless named; so is ``comparing``, which holds
-results against those of peers.
+Names are dense, counting, detecting, ingesting, sharing, modelling and sweeping.
+
+``calibrating`` takes most of an hour and is left out unless named; so are ``comparing``, which
+holds results against those of peers, and ``simulating``, which needs 7 GB of disk.
 """
 
 import subprocess
@@ -10,8 +12,8 @@ from importlib import import_module
 
 from benchmarks.measure import FOLDER, describe_machine
 
-NAMES = ("dense", "counting", "detecting", "ingesting", "sharing")
-SLOW = ("calibrating", "comparing")
+NAMES = ("dense", "counting", "detecting", "ingesting", "sharing", "modelling", "sweeping")
+SLOW = ("calibrating", "comparing", "simulating")
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or NAMES

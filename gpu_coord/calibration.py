@@ -19,6 +19,7 @@ from gpu_coord.chance import assess_pairs
 from gpu_coord.days import Axis, list_days
 from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.groups import find_groups
+from gpu_coord.plots import plot_quantiles
 from gpu_coord.run import DEFAULT_MEMORY, Progress
 from gpu_coord.settings import Settings, hash_labels
 from gpu_coord.store import Store, describe_table, open_store
@@ -250,37 +251,7 @@ def draw_quantiles(path: Path, quantiles: pl.DataFrame) -> None:
     """Draw the p-values of data and copies against evenly spread ones, as a PNG."""
     from matplotlib.figure import Figure
 
-    copies, data = quantiles.drop_nulls("copy"), quantiles.filter(pl.col("copy").is_null())
     figure = Figure(figsize=(6.4, 5), layout="constrained")
-    axes = figure.subplots()
-    top = _find_top(quantiles)
-    for _, copy in copies.group_by("copy", maintain_order=True):
-        axes.plot(copy["expected"], copy["observed"], color="0.6", linewidth=0.8)
-    axes.plot([0, top], [0, top], color="black", linewidth=0.8, linestyle="--")
-    axes.plot(data["expected"], data["observed"].clip(upper_bound=1.5 * top), color="tab:red")
-    axes.set(
-        xlabel="expected if nothing but chance were at work, $-\\log_{10} p$",
-        ylabel="observed, $-\\log_{10} p$",
-        title="p-values of all ordered pairs of accounts",
-        xlim=(0, top), ylim=(0, 1.5 * top),
-    )  # fmt: skip
-    _label_lines(axes, n_copies=copies["copy"].n_unique(), top=1.5 * top, data=data)
+    axes = plot_quantiles(figure.subplots(), quantiles)
+    axes.set_title("p-values of all ordered pairs of accounts")
     figure.savefig(path, dpi=150, metadata={"Software": None})
-
-
-def _find_top(quantiles: pl.DataFrame) -> float:
-    top = quantiles["expected"].max()
-    return float(top) * 1.05 if isinstance(top, float) else 1.0
-
-
-def _label_lines(axes: Any, *, n_copies: int, top: float, data: pl.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-
-    is_cut = (data["observed"] > top).any()
-    lines: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("the data" + (" (cut off at the top)" if is_cut else ""), {"color": "tab:red"}),
-        (f"{n_copies} copies, days permuted", {"color": "0.6"}),
-        ("as expected by chance", {"color": "black", "linestyle": "--"}),
-    )
-    handles = [Line2D([], [], label=label, **style) for label, style in lines]
-    axes.legend(handles=handles, loc="upper left", frameon=False)

@@ -5,17 +5,34 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.dates import num2date
 from matplotlib.figure import Figure
 
+from gpu_coord.activity import build_activity
 from gpu_coord.plots import (
     COORDINATED,
     OTHERS,
+    PALETTE,
+    ROLE_COLOURS,
+    lay_out,
     list_groups,
     measure_shares,
     place_accounts,
     plot_accounts,
+    plot_gaps,
+    plot_inclusion,
+    plot_influence,
+    plot_lags,
+    plot_network,
+    plot_quantiles,
+    plot_raster,
+    plot_roles,
+    plot_specifications,
+    plot_support,
+    plot_sweep,
     plot_timeline,
+    select_strongest,
     thin_shares,
 )
 
@@ -97,6 +114,18 @@ def test_plot_timeline__colours_by_label_where_no_run_groups(ax):
     assert list(list_points(ax)) == ["no label", "red", "\u200a_blue"]
     shown = [text.get_text() for text in ax.get_legend().get_texts()]
     assert shown[-1] == "\u200a_blue"
+
+
+def test_list_groups__colours_by_platform_where_these_are_the_groups_or_nothing_else_is(ax):
+    platforms = ["4chan", None, "twitter", "twitter", "4chan"]
+    grouped = make_table(ROWS, group=platforms, platform=platforms, label=["l"] * 5)
+    assert list_groups(grouped) == ("platform", ["4chan", "twitter"])
+    plot_timeline(ax, grouped)
+    assert list(list_points(ax)) == ["no platform", "4chan", "twitter"]
+    assert list_groups(make_table(ROWS, platform=platforms)) == ("platform", ["4chan", "twitter"])
+    assert list_groups(make_table(ROWS, platform=["x"] * 5)) == ("label", [])
+    labelled = make_table(ROWS, platform=platforms, label=["l"] * 5)
+    assert list_groups(labelled) == ("label", ["l"])
 
 
 def test_plot_timeline__points_grow_with_followers_or_else_engagement(ax):
@@ -185,3 +214,399 @@ def test_place_accounts__draws_near_ticks_once():
         name="pseudonym", n_accounts=5,
     )  # fmt: skip
     assert both["coordinated"].to_list() == [True, False]
+
+
+# --- networks ---------------------------------------------------------------------------------
+
+
+def make_network(n_accounts=6, **columns):
+    """Return a star: account 0 leads the others; the weight falls with the target's number."""
+    ids = [f"id{row}" for row in range(n_accounts)]
+    edges = pl.DataFrame(
+        {
+            "source": ["id0"] * (n_accounts - 1),
+            "target": ids[1:],
+            "weight": [1 / row for row in range(1, n_accounts)],
+        }
+    )
+    accounts = pl.DataFrame(
+        {
+            "account_id": ids,
+            "pseudonym": [f"acct-{row}" for row in range(n_accounts)],
+            "influence": [float(n_accounts), *[0.0] * (n_accounts - 1)],
+            "community": [0] * n_accounts,
+        }
+    ).with_columns(**{name: pl.Series(values) for name, values in columns.items()})
+    return edges, accounts
+
+
+def count_drawn(ax):
+    """Return the points by label, and the lines."""
+    points = {part.get_label(): len(part.get_offsets()) for part in ax.collections[1:]}
+    return points, len(ax.collections[0].get_segments())
+
+
+def test_plot_network__draws_the_strongest_edges_and_says_what_it_leaves_out(ax):
+    edges, accounts = make_network()
+    assert plot_network(ax, edges, accounts, max_edges=3, n_named=9) is ax
+    assert {text.get_text() for text in ax.texts} == {"acct-0", "acct-1", "acct-2", "acct-3"}
+    assert count_drawn(ax) == ({"community 0": 4}, 3)
+    assert ax.get_title(loc="left") == (
+        "the strongest 3 of 5 edges; 2 of 6 linked accounts are not drawn"
+    )
+
+
+def test_plot_network__draws_significant_edges_only_where_they_were_tested(ax):
+    edges, accounts = make_network()
+    tested = edges.with_columns(significant=pl.col("weight") > 0.4)
+    plot_network(ax, tested, accounts)
+    assert count_drawn(ax) == ({"community 0": 3}, 2)
+    assert ax.get_title(loc="left") == "all 2 edges of 3 accounts"
+
+
+def test_plot_network__sizes_by_influence_and_colours_edges_by_their_source(ax):
+    edges, accounts = make_network(label=["b", "a", "a", "a", None, "_c"])
+    plot_network(ax, edges, accounts, colour_by="label")
+    areas = {part.get_label(): part.get_sizes().tolist() for part in ax.collections[1:]}
+    assert list(areas) == ["other or no label", "a", "\u200a_c", "b"]  # most frequent first
+    assert min(areas["b"]) > max(areas["a"])
+    colours = {part.get_label(): to_hex(part.get_facecolor()[0]) for part in ax.collections[1:]}
+    assert colours["a"] == PALETTE[0]
+    lines = {to_hex(colour) for colour in ax.collections[0].get_color()}
+    assert lines == {colours["b"]}
+
+
+def test_plot_network__takes_given_colours_and_names_the_most_influential(ax):
+    roles = ["core", "amplifier", "amplifier", "amplifier", "none", "none"]
+    edges, accounts = make_network(role=roles)
+    accounts = accounts.with_columns(
+        pseudonym=pl.Series(["$x^2$", *accounts["pseudonym"].to_list()[1:]])
+    )
+    plot_network(ax, edges, accounts, colour_by="role", colours=ROLE_COLOURS, n_named=1)
+    colours = {part.get_label(): to_hex(part.get_facecolor()[0]) for part in ax.collections[1:]}
+    assert colours["core"] == ROLE_COLOURS["core"]
+    assert [text.get_text() for text in ax.texts] == ["$x^2$"]
+    assert not ax.texts[0].get_parse_math()
+    ax.figure.canvas.draw()
+
+
+def test_plot_network__without_an_edge_says_so(ax):
+    edges, accounts = make_network()
+    plot_network(ax, edges.head(0), accounts)
+    assert ax.get_title(loc="left") == "the network has no edge"
+    ax.figure.canvas.draw()
+
+
+def test_plot_network__refuses_other_tables_and_no_edges(ax):
+    edges, accounts = make_network()
+    with pytest.raises(ValueError, match="no column role; it has account_id"):
+        plot_network(ax, edges, accounts, colour_by="role")
+    with pytest.raises(ValueError, match="no column weight"):
+        plot_network(ax, edges.drop("weight"), accounts)
+    with pytest.raises(ValueError, match="max_edges is 0"):
+        plot_network(ax, edges, accounts, max_edges=0)
+
+
+def test_select_strongest__breaks_ties_by_ids():
+    edges = pl.DataFrame(
+        {"source": ["b", "a", "a"], "target": ["a", "c", "b"], "weight": [1.0] * 3}
+    )
+    assert select_strongest(edges, 2).rows() == [("a", "b", 1.0), ("a", "c", 1.0)]
+
+
+def measure_distances(places):
+    return np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
+
+
+def test_lay_out__puts_linked_accounts_close_and_separate_cliques_apart():
+    clique = [(a, b) for a in range(6) for b in range(a)]
+    source, target = np.array([*clique, *[(a + 6, b + 6) for a, b in clique]]).T
+    apart = measure_distances(lay_out(source, target, n_accounts=12, seed=1))
+    inside = apart[source, target]
+    assert inside.max() < apart[:6, 6:].min()
+    assert inside.min() > 0
+
+
+def test_lay_out__of_two_accounts_balances_the_forces():
+    # Push k²/d and pull d²/k of an edge, and the gravity of both, cancel at the root below.
+    ideal, gravity = 1 / np.sqrt(2), 0.3
+    distances = np.linspace(0.1, 2, 200_001)
+    force = ideal**2 / distances - distances**2 / ideal - gravity * distances / 2
+    expected = distances[np.abs(force).argmin()]
+    places = lay_out(np.array([0]), np.array([1]), n_accounts=2, seed=0, n_rounds=2000)
+    assert measure_distances(places)[0, 1] == pytest.approx(expected, rel=1e-2)
+    np.testing.assert_allclose(places.mean(axis=0), 0, atol=1e-3)
+
+
+def test_lay_out__is_the_same_for_the_same_seed():
+    source, target = np.random.default_rng(0).integers(0, 20, (2, 40))
+    first, again, other = (
+        lay_out(source, target, n_accounts=20, seed=seed, n_rounds=20) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.01
+
+
+# --- sweeps -----------------------------------------------------------------------------------
+
+
+def make_cells():
+    """Return a 2 × 2 × 3 grid, in its order; the figure adds up the settings."""
+    rows = [
+        {"bin": bin, "kinds": kinds, "alpha": alpha, "same": 1,
+         "n_edges": 100 * (bin == "2h") + 10 * len(kinds) + round(10 * alpha)}
+        for bin in ("2h", "1h") for kinds in (["a"], ["a", "b"]) for alpha in (0.1, 0.2, 0.3)
+    ]  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def test_plot_sweep__squares_are_means_over_the_other_settings(ax):
+    assert plot_sweep(ax, make_cells(), x="kinds", y="bin", value="n_edges") is ax
+    grid = np.asarray(ax.images[0].get_array())
+    np.testing.assert_allclose(grid, [[112, 122], [12, 22]])  # rows: 2h, 1h
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["2h", "1h"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "a+b"]
+    assert [text.get_text() for text in ax.texts] == ["112", "122", "12", "22"]
+    assert ax.get_title(loc="left") == "means over 3 cells each"
+
+
+def test_plot_sweep__shows_a_dash_where_nothing_is_known(ax):
+    is_known = (pl.col("bin") == "1h") | (pl.col("alpha") < 0.25)
+    cells = make_cells().with_columns(n_edges=pl.when(is_known).then("n_edges"))
+    plot_sweep(
+        ax, cells.filter(pl.col("kinds").list.len() == 1), x="alpha", y="bin", value="n_edges"
+    )
+    assert [text.get_text() for text in ax.texts] == ["111", "112", "–", "11", "12", "13"]
+    assert ax.get_title(loc="left") == ""
+    ax.figure.canvas.draw()
+
+
+def test_plot_sweep__refuses_one_setting_twice_and_unknown_ones(ax):
+    with pytest.raises(ValueError, match="x and y are both 'bin'"):
+        plot_sweep(ax, make_cells(), x="bin", y="bin", value="n_edges")
+    with pytest.raises(ValueError, match="no column lag, auc; it has bin, kinds"):
+        plot_sweep(ax, make_cells(), x="bin", y="lag", value="auc")
+
+
+def read_choices(ax):
+    """Return the places of each choice's ticks."""
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    return {names[int(line.get_ydata()[0])]: line.get_xdata().tolist() for line in ax.lines}
+
+
+def test_plot_specifications__sorts_cells_and_marks_their_choices():
+    curve, choices = Figure().subplots(2, 1, sharex=True)
+    cells = make_cells().with_columns(n_edges=pl.col("n_edges").replace(123, 999))
+    drawn = plot_specifications(
+        curve, choices, cells, value="n_edges", settings=["bin", "kinds", "alpha", "same"]
+    )
+    assert drawn == (curve, choices)
+    expected = [11, 12, 13, 21, 22, 23, 111, 112, 113, 121, 122, 999]
+    assert curve.lines[0].get_ydata().tolist() == expected
+    assert curve.lines[1].get_ydata() == [67, 67]  # the median
+    assert read_choices(choices) == {
+        "bin = 2h": [*range(6, 12)], "bin = 1h": [*range(6)],
+        "kinds = a": [0, 1, 2, 6, 7, 8], "kinds = a+b": [3, 4, 5, 9, 10, 11],
+        "alpha = 0.1": [0, 3, 6, 9], "alpha = 0.2": [1, 4, 7, 10], "alpha = 0.3": [2, 5, 8, 11],
+    }  # fmt: skip
+
+
+def test_plot_specifications__counts_cells_without_a_value():
+    curve, choices = Figure().subplots(2, 1)
+    cells = make_cells().with_columns(n_edges=pl.when(pl.col("bin") == "1h").then("n_edges"))
+    plot_specifications(curve, choices, cells, value="n_edges", settings=["bin"])
+    assert curve.get_title(loc="left") == (
+        "6 specifications; grey: median; 6 without a value are not drawn"
+    )
+    assert [text.get_text() for text in choices.get_yticklabels()] == ["bin = 2h", "bin = 1h"]
+
+
+def test_plot_specifications__refuses_a_sweep_of_nothing():
+    curve, choices = Figure().subplots(2, 1)
+    with pytest.raises(ValueError, match="none of \\['same'\\] varies over the 12 cells"):
+        plot_specifications(curve, choices, make_cells(), value="n_edges", settings=["same"])
+
+
+def test_plot_inclusion__splits_the_robust_core_from_the_rest(ax):
+    accounts = pl.DataFrame({"share": [0.0, 0.5, 1.0, 0.9, 0.0]})
+    assert plot_inclusion(ax, accounts) is ax
+    others, core = ax.lines[:2]
+    assert core.get_ydata().tolist() == [1.0, 0.9] and core.get_xdata().tolist() == [1, 2]
+    assert others.get_ydata().tolist() == [0.5] and others.get_xdata().tolist() == [3]
+    assert ax.get_title(loc="left") == "2 of 5 accounts in at least 90%; 2 in none are not drawn"
+
+
+# --- chance -----------------------------------------------------------------------------------
+
+
+def test_plot_quantiles__draws_data_and_copies_and_says_what_is_cut(ax):
+    quantiles = pl.DataFrame(
+        {
+            "copy": [None, None, 1, 1, 2, 2],
+            "rank": [1, 2] * 3,
+            "expected": [2.0, 1.0] * 3,
+            "observed": [9.0, 1.5, 1.0, 0.5, 2.0, 0.0],
+        }
+    )
+    assert plot_quantiles(ax, quantiles) is ax
+    lines = {line.get_gid(): line for line in ax.lines}
+    assert sum(line.get_gid() == "copy" for line in ax.lines) == 2
+    top = 1.5 * 2.0 * 1.05
+    assert lines["data"].get_ydata().tolist() == [pytest.approx(top), 1.5]
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown[:2] == ["the data (cut off at the top)", "2 copies, days permuted"]
+
+
+def test_plot_lags__draws_all_accounts_their_band_and_each_group(ax):
+    curves = pl.DataFrame(
+        {
+            "group": [None, None, 3, 3],
+            "lag": [0, 1, 0, 1],
+            "ratio": [1.5, 1.0, 4.0, 2.0],
+            "low": [0.9, 0.8, None, None],
+            "high": [1.1, 1.2, None, None],
+        }
+    )
+    assert plot_lags(ax, curves, bin="1h") is ax
+    drawn = {line.get_label(): [*line.get_ydata()] for line in ax.lines}
+    assert drawn["all accounts"] == [1.5, 1.0] and drawn["group 3"] == [4.0, 2.0]
+    assert ax.get_xlabel() == "lag (bins of 1h)"
+    corners = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert {0.9, 0.8, 1.1, 1.2} <= set(corners.tolist())
+
+
+def test_plot_lags__leaves_out_an_unknown_band_and_more_groups_than_colours(ax):
+    unknown = {"low": None, "high": None}
+    rows = [{"group": group, "lag": 0, "ratio": 1.0, **unknown} for group in (None, *range(10))]
+    plot_lags(ax, pl.DataFrame(rows))
+    assert len(ax.collections) == 0
+    assert ax.get_xlabel() == "lag (bins)"
+    assert sum(line.get_label().startswith("group ") for line in ax.lines) == len(PALETTE)
+    assert ax.get_title(loc="left") == "2 more groups are not drawn"
+
+
+def test_plot_support__tells_significant_edges_from_others(ax):
+    edges = pl.DataFrame(
+        {
+            "expected": [0.5, 1.0, 0.0, 2.0],
+            "support": [9, 1, 4, 2],
+            "significant": [True, False, False, False],
+        }
+    )
+    assert plot_support(ax, edges) is ax
+    points = {part.get_label(): part.get_offsets().tolist() for part in ax.collections}
+    assert points == {"not significant (2)": [[1, 1], [2, 2]], "significant (1)": [[0.5, 9]]}
+    with pytest.raises(ValueError, match="of a run that tested"):
+        plot_support(ax, edges.drop("expected"))
+
+
+def test_plot_gaps__steps_end_at_the_bounds_of_the_gaps(ax):
+    gaps = pl.DataFrame(
+        {"max_gap": [1.0, 10.0], "ratio": [5.0, 1.0], "low": [0.5, 0.9], "high": [2.0, 1.1]}
+    )
+    assert plot_gaps(ax, gaps) is ax
+    line = ax.lines[0]
+    assert line.get_drawstyle() == "steps-pre"
+    assert line.get_xdata().tolist() == [1.0, 10.0] and line.get_ydata().tolist() == [5.0, 1.0]
+
+
+# --- accounts ---------------------------------------------------------------------------------
+
+
+def test_plot_influence__bars_are_means_of_classes_the_largest_first(ax):
+    accounts = pl.DataFrame(
+        {
+            "label": ["red", "red", "red", None, None, "blue"],
+            "influence": [3.0, 0.0, 0.0, 4.0, 2.0, 7.0],
+            "in_weight": [0.0, 1.0, 2.0, 0.0, 0.0, 5.0],
+        }
+    )
+    assert plot_influence(ax, accounts, max_classes=2) is ax
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["red (3)", "no label (2)"]
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    assert widths == [[1.0, 3.0], [1.0, 0.0]]
+    assert ax.get_title(loc="left") == "1 smaller classes are not drawn"
+
+
+def test_plot_influence__names_numbers_by_their_column(ax):
+    accounts = pl.DataFrame(
+        {"community": [0, 0, 1], "influence": [1.0] * 3, "in_weight": [1.0] * 3}
+    )
+    plot_influence(ax, accounts, by="community")
+    shown = [text.get_text() for text in ax.get_yticklabels()]
+    assert shown == ["community 0 (2)", "community 1 (1)"]
+
+
+def test_plot_roles__draws_scored_accounts_in_the_mark_of_their_role(ax):
+    accounts = pl.DataFrame(
+        {
+            "role": ["core", "amplifier", "none", "none"],
+            "influence": [4.0, 0.0, 0.0, 0.0],
+            "earliness_z": [3.0, -1.0, None, float("nan")],
+            "direction_z": [5.0, -4.0, 0.0, 1.0],
+        }
+    )
+    assert plot_roles(ax, accounts) is ax
+    points = {part.get_label(): part for part in ax.collections}
+    assert set(points) == {"core (1)", "amplifier (1)"}
+    assert points["core (1)"].get_offsets().tolist() == [[3.0, 5.0]]
+    assert to_hex(points["core (1)"].get_facecolor()[0]) == ROLE_COLOURS["core"]
+    assert points["core (1)"].get_sizes()[0] > points["amplifier (1)"].get_sizes()[0]
+    assert ax.get_title(loc="left") == "2 accounts without both scores"
+    with pytest.raises(ValueError, match="after `gpu-coord roles`"):
+        plot_roles(ax, accounts.drop("role"))
+
+
+def test_plot_roles__without_scores_is_empty(ax):
+    empty = {"role": ["none"], "influence": [0.0], "earliness_z": [None], "direction_z": [None]}
+    plot_roles(ax, pl.DataFrame(empty))
+    assert len(ax.collections) == 0
+    assert ax.get_title(loc="left") == "1 accounts without both scores"
+
+
+HOUR = 3600
+
+
+@pytest.fixture
+def activity(make_store):
+    uses = [("a", 5), ("a", 7), ("b", 2), ("b", 3), ("b", 9), ("c", 1)]
+    events = [
+        {"account": account, "kind": "hashtag", "entity": "x", "time_seconds": hour * HOUR}
+        for account, hour in [*uses, ("a", 5)]
+    ]
+    events += [{"account": "c", "kind": "hashtag", "entity": "y", "time_seconds": HOUR}]
+    return build_activity(make_store(events, labels={"a": "red", "b": "red"}), kinds=["hashtag"])
+
+
+def read_ticks(ax):
+    """Return (row, hours) of the ticks, by label."""
+    hours = {
+        line.get_label(): line.get_xdata(orig=True).astype("datetime64[s]").astype(int) // HOUR
+        for line in ax.lines
+    }
+    rows = {line.get_label(): line.get_ydata().tolist() for line in ax.lines}
+    return {label: sorted(zip(rows[label], hours[label].tolist(), strict=True)) for label in hours}
+
+
+def test_plot_raster__ticks_are_active_bins_and_rows_are_by_first_use(ax, activity):
+    assert plot_raster(ax, activity, "hashtag", "x", names=pl.Series(["na", "nb", "nc"])) is ax
+    # c at 1, b from 2 on, a from 5 on: two posts in an hour are one active bin.
+    assert read_ticks(ax) == {
+        "red": [(1, 2), (1, 3), (1, 9), (2, 5), (2, 7)],
+        "no label": [(0, 1)],
+    }
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["nc", "nb", "na"]
+
+
+def test_plot_raster__keeps_the_most_active_and_names_nobody_by_itself(ax, activity):
+    plot_raster(ax, activity, "hashtag", "x", n_accounts=1)
+    assert read_ticks(ax) == {"red": [(0, 2), (0, 3), (0, 9)]}
+    assert ax.get_yticklabels() == []
+    assert ax.get_title(loc="left") == "2 less active accounts are not drawn"
+
+
+def test_plot_raster__refuses_unknown_entities_and_too_few_names(ax, activity):
+    with pytest.raises(ValueError, match="the hashtag 'z' is not in the analysed data"):
+        plot_raster(ax, activity, "hashtag", "z")
+    with pytest.raises(ValueError, match="there are 1 names for 3 accounts"):
+        plot_raster(ax, activity, "hashtag", "x", names=pl.Series(["na"]))

@@ -216,8 +216,10 @@ class Analysed:
                 deviance=pl.when(observed > expected).then(deviance).otherwise(-deviance).round(9)
             )
         )
-        least = pairs["deviance"].top_k(n_pairs).min()
-        return pairs.filter(pl.col("deviance") >= least)["key"].sort().to_numpy()
+        strongest = pairs["deviance"].top_k(n_pairs)
+        if strongest.is_empty():
+            return np.empty(0, np.int64)
+        return pairs.filter(pl.col("deviance") >= strongest.min())["key"].sort().to_numpy()
 
     # --- uses --------------------------------------------------------------------------------
 

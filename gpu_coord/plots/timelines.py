@@ -1,7 +1,6 @@
-"""Pictures of findings: a table and Axes in, the Axes with the picture out.
+"""The table of a timeline -> how one object spread, and who shared it when.
 
-Nothing is computed here that a table does not say. Texts come from archives: they are cleaned, and
-never read as formulas.
+The one idea: lines hold every share; points and ticks are thinned to what a picture can show.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,18 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from gpu_coord.plots.style import (
+    ALL,
+    COORDINATED,
+    OTHERS,
+    PALETTE,
+    UNGROUPED,
+    add_legend,
+    name_in_legend,
+    scale_areas,
+    shorten,
+    show_plainly,
+)
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COORDINATED, OTHERS, ALL = "#d55e00", "#0072b2", "0.35"
-_UNGROUPED = "0.75"
-# Told apart by people who see few colours, and from the three above (Okabe & Ito, Tol).
-_PALETTE = ("#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#882255", "#999933", "#332288", "#44aa99")
-_AREAS = (14.0, 180.0)  # of points, in square typographic points
 N_LARGEST = 50
 _N_SLOTS = 1000
 _REST = "others"
-_MAX_TEXT = 26  # characters of a name beside a picture
 
 
 def plot_timeline(ax: "Axes", table: pl.DataFrame, *, max_points: int = 1000) -> "Axes":
@@ -58,12 +64,7 @@ def plot_timeline(ax: "Axes", table: pl.DataFrame, *, max_points: int = 1000) ->
     ax.set(ylabel="shares so far")
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    legend = ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    for handle in legend.legend_handles:
-        if handle is not None and hasattr(handle, "set_sizes"):
-            handle.set(sizes=[30], edgecolor="none")
+    add_legend(ax)
     _show_utc(ax, table)
     return ax
 
@@ -100,10 +101,9 @@ def plot_accounts(
             drawn["time"].to_numpy(), drawn["row"].to_numpy(), "|", color=color,
             markersize=7, gid=f"ticks-{label}",
         )  # fmt: skip
-    shown = [_REST if name is None else _clean(name) for name in names]
+    shown = [_REST if name is None else shorten(name) for name in names]
     ax.set_yticks(range(len(shown)), shown, fontsize="x-small")
-    for text in ax.get_yticklabels():
-        text.set_parse_math(False)
+    show_plainly(ax.get_yticklabels())
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set(ylabel="accounts")
     _show_utc(ax, table)
@@ -182,18 +182,20 @@ def list_groups(table: pl.DataFrame) -> tuple[str, list[str]]:
     elif column == "platform" and table["platform"].drop_nulls().n_unique() < 2:
         return "label", []
     counts = table.drop_nulls(column).group_by(column).len()
-    largest = counts.sort("len", column, descending=[True, False]).head(len(_PALETTE))
+    largest = counts.sort("len", column, descending=[True, False]).head(len(PALETTE))
     return column, largest[column].to_list()
 
 
 def _plot_points(ax: "Axes", table: pl.DataFrame, rows: np.ndarray) -> None:
     column, groups = list_groups(table)
-    points = table.with_row_index("share").with_columns(area=_scale_areas(table))[rows]
+    points = table.with_row_index("share").with_columns(area=scale_areas(measure_shares(table)[1]))[
+        rows
+    ]
     are_named = pl.col(column).is_in(groups)
     parts: list[tuple[str, pl.Expr, str]] = [
-        ("shares" if not groups else f"no {column}", pl.col(column).is_null(), _UNGROUPED),
+        ("shares" if not groups else f"no {column}", pl.col(column).is_null(), UNGROUPED),
         (f"other {column}s", pl.col(column).is_not_null() & ~are_named, "0.5"),
-        *((_clean(g), pl.col(column) == g, _PALETTE[place]) for place, g in enumerate(groups)),
+        *((g, pl.col(column) == g, PALETTE[place]) for place, g in enumerate(groups)),
     ]
     for place, (label, is_its, color) in enumerate(parts):
         drawn = points.filter(is_its).sort("area", "share", descending=[True, False])
@@ -207,17 +209,8 @@ def _scatter(ax: "Axes", drawn: pl.DataFrame, *, label: str, color: str, gid: st
         drawn["time"].to_numpy(), drawn["n_shares"].to_numpy(), s=drawn["area"].to_numpy(),
         color=color, edgecolors=rims.tolist(), linewidths=0.6, zorder=3, gid=gid,
     )  # fmt: skip
-    # A leading underscore would hide it from the legend.
-    marks.set_label(label if label[:1] != "_" else f"\u200a{label}")
+    marks.set_label(name_in_legend(label))
     marks.set_urls([f"#share-{share}" for share in drawn["share"]])
-
-
-def _scale_areas(table: pl.DataFrame) -> pl.Series:
-    """Return the area of each point: it grows as the square root of what it means."""
-    _, sizes = measure_shares(table)
-    roots = np.sqrt(np.maximum(sizes.fill_null(0).to_numpy(), 0))
-    smallest, largest = _AREAS
-    return pl.Series(smallest + (largest - smallest) * roots / max(roots.max(), 1.0))
 
 
 def _show_utc(ax: "Axes", table: pl.DataFrame) -> None:
@@ -236,10 +229,3 @@ def _show_utc(ax: "Axes", table: pl.DataFrame) -> None:
         half: Any = np.timedelta64(30, "m")
         at = table["time"].to_numpy()[0]
         ax.set_xlim(at - half, at + half)
-
-
-def _clean(text: str) -> str:
-    from gpu_coord.terminal import clean
-
-    text = clean(text)
-    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
