@@ -7,8 +7,11 @@ The public names, in the order of the pipeline:
 2x2 matrices of all ordered pairs, ``detect`` a store to a run folder with the coordination
 network, ``share`` a store to a run folder of coordinated sharing, ``coact`` the same in several
 layers and their merge, ``run_cycle`` a list of objects to the accounts that share them and on,
-``assign_roles`` a run to the part that each account plays in it,
-``simulate`` an archive with a planted operation, ``evaluate`` a run against the truth.
+``fit_model`` a store to who takes whose activity, ``InfluenceModel`` the model behind it,
+``assign_roles`` a run to the part that each account plays in it, ``trace_cascades`` a store to how
+its objects spread, ``compare_cohorts`` a store to when its accounts were made, ``simulate`` an
+archive with a planted operation, ``evaluate`` a run against the truth,
+``sweep`` a store and a grid of settings to what holds whatever is chosen.
 """
 
 from importlib import import_module
@@ -27,11 +30,14 @@ _HOMES = {
     "share": "sharing",
     "coact": "coaction",
     "run_cycle": "cycle",
+    "fit_model": "model",
+    "InfluenceModel": "model",
     "assign_roles": "roles",
     "trace_cascades": "cascades",
     "compare_cohorts": "cohorts",
     "simulate": "simulation",
     "evaluate": "evaluation",
+    "sweep": "sweeps",
 }
 __all__ = ["__version__", *_HOMES]
 

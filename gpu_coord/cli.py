@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gpu_coord.cascades import Cascades
     from gpu_coord.cohorts import Cohorts
     from gpu_coord.cycle import Cycle
+    from gpu_coord.model import FittedModel
     from gpu_coord.run import Findings
     from gpu_coord.sweeps import Sweep
 
@@ -42,12 +43,14 @@ BackendChoice = Literal["auto", "cpu", "gpu"]
 FormatChoice = Literal["auto", "x-archive", "shares", "crowdtangle"]
 UrlRuleChoice = Literal["canonical", "paper"]
 TimeChoice = Literal["auto", "stamp"]
+SimulationFormat = Literal["csv", "csv.gz", "shares.csv", "shares.csv.gz", "shares.parquet"]
 MeasureChoice = Literal["trace", "frobenius"]
 UndefinedChoice = Literal["marginal", "zero", "skip"]
 NullChoice = Literal["popularity", "entity", "hour", "day", "six_hours"]
 ShareModeChoice = Literal["strict", "coortweet", "coornet", "qut"]
 MergeChoice = Literal["union", "intersection", "fused"]
 GroupingChoice = Literal["auto", "group", "component", "community"]
+EmissionChoice = Literal["copy", "tied", "plugin"]
 GroupByChoice = Literal["auto", "group", "component", "community", "platform"]
 ClassChoice = Literal["auto", "label", "group", "component", "community", "role"]
 PeriodChoice = Literal["day", "week", "month"]
@@ -687,6 +690,145 @@ def explain(
         print(json.dumps(explanation.to_dict(show_ids=show_ids)))
     else:
         render(explanation, console=open_consoles()[0], show_ids=show_ids)
+
+
+@app.command()
+@reporting_errors
+def model(
+    store: Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    kinds: KindsOption = _KINDS,
+    bin: BinOption = "1h",
+    min_posts: MinPostsOption = 1,
+    top_percent: TopPercentOption = 100.0,
+    start: StartOption = None,
+    end: EndOption = None,
+    emission: Annotated[
+        EmissionChoice, typer.Option(help="What accounts pass on; plugin overstates influence.")
+    ] = "copy",
+    background: Annotated[
+        bool, typer.Option("--background/--no-background", help="What accounts do of themselves.")
+    ] = True,
+    candidates: Annotated[
+        Path | None, typer.Option(help="A run: only its significant edges may be influences.")
+    ] = None,
+    min_support: Annotated[
+        int, typer.Option(min=1, help="Without a run: least lagged coincidences of a pair.")
+    ] = 2,
+    teleport: Annotated[
+        float, typer.Option(help="Of the influence pi: the chance to go on anywhere.")
+    ] = 0.1,
+    tolerance: Annotated[
+        float, typer.Option(help="Nats of likelihood that may be missing, for each account.")
+    ] = 0.01,
+    labels: LabelsOption = None,
+    show_ids: ShowIdsOption = False,
+    backend: BackendOption = "auto",
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    seed: AnySeed = 0,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Learn the influence model: whose activity each account takes up, and how often."""
+    from gpu_coord.archive import read_labels
+    from gpu_coord.model import fit_model as run
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    with show_progress(open_consoles()[1]) as progress:
+        found = run(
+            store,
+            out,
+            candidates=candidates,
+            labels=read_labels(labels) if labels else None,
+            backend=_choose_backend(backend, threads),
+            memory=_parse_bytes(memory) if memory else None,
+            progress=progress,
+            kinds=_split_kinds(kinds),
+            bin=bin,
+            min_posts=min_posts,
+            top_percent=top_percent,
+            start=start,
+            end=end,
+            emission=emission,
+            background=background,
+            min_support=min_support,
+            teleport=teleport,
+            tolerance=tolerance,
+        )
+    if json_:
+        print(json.dumps(found.summary))
+    else:
+        _show_model(found, show_ids=show_ids)
+
+
+def _show_model(found: "FittedModel", *, show_ids: bool) -> None:
+    import polars as pl
+
+    from gpu_coord.terminal import open_consoles, print_table
+
+    console = open_consoles()[0]
+    print_table(console, f"Model {found.path}", ["what", "number"], _list_fit(found))
+    name = "account_id" if show_ids else "pseudonym"
+    accounts = found.read("accounts")
+    columns = [name, "label", "caused", "influence_pi", "immigrant_ratio", "n_active"]
+    leading = accounts.filter(pl.col("caused") > 0).sort(
+        ["caused", "account_id"], descending=[True, False]
+    )
+    print_table(
+        console,
+        "Accounts whose activity others take up most",
+        [name, "label", "caused", "pi", "immigrant ratio", "active"],
+        leading.select(columns).head(N_SHOWN).rows(),
+    )
+    names = accounts.select("account_id", shown=name)
+    influences = found.read("influences")
+    for side in ("source", "target"):
+        named = names.rename({"account_id": side, "shown": f"{side}_shown"})
+        influences = influences.join(named, on=side, how="left", maintain_order="left")
+    strongest = influences.sort(["caused", "source", "target"], descending=[True, False, False])
+    columns = ["source_shown", "target_shown", "d", "slope_low", "slope_high", "caused"]
+    print_table(
+        console,
+        "Influences that explain most",
+        ["source", "target", "d", "from", "to", "caused"],
+        strongest.select(columns).head(N_SHOWN).rows(),
+    )
+    for line in _describe_fit(found):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _list_fit(found: "FittedModel") -> list[tuple[str, Any]]:
+    numbers = [(key, value) for key, value in found.summary.items() if key.startswith("n_")]
+    sizes = [(key[2:].replace("_", " "), value) for key, value in numbers]
+    return [
+        *sizes,
+        ("seconds", round(sum(stage["seconds"] for stage in found.content["stages"]), 2)),
+        ("specification", found.content["specification"][:12]),
+    ]
+
+
+def _describe_fit(found: "FittedModel") -> list[str]:
+    summary = found.summary
+    lines = []
+    if summary["share_taken"] is not None:
+        lines.append(
+            f"{summary['share_taken']:.1%} of {summary['n_events']:,} active cells are explained "
+            f"by others' activity in the bin before, {summary['share_immigrant']:.1%} by the "
+            f"accounts' own habits. No other row of D could gain an account more than "
+            f"{summary['max_gap']:.2g} nats of likelihood."
+        )
+    n_open = summary["n_accounts"] - summary["n_identified"]
+    if n_open:
+        lines.append(
+            f"{n_open:,} accounts have rows that these data do not pin down (identified: false); "
+            "--min-posts leaves out accounts that did too little to tell."
+        )
+    lines.append(
+        "This is apparent influence: a common plan, or a common source, looks the same. It "
+        "attributes nothing to anyone."
+    )
+    return lines
 
 
 @app.command()
@@ -1518,9 +1660,22 @@ def _describe_cohorts(summary: dict[str, Any], alpha: float) -> list[str]:
 @reporting_errors
 def simulate(
     out: Annotated[Path, typer.Option(help="The folder to write.")],
-    preset: Annotated[str, typer.Option(help="demo, null, june2020 or cnhu2021.")] = "demo",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="demo, null, crowds, swift, or the size of a published takedown: august2019, "
+            "june2020, russia2020, turkey2020, cncc2021, cnhu2021."
+        ),
+    ] = "demo",
     n_posts: Annotated[
         int | None, typer.Option(min=1, help="Scale the preset to this many posts.")
+    ] = None,
+    format: Annotated[
+        SimulationFormat, typer.Option(help="An X archive, or a share table of it.")
+    ] = "csv",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A parameter in the place of the preset's, name=value."),
     ] = None,
     seed: SeedOption = 0,
     backend: AnyBackend = "auto",
@@ -1529,13 +1684,22 @@ def simulate(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write an archive in the X format with a planted operation, and the truth about it."""
+    """Write an archive with a planted operation, and the truth about it."""
+    from gpu_coord.simulation import parse_parameter
     from gpu_coord.simulation import simulate as run
     from gpu_coord.terminal import open_consoles, print_table, show_progress
 
     output, other = open_consoles()
     with show_progress(other) as progress:
-        made = run(out, preset=preset, seed=seed, n_posts=n_posts, progress=progress)
+        made = run(
+            out,
+            preset=preset,
+            seed=seed,
+            n_posts=n_posts,
+            format=format,
+            progress=progress,
+            **dict(map(parse_parameter, set_ or [])),
+        )
     sizes = {
         "n_posts": made.n_posts,
         "n_accounts": made.n_accounts,
@@ -1670,7 +1834,7 @@ def _tabulate_section(section: dict[str, Any]) -> tuple[list[str], list[Any]]:
         columns = list(next(iter(section.values())))
         rows = [(name.replace("_", " "), *part.values()) for name, part in section.items()]
         return ["what", *(column.replace("_", " ") for column in columns)], rows
-    plain = {name: value for name, value in section.items() if not isinstance(value, dict)}
+    plain = {name: value for name, value in section.items() if not isinstance(value, list)}
     return ["what", "figure"], _flatten(plain)
 
 
@@ -1691,7 +1855,7 @@ def sweep(
     positive: Annotated[
         str, typer.Option(help="The label of the accounts that ought to be found.")
     ] = "operation",
-    choose: Annotated[
+    choose_by: Annotated[
         FigureChoice | None,
         typer.Option(help="Choose a cell by one half of the truth; score it on the other."),
     ] = None,
@@ -1719,7 +1883,7 @@ def sweep(
             labels=read_labels(labels) if labels else None,
             truth=truth,
             positive=positive,
-            choose_by=choose,
+            choose_by=choose_by,
             backend=_choose_backend(backend, threads),
             memory=_parse_bytes(memory) if memory else None,
             progress=progress,
@@ -1765,8 +1929,10 @@ def _list_included(found: "Sweep", show_ids: bool) -> tuple[list[str], list[Any]
 
     name = "account_id" if show_ids else "pseudonym"
     included = found.read("accounts").filter(pl.col("n_cells") > 0)
-    most = included.sort("n_cells", "account_id", descending=[True, False]).head(N_SHOWN)
-    return [name, "label", "cells", "share"], most.select(name, "label", "n_cells", "share").rows()
+    order = ["n_cells", "n_leading", "account_id"]
+    most = included.sort(order, descending=[True, True, False]).head(N_SHOWN)
+    columns = ["label", "n_cells", "share", "share_leading"]
+    return [name, "label", "cells", "share", "leads in"], most.select(name, *columns).rows()
 
 
 def _describe_sweep(found: "Sweep") -> list[str]:
@@ -1775,12 +1941,18 @@ def _describe_sweep(found: "Sweep") -> list[str]:
     lines = [
         f"{n_done:,} specifications, {summary['n_networks']:,} different networks. "
         f"{summary['n_accounts_ever']:,} accounts are in one at least, {summary['n_core']:,} in "
-        "90 % of the cells or more: the robust core."
+        f"90 % of the cells or more: the robust core; {summary['n_leading_core']:,} lead an edge "
+        "in as many."
     ]
     if summary["n_failed"]:
         lines.append(
             f"{summary['n_failed']:,} cells could not be run; the column reason of sweep.parquet "
             "says why."
+        )
+    if summary["n_without_bulk"]:
+        lines.append(
+            f"In {summary['n_without_bulk']:,} of them chance does not describe the bulk of pairs "
+            "(has_bulk in sweep.parquet; see lambda): their tests say little."
         )
     if chosen := summary["chosen"]:
         by = chosen["by"]
@@ -1811,6 +1983,7 @@ def verify(
     from gpu_coord.cascades import CASCADES_MARKER, verify_cascades
     from gpu_coord.cohorts import COHORTS_MARKER, verify_cohorts
     from gpu_coord.cycle import CYCLE_MARKER, verify_cycle
+    from gpu_coord.model.fitting import MODEL_MARKER, verify_model
     from gpu_coord.run import RUN_MARKER, verify_run
     from gpu_coord.store import verify_store
     from gpu_coord.sweeps import SWEEP_MARKER, verify_sweep
@@ -1818,6 +1991,7 @@ def verify(
     checks = {
         RUN_MARKER: verify_run,
         CYCLE_MARKER: verify_cycle,
+        MODEL_MARKER: verify_model,
         CASCADES_MARKER: verify_cascades,
         COHORTS_MARKER: verify_cohorts,
         SWEEP_MARKER: verify_sweep,

@@ -1,0 +1,346 @@
+"""A store -> a folder with its fitted influence model: accounts, influences, what was done.
+
+The one idea: each account's row of D is learned from who was active just before it, on the same
+entity; D is shared by all entities.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.activity import Activity, build_activity
+from gpu_coord.backend import Backend, choose
+from gpu_coord.folders import read_marker, replace_folder, write_json
+from gpu_coord.model.cells import Edges, Transitions, cut_blocks
+from gpu_coord.model.ranking import rank_sites
+from gpu_coord.model.rows import Rows, fit_block, join
+from gpu_coord.model.settings import ModelSettings
+from gpu_coord.run import (
+    DEFAULT_MEMORY,
+    Progress,
+    StageClock,
+    describe_origin,
+    describe_tables,
+    open_run,
+)
+from gpu_coord.store import Store, check_tables, name_accounts, open_store
+from gpu_coord.transitions import count_margins, count_pairs, index_cells, plan_blocks
+
+MODEL_MARKER = "model.json"
+MODEL_TABLES = ("accounts", "influences")
+_FILES = {MODEL_MARKER, *(f"{table}.parquet" for table in MODEL_TABLES)}
+MIN_INFLUENCE = 1e-4  # of D, in influences.parquet
+_SYMMETRIC = ("share", "coact")  # commands whose edges have no direction
+_ENTRY_BYTES = 8 * 40
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModel:
+    """A model's folder: its summary, and its tables on request."""
+
+    path: Path
+    content: dict[str, Any] = field(repr=False)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Sizes and fit, as in ``model.json``."""
+        summary: dict[str, Any] = self.content["summary"]
+        return summary
+
+    def read(self, table: str) -> pl.DataFrame:
+        """Return a table: accounts, influences."""
+        return pl.read_parquet(self.path / f"{table}.parquet")
+
+
+def fit_model(
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    candidates: Path | str | None = None,
+    labels: pl.DataFrame | None = None,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Progress | None = None,
+    **choices: Any,
+) -> FittedModel:
+    """Learn who takes whose activity in a store, and score its accounts.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    out
+        The folder to write; an earlier model there is replaced, anything else is refused.
+    candidates
+        A run: the accounts of its network's edges may explain each other, in the direction of the
+        edges, and nobody else. By default all pairs with ``min_support`` coincidences may.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    memory
+        Bytes that accounts under way may take; by default 2 GB, or half of what is free.
+    progress
+        Called with the stage, the work done and the work in all.
+    **choices
+        Fields of `ModelSettings`.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, nothing is left to analyse, or the run has no significant edges.
+    """
+    run_edges = None if candidates is None else read_candidates(candidates)
+    settings = ModelSettings(
+        candidates_sha256=None if run_edges is None else _hash_edges(run_edges), **choices
+    )
+    store = store if isinstance(store, Store) else open_store(store)
+    backend = backend or choose()
+    memory = memory or min(backend.free_memory() // 2, DEFAULT_MEMORY)
+    if Path(out).resolve().is_relative_to(store.path.resolve()):
+        raise ValueError(f"{out} lies in the store {store.path}; write models elsewhere.")
+    clock = StageClock(progress)
+    with clock.time("activity"):
+        activity = build_activity(
+            store,
+            kinds=settings.kinds,
+            bin=settings.bin,
+            min_posts=settings.min_posts,
+            top_percent=settings.top_percent,
+            start=settings.start,
+            end=settings.end,
+            labels=labels,
+            seed=settings.seed,
+            backend=backend,
+        )
+        transitions = Transitions(activity, backend.xp.asarray(find_births(store, activity)))
+    with clock.time("candidates"):
+        if run_edges is None:
+            edges, n_outside = _list_coincident(activity, settings.min_support, memory), 0
+        else:
+            edges, n_outside = _locate(run_edges, activity)
+    rows = _fit(transitions, edges, settings, memory, clock)
+    with replace_folder(Path(out), MODEL_MARKER, _FILES) as folder:
+        with clock.time("write"):
+            accounts, influences = _tabulate(activity, rows, settings, store)
+            accounts.write_parquet(folder / "accounts.parquet")
+            influences.write_parquet(folder / "influences.parquet")
+        content = describe_origin(store, settings, backend, labels=labels)
+        content |= {
+            "command": "model",
+            "missing_kinds": list(activity.missing_kinds),
+            "candidates": None if candidates is None else Path(candidates).name,
+            "n_candidates_outside": n_outside,
+            "dropped_accounts": activity.n_dropped,
+            "stages": clock.stages,
+            "summary": _summarise(activity, edges, rows, accounts, influences),
+            "tables": describe_tables(folder),
+        }
+        write_json(folder / MODEL_MARKER, content)
+    return open_model(out)
+
+
+def open_model(path: Path | str) -> FittedModel:
+    """Open the folder of a model.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no model at that path.
+    """
+    content = read_marker(Path(path), MODEL_MARKER)
+    if content is None:
+        raise FileNotFoundError(f"there is no model at {path}; `gpu-coord model` makes one.")
+    return FittedModel(Path(path), content)
+
+
+def verify_model(path: Path | str) -> dict[str, Any]:
+    """Check that the tables of a model are those that it wrote.
+
+    Raises
+    ------
+    ValueError
+        A table was changed.
+    FileNotFoundError
+        There is no model at that path.
+    """
+    model = open_model(path)
+    check_tables(model.path, model.content["tables"])
+    return {"n_tables": len(model.content["tables"])}
+
+
+# --- who may explain whom ------------------------------------------------------------------------
+
+
+def read_candidates(run: Path | str) -> pl.DataFrame:
+    """Return the edges of a run's network: source and target, by id.
+
+    Raises
+    ------
+    ValueError
+        The run has no significance, or no significant edge.
+    """
+    findings = open_run(run)
+    edges = findings.read("edges")
+    if "significant" not in edges.columns:
+        raise ValueError(
+            f"the edges of {run} were not tested, so all pairs that ever coincide would be "
+            "candidates; run without --paper or --all-edges, or leave --candidates out."
+        )
+    found = edges.filter("significant").select("source", "target")
+    if found.is_empty():
+        raise ValueError(f"{run} has no significant edge; leave --candidates out.")
+    if findings.run.get("command") in _SYMMETRIC:
+        turned = found.select(source="target", target="source")
+        found = pl.concat([found, turned])
+    return found.unique().sort("target", "source")
+
+
+def _hash_edges(edges: pl.DataFrame) -> str:
+    text = "\n".join(f"{target}\t{source}" for source, target in edges.iter_rows())
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _locate(edges: pl.DataFrame, activity: Activity) -> tuple[Edges, int]:
+    """Find the accounts of a run's edges among those analysed; count the edges of others."""
+    ids = activity.accounts.select("account_id").with_row_index("row")
+    found = edges.join(ids.rename({"account_id": "source", "row": "s"}), on="source").join(
+        ids.rename({"account_id": "target", "row": "t"}), on="target"
+    )
+    source, target = (found[name].to_numpy().astype(np.int64) for name in ("s", "t"))
+    return _sort_edges(source, target, activity.n_accounts), edges.height - found.height
+
+
+def _list_coincident(activity: Activity, min_support: int, memory: int) -> Edges:
+    """List the pairs in which one was active a bin after the other, on an entity, often enough."""
+    to_host, index = activity.backend.to_host, index_cells(activity)
+    margins = count_margins(index, 1)
+    blocks = plan_blocks(index, [margins], min_support=min_support, memory=memory)
+    found = [count_pairs(index, margins, *block, min_support=min_support) for block in blocks]
+    source = np.concatenate([to_host(pairs.source) for pairs in found])
+    target = np.concatenate([to_host(pairs.target) for pairs in found])
+    return _sort_edges(source.astype(np.int64), target.astype(np.int64), activity.n_accounts)
+
+
+def _sort_edges(source: np.ndarray, target: np.ndarray, n_accounts: int) -> Edges:
+    """Return each pair once, every account with itself among them, by target, then source."""
+    own = np.arange(n_accounts) * (n_accounts + 1)
+    key = np.unique(np.concatenate([target * n_accounts + source, own]))
+    return Edges(key % n_accounts, key // n_accounts)
+
+
+def find_births(store: Store, activity: Activity) -> np.ndarray:
+    """Return the first bin at which each account existed, as far as its creation date tells.
+
+    An account that was active before its date existed from its first activity on; so did, from
+    the first bin on, one without a date.
+    """
+    stored = store.read("accounts")
+    birth = np.zeros(activity.n_accounts, np.int64)
+    if "account_creation_date" in stored.columns:
+        dates = activity.accounts.select("account_id").join(
+            stored.select("account_id", "account_creation_date"),
+            on="account_id", how="left", maintain_order="left",
+        )["account_creation_date"]  # fmt: skip
+        seconds = dates.cast(pl.Int32).cast(pl.Int64) * 86_400
+        bins = seconds // activity.bin_seconds - activity.first_bin
+        birth = bins.fill_null(0).clip(0, activity.n_bins).to_numpy().copy()
+    to_host = activity.backend.to_host
+    np.minimum.at(birth, to_host(activity.account), to_host(activity.bin))
+    return birth
+
+
+# --- learning and tables -------------------------------------------------------------------------
+
+
+def _fit(
+    transitions: Transitions, edges: Edges, settings: ModelSettings, memory: int, clock: StageClock
+) -> Rows:
+    to_host = transitions.activity.backend.to_host
+    blocks = cut_blocks(
+        transitions.count_entries(edges) + transitions.n_groups,
+        entry_bytes=_ENTRY_BYTES, memory=memory,
+    )  # fmt: skip
+    parts = []
+    with clock.time("rows"):
+        for number, targets in enumerate(blocks):
+            clock.report("rows", number, len(blocks))
+            first, last = np.searchsorted(edges.target, [targets.start, targets.stop])
+            parts.append(
+                fit_block(
+                    transitions.select(edges, targets, "learned" if settings.background else None),
+                    first=targets.start,
+                    emission=settings.emission,
+                    column_status=None,
+                    tolerance=settings.tolerance,
+                    max_iterations=settings.max_iterations,
+                    intervals=True,
+                    sources=edges.source[first:last],
+                    to_host=to_host,
+                )
+            )
+    return join(parts)
+
+
+def _tabulate(
+    activity: Activity, rows: Rows, settings: ModelSettings, store: Store
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    n_accounts, ids = activity.n_accounts, activity.accounts["account_id"]
+    is_own = rows.source == rows.target
+    own = np.bincount(rows.target[is_own], weights=rows.mass[is_own], minlength=n_accounts)
+    caused = np.bincount(rows.source[~is_own], weights=rows.caused[~is_own], minlength=n_accounts)
+    taken = np.bincount(rows.target[~is_own], weights=rows.caused[~is_own], minlength=n_accounts)
+    pi = rank_sites(rows.source, rows.target, rows.mass, n_accounts, teleport=settings.teleport)
+    n_events = pl.Series(rows.n_events)
+    accounts = activity.accounts.select("account_id", "label", "n_posts").with_columns(
+        pseudonym=name_accounts(ids, store),
+        influence_pi=pl.Series(pi),
+        caused=pl.Series(caused),
+        taken=pl.Series(taken),
+        immigrant_ratio=pl.when(n_events > 0).then(pl.Series(rows.immigrants) / n_events),
+        background=pl.Series(rows.background),
+        d_self=pl.Series(own),
+        identified=pl.Series(rows.is_identified),
+        gap=pl.Series(rows.gap),
+        log_likelihood=pl.Series(rows.log_likelihood),
+        n_active=n_events,
+        n_steps=pl.Series(rows.n_steps),
+    )
+    kept = np.flatnonzero(~is_own & (rows.mass > MIN_INFLUENCE))
+    influences = pl.DataFrame(
+        {
+            "source": ids.gather(rows.source[kept]),
+            "target": ids.gather(rows.target[kept]),
+            "d": rows.mass[kept],
+            "slope": rows.slope[kept],
+            "slope_low": pl.Series(rows.low[kept]).fill_nan(None),
+            "slope_high": pl.Series(rows.high[kept]).fill_nan(None),
+            "caused": rows.caused[kept],
+        }
+    )
+    return accounts, influences.sort("source", "target")
+
+
+def _summarise(
+    activity: Activity, edges: Edges, rows: Rows, accounts: pl.DataFrame, influences: pl.DataFrame
+) -> dict[str, Any]:
+    n_events, n_taken = int(rows.n_events.sum()), float(accounts["taken"].sum())
+    return {
+        "n_accounts": activity.n_accounts,
+        "n_entities": activity.n_entities,
+        "n_bins": activity.n_bins,
+        "n_candidates": int((edges.source != edges.target).sum()),
+        "n_influences": influences.height,
+        "n_identified": int(rows.is_identified.sum()),
+        "n_events": n_events,
+        "share_taken": n_taken / n_events if n_events else None,
+        "share_immigrant": float(rows.immigrants.sum()) / n_events if n_events else None,
+        "log_likelihood": float(rows.log_likelihood.sum()),
+        "max_gap": float(rows.gap.max()),
+        "n_behind": int((rows.gap > 1).sum()),
+        "n_products": rows.n_products,
+    }
