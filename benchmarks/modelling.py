@@ -46,19 +46,18 @@ def _run_sizes() -> Iterator[str]:
     from gpu_coord.model import InfluenceModel
 
     choose()
-    for n_sites, rate in ((206, 0.005), (206, 0.05), (2000, 0.002)):
+    for n_sites, rate, screened in ((206, 0.005, False), (206, 0.05, False), (2000, 0.002, True)):
         truth = plant(n_sites, rate)
         statuses = truth.sample(N_BINS, seed=1)
+        # Whoever was never active a bin before somebody cannot explain what that one did.
         coincident = (statuses[:, 1:].astype(np.float32) @ statuses[:, :-1].T) > 0
-        for candidates in (None, coincident):
-            if candidates is None and n_sites > 1000:
-                continue
-            start = time.perf_counter()
-            found = InfluenceModel.fit(
-                statuses, times=0, candidates=candidates, intervals=False, memory=1 << 30
-            )
-            seconds = time.perf_counter() - start
-            yield _describe(truth, statuses, found, candidates, seconds)
+        candidates = coincident if screened else None
+        start = time.perf_counter()
+        found = InfluenceModel.fit(
+            statuses, times=0, candidates=candidates, intervals=False, memory=1 << 30
+        )
+        seconds = time.perf_counter() - start
+        yield _describe(truth, statuses, found, candidates, seconds)
 
 
 def _describe(truth, statuses, found, candidates, seconds: float) -> str:
@@ -71,9 +70,9 @@ def _describe(truth, statuses, found, candidates, seconds: float) -> str:
     return (
         f"fit {n_sites} sites x {n_steps:,} bins, {statuses.mean():.2%} active, {pairs}: "
         f"{seconds:.1f} s to a gap of {found.gap.max() / (n_steps - 1):.1e} nats per transition "
-        f"({found.gap.max():.2g} nats); about {n_iterations:.0f} iterations, "
-        f"{seconds / n_iterations * 1000:.0f} ms each, 4 T n^2 = {flops / 1e9:.1f} GFLOP, "
-        f"{flops * n_iterations / seconds / 1e9:.0f} GFLOP/s if all were done; "
+        f"({found.gap.max():.2g} nats); {n_iterations:.0f} iterations (late ones for a few sites), "
+        f"{seconds / n_iterations * 1000:.0f} ms each; a full one is 4 T n^2 = "
+        f"{flops / 1e9:.1f} GFLOP where products are dense; "
         f"mean error {abs(found.D - truth.D)[planted].mean():.3f} of planted d "
         f"{truth.D[planted].mean():.3f}, peak {peak / 1e9:.2f} GB"
     )
