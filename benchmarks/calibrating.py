@@ -1,7 +1,8 @@
 """False findings where there is nothing to find, and what is found where something was planted.
 
-In simulated archives, and in real ones whose accounts' days were permuted (GPU_COORD_DATA names
-their folder; left out where it is absent). Some 40 minutes; GPU_COORD_SEEDS sets the null runs.
+In simulated archives, and in real ones whose accounts' days were permuted, or whose posts were
+re-timed within their hour (GPU_COORD_DATA names their folder; left out where it is absent). Some
+45 minutes; GPU_COORD_SEEDS sets the null runs.
 """
 
 import os
@@ -26,6 +27,7 @@ from gpu_coord.sharing.shares import Shares, read_shares
 from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
 from gpu_coord.sharing.strict import group_pairs, join_blocks
 from gpu_coord.sharing.windows import pair_shares
+from gpu_coord.strata import Null
 from gpu_coord.transitions import count_margins, index_cells
 
 N_NULL = int(os.environ.get("GPU_COORD_SEEDS", "200"))
@@ -53,6 +55,7 @@ PLANTED = {
 }  # fmt: skip
 N_PLANTED = 6
 WINDOW_SECONDS = 60
+HOUR_MS = 3_600_000
 N_COPIES = 10
 
 
@@ -66,6 +69,7 @@ def run():
     for name in REAL:
         if (DATA / REAL[name][0]).exists():
             yield from _run_real(name)
+            yield from _run_retimed(name)
 
 
 def _run_shares():
@@ -96,12 +100,48 @@ def _simulate_shares(seed: int) -> Shares:
         return read_shares(store, kinds=("hashtag", "url", "mention"))
 
 
-def _test_shares(shares: Shares) -> ShareTests:
+def _run_retimed(name: str):
+    """Edges of shares in a real archive, and in copies that keep what happened by the hour."""
+    _, kinds, _ = REAL[name]
+    shares = read_shares(gc.open_store(_name_store(name)), kinds=kinds)
+    for null in ("day", "one_hour"):
+        data = _test_shares(shares, null=null)
+        copies = [
+            _test_shares(retime(shares, seed=seed), null=null)
+            for seed in range(FIRST_SEED, FIRST_SEED + N_COPIES)
+        ]
+        inflation = [copy.pairs.by_lag[0].inflation for copy in copies]
+        yield (
+            f"shares within {WINDOW_SECONDS} s, {name}, null {null}: lambda "
+            f"{data.pairs.by_lag[0].inflation:.2f}, {int(data.edges['significant'].sum())} "
+            f"significant of {data.edges.height:,} edges; posts re-timed within their hour: lambda "
+            f"{min(inflation):.2f} to {max(inflation):.2f}, copies with an edge "
+            f"{_count([int(copy.edges['significant'].sum()) for copy in copies])}"
+        )
+
+
+def retime(shares: Shares, *, seed: int) -> Shares:
+    """Give every post another time in its hour; times that come in whole seconds stay so."""
+    rng = np.random.default_rng(seed)
+    post = shares.account.astype(np.int64) * shares.contents.len() + shares.content
+    posts, row = np.unique(post, return_inverse=True)
+    unit = max(1, int(np.gcd.reduce(np.append(shares.time - shares.time[0], HOUR_MS))))
+    hour, rest = np.divmod(shares.time, HOUR_MS)
+    time = hour * HOUR_MS + rest % unit + unit * rng.integers(0, HOUR_MS // unit, posts.size)[row]
+    order = np.lexsort((shares.account, shares.content, time, shares.object))
+    columns = {"object": shares.object, "account": shares.account, "content": shares.content}
+    moved = {name: column[order] for name, column in columns.items()}
+    return replace(shares, post=None, time=time[order], **moved)
+
+
+def _test_shares(shares: Shares, *, null: Null = "day") -> ShareTests:
     window_ms = 1000 * WINDOW_SECONDS
     runs = group_pairs(shares, *join_blocks(pair_shares(shares, window_ms=window_ms)))
     edges = pl.DataFrame({"source": runs.source, "target": runs.target})
     edges = edges.hstack(count_hours(runs, window_ms=window_ms))
-    tests = assess_edges(shares, edges, window_ms=window_ms, alpha=ALPHA, backend=choose("cpu"))
+    tests = assess_edges(
+        shares, edges, window_ms=window_ms, null=null, alpha=ALPHA, backend=choose("cpu")
+    )
     return replace(tests, edges=edges.select("source", "target").hstack(tests.edges))
 
 
@@ -155,10 +195,13 @@ REAL = {
 }
 
 
+def _name_store(name: str) -> Path:
+    return FOLDER / f"{name.replace(' ', '_')}.store"
+
+
 def _run_real(name: str):
     source, kinds, min_posts = REAL[name]
-    folder = FOLDER / f"{name.replace(' ', '_')}.store"
-    source = DATA / source
+    folder, source = _name_store(name), DATA / source
     gc.ingest(sorted(source.glob("*.csv")) if source.is_dir() else [source], folder)
     settings = Settings(kinds=kinds, min_posts=min_posts)
     activity = settings.build_activity(gc.open_store(folder), backend=choose("cpu"))

@@ -42,6 +42,7 @@ def run():
         russian = _prepare("russian", pl.read_parquet(DATA / RUSSIAN))
         higgs = pl.read_parquet(DATA / HIGGS).filter(kind="retweet_user").drop("kind")
         busy = higgs.filter(pl.len().over("object_id") <= MAX_SHARES)
+        yield _describe_floors()
         yield from _run_coortweet("russian", russian, N_ROUNDS)
         yield from _run_coortweet("higgs-part", _prepare("higgs-part", busy), 1)
         yield from _run_coortweet("higgs", _prepare("higgs", higgs), 1)
@@ -60,6 +61,19 @@ def _prepare(name: str, table: pl.DataFrame) -> Path:
     table.write_csv(path)
     gpu_coord("ingest", path, "--store", FOLDER / f"{name}.store")
     return path
+
+
+def _describe_floors() -> str:
+    """Say what a process takes that does nothing: no table makes it smaller."""
+    peaks = []
+    for names in ("numpy", "numpy, polars", "numpy, polars, numba", "gpu_coord.sharing"):
+        code = f"import {names}; print(open('/proc/self/status').read())"
+        said = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, text=True
+        )
+        (line,) = (line for line in said.stdout.splitlines() if line.startswith("VmHWM"))
+        peaks.append(f"{int(line.split()[1]) * 1024 / 1e9:.3f} GB with {names}")
+    return f"sharing: a Python process that only imports: {', '.join(peaks)}"
 
 
 # --- CooRTweet -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ Observed and expected counts of all pairs with a coincidence are kept; `PairTest
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from gpu_coord.strata import (
     count_products,
     expect_pairs,
     expect_silent,
+    list_nulls,
     stratify,
 )
 from gpu_coord.threads import map_ahead
@@ -636,7 +637,7 @@ def grade_pairs(
     source: Any,
     target: Any,
 ) -> Any:
-    """Count the nulls that the significance of some pairs survives, of the five of the ladder.
+    """Count the nulls that the significance of some pairs survives, of those of the ladder.
 
     A pair survives a null if its p-value under it, all lags together, is at most the one up to
     which Benjamini & Hochberg's procedure rejected under the run's own null, alpha k / m.
@@ -653,7 +654,8 @@ def grade_pairs(
 
     Returns
     -------
-        0 where a pair is not significant, otherwise 1 (under the run's own null only) to 5.
+        0 where a pair is not significant, otherwise 1 (under the run's own null only) to 5, or to
+        6 where bins are fine enough for ``one_hour``, see `gpu_coord.strata.list_nulls`.
     """
     wanted = np.asarray(source).astype(np.int64) * tests.n_accounts + np.asarray(target)
     significant = tests.pair[tests.q_value <= tests.alpha]
@@ -663,7 +665,7 @@ def grade_pairs(
     if not pair.size:
         return grade
     log_threshold = np.log(tests.alpha) + np.log(significant.size) - np.log(tests.n_tests)
-    nulls = [null for null in get_args(Null) if null != tests.null]
+    nulls = [null for null in list_nulls(activity.bin_seconds) if null != tests.null]
     jobs = [(null, lag) for null in nulls for lag in range(len(margins))]
 
     def work(job: tuple[Null, int]) -> Any:

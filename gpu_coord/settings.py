@@ -4,14 +4,13 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from math import ceil
-from typing import get_args
 
 import polars as pl
 
 from gpu_coord.activity import DEFAULT_KINDS, Activity, build_activity
 from gpu_coord.backend import Backend
 from gpu_coord.store import Store
-from gpu_coord.strata import Null
+from gpu_coord.strata import Null, check_null
 from gpu_coord.times import parse_duration, parse_time
 from gpu_coord.transitions import Denominator, Measure, Undefined, WeightRule
 
@@ -62,8 +61,7 @@ class Settings:
             )
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
-        if self.null not in get_args(Null):
-            raise ValueError(f"null is {self.null!r}; it is one of {', '.join(get_args(Null))}.")
+        check_null(self.null, parse_duration(self.bin))
         if self.groups < 0:
             raise ValueError(f"groups is {self.groups}; it is 0, for no test of groups, or more.")
         self.rule  # noqa: B018  (checks its part of the settings)

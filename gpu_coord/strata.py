@@ -18,7 +18,7 @@ from gpu_coord.days import Axis
 from gpu_coord.pairs import CACHE
 from gpu_coord.transitions import CellIndex, Margins, PairCounts
 
-Null = Literal["popularity", "entity", "hour", "day", "six_hours"]
+Null = Literal["popularity", "entity", "hour", "day", "six_hours", "one_hour"]
 
 _HOUR, _DAY = 3600, 86_400
 
@@ -29,7 +29,9 @@ _BLOCKS = {
     "hour": (_HOUR, 24),
     "day": (_DAY, None),
     "six_hours": (6 * _HOUR, None),
+    "one_hour": (_HOUR, None),
 }
+_MIN_BINS = 10  # of an hour, for the order of its bins to say anything
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,37 @@ class _Blocks:
         return np.bincount(block[:-1] % self.n_labels, weights=sizes, minlength=self.n_labels)
 
 
+def list_nulls(bin_seconds: int) -> tuple[Null, ...]:
+    """Return the nulls that bins of a length leave something to, the most generous first.
+
+    Parameters
+    ----------
+    bin_seconds
+        Length of a bin.
+    """
+    nulls: tuple[Null, ...] = get_args(Null)
+    is_fine = bin_seconds * _MIN_BINS <= _HOUR
+    return nulls if is_fine else tuple(null for null in nulls if null != "one_hour")
+
+
+def check_null(null: str, bin_seconds: int) -> None:
+    """Refuse a null that is unknown, or that leaves bins of that length nothing.
+
+    Raises
+    ------
+    ValueError
+        It is one of these.
+    """
+    if null not in get_args(Null):
+        raise ValueError(f"null is {null!r}; it is one of {', '.join(get_args(Null))}.")
+    if null not in list_nulls(bin_seconds):
+        raise ValueError(
+            f"the null {null} leaves to chance what happens within an hour, and a bin is "
+            f"{bin_seconds} s; it takes bins of at most {_HOUR // _MIN_BINS} s (of shares: a "
+            "window of at most 179 s), or choose another null, such as six_hours."
+        )
+
+
 def _locate_blocks(
     first_bin: int, bin_seconds: int, n_steps: int, null: Null, *, phase: float
 ) -> _Blocks:
@@ -138,19 +171,19 @@ def stratify(
     null
         What each account keeps. ``popularity``: its number of active cells of each kind, any of
         which falls on an (entity, bin) as often as that is used; ``entity``: its cells on each
-        entity; ``hour``: on each entity in each hour of the day; ``day`` and ``six_hours``: on
-        each entity in each block of that length. Times are UTC. Where bins are longer than an
-        hour, blocks have as many bins as their name has hours.
+        entity; ``hour``: on each entity in each hour of the day; ``day``, ``six_hours`` and
+        ``one_hour``: on each entity in each block of that length. Times are UTC. Where bins are
+        longer than an hour, blocks have as many bins as their name has hours; ``one_hour`` takes
+        bins of at most six minutes.
     n_phases
         Blocks begin at so many evenly spaced times; expected counts are the mean over these.
 
     Raises
     ------
     ValueError
-        The null is unknown, or there is no phase.
+        The null is unknown or leaves nothing to bins of that length, or there is no phase.
     """
-    if null not in get_args(Null):
-        raise ValueError(f"null is {null!r}; it is one of {', '.join(get_args(Null))}.")
+    check_null(null, activity.bin_seconds)
     if n_phases < 1:
         raise ValueError(f"n_phases is {n_phases}; blocks begin at one time at least.")
     parts = [

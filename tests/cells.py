@@ -70,6 +70,7 @@ def label_by_hand(null, second, bin_seconds):
         "hour": second % (24 * HOUR) // HOUR,
         "day": second // (24 * unit),
         "six_hours": second // (6 * unit),
+        "one_hour": second // HOUR,
     }[null]
 
 

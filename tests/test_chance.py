@@ -55,6 +55,21 @@ def test_expect_pairs__equals_tables_by_hand(null, lag, bin_seconds, first_bin, 
     np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("lag", "bin_seconds", "first_bin", "n_bins"),
+    [(1, 360, 0, 72), (0, 121, -77, 95), (3, 60, 31, 200)],
+)
+def test_expect_pairs__equals_tables_by_hand_of_each_hour(
+    lag, bin_seconds, first_bin, n_bins, backend
+):
+    cells = draw_cells(7, n_bins=n_bins)
+    where = {"n_bins": n_bins, "first_bin": first_bin, "bin_seconds": bin_seconds}
+    _, _, strata = prepare(build(cells, backend, **where), lag, null="one_hour")
+    pairs = list_pairs(7)
+    wanted = expect_by_hand(tabulate_by_hand(cells, "one_hour", lag, **where), 7, pairs)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
+
+
 @given(
     cells=st.lists(
         st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(0, 29), st.integers(0, 3)),
@@ -160,7 +175,12 @@ def test_count_products__counts_the_users_of_each_stratum(backend):
 
 
 @pytest.mark.parametrize(
-    ("choices", "message"), [({"null": "week"}, "'week'"), ({"n_phases": 0}, "n_phases is 0")]
+    ("choices", "message"),
+    [
+        ({"null": "week"}, "'week'"),
+        ({"null": "one_hour"}, "a bin is 3600 s; it takes bins of at most 360 s"),
+        ({"n_phases": 0}, "n_phases is 0"),
+    ],
 )
 def test_stratify__refuses(choices, message, backend):
     with pytest.raises(ValueError, match=message):
@@ -646,6 +666,21 @@ def test_grade_pairs__puts_its_parts_together(lags, n_phases, backend):
     wanted = np.where(q <= 0.05, survived.sum(axis=1), 0)
     assert list(grade(activity, tests, lags).values()) == wanted.tolist()
     assert len(set(wanted.tolist())) >= 3
+
+
+def test_grade_pairs__has_one_more_null_where_bins_are_fine(backend):
+    """A follower within six minutes: hours explain nothing; two in the same hours: they do."""
+    rng = np.random.default_rng(15)
+    n_bins = 240 * 40
+    cells = draw_cells(15, n_bins=n_bins, n_accounts=14, n_cells=3000)
+    cells = [(kind, entity, bin, account + 4) for kind, entity, bin, account in cells]
+    for hour in rng.choice(n_bins // 10, 120, replace=False).tolist():
+        bin, other, third = (10 * hour + rng.integers(0, 9, 3)).tolist()
+        cells += [(0, 97, bin, 0), (0, 97, bin + 1, 1), (0, 98, other, 2), (0, 98, third, 3)]
+    activity = build(cells, backend, n_bins=n_bins, bin_seconds=360)
+    grades = grade(activity, assess(activity, null="entity"))
+    assert (grades[0, 1], grades[2, 3]) == (6, 5)
+    assert grade(activity, assess(activity, null="one_hour"))[0, 1] == 6
 
 
 def test_grade_pairs__fits_sources_by_lot(monkeypatch, backend):

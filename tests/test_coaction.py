@@ -151,6 +151,7 @@ def test_parse_layers__refuses_others(specs, message):
     [
         ({"merge": "both"}, "merge is 'both'; it is one of union"),
         ({"null": "none"}, "null is 'none'"),
+        ({"null": "one_hour", "window": "10m", "merge": "fused"}, "a bin is 1201 s"),
         ({"window": "soon"}, "'soon' is no duration"),
         ({"start": "today"}, "'today' is no time"),
         ({"min_layers": 3}, "min_layers is 3, but there are 2 layers"),

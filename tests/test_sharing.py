@@ -915,6 +915,7 @@ def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
         ({"window": "soon"}, "'soon' is no duration"),
         ({"alpha": 1}, "alpha is 1"),
         ({"null": "week"}, "null is 'week'"),
+        ({"null": "one_hour", "window": "180s"}, "a bin is 361 s.*a window of at most 179 s"),
         ({"compare": True}, "choose a mode"),
         ({"subgraph": 1}, "subgraph belongs to the mode coortweet"),
         ({"shorter_windows": ("60s",)}, "60s is not shorter"),

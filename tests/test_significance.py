@@ -43,10 +43,11 @@ def list_edges(shares, window_ms):
     return ends.hstack(count_hours(runs, window_ms=window_ms))
 
 
-def assess(shares, seconds, *, backend=None):
+def assess(shares, seconds, *, null="day", backend=None):
     edges = list_edges(shares, 1000 * seconds)
     backend = backend or choose("cpu")
-    return edges, assess_edges(shares, edges, window_ms=1000 * seconds, backend=backend)
+    tests = assess_edges(shares, edges, window_ms=1000 * seconds, null=null, backend=backend)
+    return edges, tests
 
 
 rows = st.lists(
@@ -76,23 +77,30 @@ def test_count_hours__counts_the_hours_of_pairs_within_one(rows, seconds):
 
 
 @settings(max_examples=40)
-@given(rows=rows, seconds=st.sampled_from([5, 60, 600]))
-def test_assess_edges__expects_shares_of_a_day_times_the_window_over_the_day(rows, seconds):
+@given(
+    rows=rows,
+    seconds_null=st.sampled_from(
+        [(5, "day"), (60, "day"), (600, "day"), (0, "one_hour"), (60, "one_hour")]
+    ),
+)
+def test_assess_edges__expects_shares_of_a_block_times_the_window_over_it(rows, seconds_null):
+    seconds, null = seconds_null
+    block = {"day": DAY, "one_hour": 3600}[null]
     shares = make_shares(rows)
-    edges, tests = assess(shares, seconds)
+    edges, tests = assess(shares, seconds, null=null)
     width = 2 * seconds + 1
     counts = defaultdict(int)
     starts = [t // width * width for _, _, t in rows]
     for (a, o, _), start in zip(rows, starts, strict=True):
-        counts[a, o, start // DAY] += 1
+        counts[a, o, start // block] += 1
     first, last = min(starts), max(starts)
-    # Bins of the data that begin on each day.
+    # Bins of the data that begin in each block.
     steps = defaultdict(int)
     for start in range(first, last + 1, width):
-        steps[start // DAY] += 1
+        steps[start // block] += 1
     for (i, j, n_in_hour, _), found in zip(edges.rows(), tests.edges.to_dicts(), strict=True):
         wanted = sum(
-            counts[i, o, day] * counts[j, o, day] / steps[day] for o in range(3) for day in steps
+            counts[i, o, at] * counts[j, o, at] / steps[at] for o in range(3) for at in steps
         )
         assert found["expected"] == pytest.approx(wanted if n_in_hour else 0)
 
@@ -110,20 +118,22 @@ def draw_chance(rng, n_accounts=120, n_objects=60, n_days=20):
     return [tuple(map(int, row)) for row in rows]
 
 
-def test_assess_edges__finds_what_was_planted_and_hardly_anything_else(backend):
+@pytest.mark.parametrize("null", ["day", "six_hours", "one_hour"])
+def test_assess_edges__finds_what_was_planted_and_hardly_anything_else(null, backend):
     rng = np.random.default_rng(5)
     rows = draw_chance(rng)
     # Accounts 120 to 125 share 12 objects of all within 20 s of each other, on different days.
     for k, entity in enumerate(rng.choice(60, 12, replace=False)):
         at = int(k * DAY + rng.integers(3600, DAY - 3600))
         rows += [(120 + a, int(entity), at + int(rng.integers(0, 20))) for a in range(6)]
-    edges, tests = assess(make_shares(rows), 30, backend=backend)
+    edges, tests = assess(make_shares(rows), 30, null=null, backend=backend)
     found = edges.hstack(tests.edges.drop("n_hours")).filter("significant")
     pairs = set(found.select("source", "target").rows())
     planted = set(combinations(range(120, 126), 2))
     assert planted <= pairs
     assert len(pairs - planted) <= 1
-    assert found.filter(pl.col("source") >= 120)["grade"].min() >= 1
+    # Twelve times within seconds: no hour explains it.
+    assert found.filter(pl.col("source") >= 120)["grade"].min() == 6
     assert tests.pairs.n_significant == 2 * len(pairs)
 
 
@@ -134,6 +144,29 @@ def test_assess_edges__finds_nothing_in_chance_alone():
         n_false += tests.edges["significant"].any()
     # At 5 %, more than 4 of 20 runs with a false edge have a probability below 0.3 %.
     assert n_false <= 4
+
+
+def test_assess_edges__by_the_hour_finds_nothing_where_only_hours_agree():
+    """Six accounts share the same objects in the same 200 hours, at any second of them."""
+    n_false, met, expected, by_day = 0, 0, 0.0, 0.0
+    for seed in range(20):
+        rng = np.random.default_rng(300 + seed)
+        rows = draw_chance(rng)
+        hours = 3600 * rng.choice(20 * 24, 200, replace=False)
+        for entity, hour in zip(rng.integers(0, 60, 200), hours, strict=True):
+            seconds = hour + rng.integers(0, 3600, 6)
+            rows += [(120 + a, int(entity), int(second)) for a, second in enumerate(seconds)]
+        shares = make_shares(rows)
+        edges, tests = assess(shares, 60, null="one_hour")
+        n_false += tests.edges["significant"].any()
+        six = pl.Series(edges["source"] >= 120)
+        met += edges.filter(six)["n_hours"].sum()
+        expected += tests.edges.filter(six)["expected"].sum()
+        by_day += assess(shares, 60)[1].edges.filter(six)["expected"].sum()
+    assert n_false <= 4  # see above
+    # Some 1,900 meetings; days alone explain 1 in 24 of those.
+    assert 0.9 < met / expected < 1.1
+    assert by_day < expected / 10
 
 
 def test_assess_edges__says_nothing_against_chance_across_full_hours():

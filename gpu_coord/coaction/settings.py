@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from gpu_coord.coaction.layers import Layer, parse_layers
-from gpu_coord.strata import Null
+from gpu_coord.sharing.windows import measure_bin
+from gpu_coord.strata import Null, check_null
 from gpu_coord.times import parse_duration, parse_time
 
 Merge = Literal["union", "intersection", "fused"]
@@ -34,11 +35,10 @@ class CoactSettings:
 
     def __post_init__(self) -> None:
         self.parsed  # noqa: B018  (checks its part of the settings)
-        for name, kind in (("merge", Merge), ("null", Null)):
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; it is one of {', '.join(get_args(kind))}."
-                )
+        if self.merge not in get_args(Merge):
+            raise ValueError(f"merge is {self.merge!r}; it is one of {', '.join(get_args(Merge))}.")
+        longest = max(layer.window_ms for layer in self.parsed)
+        check_null(self.null, measure_bin(longest if self.merge == "fused" else 0))
         for bound in (self.start, self.end):
             if bound is not None:
                 parse_time(bound)

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 from gpu_coord.sharing.coortweet import check_quantile
-from gpu_coord.strata import Null
+from gpu_coord.sharing.windows import measure_bin
+from gpu_coord.strata import Null, check_null
 from gpu_coord.times import parse_duration, parse_time
 
 Mode = Literal["strict", "coortweet", "coornet", "qut"]
@@ -54,8 +55,8 @@ class ShareSettings:
             raise ValueError(f"min_weight is {self.min_weight}; it is 0 or more.")
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
-        if self.null not in get_args(Null):
-            raise ValueError(f"null is {self.null!r}; it is one of {', '.join(get_args(Null))}.")
+        window = 0 if self.window == AUTO or not self.is_tested else parse_duration(self.window)
+        check_null(self.null, measure_bin(1000 * window))
         if self.compare and self.mode == "strict":
             raise ValueError("compare holds another mode against strict; choose a mode.")
         if self.subgraph and self.mode != "coortweet":

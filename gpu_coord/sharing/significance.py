@@ -18,6 +18,7 @@ from gpu_coord.chance import PairTests, assess_listed, grade_significant
 from gpu_coord.run import describe_tests
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.strict import EdgeRuns
+from gpu_coord.sharing.windows import measure_bin
 from gpu_coord.strata import Null, stratify
 from gpu_coord.transitions import PairCounts, count_margins, index_cells
 
@@ -135,7 +136,7 @@ def assess_edges(
 
 
 def _find_bins(shares: Shares, window_ms: int) -> tuple[np.ndarray, int]:
-    seconds = 2 * -(-window_ms // 1000) + 1
+    seconds = measure_bin(window_ms)
     return shares.time // (1000 * seconds), seconds
 
 

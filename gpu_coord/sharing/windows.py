@@ -19,6 +19,19 @@ _PAIR_BYTES = 16  # as written by the kernel, and once more while it is handed o
 _BLOCK_BYTES = 16 << 20
 
 
+def measure_bin(window_ms: int) -> int:
+    """Return the seconds of the bins whose shares coincide as often as those within a window.
+
+    Two shares lie within w seconds of each other in 2 w + 1 of a stretch's seconds.
+
+    Parameters
+    ----------
+    window_ms
+        Milliseconds, 0 or more.
+    """
+    return 2 * -(-window_ms // 1000) + 1
+
+
 def pair_shares(
     shares: Shares,
     *,
