@@ -67,7 +67,9 @@ def count_messages(
     stop = find_window_ends(shares.object, shares.time, window_ms)
     start = _find_window_starts(shares.object, shares.time, window_ms)
     n_accounts = shares.accounts.height
-    order = np.lexsort((shares.content, shares.account))
+    # One key sorts ten times faster than two; the order of a message's own rows is of no account.
+    message = shares.account.astype(np.int64) * shares.contents.len() + shares.content
+    order = np.argsort(message)
     first_row = np.searchsorted(shares.account[order], np.arange(n_accounts + 1))
     n_met = _sum_ranges((stop - start - 1)[order], first_row)
     bound = np.minimum(n_met, n_accounts)
