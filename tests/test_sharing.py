@@ -1,8 +1,10 @@
 """Coordinated sharing: slow loops, the original R outputs, and runs from archives to folders."""
 
+import dataclasses
 import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from functools import partial
 from itertools import combinations
 from statistics import mean, median
 
@@ -16,6 +18,8 @@ from polars.testing import assert_frame_equal
 
 from gpu_coord import sharing
 from gpu_coord.archive import ingest
+from gpu_coord.backend import choose
+from gpu_coord.coaction import coact
 from gpu_coord.explanation import describe, explain
 from gpu_coord.run import verify_run
 from gpu_coord.sharing import ShareSettings, share
@@ -888,6 +892,23 @@ def test_share__leaves_nothing_half_written(make_table_store, tmp_path, monkeypa
     with pytest.raises(MemoryError):
         share(store, tmp_path / "run", kinds="object")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "run", [partial(share, kinds="object"), partial(coact, layers="co_object")]
+)
+def test_share__refuses_edges_without_room(run, make_table_store, tmp_path, monkeypatch):
+    store = make_table_store(ROWS)
+    n_edges = run(store, tmp_path / "first").read("edges").height
+    full = dataclasses.replace(choose("cpu"), free_memory=lambda: 200 * n_edges - 1)
+    monkeypatch.setattr(sharing.streams, "choose", lambda _: full)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(MemoryError, match=f"{n_edges:,} edges were found so far"):
+        run(store, tmp_path / "run")
+    assert sorted(tmp_path.iterdir()) == before
+    enough = dataclasses.replace(full, free_memory=lambda: 200 * n_edges)
+    monkeypatch.setattr(sharing.streams, "choose", lambda _: enough)
+    assert run(store, tmp_path / "run").read("edges").height == n_edges
 
 
 def test_share__refuses_to_write_into_the_store(make_table_store):

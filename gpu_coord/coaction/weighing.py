@@ -13,7 +13,7 @@ from gpu_coord.coaction.layers import Layer
 from gpu_coord.coaction.traces import Trace
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.significance import count_hours
-from gpu_coord.sharing.streams import PairCounts, PairStream
+from gpu_coord.sharing.streams import PairCounts, PairStream, check_room
 from gpu_coord.sharing.strict import EdgeRuns, count_popularity, describe_edges, group_pairs
 
 
@@ -52,6 +52,7 @@ def weigh_layers(
             weigh = _weigh_directed if layer.is_directed else _weigh
             hours = layer.window_ms if tests and not layer.is_directed else None
             parts[layer.name].append(weigh(trace, older[near], newer[near], popularity, hours))
+        check_room(sum(part.height for frames in parts.values() for part in frames))
     return {name: pl.concat(frames).sort("source", "target") for name, frames in parts.items()}
 
 

@@ -48,7 +48,7 @@ from gpu_coord.sharing.intervals import (
 from gpu_coord.sharing.settings import AUTO, ShareSettings
 from gpu_coord.sharing.shares import Shares, read_shares
 from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
-from gpu_coord.sharing.streams import PairCounts, PairStream
+from gpu_coord.sharing.streams import PairCounts, PairStream, check_room
 from gpu_coord.sharing.strict import (
     Blocks,
     EdgeRuns,
@@ -189,6 +189,7 @@ class ShareRun:
                 else np.isin(_key_contents(shares, runs.older, runs.newer), keys)
             )
             parts.append(self._weigh_runs(runs, popularity, fast))
+            check_room(sum(part.height for part in parts))
             if counts.held is not None and self.settings.mode == "coortweet":
                 self._write_stats(runs, parts[0], fast)
         return self._reweigh(shares, pl.concat(parts))

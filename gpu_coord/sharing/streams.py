@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpu_coord.backend import choose
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.strict import (
     BYTES_PER_PAIR,
@@ -17,6 +18,26 @@ from gpu_coord.sharing.strict import (
     plan_ranges,
     take_accounts,
 )
+
+# Of an edge while it is tested and linked, beside its row in the table of edges.
+_EDGE_BYTES = 200
+
+
+def check_room(n_edges: int) -> None:
+    """Refuse edges that the tests and the network have no memory for, before it is exhausted.
+
+    Raises
+    ------
+    MemoryError
+        There are too many.
+    """
+    needed, free = n_edges * _EDGE_BYTES, choose("cpu").free_memory()
+    if needed > free:
+        raise MemoryError(
+            f"{n_edges:,} edges were found so far, which take {needed / 1e9:.1f} GB more, and "
+            f"{free / 1e9:.1f} GB are free; choose a shorter window, a larger --min-participation "
+            "or a time range."
+        )
 
 
 @dataclass(frozen=True)
