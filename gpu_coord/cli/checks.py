@@ -24,7 +24,7 @@ def selftest(
     from gpu_coord.selftest import run_checks
 
     with show_progress() as progress:
-        report = run_checks(choose_backend(backend, threads), progress)
+        report = run_checks(choose_backend(backend, threads=threads), progress)
     if out is not None:
         write_json(out, report.to_dict())
     if json_:
@@ -38,7 +38,7 @@ def selftest(
         print_rows(title, ["check", "result", "seconds"], rows)
     if not report.passed:
         names = ", ".join(check.name for check in report.checks if not check.passed)
-        fail(f"{names} failed; attach the report (--out report.json) to a bug report.", 1)
+        fail(f"{names} failed; attach the report (--out report.json) to a bug report.", code=1)
 
 
 def info(threads: options.Threads = None, json_: options.Json = False) -> None:

@@ -61,12 +61,12 @@ def cohorts(
 
 def _show_cohorts(found: "Cohorts") -> None:
     settings = found.content["settings"]
-    print_rows("When accounts were made", *_list_cohorts(found, settings["period"]))
+    print_rows("When accounts were made", *_list_cohorts(found, period=settings["period"]))
     print_rows("How classes differ from the others", *_list_profiles(found))
-    print_lines(*_describe_cohorts(found.summary, settings["alpha"]))
+    print_lines(*_describe_cohorts(found.summary, alpha=settings["alpha"]))
 
 
-def _list_cohorts(found: "Cohorts", period: str) -> Rows:
+def _list_cohorts(found: "Cohorts", *, period: str) -> Rows:
     import polars as pl
 
     p = pl.col("p_value")
@@ -85,7 +85,7 @@ def _list_profiles(found: "Cohorts") -> Rows:
     return shown, found.read("profiles").head(5 * N_SHOWN).select(columns).rows()
 
 
-def _describe_cohorts(summary: dict[str, Any], alpha: float) -> list[str]:
+def _describe_cohorts(summary: dict[str, Any], *, alpha: float) -> list[str]:
     lines = [
         f"{summary['n_dated']:,} of {summary['n_accounts']:,} accounts have a creation date; "
         f"{summary['n_contradictory']:,} posted before it, {summary['n_without_posts']:,} never."

@@ -66,7 +66,7 @@ def cycle(
             kinds=split_list(kind),
             labels=read_labels(labels),
             graphs=graphs,
-            backend=choose_backend(backend, threads),
+            backend=choose_backend(backend, threads=threads),
             memory=parse_memory(memory),
             progress=progress,
             window=window,

@@ -34,13 +34,13 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
                 warnings.showwarning = _show_warning
                 command(**{name: options[name] for name in taken})
         except KeyboardInterrupt:
-            fail("interrupted; what was being written is not there.", INTERRUPTED)
+            fail("interrupted; what was being written is not there.", code=INTERRUPTED)
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
             if options["debug"]:
                 raise
-            fail(_describe_error(error), _choose_code(error))
+            fail(_describe_error(error), code=_choose_code(error))
 
     run.__signature__ = complete_signature(command)  # type: ignore[attr-defined]
     return run
@@ -63,7 +63,7 @@ def _describe_error(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {error} (--debug shows where; please report it)."
 
 
-def fail(message: str, code: int) -> NoReturn:
+def fail(message: str, *, code: int) -> NoReturn:
     """Say what failed, and end with an exit code."""
     _say("error", message)
     raise typer.Exit(code)

@@ -39,7 +39,7 @@ def evaluate(
 
     figures = score(
         run,
-        _choose_truth(truth, users or [], controls or [], positive),
+        _choose_truth(truth, users or [], controls or [], positive=positive),
         positive=positive,
         prevalence=prevalence,
         n_resamples=resamples,
@@ -52,7 +52,7 @@ def evaluate(
 
 
 def _choose_truth(
-    truth: Path | None, users: list[Path], controls: list[Path], positive: str
+    truth: Path | None, users: list[Path], controls: list[Path], *, positive: str
 ) -> "Path | pl.DataFrame | None":
     from gpu_coord.evaluation import gather_truth
 

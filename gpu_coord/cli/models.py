@@ -67,7 +67,7 @@ def model(
             out,
             candidates=candidates,
             labels=read_labels(labels),
-            backend=choose_backend(backend, threads),
+            backend=choose_backend(backend, threads=threads),
             memory=parse_memory(memory),
             progress=progress,
             kinds=split_list(kinds),

@@ -83,7 +83,7 @@ def demo(
         findings = find(
             store,
             out / "run",
-            backend=choose_backend(backend, threads),
+            backend=choose_backend(backend, threads=threads),
             memory=parse_memory(memory),
             progress=progress,
         )

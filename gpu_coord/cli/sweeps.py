@@ -64,7 +64,7 @@ def sweep(
             truth=truth,
             positive=positive,
             choose_by=choose_by,
-            backend=choose_backend(backend, threads),
+            backend=choose_backend(backend, threads=threads),
             memory=parse_memory(memory),
             progress=progress,
         )

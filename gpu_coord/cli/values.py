@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gpu_coord.backend import Backend
 
 
-def choose_backend(name: BackendChoice, threads: int | None) -> "Backend":
+def choose_backend(name: BackendChoice, *, threads: int | None) -> "Backend":
     """Return the backend of a name, with so many threads."""
     from gpu_coord.backend import choose
 
