@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from math import ceil
 
@@ -130,6 +131,27 @@ class Settings:
             time = getattr(self, name)
             canonical[name] = None if time is None else parse_time(time)
         return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
+
+
+def parse_lags(text: str, *, given: str | None = None) -> tuple[int, ...]:
+    """Return the lags of a range such as ``1-4``, or ``1-1`` for one lag.
+
+    Parameters
+    ----------
+    text
+        The first and the last lag, in bins.
+    given
+        How an error begins: what was given, and where.
+
+    Raises
+    ------
+    ValueError
+        The text is no rising range.
+    """
+    match = re.fullmatch(r"([0-9]+)-([0-9]+)", text)
+    if not match or int(match[1]) > int(match[2]):
+        raise ValueError(f"{given or f'lags is {text!r}'}; write a rising range of bins, like 1-4.")
+    return tuple(range(int(match[1]), int(match[2]) + 1))
 
 
 def hash_labels(labels: pl.DataFrame | None) -> str | None:

@@ -1,6 +1,7 @@
 """The shape of the package: who may import whom, and what importing it costs."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,14 @@ def test_imports__go_to_earlier_stages_only(stage, path):
     later = {name for name in used if LEVEL[name] > LEVEL[stage]}
     assert not later, f"{path.name} imports the later {later}"
     assert not used & FORBIDDEN.get(stage, set())
+
+
+def test_imports__leave_private_names_where_they_are():
+    for _, path in list_modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gpu_coord"):
+                private = [a.name for a in node.names if re.match("_(?!_)", a.name)]
+                assert not private, f"{path.name} imports {private}"
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import inspect
 import json
 import os
 import re
@@ -9,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gpu_coord import detection
-from gpu_coord.cli import app
+from gpu_coord.cli import COMMANDS, app
+from gpu_coord.cli.options import complete_signature
 
 # a leads b by an hour on two objects, c stands apart.
 SHARES = """account_id,object_id,content_id,timestamp_share
@@ -122,6 +124,27 @@ def test_commands__take_the_common_options(store, tmp_path):
         result = invoke(*command, *common, "--json")
         assert result.exit_code == 0, result.output
         json.loads(result.stdout)
+
+
+def test_detect__takes_one_lag_as_a_range(store, tmp_path):
+    hashes = []
+    for option in (["--lag", "2"], ["--lags", "2-2"]):
+        result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object", *option)
+        assert result.exit_code == 0, result.output
+        hashes.append(json.loads((tmp_path / "run" / "run.json").read_text())["specification"])
+    assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_complete_signature__gives_every_command_the_common_options(command):
+    common = ["backend", "memory", "threads", "seed", "json_", "debug"]
+    own = list(inspect.signature(command).parameters)
+    names = list(complete_signature(command).parameters)
+    assert [name for name in names if name in own] == own
+    assert sorted(names) == sorted({*own, *common})
+    added = [name for name in names if name not in own]
+    assert added == [name for name in common if name in added]
+    assert names[-2:] == ["json_", "debug"]
 
 
 def test_detect__fits_a_terminal_of_80_columns(store, tmp_path):

@@ -26,7 +26,7 @@ from gpu_coord.evaluation import evaluate
 from gpu_coord.network import build_network
 from gpu_coord.settings import Settings
 from gpu_coord.sweeps import open_sweep, stages, sweep, tables, verify_sweep
-from gpu_coord.sweeps.grid import list_cells, parse_lags, read_grid, spell_command
+from gpu_coord.sweeps.grid import list_cells, read_grid, spell_command
 from gpu_coord.sweeps.multiverse import (
     INTERACTIONS,
     compare_communities,
@@ -441,9 +441,11 @@ def test_list_cells__draws_from_grids_of_any_size():
         list_cells(grid, sample=0)
 
 
-def test_parse_lags__reads_ranges():
-    assert parse_lags("0-2") == (0, 1, 2)
-    assert parse_lags("3-3") == (3,)
+def test_list_cells__reads_lags_as_detect_does():
+    cells = list_cells({"lags": ["1-1", "1-4"]})
+    assert [cell.settings.lags for cell in cells] == [(1,), (1, 2, 3, 4)]
+    assert cells[0].specification == list_cells({"lag": [1]})[0].specification
+    assert cells[1].specification == Settings(groups=0, lags=(1, 2, 3, 4)).compute_hash()
 
 
 def test_read_grid__reads_toml_and_refuses_others(tmp_path):

@@ -5,7 +5,6 @@ the order of the grid: the last key varies fastest. Nothing runs before every ce
 """
 
 import random
-import re
 import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from gpu_coord.settings import Settings
+from gpu_coord.settings import Settings, parse_lags
 from gpu_coord.times import parse_duration
 
 MAX_CELLS = 100_000
@@ -204,7 +203,8 @@ def _make_settings(chosen: dict[str, Any]) -> Settings:
     if "lag" in choices:
         choices["lags"] = (choices.pop("lag"),)
     elif "lags" in choices:
-        choices["lags"] = parse_lags(choices["lags"])
+        lags = choices["lags"]
+        choices["lags"] = parse_lags(lags, given=f"lags has {lags!r} in the grid")
     for name in ("shrink", "min_weight", "top_percent", "alpha"):
         if name in choices:
             choices[name] = float(choices[name])
@@ -214,20 +214,6 @@ def _make_settings(chosen: dict[str, Any]) -> Settings:
 def _split_kinds(kinds: Any) -> tuple[str, ...]:
     parts = kinds.split(",") if isinstance(kinds, str) else kinds
     return tuple(kind.strip() for kind in parts if kind.strip())
-
-
-def parse_lags(text: str) -> tuple[int, ...]:
-    """Return the lags of a range, ``1-4``.
-
-    Raises
-    ------
-    ValueError
-        The text is no rising range.
-    """
-    match = re.fullmatch(r"([0-9]+)-([0-9]+)", text)
-    if not match or int(match[1]) > int(match[2]):
-        raise ValueError(f"lags has {text!r} in the grid; write a rising range of bins, like 1-4.")
-    return tuple(range(int(match[1]), int(match[2]) + 1))
 
 
 def _spell_options(settings: Settings, *, lags: str | None) -> dict[str, Any]:

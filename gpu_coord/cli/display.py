@@ -1,0 +1,81 @@
+"""How commands show what came back: as JSON, as tables and as sentences.
+
+The terminal's libraries are loaded here, when there is something to show, and nowhere else.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Rows = tuple[list[str], list[Any]]  # names of columns, and rows
+
+N_SHOWN = 10  # rows of a table that may have many
+
+
+def show_progress() -> AbstractContextManager[Callable[[str, int, int], None]]:
+    """Return what draws bars of the stages under way, where people see them."""
+    from gpu_coord.terminal import open_consoles, show_progress
+
+    return show_progress(open_consoles()[1])
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON object."""
+    print(json.dumps(content))
+
+
+def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table under its title; nothing where it has no rows."""
+    from gpu_coord.terminal import open_consoles, print_table
+
+    print_table(open_consoles()[0], title, columns, rows)
+
+
+def print_lines(*lines: str, wrap: bool = False) -> None:
+    """Print sentences, each on a line; broken at the width of the terminal if ``wrap``."""
+    from gpu_coord.terminal import clean_lines, open_consoles
+
+    console = open_consoles()[0]
+    for line in lines:
+        console.print(clean_lines(line), soft_wrap=not wrap, highlight=False, markup=False)
+
+
+def list_counts(summary: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return the counts of a summary, named for people."""
+    return [
+        (key[2:].replace("_", " "), value) for key, value in summary.items() if key.startswith("n_")
+    ]
+
+
+def flatten(content: dict[str, Any], *, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return what is nested as one list, each value under its whole name."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        name = f"{prefix}{key.replace('_', ' ')}"
+        is_nested = isinstance(value, dict)
+        rows += flatten(value, prefix=f"{name}: ") if is_nested else [(name, value)]
+    return rows
+
+
+def choose_id(*, show_ids: bool) -> str:
+    """Return the column that names an account."""
+    return "account_id" if show_ids else "pseudonym"
+
+
+def hide_ids(entities: "pl.DataFrame", *, show_ids: bool) -> "pl.DataFrame":
+    """Take the values from entities that name accounts or posts."""
+    import polars as pl
+
+    from gpu_coord.kinds import names_posts
+
+    if show_ids:
+        return entities
+    # A mention is an account id, of somebody who may not even be in the archive.
+    # Whoever looks up a post knows the account.
+    are_posts = [kind for kind in entities["kind"].unique() if names_posts(kind)]
+    named = pl.when(pl.col("kind").is_in(are_posts)).then(pl.lit("a post")).otherwise("value")
+    return entities.with_columns(value=pl.coalesce("pseudonym", named))

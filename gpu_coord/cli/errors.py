@@ -1,0 +1,79 @@
+"""What goes wrong in a command becomes one sentence and an exit code; warnings become sentences."""
+
+import errno
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from inspect import signature
+from typing import Any, NoReturn
+
+import typer
+
+from gpu_coord.cli.options import complete_signature
+
+WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED = 1, 3, 130
+
+
+def report_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that also takes the common options, and says in one sentence what failed.
+
+    With ``--debug`` errors come through as they are.
+    """
+    taken = list(signature(command).parameters)
+
+    @functools.wraps(command)
+    def run(**options: Any) -> None:
+        if options["threads"]:
+            # Read once, when the libraries are first imported.
+            os.environ["POLARS_MAX_THREADS"] = str(options["threads"])
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", UserWarning)
+                warnings.showwarning = _show_warning
+                command(**{name: options[name] for name in taken})
+        except KeyboardInterrupt:
+            fail("interrupted; what was being written is not there.", code=INTERRUPTED)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if options["debug"]:
+                raise
+            fail(_describe_error(error), code=_choose_code(error))
+
+    run.__signature__ = complete_signature(command)  # type: ignore[attr-defined]
+    return run
+
+
+def _choose_code(error: Exception) -> int:
+    from gpu_coord.backend import GpuUnavailableError
+
+    if isinstance(error, GpuUnavailableError | MemoryError):
+        return MACHINE_CANNOT
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return MACHINE_CANNOT if full else WRONG_REQUEST
+
+
+def _describe_error(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError | PermissionError) and error.filename:
+        return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}."
+    if isinstance(error, ValueError | OSError | MemoryError | RuntimeError) and str(error):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where; please report it)."
+
+
+def fail(message: str, *, code: int) -> NoReturn:
+    """Say what failed, and end with an exit code."""
+    _say("error", message)
+    raise typer.Exit(code)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _say("warning", str(message))
+
+
+def _say(kind: str, message: str) -> None:
+    from gpu_coord.terminal import clean_lines
+
+    print(f"{kind}: {clean_lines(message)}", file=sys.stderr)

@@ -1,0 +1,229 @@
+"""A run as people see it: what chance explains first, then sizes, accounts, groups, entities."""
+
+from typing import TYPE_CHECKING, Any
+
+from gpu_coord.cli.display import (
+    N_SHOWN,
+    Rows,
+    choose_id,
+    hide_ids,
+    list_counts,
+    print_json,
+    print_lines,
+    print_rows,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from gpu_coord.run import Findings
+
+_SYMMETRIC = ("share", "coact")  # commands whose runs are about what two accounts have in common
+_ALL_EDGES = {"share": "--all-edges", "coact": "--merge union"}  # others: --paper
+
+
+def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> None:
+    """Print a run: its sizes, its strongest accounts, its groups and what they share."""
+    if as_json:
+        print_json(findings.summary)
+        return
+    print_lines(_describe_chance(findings), "")
+    _print_network(findings, show_ids=show_ids)
+    _print_groups(findings)
+    _print_entities(findings, show_ids=show_ids)
+    print_rows("Before and after the split", *_list_halves(findings))
+    if not findings.run["graphs_written"]:
+        line = "No GraphML and GEXF for a network of this size; --graphs writes them."
+        print_lines(line, wrap=True)
+    print_lines(_describe_edges(findings), wrap=True)
+
+
+def _print_network(findings: "Findings", *, show_ids: bool) -> None:
+    print_rows(f"Run {findings.path}", ["what", "number"], _list_sizes(findings))
+    print_rows("Layers", *_list_layers(findings))
+    leading = (
+        "Accounts that share most with others"
+        if findings.run.get("command") in _SYMMETRIC
+        else "Accounts with the most apparent influence"
+    )
+    print_rows(leading, *_list_accounts(findings, show_ids=show_ids))
+    print_rows("Largest communities", *_list_communities(findings))
+    if findings.summary.get("n_significant") == 0:
+        option = _ALL_EDGES.get(findings.run.get("command", ""), "--paper")
+        print_lines(
+            "No edge is significant, so the network is empty. edges.parquet holds all edges with "
+            f"their p-values; {option} puts them all into the network.",
+            "",
+        )
+
+
+def _print_groups(findings: "Findings") -> None:
+    """Print what was tested as a group, confirmed or not, and why not."""
+    if findings.run.get("groups") is None:
+        return
+    if reason := findings.run["groups"]["reason"]:
+        print_lines(f"No test of groups: {reason}", "")
+        return
+    groups = findings.read("groups")
+    print_rows("Groups with unusual co-activity", *_list_groups(groups, confirmed=True))
+    print_rows("Sets that were not confirmed", *_list_groups(groups, confirmed=False))
+    print_lines(*_explain_groups(groups), "")
+
+
+def _print_entities(findings: "Findings", *, show_ids: bool) -> None:
+    entities = _list_entities(findings, show_ids=show_ids)
+    print_rows("Entities that carry the most coordination", *entities)
+    if findings.read("accounts")["label"].null_count() < findings.summary["n_accounts"]:
+        print_rows("Edges between classes, all kinds", *_list_classes(findings))
+
+
+def _describe_edges(findings: "Findings") -> str:
+    tells = (
+        "two accounts share the same things at about the same time"
+        if findings.run.get("command") in _SYMMETRIC
+        else "one account tends to act one lag after another"
+    )
+    return (
+        f"An edge says that {tells}, not why: coordination is not inauthenticity, and no edge "
+        "attributes an account to anyone."
+    )
+
+
+def _explain_groups(groups: "pl.DataFrame") -> list[str]:
+    """Return why groups were not confirmed, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for group, reason in groups.drop_nulls("reason").select("group", "reason").rows():
+        reasons.setdefault(reason, []).append(str(group))
+    return [
+        f"group{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {reason}."
+        for reason, numbers in reasons.items()
+    ]
+
+
+def _describe_chance(findings: "Findings") -> str:
+    summary, settings = findings.summary, findings.run["settings"]
+    if findings.run.get("command") == "share":
+        return _describe_shares(findings)
+    if findings.run.get("command") == "coact":
+        return _describe_layers(findings)
+    if "lambda" not in summary:
+        return "lambda not computed (--paper): any of these edges may be chance."
+    more = summary["lambda"] - 1
+    sentence = (
+        f"lambda {summary['lambda']:.2f}: accounts coincide {abs(more):.0%} "
+        f"{'more' if more >= 0 else 'less'} often than chance explains. "
+        f"{summary['n_significant']:,} edges are significant at a false discovery rate of "
+        f"{settings['alpha']:g}: about {summary['expected_false_edges']:.3g} of them may be false."
+    )
+    return f"{sentence} {findings.run['chance']['warning'] or ''}".strip()
+
+
+def _describe_layers(findings: "Findings") -> str:
+    run, summary = findings.run, findings.summary
+    said = f"{summary['n_pairs']:,} pairs of shares in {summary['n_layers']} layers; "
+    if "lambda" not in summary:
+        return f"{said}{run['settings']['merge']} of the layers, not tested against chance."
+    return (
+        f"{said}{summary['n_significant']:,} edges stand out over all tested layers together, at a "
+        f"false discovery rate of {run['settings']['alpha']:g}: about "
+        f"{summary['expected_false_edges']:.3g} may be false."
+    )
+
+
+def _list_layers(findings: "Findings") -> Rows:
+    columns = ["layer", "window_seconds", "n_edges", "n_accounts"]
+    layers = findings.run["layers"] if findings.run.get("command") == "coact" else []
+    shown = ["layer", "window, s", "edges", "accounts"]
+    return shown, [[layer[column] for column in columns] for layer in layers]
+
+
+def _describe_shares(findings: "Findings") -> str:
+    from gpu_coord.times import describe_seconds
+
+    run, summary = findings.run, findings.summary
+    said = [
+        f"{summary['n_pairs']:,} pairs of shares of the same object within "
+        f"{describe_seconds(run['window_seconds'])} ({run['settings']['mode']})."
+    ]
+    if "lambda" in summary:
+        said.append(
+            f"lambda {summary['lambda']:.2f}: that is how many times as often as chance explains "
+            f"pairs of accounts meet, in general. {summary['n_significant']:,} edges stand out "
+            f"even so, at a false discovery rate of {run['settings']['alpha']:g}: about "
+            f"{summary['expected_false_edges']:.3g} of them may be false."
+        )
+    if "intervals" in run:
+        excess = run["intervals"]["excess_seconds"]
+        said.append(
+            "Intervals that the data suggest: "
+            f"{describe_seconds(run['intervals']['quantile_seconds'])} by CooRnet's estimate, "
+            f"{'none' if excess is None else describe_seconds(excess)} by the excess of short gaps "
+            "over chance (surface.parquet, gaps.parquet)."
+        )
+    if "changes" in run:
+        changes = ", ".join(f"{n:,} {reason}" for reason, n in run["changes"].items())
+        said.append(f"Against strict: {changes or 'no change'} (changes.parquet).")
+    return " ".join(said)
+
+
+def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
+    seconds = sum(stage["seconds"] for stage in findings.run["stages"])
+    peak = max(stage["peak_memory_bytes"] for stage in findings.run["stages"])
+    return [
+        *list_counts(findings.summary),
+        ("seconds", round(seconds, 2)),
+        ("peak memory, GB", round(peak / 1e9, 2)),
+        ("backend", findings.run["backend"]["name"]),
+        ("specification", findings.run["specification"][:12]),
+    ]
+
+
+def _list_accounts(findings: "Findings", *, show_ids: bool) -> Rows:
+    import polars as pl
+
+    name = choose_id(show_ids=show_ids)
+    columns = [name, "label", "influence", "in_weight", "out_degree", "community", "n_posts"]
+    leading = findings.read("accounts").filter(pl.col("influence") > 0)
+    accounts = leading.sort("influence", "account_id", descending=[True, False])
+    shown = [name, "label", "influence", "in-weight", "out", "community", "posts"]
+    return shown, accounts.select(columns).head(N_SHOWN).rows()
+
+
+def _list_communities(findings: "Findings") -> Rows:
+    columns = ["community", "component", "n_accounts", "n_edges", "mean_weight", "main_label"]
+    shown = ["community", "component", "accounts", "edges", "mean weight", "main label"]
+    return shown, findings.read("communities").select(columns).head(N_SHOWN).rows()
+
+
+def _list_groups(groups: "pl.DataFrame", *, confirmed: bool) -> Rows:
+    columns = ["group", "size", "n_core", "n_significant", "ratio", "p_value", "limiting_test"]
+    shown = ["group", "accounts", "core", "significant", "ratio", "p", "limiting test"]
+    return shown, groups.filter(confirmed=confirmed).select(columns).head(N_SHOWN).rows()
+
+
+def _list_entities(findings: "Findings", *, show_ids: bool) -> Rows:
+    import polars as pl
+
+    entities = findings.read("entities").filter(pl.col("coordination") > 0).head(N_SHOWN)
+    columns = ["kind", "value", "n_accounts", "n_events", "coordination"]
+    shown = hide_ids(entities, show_ids=show_ids).select(columns)
+    return ["kind", "value", "accounts", "events", "coordination"], shown.rows()
+
+
+def _list_classes(findings: "Findings") -> Rows:
+    import polars as pl
+
+    columns = ["source_label", "target_label", "n_edges", "mean_weight", "mean_weight_per_pair"]
+    classes = findings.read("classes").filter(pl.col("kind") == "all", pl.col("n_edges") > 0)
+    densest = classes.sort("mean_weight_per_pair", descending=True).head(N_SHOWN)
+    return ["from", "to", "edges", "mean weight", "per pair"], densest.select(columns).rows()
+
+
+def _list_halves(findings: "Findings") -> Rows:
+    from gpu_coord.run import open_run
+
+    halves = [half for half in ("before", "after") if (findings.path / half).is_dir()]
+    runs = [(half, open_run(findings.path / half).summary) for half in halves]
+    columns = ["n_accounts", "n_entities", "n_bins", "n_edges", "n_communities"]
+    rows = [(half, *(summary[column] for column in columns)) for half, summary in runs]
+    return ["half", *(column[2:] for column in columns)], rows

@@ -1,0 +1,144 @@
+"""A store and a grid -> many runs, and what holds in most of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gpu_coord.cli import options
+from gpu_coord.cli.display import (
+    N_SHOWN,
+    Rows,
+    choose_id,
+    print_json,
+    print_lines,
+    print_rows,
+    show_progress,
+)
+from gpu_coord.cli.values import choose_backend, parse_memory, read_labels
+
+if TYPE_CHECKING:
+    from gpu_coord.sweeps import Sweep
+
+FigureChoice = Literal[
+    "auc", "average_precision", "precision_at_n_positive", "auc_of_least_p_value"
+]
+
+
+def sweep(
+    store: options.Store,
+    grid: Annotated[
+        Path, typer.Argument(help="TOML: lists of values by option of `detect`, min_support = [1].")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write; a stopped sweep goes on.")],
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Cells to draw by the seed (all of the grid).")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet with account_id and label, to score with.")
+    ] = None,
+    positive: options.Positive = "operation",
+    choose_by: Annotated[
+        FigureChoice | None,
+        typer.Option(help="Choose a cell by one half of the truth; score it on the other."),
+    ] = None,
+    labels: options.Labels = None,
+    show_ids: options.ShowIds = False,
+    backend: options.Backend = "auto",
+    memory: options.Memory = None,
+    threads: options.Threads = None,
+    seed: options.Seed = 0,
+    json_: options.Json = False,
+) -> None:
+    """Run many settings at once, and show what holds whatever is chosen."""
+    from gpu_coord.sweeps import sweep as run
+
+    with show_progress() as progress:
+        found = run(
+            store,
+            grid,
+            out,
+            sample=sample,
+            seed=seed,
+            labels=read_labels(labels),
+            truth=truth,
+            positive=positive,
+            choose_by=choose_by,
+            backend=choose_backend(backend, threads=threads),
+            memory=parse_memory(memory),
+            progress=progress,
+        )
+    if json_:
+        print_json(found.summary)
+    else:
+        _show_sweep(found, show_ids=show_ids)
+
+
+def _show_sweep(found: "Sweep", *, show_ids: bool) -> None:
+    print_rows("From the lowest to the highest", *_list_ranges(found))
+    print_rows("Which choice matters (share of variance)", *_list_variance(found))
+    print_rows("In most networks", *_list_included(found, show_ids=show_ids))
+    print_lines(*_describe_sweep(found))
+
+
+def _list_ranges(found: "Sweep") -> Rows:
+    cells = found.read("sweep")
+    figures = ["n_edges", "n_significant", "n_network_accounts", "n_communities", "lambda"]
+    figures += [name for name in cells.columns if name.startswith("accounts_a")]
+    columns = [cells[name] for name in figures if cells[name].null_count() < cells.height]
+    rows = [(c.name.replace("_", " "), c.min(), c.median(), c.max()) for c in columns]
+    return ["figure", "lowest", "median", "highest"], rows
+
+
+def _list_variance(found: "Sweep") -> Rows:
+    import polars as pl
+
+    table = found.read("variance").drop_nulls("share")
+    wide = table.with_columns(pl.col("figure").str.replace_all("_", " ")).pivot(
+        "setting", index="figure", values="share"
+    )
+    return wide.columns, wide.rows()
+
+
+def _list_included(found: "Sweep", *, show_ids: bool) -> Rows:
+    import polars as pl
+
+    name = choose_id(show_ids=show_ids)
+    included = found.read("accounts").filter(pl.col("n_cells") > 0)
+    order = ["n_cells", "n_leading", "account_id"]
+    most = included.sort(order, descending=[True, True, False]).head(N_SHOWN)
+    columns = ["label", "n_cells", "share", "share_leading"]
+    return [name, "label", "cells", "share", "leads in"], most.select(name, *columns).rows()
+
+
+def _describe_sweep(found: "Sweep") -> list[str]:
+    summary = found.summary
+    n_done = summary["n_cells"] - summary["n_failed"]
+    lines = [
+        f"{n_done:,} specifications, {summary['n_networks']:,} different networks. "
+        f"{summary['n_accounts_ever']:,} accounts are in one at least, {summary['n_core']:,} in "
+        f"90 % of the cells or more: the robust core; {summary['n_leading_core']:,} lead an edge "
+        "in as many."
+    ]
+    if summary["n_failed"]:
+        lines.append(
+            f"{summary['n_failed']:,} cells could not be run; the column reason of sweep.parquet "
+            "says why."
+        )
+    if summary["n_without_bulk"]:
+        lines.append(
+            f"In {summary['n_without_bulk']:,} of them chance does not describe the bulk of pairs "
+            "(has_bulk in sweep.parquet; see lambda): their tests say little."
+        )
+    if chosen := summary["chosen"]:
+        by = chosen["by"]
+        lines.append(
+            f"Cell {chosen['cell']:,} has the highest {by.replace('_', ' ')} on the half of the "
+            f"truth that chooses, {chosen['choosing_half']:.3f}; on the other half it has "
+            f"{chosen['scoring_half'][f'accounts_{by}']:.3f}. Report the latter."
+        )
+    lines.append(
+        f"{found.path / 'sweep.parquet'} has a row per cell. Report the share of specifications "
+        "that agree, not the one that agrees most."
+    )
+    return lines
