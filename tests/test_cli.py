@@ -4,14 +4,20 @@ import os
 import re
 import subprocess
 import sys
+from typing import get_args
 
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from gpu_coord import detection
-from gpu_coord.cli import COMMANDS, app
+from gpu_coord.cli import COMMANDS, app, options
 from gpu_coord.cli.options import complete_signature
+from gpu_coord.cli.sharing import MergeChoice
+from gpu_coord.coaction import Merge
+from gpu_coord.run import open_run
+from gpu_coord.sharing import Mode
+from gpu_coord.strata import Null
 
 # a leads b by an hour on two objects, c stands apart.
 SHARES = """account_id,object_id,content_id,timestamp_share
@@ -405,3 +411,20 @@ def test_threads__reach_the_libraries(store, tmp_path):
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip
     assert result.stdout.splitlines()[-1] == "1 1"
+
+
+@pytest.mark.parametrize(
+    ("choice", "taken"),
+    [(options.NullChoice, Null), (options.ModeChoice, Mode), (MergeChoice, Merge)],
+)
+def test_choices__are_those_of_the_stages(choice, taken):
+    assert get_args(choice) == get_args(taken)
+
+
+def test_share__takes_the_finest_null(tmp_path, store):
+    request = ("share", store, "--out", tmp_path / "run", "--kind", "object")
+    assert invoke(*request, "--null", "one_hour", "--window", "179s").exit_code == 0
+    assert open_run(tmp_path / "run").run["settings"]["null"] == "one_hour"
+    refused = invoke(*request, "--null", "one_hour", "--window", "10m")
+    assert refused.exit_code == 1
+    assert "a window of at most 179 s" in refused.stderr

@@ -14,7 +14,7 @@ import typer
 KINDS = "hashtag,url,mention"
 
 BackendChoice = Literal["auto", "cpu", "gpu"]
-NullChoice = Literal["popularity", "entity", "hour", "day", "six_hours"]
+NullChoice = Literal["popularity", "entity", "hour", "day", "six_hours", "one_hour"]
 ModeChoice = Literal["strict", "coortweet", "coornet", "qut"]
 
 Store = Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")]
