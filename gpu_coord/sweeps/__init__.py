@@ -22,13 +22,13 @@ import polars as pl
 from gpu_coord import __version__
 from gpu_coord.backend import Backend, choose
 from gpu_coord.detection import choose_memory
-from gpu_coord.folders import read_marker, write_json
+from gpu_coord.folders import name_aside, read_marker, replace_file, write_json
 from gpu_coord.run import Progress, describe_tables
 from gpu_coord.settings import hash_labels
 from gpu_coord.store import STORE_MARKER, Store, check_tables, hash_file, open_store
 from gpu_coord.sweeps.grid import Cell, Grid, find_activity_key, list_cells, read_grid
 from gpu_coord.sweeps.multiverse import CORE_SHARE, find_core
-from gpu_coord.sweeps.results import Results, replace_file
+from gpu_coord.sweeps.results import Results
 from gpu_coord.sweeps.scoring import Half, Truth, read_truth, score_cell
 from gpu_coord.sweeps.stages import CellResult, Stages, order_cells
 from gpu_coord.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_tables
@@ -201,15 +201,19 @@ def _open_folder(path: Path, store: Store, origin: dict[str, Any]) -> Iterator[P
         except OSError:
             raise FileExistsError(f"{path} is in use by another sweep; wait for its end.") from None
         if not (path / SWEEP_MARKER).is_file():
-            content = origin | {"summary": None}
-            replace_file(path / SWEEP_MARKER, lambda file: write_json(file, content))
+            _write_marker(path, origin | {"summary": None})
         yield path
+
+
+def _write_marker(folder: Path, content: dict[str, Any]) -> None:
+    with replace_file(folder / SWEEP_MARKER) as aside:
+        write_json(aside, content)
 
 
 def _check_folder(path: Path, origin: dict[str, Any]) -> None:
     if not path.exists():
         return
-    ours = {_LOCK, f".{SWEEP_MARKER}.new"}
+    ours = {_LOCK, name_aside(path / SWEEP_MARKER).name}
     if not path.is_dir() or (
         read_marker(path, SWEEP_MARKER) is None and {p.name for p in path.iterdir()} - ours
     ):
@@ -274,7 +278,7 @@ class _Work:
             "tables": {name: described for name, described in describe_tables(self.folder).items()
                        if name in SWEEP_TABLES},
         }  # fmt: skip
-        replace_file(self.folder / SWEEP_MARKER, lambda file: write_json(file, content))
+        _write_marker(self.folder, content)
 
     def _compute(
         self, cells: Sequence[Cell], half: Half
