@@ -14,6 +14,7 @@ import numpy as np
 
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend
+from gpu_coord.choices import check_choice
 from gpu_coord.days import Axis
 from gpu_coord.pairs import CACHE
 from gpu_coord.transitions import CellIndex, Margins, PairCounts
@@ -149,8 +150,7 @@ def stratify(
     ValueError
         The null is unknown, or there is no phase.
     """
-    if null not in get_args(Null):
-        raise ValueError(f"null is {null!r}; it is one of {', '.join(get_args(Null))}.")
+    check_choice("null", null, get_args(Null))
     if n_phases < 1:
         raise ValueError(f"n_phases is {n_phases}; blocks begin at one time at least.")
     parts = [
