@@ -126,6 +126,25 @@ def write_gexf(path: Path | str, nodes: pl.DataFrame, edges: pl.DataFrame | pl.L
     )
 
 
+def write_networks(
+    folder: Path, accounts: pl.DataFrame, edges: pl.DataFrame | pl.LazyFrame
+) -> None:
+    """Write the network of a run in both formats: ``network.graphml`` and ``network.gexf``.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    accounts
+        Of the run, row = account; only those with a ``component`` are in the network.
+    edges
+        As above.
+    """
+    nodes = accounts.with_row_index("account").drop_nulls("component")
+    write_graphml(folder / "network.graphml", nodes, edges)
+    write_gexf(folder / "network.gexf", nodes, edges)
+
+
 def _type_nodes(nodes: pl.DataFrame) -> dict[str, str]:
     """Return the attributes of nodes and their types."""
     _require_columns("nodes", nodes.columns, ("account", "account_id"))
