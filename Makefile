@@ -13,7 +13,7 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --cons
 GPU_PIP = .venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check
 # What runs on a backend; the rest never meets one.
 PIPELINE_TESTS = $(addprefix tests/test_,activity.py transitions.py chance.py effects.py lags.py \
-	network.py detection.py selftest.py significance.py)
+	network.py detection.py selftest.py significance.py model.py model_store.py)
 
 demo: .venv/ready-run
 	.venv/bin/python -m gpu_coord demo --out demo

@@ -4,8 +4,7 @@ In each copy every account's days are permuted on their own: what it does in a d
 on which entities, stays; that others do it on the same day goes. What is found there is false.
 """
 
-import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from gpu_coord.days import Axis, list_days
 from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.groups import find_groups
 from gpu_coord.plots import plot_quantiles
+from gpu_coord.results import ResultFolder, open_result
 from gpu_coord.run import DEFAULT_MEMORY, Progress
 from gpu_coord.settings import Settings, hash_labels
 from gpu_coord.store import Store, describe_table, open_store
@@ -33,21 +33,8 @@ _N_QUANTILES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """A calibration folder: its summary, and its tables on request."""
-
-    path: Path
-    content: dict[str, Any] = field(repr=False)
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """What the data and the copies showed, as in ``calibration.json``."""
-        summary: dict[str, Any] = self.content["summary"]
-        return summary
-
-    def read(self, table: str) -> pl.DataFrame:
-        """Return a table: copies, quantiles."""
-        return pl.read_parquet(self.path / f"{table}.parquet")
+class Calibration(ResultFolder):
+    """A calibration folder: what data and copies showed, and its tables (`CALIBRATION_TABLES`)."""
 
 
 def calibrate(
@@ -109,7 +96,8 @@ def calibrate(
         quantile.write_parquet(folder / "quantiles.parquet")
         draw_quantiles(folder / FIGURE, quantile)
         write_json(folder / CALIBRATION_MARKER, _describe(folder, settings, table, labels))
-    return Calibration(Path(out), json.loads((Path(out) / CALIBRATION_MARKER).read_text()))
+    missing = "there is no calibration at {}; `gpu-coord calibrate` makes one."
+    return open_result(Calibration, out, CALIBRATION_MARKER, missing=missing)
 
 
 _FILES = {CALIBRATION_MARKER, FIGURE, *(f"{table}.parquet" for table in CALIBRATION_TABLES)}

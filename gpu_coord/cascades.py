@@ -4,10 +4,8 @@ In: a store, kinds of object, perhaps the accounts that are inside. Out: a folde
 idea: a cascade is an object's shares in the order of time; an adoption is an account's first.
 """
 
-import hashlib
-import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,23 @@ import polars as pl
 from gpu_coord.backend import choose
 from gpu_coord.catalysts import Catalysts, find_catalysts
 from gpu_coord.chance import EmpiricalNull
-from gpu_coord.folders import read_marker, replace_folder, write_json
+from gpu_coord.choices import Choices, check_alpha, hash_json
+from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.kinds import names_accounts
 from gpu_coord.platforms import count_flows, find_hops, warn_of_spellings, write_paths
+from gpu_coord.results import ResultFolder, open_result, verify_tables
 from gpu_coord.run import (
     Findings,
     Progress,
     StageClock,
+    check_origin,
     describe_origin,
     describe_tables,
     open_run,
 )
 from gpu_coord.sharing.shares import read_shares
-from gpu_coord.store import Store, check_tables, name_accounts, open_store
-from gpu_coord.timeline import Grouping, check_origin, pad_columns, read_members
+from gpu_coord.store import Store, check_outside, name_accounts, open_store
+from gpu_coord.timeline import Grouping, pad_columns, read_members
 from gpu_coord.times import parse_duration, parse_time
 
 CASCADES_MARKER = "cascades.json"
@@ -42,7 +43,7 @@ _TIME = pl.Datetime("ms", "UTC")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CascadeSettings:
+class CascadeSettings(Choices):
     """Every choice that can change a table of cascades; stored beside it."""
 
     kinds: tuple[str, ...]
@@ -60,9 +61,7 @@ class CascadeSettings:
     def __post_init__(self) -> None:
         if not self.kinds:
             raise ValueError("kinds is empty; name at least one, such as url.")
-        for time in (self.start, self.end):
-            if time is not None:
-                parse_time(time)
+        self.parse_times("start", "end")
         for name, least in (("min_shares", 1), ("min_followers", 0), ("min_adopters", 2)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is {least} or more.")
@@ -70,45 +69,21 @@ class CascadeSettings:
             raise ValueError(f"window is {self.window}; it is at most the reach, {self.reach}.")
         if not 0 < self.early <= 0.5:
             raise ValueError(f"early is {self.early}; it lies above 0 and at most at 0.5.")
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
+        check_alpha(self.alpha)
 
-    def compute_hash(self, labels_sha256: str | None = None) -> str:
-        """Return the specification hash: the same for the same choices, however they are written.
-
-        Parameters
-        ----------
-        labels_sha256
-            Hash of the labels that take the place of the store's own.
-        """
-        canonical = asdict(self) | {
+    def spell(self) -> dict[str, Any]:
+        """Return what can be written in several ways, written in one."""
+        return {
             "kinds": tuple(dict.fromkeys(self.kinds)),
             "window": parse_duration(self.window),
             "reach": parse_duration(self.reach),
-            "labels": labels_sha256,
+            **self.parse_times("start", "end"),
         }
-        for name in ("start", "end"):
-            time = getattr(self, name)
-            canonical[name] = None if time is None else parse_time(time)
-        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
-class Cascades:
-    """A folder of cascades: its summary, and its tables on request."""
-
-    path: Path
-    content: dict[str, Any] = field(repr=False)
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """Counts, and what the tests found, as in ``cascades.json``."""
-        summary: dict[str, Any] = self.content["summary"]
-        return summary
-
-    def read(self, table: str) -> pl.DataFrame:
-        """Return a table: cascades, hops, flows, adoption, catalysts, accounts."""
-        return pl.read_parquet(self.path / f"{table}.parquet")
+class Cascades(ResultFolder):
+    """A folder of cascades: counts, what the tests found, and its tables (`CASCADE_TABLES`)."""
 
 
 def trace_cascades(
@@ -152,10 +127,9 @@ def trace_cascades(
     """
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     store = store if isinstance(store, Store) else open_store(store)
-    if Path(out).resolve().is_relative_to(store.path.resolve()):
-        raise ValueError(f"{out} lies in the store {store.path}; write cascades elsewhere.")
+    check_outside(store, out, "cascades")
     members = _find_inside(store, run, group, group_by, inside, labels)
-    hashed = None if members is None else _hash_ids(members)
+    hashed = None if members is None else hash_json(members.to_list())
     settings = CascadeSettings(kinds=kinds, inside_sha256=hashed, **choices)
     with replace_folder(Path(out), CASCADES_MARKER, _FILES) as folder:
         clock = StageClock(progress)
@@ -184,12 +158,8 @@ def open_cascades(path: Path | str) -> Cascades:
     FileNotFoundError
         There are none at that path.
     """
-    content = read_marker(Path(path), CASCADES_MARKER)
-    if content is None:
-        raise FileNotFoundError(
-            f"there are no cascades at {path}; `gpu-coord cascades` makes them."
-        )
-    return Cascades(Path(path), content)
+    missing = "there are no cascades at {}; `gpu-coord cascades` makes them."
+    return open_result(Cascades, path, CASCADES_MARKER, missing=missing)
 
 
 def verify_cascades(path: Path | str) -> dict[str, Any]:
@@ -198,13 +168,11 @@ def verify_cascades(path: Path | str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        A table was changed.
+        A table was changed or is missing.
     FileNotFoundError
-        There are no cascades at that path, or a table is missing.
+        There are no cascades at that path.
     """
-    cascades = open_cascades(path)
-    check_tables(cascades.path, cascades.content["tables"])
-    return {"n_tables": len(cascades.content["tables"])}
+    return verify_tables(open_cascades(path))
 
 
 # --- who is inside -------------------------------------------------------------------------------
@@ -275,10 +243,6 @@ def _find_inside(
     if ids.is_empty():
         raise ValueError(f"nobody is inside: inside is {inside!r}, the labels are {there}.")
     return ids.unique().sort()
-
-
-def _hash_ids(ids: pl.Series) -> str:
-    return hashlib.sha256(json.dumps(ids.to_list()).encode()).hexdigest()
 
 
 def _describe_inside(

@@ -4,10 +4,8 @@ In: a store, perhaps a run or labels that say which accounts belong together. Ou
 tables. The one idea: a class of accounts is held against the others of the same archive.
 """
 
-import hashlib
-import json
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,10 +16,20 @@ from gpu_coord.activity import count_posts, label_accounts, select_range
 from gpu_coord.archive.tables import COUNTS
 from gpu_coord.backend import choose
 from gpu_coord.chance import adjust_p_values
-from gpu_coord.folders import read_marker, replace_folder, write_json
-from gpu_coord.run import Findings, Progress, StageClock, describe_origin, describe_tables, open_run
-from gpu_coord.store import Store, check_tables, name_accounts, open_store
-from gpu_coord.timeline import Grouping, check_origin, pad_columns, read_members
+from gpu_coord.choices import Choices, check_alpha, check_choice
+from gpu_coord.folders import replace_folder, write_json
+from gpu_coord.results import ResultFolder, open_result, verify_tables
+from gpu_coord.run import (
+    Findings,
+    Progress,
+    StageClock,
+    check_origin,
+    describe_origin,
+    describe_tables,
+    open_run,
+)
+from gpu_coord.store import Store, check_outside, name_accounts, open_store
+from gpu_coord.timeline import Grouping, pad_columns, read_members
 
 By = Literal["auto", "label", "group", "component", "community", "role"]
 Period = Literal["day", "week", "month"]
@@ -40,7 +48,7 @@ _PROFILE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class CohortSettings:
+class CohortSettings(Choices):
     """Every choice that can change a table of cohorts; stored beside it."""
 
     # What makes a class; auto: the labels, one class where there are none, or with a run confirmed
@@ -53,43 +61,16 @@ class CohortSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, choices in (("by", By), ("period", Period)):
-            if getattr(self, name) not in get_args(choices):
-                listed = ", ".join(get_args(choices))
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it is one of {listed}.")
+        check_choice("by", self.by, get_args(By))
+        check_choice("period", self.period, get_args(Period))
         if self.min_accounts < 1:
             raise ValueError(f"min_accounts is {self.min_accounts}; a class has 1 or more.")
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
-
-    def compute_hash(self, labels_sha256: str | None = None) -> str:
-        """Return the specification hash: the same for the same choices.
-
-        Parameters
-        ----------
-        labels_sha256
-            Hash of the labels that take the place of the store's own.
-        """
-        canonical = asdict(self) | {"labels": labels_sha256}
-        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
+        check_alpha(self.alpha)
 
 
 @dataclass(frozen=True, slots=True)
-class Cohorts:
-    """A folder of cohorts: its summary, and its tables on request."""
-
-    path: Path
-    content: dict[str, Any] = field(repr=False)
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """Counts, as in ``cohorts.json``."""
-        summary: dict[str, Any] = self.content["summary"]
-        return summary
-
-    def read(self, table: str) -> pl.DataFrame:
-        """Return a table: cohorts, profiles, accounts."""
-        return pl.read_parquet(self.path / f"{table}.parquet")
+class Cohorts(ResultFolder):
+    """A folder of cohorts: counts, and its tables (`COHORT_TABLES`)."""
 
 
 def compare_cohorts(
@@ -125,8 +106,7 @@ def compare_cohorts(
     """
     settings = CohortSettings(**choices)
     store = store if isinstance(store, Store) else open_store(store)
-    if Path(out).resolve().is_relative_to(store.path.resolve()):
-        raise ValueError(f"{out} lies in the store {store.path}; write cohorts elsewhere.")
+    check_outside(store, out, "cohorts")
     findings = run if run is None or isinstance(run, Findings) else open_run(run)
     clock = StageClock(progress)
     with clock.time("read"):
@@ -175,10 +155,8 @@ def open_cohorts(path: Path | str) -> Cohorts:
     FileNotFoundError
         There are none at that path.
     """
-    content = read_marker(Path(path), COHORTS_MARKER)
-    if content is None:
-        raise FileNotFoundError(f"there are no cohorts at {path}; `gpu-coord cohorts` makes them.")
-    return Cohorts(Path(path), content)
+    missing = "there are no cohorts at {}; `gpu-coord cohorts` makes them."
+    return open_result(Cohorts, path, COHORTS_MARKER, missing=missing)
 
 
 def verify_cohorts(path: Path | str) -> dict[str, Any]:
@@ -187,13 +165,11 @@ def verify_cohorts(path: Path | str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        A table was changed.
+        A table was changed or is missing.
     FileNotFoundError
-        There are no cohorts at that path, or a table is missing.
+        There are no cohorts at that path.
     """
-    cohorts = open_cohorts(path)
-    check_tables(cohorts.path, cohorts.content["tables"])
-    return {"n_tables": len(cohorts.content["tables"])}
+    return verify_tables(open_cohorts(path))
 
 
 # --- who there is --------------------------------------------------------------------------------

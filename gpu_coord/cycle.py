@@ -5,7 +5,7 @@ new in it. The one idea: a round looks at all that is known so far, seeds includ
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from gpu_coord.archive.sources import (
     show_columns,
 )
 from gpu_coord.backend import Backend, choose
-from gpu_coord.folders import read_marker, replace_folder, write_json
+from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.kinds import names_accounts
+from gpu_coord.results import ResultFolder, open_result, verify_tables
 from gpu_coord.run import (
     RUN_FILES,
     Findings,
@@ -38,7 +39,7 @@ from gpu_coord.sharing import share
 from gpu_coord.sharing.intervals import estimate_interval
 from gpu_coord.sharing.settings import AUTO, ShareSettings
 from gpu_coord.sharing.shares import Shares, hash_objects, read_shares
-from gpu_coord.store import Store, check_tables, name_accounts, open_store
+from gpu_coord.store import Store, check_outside, name_accounts, open_store
 from gpu_coord.urls import normalise_urls, registered_domains
 
 CYCLE_MARKER = "cycle.json"
@@ -85,21 +86,8 @@ class CycleSettings(ShareSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Cycle:
-    """A cycle's folder: its summary, its tables on request, and the runs of its rounds."""
-
-    path: Path
-    content: dict[str, Any] = field(repr=False)
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """How far the cycle came, as in ``cycle.json``."""
-        summary: dict[str, Any] = self.content["summary"]
-        return summary
-
-    def read(self, table: str) -> pl.DataFrame:
-        """Return a table: rounds, objects, accounts, seeds_missing."""
-        return pl.read_parquet(self.path / f"{table}.parquet")
+class Cycle(ResultFolder):
+    """A cycle's folder: how far it came, its tables (`CYCLE_TABLES`), the runs of its rounds."""
 
 
 def run_cycle(
@@ -159,8 +147,7 @@ def run_cycle(
     given = read_seeds(seeds)
     settings = CycleSettings(kinds=kinds, objects_sha256=hash_objects(given), **choices)
     store = store if isinstance(store, Store) else open_store(store)
-    if Path(out).resolve().is_relative_to(store.path.resolve()):
-        raise ValueError(f"{out} lies in the store {store.path}; write cycles elsewhere.")
+    check_outside(store, out, "cycles")
     options = {"labels": labels, "graphs": graphs, "backend": backend or choose(), "memory": memory}
     with replace_folder(Path(out), CYCLE_MARKER, _FILES) as folder:
         _CycleRun(folder, store, settings, options, progress).write(given)
@@ -175,10 +162,8 @@ def open_cycle(path: Path | str) -> Cycle:
     FileNotFoundError
         There is no cycle at that path.
     """
-    content = read_marker(Path(path), CYCLE_MARKER)
-    if content is None:
-        raise FileNotFoundError(f"there is no cycle at {path}; `gpu-coord cycle` makes one.")
-    return Cycle(Path(path), content)
+    missing = "there is no cycle at {}; `gpu-coord cycle` makes one."
+    return open_result(Cycle, path, CYCLE_MARKER, missing=missing)
 
 
 def verify_cycle(path: Path | str) -> dict[str, Any]:
@@ -187,15 +172,14 @@ def verify_cycle(path: Path | str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        A table was changed.
+        A table was changed or is missing.
     FileNotFoundError
-        There is no cycle at that path, or a table or a round is missing.
+        There is no cycle at that path, or a round is missing.
     """
     cycle = open_cycle(path)
-    check_tables(cycle.path, cycle.content["tables"])
-    rounds = cycle.read("rounds")["run"]
-    n_tables = sum(verify_run(cycle.path / name)["n_tables"] for name in rounds)
-    return {"n_tables": n_tables + len(cycle.content["tables"])}
+    checked = [verify_tables(cycle)]
+    checked += [verify_run(cycle.path / name) for name in cycle.read("rounds")["run"]]
+    return {"n_tables": sum(each["n_tables"] for each in checked)}
 
 
 # --- seeds ---------------------------------------------------------------------------------------

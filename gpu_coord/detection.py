@@ -24,7 +24,7 @@ from gpu_coord.evidence import (
     link_groups,
     write_evidence,
 )
-from gpu_coord.exports import write_gexf, write_graphml
+from gpu_coord.exports import write_networks
 from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.groups import Groups, find_groups
 from gpu_coord.kinds import names_accounts
@@ -55,6 +55,7 @@ from gpu_coord.run import (
 from gpu_coord.settings import Settings
 from gpu_coord.store import (
     Store,
+    check_outside,
     name_accounts,
     open_store,
 )
@@ -120,8 +121,7 @@ def detect(
     """
     settings = Settings(**choices)
     store = store if isinstance(store, Store) else open_store(store)
-    if Path(out).resolve().is_relative_to(store.path.resolve()):
-        raise ValueError(f"{out} lies in the store {store.path}; write runs elsewhere.")
+    check_outside(store, out, "runs")
     backend = backend or choose()
     with replace_folder(Path(out), RUN_MARKER, RUN_FILES) as folder:
         for part, spell in _split(settings).items():
@@ -374,10 +374,8 @@ class _Run:
         for name, frame in tables.items():
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.n_edges <= MAX_EXPORTED_EDGES:
-            nodes = accounts.with_row_index("account").filter(pl.col("component").is_not_null())
             links = table.with_columns(support=edges.support, lag=edges.lag)
-            write_graphml(self.folder / "network.graphml", nodes, links)
-            write_gexf(self.folder / "network.gexf", nodes, links)
+            write_networks(self.folder, accounts, links)
 
     def _describe(
         self,

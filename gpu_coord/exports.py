@@ -6,11 +6,12 @@ becomes U+FFFD. That can make two ids look alike, so account 7 is the node ``n7`
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import polars as pl
+
+from gpu_coord.folders import replace_file
 
 CHUNK_EDGES = 100_000
 
@@ -125,6 +126,25 @@ def write_gexf(path: Path | str, nodes: pl.DataFrame, edges: pl.DataFrame | pl.L
     )
 
 
+def write_networks(
+    folder: Path, accounts: pl.DataFrame, edges: pl.DataFrame | pl.LazyFrame
+) -> None:
+    """Write the network of a run in both formats: ``network.graphml`` and ``network.gexf``.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    accounts
+        Of the run, row = account; only those with a ``component`` are in the network.
+    edges
+        As above.
+    """
+    nodes = accounts.with_row_index("account").drop_nulls("component")
+    write_graphml(folder / "network.graphml", nodes, edges)
+    write_gexf(folder / "network.gexf", nodes, edges)
+
+
 def _type_nodes(nodes: pl.DataFrame) -> dict[str, str]:
     """Return the attributes of nodes and their types."""
     _require_columns("nodes", nodes.columns, ("account", "account_id"))
@@ -215,7 +235,7 @@ def _write_network(
     edge: pl.Expr,
     closing: list[str],
 ) -> None:
-    with _write_aside(path) as file:
+    with replace_file(path) as aside, aside.open("wb") as file:
         _write_lines(file, opening)
         _write_rows(file, nodes, node)
         _write_lines(file, between)
@@ -244,15 +264,3 @@ def _write_rows(file: IO[bytes], rows: pl.DataFrame, line: pl.Expr) -> None:
 
 def _write_lines(file: IO[bytes], lines: list[str]) -> None:
     file.writelines(f"{line}\n".encode() for line in lines)
-
-
-@contextmanager
-def _write_aside(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file that takes the place of ``path`` when all went well and leaves no trace else."""
-    aside = path.with_name(f"{path.name}.part")
-    try:
-        with aside.open("wb") as file:
-            yield file
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Folders that appear under their name complete, or not at all.
+"""Folders, and files, that appear under their name complete, or not at all.
 
 Stores, runs and simulations are such folders. Each holds a JSON file that says what it is.
 """
@@ -32,6 +32,25 @@ def read_marker(path: Path, marker: str) -> dict[str, Any] | None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON object, readable and in the order given."""
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def name_aside(path: Path) -> Path:
+    """Return where a file is written before it takes its place; its suffix tells its format."""
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a file beside ``path`` that takes its place when the block succeeds.
+
+    What was there stays untouched until then; after an error nothing of the new file remains.
+    """
+    aside = name_aside(path)
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def check_replaceable(path: Path, marker: str, names: Collection[str]) -> None:

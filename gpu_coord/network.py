@@ -131,8 +131,8 @@ def score_accounts(network: Network) -> pl.DataFrame:
     }
     return pl.DataFrame(
         {
-            "influence": _sum_weights(network.source, network.weight, n_accounts),
-            "in_weight": _sum_weights(network.target, network.weight, n_accounts),
+            "influence": sum_weights(network.source, network.weight, n_accounts),
+            "in_weight": sum_weights(network.target, network.weight, n_accounts),
             "out_degree": np.bincount(network.source, minlength=n_accounts).astype(np.int32),
             "in_degree": np.bincount(network.target, minlength=n_accounts).astype(np.int32),
             "pagerank": network.pagerank,
@@ -235,7 +235,8 @@ def _count_labels(labels: np.ndarray) -> int:
     return int(labels.max(initial=-1)) + 1
 
 
-def _sum_weights(owner: np.ndarray, weight: np.ndarray, n_owners: int) -> np.ndarray:
+def sum_weights(owner: np.ndarray, weight: np.ndarray, n_owners: int) -> np.ndarray:
+    """Return the sum of the weights of each owner, (n_owners,)."""
     # Without any edge, bincount forgets the weights and counts in integers.
     return np.bincount(owner, weight, n_owners).astype(np.float64, copy=False)
 
@@ -343,13 +344,13 @@ def _summarise_groups(network: Network, accounts: pl.DataFrame, name: str) -> pl
         pl.col("account_id"),
         pl.col("label").cast(pl.String),
         pl.Series(name, group),
-        pl.Series("influence", _sum_weights(source, weight, network.n_accounts)),
+        pl.Series("influence", sum_weights(source, weight, network.n_accounts)),
     ).filter(pl.col(name) >= 0)
     links = pl.DataFrame(
         {
             name: np.arange(_count_labels(group), dtype=np.int32),
             "n_edges": np.bincount(group[source], minlength=_count_labels(group)),
-            "total_weight": _sum_weights(group[source], weight, _count_labels(group)),
+            "total_weight": sum_weights(group[source], weight, _count_labels(group)),
         }
     )
     return (
@@ -409,7 +410,7 @@ def _sum_class_edges(weight: np.ndarray, pair_of: np.ndarray, pairs: pl.DataFram
     edge = weight > 0
     return pairs.with_columns(
         pl.Series("n_edges", np.bincount(pair_of[edge], minlength=pairs.height)),
-        pl.Series("total_weight", _sum_weights(pair_of[edge], weight[edge], pairs.height)),
+        pl.Series("total_weight", sum_weights(pair_of[edge], weight[edge], pairs.height)),
     ).with_columns(
         _divide("total_weight", "n_edges").alias("mean_weight"),
         _divide("total_weight", "n_pairs").alias("mean_weight_per_pair"),

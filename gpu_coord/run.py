@@ -4,7 +4,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from gpu_coord import __version__
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend
 from gpu_coord.chance import PairTests
-from gpu_coord.folders import read_marker
+from gpu_coord.results import ResultFolder, open_result, verify_tables
 from gpu_coord.settings import hash_labels
-from gpu_coord.store import STORE_MARKER, Store, check_tables, describe_table, hash_file
+from gpu_coord.store import STORE_MARKER, Store, describe_table, hash_file
 from gpu_coord.transitions import Edges
 
 RUN_MARKER = "run.json"
@@ -143,17 +143,13 @@ def _peak_memory() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(ResultFolder):
     """A run folder: its summary, and its tables on request."""
 
-    path: Path
-    run: dict[str, Any] = field(repr=False)
-
     @property
-    def summary(self) -> dict[str, Any]:
-        """The numbers of accounts, entities, bins, edges, components and communities."""
-        summary: dict[str, Any] = self.run["summary"]
-        return summary
+    def run(self) -> dict[str, Any]:
+        """What ``run.json`` says."""
+        return self.content
 
     def read(self, table: str) -> pl.DataFrame:
         """Return a table of the run: edges, accounts, entities, evidence, groups and so on.
@@ -183,13 +179,8 @@ def open_run(path: Path | str) -> Findings:
     FileNotFoundError
         There is no run at that path.
     """
-    path = Path(path)
-    run = read_marker(path, RUN_MARKER)
-    if run is None:
-        raise FileNotFoundError(
-            f"there is no run at {path}; `gpu-coord detect` and `gpu-coord share` make them."
-        )
-    return Findings(path, run)
+    missing = "there is no run at {}; `gpu-coord detect` and `gpu-coord share` make them."
+    return open_result(Findings, path, RUN_MARKER, missing=missing)
 
 
 def verify_run(path: Path | str) -> dict[str, Any]:
@@ -198,17 +189,37 @@ def verify_run(path: Path | str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        A table was changed.
+        A table was changed or is missing.
     FileNotFoundError
-        There is no run at that path, or one of its tables is missing.
+        There is no run at that path.
     """
     findings = open_run(path)
-    check_tables(findings.path, findings.run["tables"])
-    n_tables = len(findings.run["tables"])
+    n_tables: int = verify_tables(findings)["n_tables"]
     for half in ("before", "after"):
         if (findings.path / half).is_dir():
             n_tables += verify_run(findings.path / half)["n_tables"]
     return {"n_tables": n_tables}
+
+
+def is_store_of(findings: Findings, path: Path) -> bool:
+    """Tell whether a run was made from the store at a path; it may be no store at all."""
+    manifest = path / STORE_MARKER
+    return manifest.is_file() and hash_file(manifest) == findings.run["input"]["manifest_sha256"]
+
+
+def check_origin(findings: Findings, store: Store) -> None:
+    """Check that a run was made from a store.
+
+    Raises
+    ------
+    ValueError
+        It was made from another.
+    """
+    if not is_store_of(findings, store.path):
+        raise ValueError(
+            f"the run {findings.path} was made from another store than {store.path}; name the "
+            "store it was made from, or repeat the run."
+        )
 
 
 class EdgeWriter:

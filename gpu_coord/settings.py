@@ -1,23 +1,23 @@
 """Every choice of an analysis, checked, with a hash that names it."""
 
-import hashlib
-import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from math import ceil
+from typing import Any
 
 import polars as pl
 
 from gpu_coord.activity import DEFAULT_KINDS, Activity, build_activity
 from gpu_coord.backend import Backend
+from gpu_coord.choices import Choices, check_alpha, hash_json
 from gpu_coord.store import Store
 from gpu_coord.strata import Null, check_null
-from gpu_coord.times import parse_duration, parse_time
+from gpu_coord.times import parse_duration
 from gpu_coord.transitions import Denominator, Measure, Undefined, WeightRule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Choices):
     """Every choice that can change a finding; stored beside each result."""
 
     kinds: tuple[str, ...] = DEFAULT_KINDS
@@ -44,9 +44,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         parse_duration(self.bin)
-        for name in ("start", "end", "split_at"):
-            if getattr(self, name) is not None:
-                parse_time(getattr(self, name))
+        self.parse_times("start", "end", "split_at")
         if not self.kinds:
             raise ValueError("kinds is empty; name at least one, such as hashtag.")
         if not self.lags or len(set(self.lags)) < len(self.lags) or min(self.lags) < 0:
@@ -60,8 +58,7 @@ class Settings:
                 f"min_weight is {self.min_weight}; it is 0 or more: pairs without a coincidence "
                 "have no positive weight and are never weighed."
             )
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
+        check_alpha(self.alpha)
         check_null(self.null, parse_duration(self.bin))
         if self.groups < 0:
             raise ValueError(f"groups is {self.groups}; it is 0, for no test of groups, or more.")
@@ -114,23 +111,13 @@ class Settings:
             backend=backend,
         )
 
-    def compute_hash(self, labels_sha256: str | None = None) -> str:
-        """Return the specification hash: the same for the same choices, however they are written.
-
-        Parameters
-        ----------
-        labels_sha256
-            Hash of the labels that take the place of the store's own.
-        """
-        canonical = asdict(self) | {
+    def spell(self) -> dict[str, Any]:
+        """Return what can be written in several ways, written in one."""
+        return {
             "kinds": tuple(dict.fromkeys(self.kinds)),
             "bin": parse_duration(self.bin),
-            "labels": labels_sha256,
+            **self.parse_times("start", "end", "split_at"),
         }
-        for name in ("start", "end", "split_at"):
-            time = getattr(self, name)
-            canonical[name] = None if time is None else parse_time(time)
-        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
 
 def parse_lags(text: str, *, given: str | None = None) -> tuple[int, ...]:
@@ -159,4 +146,4 @@ def hash_labels(labels: pl.DataFrame | None) -> str | None:
     if labels is None:
         return None
     rows = labels.select("account_id", "label").sort("account_id").rows()
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return hash_json(rows)

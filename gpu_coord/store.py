@@ -93,6 +93,18 @@ def open_store(path: Path | str) -> Store:
     return Store(path, manifest)
 
 
+def check_outside(store: Store, out: Path | str, what: str) -> None:
+    """Check that what is to be written (a noun in the plural) does not lie in a store.
+
+    Raises
+    ------
+    ValueError
+        It does.
+    """
+    if Path(out).resolve().is_relative_to(store.path.resolve()):
+        raise ValueError(f"{out} lies in the store {store.path}; write {what} elsewhere.")
+
+
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest and, with it, rows, size and hash of each table."""
     kept = [TEXTS_TABLE] if (folder / f"{TEXTS_TABLE}.parquet").is_file() else []

@@ -14,6 +14,7 @@ import numpy as np
 
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend
+from gpu_coord.choices import check_choice
 from gpu_coord.days import Axis
 from gpu_coord.pairs import CACHE
 from gpu_coord.transitions import CellIndex, Margins, PairCounts
@@ -119,8 +120,7 @@ def check_null(null: str, bin_seconds: int) -> None:
     ValueError
         It is one of these.
     """
-    if null not in get_args(Null):
-        raise ValueError(f"null is {null!r}; it is one of {', '.join(get_args(Null))}.")
+    check_choice("null", null, get_args(Null))
     if null not in list_nulls(bin_seconds):
         raise ValueError(
             f"the null {null} leaves to chance what happens within an hour, and a bin is "

@@ -13,10 +13,11 @@ import polars as pl
 
 from gpu_coord.activity import map_entities
 from gpu_coord.archive.tables import COUNTS
+from gpu_coord.choices import check_choice
 from gpu_coord.kinds import names_accounts, names_posts
-from gpu_coord.run import Findings, open_run
+from gpu_coord.run import Findings, check_origin, open_run
 from gpu_coord.sharing.windows import find_window_ends
-from gpu_coord.store import STORE_MARKER, Store, hash_file, name_accounts
+from gpu_coord.store import Store, name_accounts
 from gpu_coord.times import parse_duration
 from gpu_coord.urls import normalise_urls
 
@@ -172,8 +173,7 @@ def tabulate_timeline(
         The run lacks what ``group_by`` needs.
     """
     findings = run if run is None or isinstance(run, Findings) else open_run(run)
-    if group_by not in get_args(GroupBy):
-        raise ValueError(f"group_by is {group_by!r}; it is one of {', '.join(get_args(GroupBy))}.")
+    check_choice("group_by", group_by, get_args(GroupBy))
     if findings is not None:
         _check_run(findings, store, kind=kind, window=window)
     shares = _read_shares(store, value, kind)
@@ -206,21 +206,6 @@ def _check_run(findings: Findings, store: Store, *, kind: str, window: str | Non
         raise ValueError(
             f"the run {findings.path} looked at {', '.join(kinds)}, not at {kind}; name another "
             "run, or none."
-        )
-
-
-def check_origin(findings: Findings, store: Store) -> None:
-    """Check that a run was made from a store.
-
-    Raises
-    ------
-    ValueError
-        It was made from another.
-    """
-    if findings.run["input"]["manifest_sha256"] != hash_file(store.path / STORE_MARKER):
-        raise ValueError(
-            f"the run {findings.path} was made from another store than {store.path}; name the "
-            "store it was made from, or repeat the run."
         )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from gpu_coord.folders import replace_file
 from gpu_coord.kinds import names_accounts, names_posts
 from gpu_coord.platforms import find_hops, write_paths
 from gpu_coord.plots import N_LARGEST, measure_shares, plot_accounts, plot_timeline, thin_shares
@@ -142,7 +143,11 @@ def write_timeline(
         meaning=_describe_coordination(findings, window),
         show_ids=show_ids,
     )
-    _replace_file(path, lambda aside: _WRITERS[path.suffix.lower()](timeline, aside))
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as aside:
+        _WRITERS[path.suffix.lower()](timeline, aside)
     return timeline
 
 
@@ -157,18 +162,6 @@ def _check_out(path: Path, store: Store, findings: Findings | None) -> None:
             raise ValueError(
                 f"{path} lies in {folder}, which is kept as it was made; write it elsewhere."
             )
-
-
-def _replace_file(path: Path, write: Callable[[Path], None]) -> None:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        write(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _show_object(store: Store, kind: str, value: str, *, show_ids: bool) -> str:

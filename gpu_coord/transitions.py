@@ -8,12 +8,13 @@ only. Notation: a, b, n11, K as in docs/measure.md.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from gpu_coord.activity import Activity
 from gpu_coord.backend import Backend, choose
+from gpu_coord.choices import check_choice
 
 Measure = Literal["trace", "frobenius"]
 Undefined = Literal["marginal", "zero", "skip"]
@@ -362,16 +363,11 @@ class WeightRule:
     denominator: Denominator = "all"
 
     def __post_init__(self) -> None:
-        _check_choice("measure", self.measure, Measure)
-        _check_choice("undefined", self.undefined, Undefined)
-        _check_choice("denominator", self.denominator, Denominator)
+        check_choice("measure", self.measure, get_args(Measure))
+        check_choice("undefined", self.undefined, get_args(Undefined))
+        check_choice("denominator", self.denominator, get_args(Denominator))
         if not 0 <= self.shrink < float("inf"):
             raise ValueError(f"shrink is {self.shrink}; it is a number of transitions, 0 or more.")
-
-
-def _check_choice(name: str, value: str, choices: Any) -> None:
-    if value not in choices.__args__:
-        raise ValueError(f"{name} is {value!r}; it is one of {', '.join(choices.__args__)}.")
 
 
 def weigh_entities(both: Any, a: Any, b: Any, n_steps: int, rule: WeightRule, *, xp: Any) -> Any:

@@ -13,9 +13,10 @@ GPU_LIBRARIES = {"cupy", "cupyx", "cudf", "cugraph", "rmm", "pylibcudf", "pylibc
 
 # A module may import those of the layers before its own, and its neighbours in a package.
 LAYERS = [
-    {"kinds", "pairs", "times", "folders", "graphs", "terminal", "threads", "urls", "exports"},
+    {"kinds", "pairs", "times", "folders", "graphs", "terminal", "threads", "urls"},
+    {"choices", "exports"},
     {"backend", "store", "days", "platforms"},
-    {"archive", "simulation"},
+    {"archive", "simulation", "results"},
     {"activity"},
     {"transitions", "network"},
     {"strata"},

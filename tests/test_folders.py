@@ -1,6 +1,12 @@
 import pytest
 
-from gpu_coord.folders import check_replaceable, read_marker, replace_folder, write_json
+from gpu_coord.folders import (
+    check_replaceable,
+    read_marker,
+    replace_file,
+    replace_folder,
+    write_json,
+)
 
 NAMES = {"mark.json", "table"}
 
@@ -120,3 +126,22 @@ def test_replace_folder__names_the_path_that_cannot_be_written(tmp_path):
     with pytest.raises(OSError, match="file/new cannot be written"):
         with replace(tmp_path / "file" / "new"):
             pytest.fail("the block must not run")
+
+
+def test_replace_file__appears_whole(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with replace_file(path) as aside:
+        aside.write_text("new")
+        assert path.read_text() == "old"
+        assert (aside.parent, aside.suffix) == (path.parent, ".csv")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_replace_file__leaves_nothing_after_a_failure(tmp_path, failure):
+    with pytest.raises(failure), replace_file(tmp_path / "table.csv") as aside:
+        aside.write_text("half")
+        raise failure
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from test_intervals import make_shares
 
-from gpu_coord.sharing.qut import count_messages, cut_sources, join_described, weigh_kinds
+from gpu_coord.sharing.qut import count_messages, join_described, weigh_kinds
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 
@@ -189,12 +189,3 @@ def test_weigh_kinds__counts_the_messages_of_each_kind():
     found = weigh_kinds(shares, count_messages(shares, **choices), **choices)
     assert found.columns == ["source", "target", "weight", "weight_hashtag", "weight_url"]
     assert found.rows() == [(0, 1, 2, 1, 2), (1, 0, 3, 1, 2)]
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 20))
-def test_cut_sources__covers_every_source_with_edges(bound, max_edges):
-    blocks = list(cut_sources(np.array(bound), max_edges))
-    covered = [source for first, last in blocks for source in range(first, last)]
-    assert covered == sorted(set(covered))
-    assert {n for n, edges in enumerate(bound) if edges} <= set(covered)
-    assert all(sum(bound[a:b]) <= max_edges or b == a + 1 for a, b in blocks)

@@ -270,6 +270,7 @@ def test_sweep__says_why_no_cell_could_run(backend, store, tmp_path):
 
 KILLER = """
 import json, os, signal, sys
+from contextlib import contextmanager
 from gpu_coord.sweeps import results, sweep
 import gpu_coord.sweeps as sweeps
 store, out, grid, last = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4])
@@ -280,11 +281,11 @@ def tick(*_):
     if n_events == last:
         os.kill(os.getpid(), signal.SIGKILL)
 original = results.replace_file
-def replace_file(path, write):
-    def write_and_tick(aside):
-        write(aside)
+@contextmanager
+def replace_file(path):
+    with original(path) as aside:
+        yield aside
         tick()
-    original(path, write_and_tick)
     tick()
 results.replace_file = sweeps.replace_file = replace_file
 sweep(store, grid, out, progress=tick, truth=sys.argv[5])

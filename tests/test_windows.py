@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.sharing.windows import find_window_ends, pair_shares
+from gpu_coord.sharing.windows import cut_ranges, find_window_ends, pair_shares
 
 # (object, time in ms, account, content): windows end on, before and after some of these times.
 ROWS = st.lists(
@@ -132,3 +132,10 @@ def test_shares__select_keeps_numbers_and_order():
     assert "2 of 3 objects by 10 accounts" in repr(kept)
     with pytest.raises(ValueError, match="rows do not ascend"):
         shares.select(np.array([2, 0]))
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 20))
+def test_cut_ranges__covers_every_row_within_the_size(sizes, max_size):
+    ranges = list(cut_ranges(np.array(sizes, int), max_size))
+    assert [row for first, last in ranges for row in range(first, last)] == list(range(len(sizes)))
+    assert all(sum(sizes[a:b]) <= max_size or b == a + 1 for a, b in ranges)

@@ -18,7 +18,7 @@ from gpu_coord.coaction.merging import FusedTests, LayerEdges, fuse_tests, merge
 from gpu_coord.coaction.settings import CoactSettings, Merge
 from gpu_coord.coaction.traces import Trace, join_traces, read_traces
 from gpu_coord.coaction.weighing import weigh_layers
-from gpu_coord.exports import write_gexf, write_graphml
+from gpu_coord.exports import write_networks
 from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.network import Network, build_network
 from gpu_coord.run import (
@@ -44,7 +44,7 @@ from gpu_coord.sharing.tables import (
     mirror_edges,
     name_ends,
 )
-from gpu_coord.store import Store, TableWriter, open_store
+from gpu_coord.store import Store, TableWriter, check_outside, open_store
 
 __all__ = ["CoactSettings", "Layer", "Merge", "coact", "parse_layers"]
 
@@ -107,8 +107,7 @@ def coact(
         layers=(layers,) if isinstance(layers, str) else tuple(layers), **choices
     )
     store = store if isinstance(store, Store) else open_store(store)
-    if Path(out).resolve().is_relative_to(store.path.resolve()):
-        raise ValueError(f"{out} lies in the store {store.path}; write runs elsewhere.")
+    check_outside(store, out, "runs")
     backend = backend or choose()
     with replace_folder(Path(out), RUN_MARKER, RUN_FILES) as folder:
         _CoactRun(folder, store, settings, backend, memory, progress, labels, graphs).write()
@@ -327,9 +326,7 @@ class _CoactRun:
         for name, frame in tables.build():
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
-            nodes = tables.accounts.with_row_index("account").drop_nulls("component")
-            write_graphml(self.folder / "network.graphml", nodes, edges)
-            write_gexf(self.folder / "network.gexf", nodes, edges)
+            write_networks(self.folder, tables.accounts, edges)
 
     def _weigh_kinds(self, edges: pl.DataFrame) -> pl.DataFrame:
         """Add the weight of each kind of object: that of its layer with the widest window."""

@@ -1,21 +1,20 @@
 """Every choice of a run of co-action layers, checked, with a hash that names it."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from gpu_coord.choices import Choices, check_alpha, check_choice
 from gpu_coord.coaction.layers import Layer, parse_layers
 from gpu_coord.sharing.windows import measure_bin
 from gpu_coord.strata import Null, check_null
-from gpu_coord.times import parse_duration, parse_time
+from gpu_coord.times import parse_duration
 
 Merge = Literal["union", "intersection", "fused"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoactSettings:
+class CoactSettings(Choices):
     """Every choice of a run of `coact` that can change a finding; stored beside its result."""
 
     layers: tuple[str, ...]  # as written: co_url, co_url:10s, fast_retweet
@@ -35,13 +34,10 @@ class CoactSettings:
 
     def __post_init__(self) -> None:
         self.parsed  # noqa: B018  (checks its part of the settings)
-        if self.merge not in get_args(Merge):
-            raise ValueError(f"merge is {self.merge!r}; it is one of {', '.join(get_args(Merge))}.")
+        check_choice("merge", self.merge, get_args(Merge))
         longest = max(layer.window_ms for layer in self.parsed)
         check_null(self.null, measure_bin(longest if self.merge == "fused" else 0))
-        for bound in (self.start, self.end):
-            if bound is not None:
-                parse_time(bound)
+        self.parse_times("start", "end")
         for name in ("min_layers", "min_weight", "min_tags"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 or more.")
@@ -57,28 +53,17 @@ class CoactSettings:
             raise ValueError(
                 f"similarity is {self.similarity}; it lies between 0.5 and 1, like 0.8."
             )
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
+        check_alpha(self.alpha)
 
     @cached_property
     def parsed(self) -> tuple[Layer, ...]:
         """The layers."""
         return parse_layers(self.layers, self.window)
 
-    def compute_hash(self, labels_sha256: str | None = None) -> str:
-        """Return the specification hash: the same for the same choices, however they are written.
-
-        Parameters
-        ----------
-        labels_sha256
-            Hash of the labels that take the place of the store's own.
-        """
-        canonical = asdict(self) | {
+    def spell(self) -> dict[str, Any]:
+        """Return what can be written in several ways, written in one."""
+        return {
             "layers": sorted((layer.name, layer.window_ms) for layer in self.parsed),
             "window": parse_duration(self.window),
-            "labels": labels_sha256,
+            **self.parse_times("start", "end"),
         }
-        for name in ("start", "end"):
-            value = getattr(self, name)
-            canonical[name] = None if value is None else parse_time(value)
-        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()

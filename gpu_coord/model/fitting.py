@@ -5,7 +5,7 @@ entity; D is shared by all entities.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import polars as pl
 
 from gpu_coord.activity import Activity, build_activity
 from gpu_coord.backend import Backend, choose
-from gpu_coord.folders import read_marker, replace_folder, write_json
+from gpu_coord.folders import replace_folder, write_json
 from gpu_coord.model.cells import Edges, Transitions, cut_blocks
 from gpu_coord.model.ranking import rank_sites
 from gpu_coord.model.rows import Rows, fit_block, join
 from gpu_coord.model.settings import ModelSettings
+from gpu_coord.results import ResultFolder, open_result, verify_tables
 from gpu_coord.run import (
     DEFAULT_MEMORY,
     Progress,
@@ -27,7 +28,7 @@ from gpu_coord.run import (
     describe_tables,
     open_run,
 )
-from gpu_coord.store import Store, check_tables, name_accounts, open_store
+from gpu_coord.store import Store, check_outside, name_accounts, open_store
 from gpu_coord.transitions import count_margins, count_pairs, index_cells, plan_blocks
 
 MODEL_MARKER = "model.json"
@@ -39,21 +40,8 @@ _ENTRY_BYTES = 8 * 40
 
 
 @dataclass(frozen=True, slots=True)
-class FittedModel:
-    """A model's folder: its summary, and its tables on request."""
-
-    path: Path
-    content: dict[str, Any] = field(repr=False)
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """Sizes and fit, as in ``model.json``."""
-        summary: dict[str, Any] = self.content["summary"]
-        return summary
-
-    def read(self, table: str) -> pl.DataFrame:
-        """Return a table: accounts, influences."""
-        return pl.read_parquet(self.path / f"{table}.parquet")
+class FittedModel(ResultFolder):
+    """A model's folder: its sizes and fit, and its tables (`MODEL_TABLES`)."""
 
 
 def fit_model(
@@ -101,8 +89,7 @@ def fit_model(
     store = store if isinstance(store, Store) else open_store(store)
     backend = backend or choose()
     memory = memory or min(backend.free_memory() // 2, DEFAULT_MEMORY)
-    if Path(out).resolve().is_relative_to(store.path.resolve()):
-        raise ValueError(f"{out} lies in the store {store.path}; write models elsewhere.")
+    check_outside(store, out, "models")
     clock = StageClock(progress)
     with clock.time("activity"):
         activity = build_activity(
@@ -152,10 +139,8 @@ def open_model(path: Path | str) -> FittedModel:
     FileNotFoundError
         There is no model at that path.
     """
-    content = read_marker(Path(path), MODEL_MARKER)
-    if content is None:
-        raise FileNotFoundError(f"there is no model at {path}; `gpu-coord model` makes one.")
-    return FittedModel(Path(path), content)
+    missing = "there is no model at {}; `gpu-coord model` makes one."
+    return open_result(FittedModel, path, MODEL_MARKER, missing=missing)
 
 
 def verify_model(path: Path | str) -> dict[str, Any]:
@@ -164,13 +149,11 @@ def verify_model(path: Path | str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        A table was changed.
+        A table was changed or is missing.
     FileNotFoundError
         There is no model at that path.
     """
-    model = open_model(path)
-    check_tables(model.path, model.content["tables"])
-    return {"n_tables": len(model.content["tables"])}
+    return verify_tables(open_model(path))
 
 
 # --- who may explain whom ------------------------------------------------------------------------

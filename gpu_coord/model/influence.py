@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpu_coord.backend import Backend, choose
+from gpu_coord.choices import check_choice
 from gpu_coord.model.emission import EMISSIONS, Emission
 from gpu_coord.model.ranking import rank_classes, rank_sites
 from gpu_coord.model.rows import Rows, fit_rows
@@ -352,8 +353,7 @@ class InfluenceModel:
             A setting is not one of its choices, the statuses are no statuses, or nothing can
             explain them.
         """
-        if emission not in EMISSIONS:
-            raise ValueError(f"emission is {emission!r}; it is one of {', '.join(EMISSIONS)}.")
+        check_choice("emission", emission, EMISSIONS)
         steps = read_steps(statuses, times=times, bin_seconds=bin_seconds, n_statuses=n_statuses)
         steps = _even_out(steps, emission)
         backend = backend or choose()

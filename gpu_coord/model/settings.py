@@ -1,16 +1,16 @@
 """Every choice of a fitted model, checked, with a hash that names it."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 from gpu_coord.activity import DEFAULT_KINDS
+from gpu_coord.choices import Choices, check_choice
 from gpu_coord.model.emission import EMISSIONS, Emission
-from gpu_coord.times import parse_duration, parse_time
+from gpu_coord.times import parse_duration
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSettings:
+class ModelSettings(Choices):
     """Every choice that can change a fitted model; stored beside it."""
 
     kinds: tuple[str, ...] = DEFAULT_KINDS
@@ -30,13 +30,10 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         parse_duration(self.bin)
-        for name in ("start", "end"):
-            if getattr(self, name) is not None:
-                parse_time(getattr(self, name))
+        self.parse_times("start", "end")
         if not self.kinds:
             raise ValueError("kinds is empty; name at least one, such as hashtag.")
-        if self.emission not in EMISSIONS:
-            raise ValueError(f"emission is {self.emission!r}; it is one of {', '.join(EMISSIONS)}.")
+        check_choice("emission", self.emission, EMISSIONS)
         if not 1 <= self.min_support < 2**31:
             raise ValueError(
                 f"min_support is {self.min_support}; it lies between 1 and 2^31 coincidences."
@@ -49,20 +46,10 @@ class ModelSettings:
                 "are above 0."
             )
 
-    def compute_hash(self, labels_sha256: str | None = None) -> str:
-        """Return the specification hash: the same for the same choices, however they are written.
-
-        Parameters
-        ----------
-        labels_sha256
-            Hash of the labels that take the place of the store's own.
-        """
-        canonical = asdict(self) | {
+    def spell(self) -> dict[str, Any]:
+        """Return what can be written in several ways, written in one."""
+        return {
             "kinds": tuple(dict.fromkeys(self.kinds)),
             "bin": parse_duration(self.bin),
-            "labels": labels_sha256,
+            **self.parse_times("start", "end"),
         }
-        for name in ("start", "end"):
-            time = getattr(self, name)
-            canonical[name] = None if time is None else parse_time(time)
-        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()

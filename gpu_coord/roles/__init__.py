@@ -14,11 +14,11 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.folders import replace_folder, write_json
+from gpu_coord.model.fitting import MODEL_MARKER
 from gpu_coord.roles.adoption import order_adoptions, score_adoptions
 from gpu_coord.roles.following import score_following
 from gpu_coord.roles.position import score_positions
 from gpu_coord.roles.reading import (
-    MODEL_MARKER,
     Analysed,
     find_store,
     get_command,

@@ -13,7 +13,7 @@ import polars as pl
 
 from gpu_coord.activity import map_entities, rank_entities, scan_table, select_range
 from gpu_coord.backend import choose
-from gpu_coord.folders import read_marker
+from gpu_coord.model import open_model
 from gpu_coord.roles.adoption import Uses
 from gpu_coord.roles.following import (
     Cells,
@@ -23,12 +23,11 @@ from gpu_coord.roles.following import (
     match_pairs,
 )
 from gpu_coord.roles.position import Flows
-from gpu_coord.run import Findings
+from gpu_coord.run import Findings, check_origin, is_store_of
 from gpu_coord.sharing.coortweet import take_subgraph
-from gpu_coord.store import STORE_MARKER, Store, hash_file, open_store
+from gpu_coord.store import Store, open_store
 from gpu_coord.times import parse_duration, parse_time
 
-MODEL_MARKER = "model.json"
 _RETWEET = "retweet"
 _COMMANDS = ("detect", "share")
 
@@ -71,26 +70,17 @@ def find_store(findings: Findings, store: Store | Path | str | None = None) -> S
     """
     if store is not None:
         store = store if isinstance(store, Store) else open_store(store)
-        if not _is_store_of(findings, store.path):
-            raise ValueError(
-                f"the run {findings.path} was made from another store than {store.path}; name the "
-                "store it was made from, or repeat the run."
-            )
+        check_origin(findings, store)
         return store
     name = findings.run["input"]["store"]
     beside = findings.path.resolve().parent
     for folder in (beside, beside.parent, Path()):
-        if _is_store_of(findings, folder / name):
+        if is_store_of(findings, folder / name):
             return open_store(folder / name)
     raise ValueError(
         f"the store {name!r} that {findings.path} was made from is not beside it; name it with "
         "--store (store= in Python)."
     )
-
-
-def _is_store_of(findings: Findings, path: Path) -> bool:
-    manifest = path / STORE_MARKER
-    return manifest.is_file() and hash_file(manifest) == findings.run["input"]["manifest_sha256"]
 
 
 # --- the run ---------------------------------------------------------------------------------
@@ -348,16 +338,13 @@ def read_model(findings: Findings, folder: Path | str) -> pl.DataFrame:
     ValueError
         It was made from another store, or lacks what is needed.
     """
-    folder = Path(folder)
-    marker = read_marker(folder, MODEL_MARKER)
-    if marker is None:
-        raise FileNotFoundError(f"there is no model at {folder}; `gpu-coord model` makes them.")
-    if marker["input"]["manifest_sha256"] != findings.run["input"]["manifest_sha256"]:
+    model = open_model(folder)
+    if model.content["input"]["manifest_sha256"] != findings.run["input"]["manifest_sha256"]:
         raise ValueError(
             f"the model {folder} was made from another store than the run {findings.path}; fit it "
             "to the store of the run."
         )
-    scores = pl.read_parquet(folder / "accounts.parquet")
+    scores = model.read("accounts")
     names = ("account_id", "immigrant_ratio", "caused")
     if missing := [name for name in names if name not in scores.columns]:
         raise ValueError(f"the model {folder} lacks the columns {missing}; fit it again.")

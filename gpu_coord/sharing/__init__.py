@@ -13,7 +13,7 @@ from gpu_coord.sharing.run import ShareRun
 from gpu_coord.sharing.settings import Mode, ShareSettings
 from gpu_coord.sharing.shares import Shares, hash_objects, read_shares
 from gpu_coord.sharing.windows import pair_shares
-from gpu_coord.store import Store, open_store
+from gpu_coord.store import Store, check_outside, open_store
 
 __all__ = ["Mode", "ShareSettings", "Shares", "pair_shares", "read_shares", "share"]
 
@@ -67,8 +67,7 @@ def share(
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     settings = ShareSettings(kinds=kinds, objects_sha256=hash_objects(objects), **choices)
     store = store if isinstance(store, Store) else open_store(store)
-    if Path(out).resolve().is_relative_to(store.path.resolve()):
-        raise ValueError(f"{out} lies in the store {store.path}; write runs elsewhere.")
+    check_outside(store, out, "runs")
     backend = backend or choose()
     with replace_folder(Path(out), RUN_MARKER, RUN_FILES) as folder:
         run = ShareRun(folder, store, settings, backend, memory, progress, labels, objects, graphs)

@@ -16,9 +16,9 @@ import polars.selectors as cs
 
 from gpu_coord.pairs import CACHE
 from gpu_coord.sharing.intervals import find_quantile
-from gpu_coord.sharing.qut import cut_sources, join_edges, join_kinds
+from gpu_coord.sharing.qut import join_edges, join_kinds
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.sharing.windows import DEFAULT_MEMORY, pair_shares
+from gpu_coord.sharing.windows import DEFAULT_MEMORY, cut_ranges, pair_shares
 from gpu_coord.threads import map_ahead
 
 _EDGE_BYTES = 16
@@ -111,7 +111,7 @@ def project_accounts(
     if min_weight < 1:
         raise ValueError(f"min_weight is {min_weight}; an edge has 1 common object at least.")
     table = _index_objects(shares, cuts)
-    blocks = list(cut_sources(table.bound, memory // (threads + 2) // _EDGE_BYTES))
+    blocks = list(cut_ranges(table.bound, memory // (threads + 2) // _EDGE_BYTES))
 
     def count(block: tuple[int, int]) -> tuple[Any, Any]:
         return _count_weights(*block, *table.columns)  # type: ignore[no-any-return]

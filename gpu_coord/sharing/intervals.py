@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import polars as pl
 
+from gpu_coord.choices import check_choice
 from gpu_coord.days import draw_days
 from gpu_coord.pairs import CACHE
 from gpu_coord.sharing.shares import Shares
@@ -378,8 +379,7 @@ class _Groups:
 def _check_gaps(max_gap: int, null: str, bins_per_decade: int, n_copies: int) -> None:
     if max_gap < 1:
         raise ValueError(f"max_gap_seconds is {max_gap}; it is 1 s or more, 3600 is usual.")
-    if null not in get_args(GapNull):
-        raise ValueError(f"null is {null!r}; it is one of {', '.join(get_args(GapNull))}.")
+    check_choice("null", null, get_args(GapNull))
     if bins_per_decade < 1 or n_copies < 1:
         raise ValueError(
             f"bins_per_decade is {bins_per_decade} and n_copies {n_copies}; each is 1 or more."

@@ -15,7 +15,7 @@ import polars.selectors as cs
 
 from gpu_coord.pairs import CACHE
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.sharing.windows import DEFAULT_MEMORY, find_window_ends
+from gpu_coord.sharing.windows import DEFAULT_MEMORY, cut_ranges, find_window_ends
 from gpu_coord.threads import map_ahead
 
 _EDGE_BYTES = 16  # of an edge as the kernel writes it, and once more while it is handed over
@@ -78,7 +78,7 @@ def count_messages(
     def count(block: tuple[int, int]) -> tuple[Any, Any, Any]:
         return _count_block(*block, *columns, min_weight, loops)  # type: ignore[no-any-return]
 
-    blocks = cut_sources(bound, memory // (threads + 2) // _EDGE_BYTES)
+    blocks = cut_ranges(bound, memory // (threads + 2) // _EDGE_BYTES)
     return join_edges(map_ahead(blocks, count, n_threads=threads))
 
 
@@ -157,30 +157,6 @@ def join_kinds(
         edges = edges.join(part, on=["source", "target"], how="left", maintain_order="left")
     by_kind = pl.col([f"weight_{kind}" for kind in kinds])
     return edges.with_columns(by_kind.fill_null(0).cast(pl.Float64))
-
-
-def cut_sources(bound: Any, max_edges: int) -> Iterator[tuple[int, int]]:
-    """Divide the sources into ranges that have at most so many edges, or are one source.
-
-    Parameters
-    ----------
-    bound
-        The most edges that each source can have, (n_sources,).
-    max_edges
-        Edges of a range.
-
-    Yields
-    ------
-        First source and one past the last; ranges without any edge are left out.
-    """
-    total = np.concatenate([[0], np.cumsum(bound)])
-    first = 0
-    while first < bound.size:
-        last = int(np.searchsorted(total, total[first] + max_edges, "right")) - 1
-        last = max(last, first + 1)
-        if total[last] > total[first]:
-            yield first, last
-        first = last
 
 
 def join_edges(blocks: Iterator[tuple[Any, Any, Any]]) -> pl.DataFrame:

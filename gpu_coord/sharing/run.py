@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.backend import Backend
-from gpu_coord.exports import write_gexf, write_graphml
+from gpu_coord.exports import write_networks
 from gpu_coord.folders import write_json
 from gpu_coord.network import Network, build_network
 from gpu_coord.run import (
@@ -394,9 +394,7 @@ class ShareRun:
         for name, frame in tables.build():
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
-            nodes = tables.accounts.with_row_index("account").drop_nulls("component")
-            write_graphml(self.folder / "network.graphml", nodes, edges)
-            write_gexf(self.folder / "network.gexf", nodes, edges)
+            write_networks(self.folder, tables.accounts, edges)
 
     def _describe(
         self, shares: Shares, network: Network, counts: PairCounts, tests: ShareTests | None

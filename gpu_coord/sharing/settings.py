@@ -1,14 +1,13 @@
 """Every choice of a run of coordinated sharing, checked, with a hash that names it."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
+from gpu_coord.choices import Choices, check_alpha, check_choice
 from gpu_coord.sharing.coortweet import check_quantile
 from gpu_coord.sharing.windows import measure_bin
 from gpu_coord.strata import Null, check_null
-from gpu_coord.times import parse_duration, parse_time
+from gpu_coord.times import parse_duration
 
 Mode = Literal["strict", "coortweet", "coornet", "qut"]
 
@@ -16,7 +15,7 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShareSettings:
+class ShareSettings(Choices):
     """Every choice of a run of `share` that can change a finding; stored beside its result."""
 
     kinds: tuple[str, ...]
@@ -44,17 +43,13 @@ class ShareSettings:
             parse_duration(self.window)
         if not self.kinds:
             raise ValueError("kinds is empty; name at least one, such as url.")
-        if self.mode not in get_args(Mode):
-            raise ValueError(f"mode is {self.mode!r}; it is one of {', '.join(get_args(Mode))}.")
-        for bound in (self.start, self.end):
-            if bound is not None:
-                parse_time(bound)
+        check_choice("mode", self.mode, get_args(Mode))
+        self.parse_times("start", "end")
         if self.edge_weight_quantile is not None:
             check_quantile(self.edge_weight_quantile)
         if self.min_weight is not None and not self.min_weight >= 0:
             raise ValueError(f"min_weight is {self.min_weight}; it is 0 or more.")
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}; it lies between 0 and 1, 0.05 is usual.")
+        check_alpha(self.alpha)
         window = 0 if self.window == AUTO or not self.is_tested else parse_duration(self.window)
         check_null(self.null, measure_bin(1000 * window))
         if self.compare and self.mode == "strict":
@@ -90,23 +85,13 @@ class ShareSettings:
         """Whether edges are tested: other tools' networks are what these would find."""
         return self.tests and self.mode == "strict"
 
-    def compute_hash(self, labels_sha256: str | None = None) -> str:
-        """Return the specification hash: the same for the same choices, however they are written.
-
-        Parameters
-        ----------
-        labels_sha256
-            Hash of the labels that take the place of the store's own.
-        """
-        canonical = asdict(self) | {
+    def spell(self) -> dict[str, Any]:
+        """Return what can be written in several ways, written in one."""
+        window, fast = self.window, self.fast_window
+        return {
             "kinds": tuple(dict.fromkeys(self.kinds)),
             "shorter_windows": sorted({parse_duration(w) for w in self.shorter_windows}),
-            "labels": labels_sha256,
+            "window": window if window == AUTO else parse_duration(window),
+            "fast_window": None if fast is None else parse_duration(fast),
+            **self.parse_times("start", "end"),
         }
-        for name, parse in (
-            ("window", parse_duration), ("fast_window", parse_duration),
-            ("start", parse_time), ("end", parse_time),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            canonical[name] = value if value in (None, AUTO) else parse(value)
-        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()

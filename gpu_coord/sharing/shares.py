@@ -4,8 +4,6 @@ The one idea: rows sorted by object, then time, so that all that lies within a w
 follows it without a gap.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +22,7 @@ from gpu_coord.activity import (
     to_milliseconds,
 )
 from gpu_coord.backend import choose
+from gpu_coord.choices import hash_json
 from gpu_coord.store import Store
 
 _ROWS = ("object", "time", "account", "content", "post")
@@ -151,7 +150,7 @@ def hash_objects(objects: pl.DataFrame | None) -> str | None:
     if objects is None:
         return None
     rows = objects.select("kind", "value").unique().sort("kind", "value").rows()
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return hash_json(rows)
 
 
 def _select_events(store: Store, span: Any, members: pl.DataFrame) -> pl.DataFrame:

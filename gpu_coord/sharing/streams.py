@@ -15,9 +15,9 @@ from gpu_coord.sharing.strict import (
     BYTES_PER_PAIR,
     Blocks,
     join_blocks,
-    plan_ranges,
     take_accounts,
 )
+from gpu_coord.sharing.windows import cut_ranges
 
 # Of an edge while it is tested and linked, beside its row in the table of edges.
 _EDGE_BYTES = 200
@@ -105,7 +105,7 @@ class PairStream:
             yield join_blocks(counts.held)
             return
         n_until = np.cumsum(counts.by_account)
-        for first, last in plan_ranges(counts.by_account, self.room):
+        for first, last in cut_ranges(counts.by_account, self.room):
             yield join_blocks(take_accounts(self.shares, self.list_pairs(), first, last))
             if report is not None:
                 report(int(n_until[last - 1]), counts.n_pairs)

@@ -15,6 +15,7 @@ import polars as pl
 
 from gpu_coord.pairs import CACHE
 from gpu_coord.sharing.shares import Shares
+from gpu_coord.sharing.windows import cut_ranges
 
 Blocks = Iterator[tuple[np.ndarray, np.ndarray]]
 
@@ -117,28 +118,9 @@ def weigh_in_ranges(
     for older, newer in list_pairs():
         smaller = np.minimum(shares.account[older], shares.account[newer])
         n_pairs += np.bincount(smaller, minlength=n_pairs.size)
-    ranges = plan_ranges(n_pairs, memory // BYTES_PER_PAIR)
+    ranges = cut_ranges(n_pairs, memory // BYTES_PER_PAIR)
     blocks = (take_accounts(shares, list_pairs(), *accounts) for accounts in ranges)
     return pl.concat([weigh(group_pairs(shares, *join_blocks(block))) for block in blocks])
-
-
-def plan_ranges(n_pairs: np.ndarray, max_pairs: int) -> Iterator[tuple[int, int]]:
-    """Divide the accounts into ranges with so many pairs at most, or of one account.
-
-    Parameters
-    ----------
-    n_pairs
-        Pairs of each account as the one with the smaller row, (n_accounts,).
-    max_pairs
-        Pairs that there is room for.
-    """
-    n_before = np.concatenate([[0], np.cumsum(n_pairs)])
-    first = 0
-    while first < n_pairs.size:
-        last = int(np.searchsorted(n_before, n_before[first] + max_pairs, "right")) - 1
-        last = max(last, first + 1)
-        yield first, last
-        first = last
 
 
 def take_accounts(shares: Shares, blocks: Blocks, first: int, last: int) -> Blocks:

@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
+from gpu_coord.choices import check_choice
+from gpu_coord.network import sum_weights
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.urls import registered_domains
 
@@ -46,7 +48,7 @@ def score_sharing(shares: Shares, coordinated: np.ndarray, edges: pl.DataFrame) 
         "n_shares": np.bincount(shares.account[_find_repeated(shares)], minlength=n_accounts),
         "n_coord_shares": np.bincount(shares.account[coordinated], minlength=n_accounts),
         "degree": np.bincount(np.concatenate(ends), minlength=n_accounts),
-        "strength": sum(_sum_weights(end, weight, n_accounts) for end in ends),
+        "strength": sum(sum_weights(end, weight, n_accounts) for end in ends),
     }
     n_shares, n_coord = pl.col("n_shares"), pl.col("n_coord_shares")
     return pl.DataFrame(table).with_columns(
@@ -258,11 +260,6 @@ def _divide(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
     return pl.when(whole > 0).then(part / whole)
 
 
-def _sum_weights(owner: Any, weight: Any, n_owners: int) -> Any:
-    # Without any edge, bincount forgets the weights and counts in integers.
-    return np.bincount(owner, weight, n_owners).astype(np.float64, copy=False)
-
-
 def _select_members(accounts: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Return the accounts in the network, with their rows."""
     if missing := [name for name in by if name not in accounts.columns]:
@@ -320,8 +317,7 @@ def _name_top(found: pl.DataFrame, by: Sequence[str], name: str, n_top: int) -> 
 
 
 def _check_order(order_by: str, known: Sequence[str], top: int) -> None:
-    if order_by not in known:
-        raise ValueError(f"order_by is {order_by!r}; it is one of {', '.join(known)}.")
+    check_choice("order_by", order_by, known)
     if top < 1:
         raise ValueError(f"top is {top}; list 1 or more.")
 

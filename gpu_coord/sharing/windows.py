@@ -80,21 +80,34 @@ def pair_shares(
     # One block waits and one is read, beside those that the threads work on.
     n_bytes = max(1, min(memory // (threads + 2), _BLOCK_BYTES))
     for first, second in map_ahead(
-        _plan_blocks(stop, n_bytes // _PAIR_BYTES), list_block, n_threads=threads
+        cut_ranges(stop - np.arange(1, stop.size + 1), n_bytes // _PAIR_BYTES),
+        list_block,
+        n_threads=threads,
     ):
         if first.size:
             yield first, second
 
 
-def _plan_blocks(stop: np.ndarray, max_pairs: int) -> Iterator[tuple[int, int]]:
-    """Divide the rows into ranges that meet at most so many others, or are one row."""
-    met = np.concatenate([[0], np.cumsum(stop - np.arange(1, stop.size + 1))])
+def cut_ranges(sizes: np.ndarray, max_size: int) -> Iterator[tuple[int, int]]:
+    """Divide rows into ranges of at most a size, or of one row.
+
+    Parameters
+    ----------
+    sizes
+        Of each row: its pairs, say, or the most edges that it can have, (n_rows,).
+    max_size
+        Of a range.
+
+    Yields
+    ------
+        First row and one past the last.
+    """
+    total = np.concatenate([[0], np.cumsum(sizes)])
     first = 0
-    while first < stop.size:
-        last = int(np.searchsorted(met, met[first] + max_pairs, "right")) - 1
+    while first < sizes.size:
+        last = int(np.searchsorted(total, total[first] + max_size, "right")) - 1
         last = max(last, first + 1)
-        if met[last] > met[first]:
-            yield first, last
+        yield first, last
         first = last
 
 

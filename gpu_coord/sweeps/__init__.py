@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ import polars as pl
 from gpu_coord import __version__
 from gpu_coord.backend import Backend, choose
 from gpu_coord.detection import choose_memory
-from gpu_coord.folders import read_marker, write_json
+from gpu_coord.folders import name_aside, read_marker, replace_file, write_json
+from gpu_coord.results import ResultFolder, open_result, verify_tables
 from gpu_coord.run import Progress, describe_tables
 from gpu_coord.settings import hash_labels
-from gpu_coord.store import STORE_MARKER, Store, check_tables, hash_file, open_store
+from gpu_coord.store import STORE_MARKER, Store, check_outside, hash_file, open_store
 from gpu_coord.sweeps.grid import Cell, Grid, find_activity_key, list_cells, read_grid
 from gpu_coord.sweeps.multiverse import CORE_SHARE, find_core
-from gpu_coord.sweeps.results import Results, replace_file
+from gpu_coord.sweeps.results import Results
 from gpu_coord.sweeps.scoring import Half, Truth, read_truth, score_cell
 from gpu_coord.sweeps.stages import CellResult, Stages, order_cells
 from gpu_coord.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_tables
@@ -41,17 +42,8 @@ Rows = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
-    """A sweep's folder: its summary, and its tables on request."""
-
-    path: Path
-    content: dict[str, Any] = field(repr=False)
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """How many cells, how large the robust core, which cell was chosen, as in the JSON."""
-        summary: dict[str, Any] = self.content["summary"]
-        return summary
+class Sweep(ResultFolder):
+    """A sweep's folder: how many cells, which core, which cell was chosen; and its tables."""
 
     def read(self, table: str) -> pl.DataFrame:
         """Return a table: sweep, accounts, edges, ari, variance.
@@ -75,16 +67,14 @@ def open_sweep(path: Path | str) -> Sweep:
     FileNotFoundError
         There is no sweep at that path, or it was stopped.
     """
-    path = Path(path)
-    content = read_marker(path, SWEEP_MARKER)
-    if content is None:
-        raise FileNotFoundError(f"there is no sweep at {path}; `gpu-coord sweep` makes one.")
-    if content.get("summary") is None:
+    missing = "there is no sweep at {}; `gpu-coord sweep` makes one."
+    found = open_result(Sweep, path, SWEEP_MARKER, missing=missing)
+    if found.content.get("summary") is None:
         raise FileNotFoundError(
-            f"the sweep at {path} was stopped before its end; give the same command again, and it "
-            "goes on."
+            f"the sweep at {found.path} was stopped before its end; give the same command again, "
+            "and it goes on."
         )
-    return Sweep(path, content)
+    return found
 
 
 def verify_sweep(path: Path | str) -> dict[str, Any]:
@@ -93,13 +83,11 @@ def verify_sweep(path: Path | str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        A table was changed.
+        A table was changed or is missing.
     FileNotFoundError
-        There is no finished sweep at that path, or one of its tables is missing.
+        There is no finished sweep at that path.
     """
-    found = open_sweep(path)
-    check_tables(found.path, found.content["tables"])
-    return {"n_tables": len(found.content["tables"])}
+    return verify_tables(open_sweep(path))
 
 
 def sweep(
@@ -191,8 +179,7 @@ def sweep(
 @contextmanager
 def _open_folder(path: Path, store: Store, origin: dict[str, Any]) -> Iterator[Path]:
     """Take a folder for this sweep alone: an empty one, or one where this sweep was stopped."""
-    if path.resolve().is_relative_to(store.path.resolve()):
-        raise ValueError(f"{path} lies in the store {store.path}; write sweeps elsewhere.")
+    check_outside(store, path, "sweeps")
     _check_folder(path, origin)
     path.mkdir(parents=True, exist_ok=True)
     with (path / _LOCK).open("w") as lock:
@@ -201,15 +188,19 @@ def _open_folder(path: Path, store: Store, origin: dict[str, Any]) -> Iterator[P
         except OSError:
             raise FileExistsError(f"{path} is in use by another sweep; wait for its end.") from None
         if not (path / SWEEP_MARKER).is_file():
-            content = origin | {"summary": None}
-            replace_file(path / SWEEP_MARKER, lambda file: write_json(file, content))
+            _write_marker(path, origin | {"summary": None})
         yield path
+
+
+def _write_marker(folder: Path, content: dict[str, Any]) -> None:
+    with replace_file(folder / SWEEP_MARKER) as aside:
+        write_json(aside, content)
 
 
 def _check_folder(path: Path, origin: dict[str, Any]) -> None:
     if not path.exists():
         return
-    ours = {_LOCK, f".{SWEEP_MARKER}.new"}
+    ours = {_LOCK, name_aside(path / SWEEP_MARKER).name}
     if not path.is_dir() or (
         read_marker(path, SWEEP_MARKER) is None and {p.name for p in path.iterdir()} - ours
     ):
@@ -274,7 +265,7 @@ class _Work:
             "tables": {name: described for name, described in describe_tables(self.folder).items()
                        if name in SWEEP_TABLES},
         }  # fmt: skip
-        replace_file(self.folder / SWEEP_MARKER, lambda file: write_json(file, content))
+        _write_marker(self.folder, content)
 
     def _compute(
         self, cells: Sequence[Cell], half: Half

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import polars as pl
 
+from gpu_coord.choices import check_choice
 from gpu_coord.sweeps.grid import OPTIONS, spell_command
 
 CORE_SHARE = 0.9
@@ -83,8 +84,7 @@ def find_core(
     """
     if not 0 < min_share <= 1:
         raise ValueError(f"min_share is {min_share}; it lies above 0 and at most at 1.")
-    if part not in get_args(Part):
-        raise ValueError(f"part is {part!r}; it is one of {', '.join(get_args(Part))}.")
+    check_choice("part", part, get_args(Part))
     return accounts.filter(pl.col("share" if part == "any" else "share_leading") >= min_share)
 
 

@@ -6,7 +6,7 @@ there, so a sweep that is stopped anywhere goes on with the cells that are missi
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.folders import write_json
+from gpu_coord.folders import replace_file, write_json
 from gpu_coord.network import Network
 
 CELLS, NETWORKS = "cells", "networks"
@@ -43,7 +43,8 @@ class Results:
     def add(self, specification: str, row: dict[str, Any], digest: str | None) -> None:
         """Keep the row of a cell, and which network it has: from now on, the cell is done."""
         kept = row | {"network": digest}
-        replace_file(self._find_row(specification), lambda path: write_json(path, kept))
+        with replace_file(self._find_row(specification)) as aside:
+            write_json(aside, kept)
 
     def add_network(self, network: Network, numbers: np.ndarray) -> str:
         """Keep a network, and return its digest; ``numbers`` are its accounts in the store."""
@@ -67,7 +68,8 @@ class Results:
         for part, frame in (("edges", edges), ("accounts", accounts)):
             file = self.find_network(name, part)
             if not file.is_file():
-                replace_file(file, frame.write_parquet)
+                with replace_file(file) as aside:
+                    frame.write_parquet(aside)
         return name
 
     def find_network(self, digest: str, part: str) -> Path:
@@ -76,13 +78,6 @@ class Results:
 
     def _find_row(self, specification: str) -> Path:
         return self.folder / CELLS / f"{specification}.json"
-
-
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file aside, and rename it when it is whole."""
-    aside = path.with_name(f".{path.name}.new")
-    write(aside)
-    aside.replace(path)
 
 
 def count_networks(rows: Sequence[dict[str, Any]]) -> dict[str, int]:

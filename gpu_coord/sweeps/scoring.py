@@ -14,6 +14,7 @@ import polars as pl
 
 from gpu_coord import __version__
 from gpu_coord.archive import read_labels
+from gpu_coord.choices import check_choice
 from gpu_coord.evaluation import evaluate
 from gpu_coord.folders import write_json
 from gpu_coord.run import RUN_MARKER
@@ -84,8 +85,8 @@ def read_truth(
             "the grid has match, which chooses accounts by their label, and a truth scores by "
             "label, so that a sweep would tune on what it is scored with; leave one of them out."
         )
-    if choose_by is not None and choose_by not in CHOICES:
-        raise ValueError(f"choose_by is {choose_by!r}; it is one of {', '.join(CHOICES)}.")
+    if choose_by is not None:
+        check_choice("choose_by", choose_by, CHOICES)
     known = read_labels(Path(path), extra=("role",))
     truth = Truth(Path(path), positive, choose_by, known, seed)
     halves = split_halves(known, seed=seed) if choose_by else {"all": known}
