@@ -22,7 +22,7 @@ from gpu_coord.plots import plot_quantiles
 from gpu_coord.results import ResultFolder, open_result
 from gpu_coord.run import DEFAULT_MEMORY, Progress
 from gpu_coord.settings import Settings, hash_labels
-from gpu_coord.store import Store, describe_table, open_store
+from gpu_coord.store import Store, check_outside, describe_table, open_store
 from gpu_coord.transitions import count_margins, count_steps, index_cells
 
 CALIBRATION_MARKER = "calibration.json"
@@ -78,20 +78,11 @@ def calibrate(
         raise ValueError(f"n_copies is {n_copies}; at least one copy is needed, 20 are usual.")
     settings = Settings(**choices)
     store = store if isinstance(store, Store) else open_store(store)
-    report = progress or (lambda stage, done, total: None)
+    check_outside(store, out, "calibrations")
     activity = settings.build_activity(store, labels=labels, backend=backend or choose())
     memory = memory or min(activity.backend.free_memory() // 2, DEFAULT_MEMORY)
-    rows, quantiles = [], []
-    for copy in range(n_copies + 1):
-        report("copies", copy, n_copies + 1)
-        # The first is the data themselves.
-        tested = permute_days(activity, seed=settings.seed + copy) if copy else activity
-        row, quantile = _assess(tested, settings, memory)
-        rows.append({"copy": copy or None, **row})
-        quantiles.append(quantile.with_columns(copy=pl.lit(copy or None, pl.Int64)))
-    report("copies", n_copies + 1, n_copies + 1)
-    table, quantile = pl.DataFrame(rows, infer_schema_length=None), pl.concat(quantiles)
     with replace_folder(Path(out), CALIBRATION_MARKER, _FILES) as folder:
+        table, quantile = _assess_copies(activity, settings, n_copies, memory, progress)
         table.write_parquet(folder / "copies.parquet")
         quantile.write_parquet(folder / "quantiles.parquet")
         draw_quantiles(folder / FIGURE, quantile)
@@ -101,6 +92,23 @@ def calibrate(
 
 
 _FILES = {CALIBRATION_MARKER, FIGURE, *(f"{table}.parquet" for table in CALIBRATION_TABLES)}
+
+
+def _assess_copies(
+    activity: Activity, settings: Settings, n_copies: int, memory: int, progress: Progress | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what was found in the data and in each copy, and the quantiles of the p-values."""
+    report = progress or (lambda stage, done, total: None)
+    rows, quantiles = [], []
+    for copy in range(n_copies + 1):
+        report("copies", copy, n_copies + 1)
+        # The first is the data themselves.
+        tested = permute_days(activity, seed=settings.seed + copy) if copy else activity
+        row, quantile = _assess(tested, settings, memory)
+        rows.append({"copy": copy or None, **row})
+        quantiles.append(quantile.with_columns(copy=pl.lit(copy or None, pl.Int64)))
+    report("copies", n_copies + 1, n_copies + 1)
+    return pl.DataFrame(rows, infer_schema_length=None), pl.concat(quantiles)
 
 
 def permute_days(activity: Activity, *, seed: int) -> Activity:

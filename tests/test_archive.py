@@ -3,12 +3,13 @@
 import gzip
 import io
 import os
+import time
 import zipfile
 
 import polars as pl
 import pytest
 
-from gpu_coord.archive import ArchiveError, ingest, read_labels, sources
+from gpu_coord.archive import ArchiveError, ingest, posts, read_labels, sources, x_archive
 from gpu_coord.store import open_store
 
 HEADER = "account_id,object_id,content_id,timestamp_share\n"
@@ -79,6 +80,24 @@ def test_ingest__reads_any_packing(ingest_bytes, content):
 def test_ingest__same_input_same_bytes(ingest_bytes):
     first = ingest_bytes(SHARES).manifest
     assert ingest_bytes(SHARES).manifest == first
+
+
+def test_ingest__same_manifest_whichever_table_is_ready_first(ingest_bytes, monkeypatch):
+    def write_late(write):
+        def late(intake, *arguments):
+            time.sleep(0.2)
+            return write(intake, *arguments)
+
+        return late
+
+    texts = []
+    for name in ("_write_posts", "number_entities"):
+        with monkeypatch.context() as patch:
+            module = x_archive if name == "_write_posts" else posts
+            patch.setattr(module, name, write_late(getattr(module, name)))
+            path = ingest_bytes(TWEETS).path
+        texts.append((path / "manifest.json").read_bytes())
+    assert texts[0] == texts[1]
 
 
 def test_ingest__reads_all_files_of_a_folder(tmp_path):

@@ -181,6 +181,8 @@ def test_calibrate__refuses_no_copies_and_leaves_other_folders_alone(make_store,
     with pytest.raises(FileExistsError, match="not replaced"):
         calibrate(store, tmp_path / "mine", n_copies=1, groups=0, kinds=("hashtag",))
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
+    with pytest.raises(ValueError, match="write calibrations elsewhere"):
+        calibrate(store, store.path / "cal", n_copies=1, groups=0, kinds=("hashtag",))
 
 
 def test_calibrate__without_any_coincidence_has_no_quantiles(make_store, tmp_path):

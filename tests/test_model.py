@@ -346,10 +346,11 @@ def test_fit__lists_the_same_transitions_for_candidates(backend, emission, monke
     dense = InfluenceModel.fit(statuses, **choices)
     masked = InfluenceModel.fit(statuses, candidates=every, **choices)
     # Sums in another order, as on a GPU, move where a fit stops.
-    np.testing.assert_allclose(masked.D, dense.D, atol=1e-6)
+    atol = 1e-9 if backend.name == "cpu" else 1e-6
+    np.testing.assert_allclose(masked.D, dense.D, atol=atol)
     monkeypatch.setattr("gpu_coord.model.rows._MANY", 1.0)
     flat = InfluenceModel.fit(statuses, candidates=every, **choices)
-    np.testing.assert_allclose(flat.D, dense.D, atol=1e-6)
+    np.testing.assert_allclose(flat.D, dense.D, atol=atol)
     np.testing.assert_allclose(flat.rows.low, dense.rows.low, atol=1e-6)
     np.testing.assert_array_equal(flat.identified, dense.identified)
 

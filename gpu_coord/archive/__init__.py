@@ -380,5 +380,5 @@ def _summarise(intake: Intake) -> dict[str, Any]:
         },
         "unread_cells": dict(sorted(intake.unread.items())),
         "labels": {**labels, "unknown_accounts": intake.accounts.count_unknown()},
-        **facts,
+        **dict(sorted(facts.items())),  # as threads found them
     }
