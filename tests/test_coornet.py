@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_intervals import make_shares
 
+from gpu_coord.backend import choose
+from gpu_coord.sharing import share, streams
 from gpu_coord.sharing.comparison import compare_edges
 from gpu_coord.sharing.coornet import (
+    count_common,
     cut_shares,
     join_described,
     pair_in_bins,
@@ -276,6 +279,29 @@ def test_project_accounts__refuses_bad_settings(settings, message):
         project(make_shares([("u", "a", 0)]), 1, **settings)
 
 
+def test_project_accounts__refuses_edges_without_room_before_it_lists_them(monkeypatch):
+    # Six edges of one common object; ab has two.
+    shares = make_shares([("u", a, 0) for a in "abcd"] + [("v", a, 0) for a in "ab"])
+    full = dataclasses.replace(choose("cpu"), free_memory=lambda: 6 * 300 - 1)
+    monkeypatch.setattr(streams, "choose", lambda _: full)
+    with pytest.raises(MemoryError, match=r"^6 edges .* --min-weight 2, which leaves 1,"):
+        project(shares, 1, edge_weight_quantile=0.5)
+    assert project(shares, 1, min_weight=2).edges.rows() == [(0, 1, 2)]
+    assert project(shares, 1, edge_weight_quantile=1).edges.rows() == [(0, 1, 2)]
+
+
+@given(rows=rows, seconds=st.integers(1, 9))
+def test_count_common__equals_the_projection(rows, seconds):
+    shares = make_shares(rows)
+    cuts = cut_shares(shares, interval_seconds=seconds)
+    pairs = list(itertools.combinations(range(shares.accounts.height), 2))
+    schema = {"source": pl.Int32, "target": pl.Int32}
+    found = count_common(shares, cuts, pl.DataFrame(pairs, schema, orient="row"))
+    assert found.select("source", "target").rows() == pairs
+    edges = project(shares, seconds).edges
+    assert found.filter(pl.col("weight") > 0).rows() == edges.rows()
+
+
 def describe(shares, blocks):
     blocks = list(blocks)
     rows = [np.concatenate([np.empty(0, np.int32), *(b[side] for b in blocks)]) for side in (0, 1)]
@@ -369,3 +395,26 @@ def test_compare_edges__names_every_pair_that_changes(rows, seconds):
     columns = ("source", "target", "n_objects")
     one, two = set(strict.select(columns).rows()), set(found.edges.rows())
     assert set(changed.select("source", "target").rows()) == {edge[:2] for edge in one ^ two}
+
+
+def test_share__lists_the_changes_of_heavy_edges_and_of_near_pairs(make_table_store, tmp_path):
+    # Of all edges of the mode, those that are neither kept nor near in time change nothing.
+    rng = np.random.default_rng(5)
+    drawn = rng.integers(0, [12, 9, 300], (400, 3)).tolist()
+    rows = [(f"a{a:02}", f"o{o}", str(n), t) for n, (a, o, t) in enumerate(drawn)]
+    run = share(
+        make_table_store(rows), tmp_path / "run", kinds="object", mode="coornet", window="3s",
+        edge_weight_quantile=0.6, compare=True,
+    )  # fmt: skip
+    shares = make_shares([(o, a, t) for a, o, _, t in rows])
+    every = project(shares, 3).edges
+    threshold = np.quantile(every["weight"], 0.6)
+    assert every["weight"].max() > threshold > every["weight"].min()
+    strict = describe(shares, pair_shares(shares, window_ms=3000))
+    edges = every.with_columns(in_network=pl.col("weight") >= threshold)
+    wanted = compare_edges(strict, edges, absent=pl.lit("border"))
+    ids = shares.accounts["account_id"]
+    assert {"threshold", "other_bin"} <= set(wanted["reason"])
+    assert run.read("changes").rows() == [
+        (ids[s], ids[t], *row) for s, t, *row in wanted.rows()
+    ]  # fmt: skip

@@ -18,11 +18,13 @@ from gpu_coord.pairs import CACHE
 from gpu_coord.sharing.intervals import find_quantile
 from gpu_coord.sharing.qut import join_edges, join_kinds
 from gpu_coord.sharing.shares import Shares
+from gpu_coord.sharing.streams import check_room
 from gpu_coord.sharing.windows import DEFAULT_MEMORY, cut_ranges, pair_shares
 from gpu_coord.threads import map_ahead
 
 _EDGE_BYTES = 16
-
+# Of an edge that is kept: in the table of edges, and while it is written and linked.
+_KEPT_BYTES = 300
 
 DEFAULT_QUANTILE = 0.9
 
@@ -102,6 +104,8 @@ def project_accounts(
     ------
     ValueError
         A threshold is out of range.
+    MemoryError
+        More edges reach the threshold than there is room for.
     """
     if not 0 <= edge_weight_quantile <= 1:
         raise ValueError(
@@ -123,6 +127,7 @@ def project_accounts(
         linked |= met
     threshold = _find_threshold(by_weight, edge_weight_quantile)
     least = min_weight if np.isnan(threshold) else max(min_weight, int(np.ceil(threshold)))
+    _check_kept(by_weight, least)
 
     def select(block: tuple[int, int]) -> tuple[Any, Any, Any]:
         return _list_edges(*block, *table.columns, least)  # type: ignore[no-any-return]
@@ -197,9 +202,29 @@ def weigh_kinds(shares: Shares, cuts: Cuts, edges: pl.DataFrame) -> pl.DataFrame
 
     def count(of_kind: Any) -> pl.DataFrame:
         part = replace(cuts, grouped=cuts.grouped & of_kind)
-        return project_accounts(shares, part, edge_weight_quantile=0.0).edges
+        return count_common(shares, part, edges)
 
     return join_kinds(shares, edges, count)
+
+
+def count_common(shares: Shares, cuts: Cuts, ends: pl.DataFrame) -> pl.DataFrame:
+    """Count the common objects of some accounts, without listing the edges of all others.
+
+    Parameters
+    ----------
+    shares, cuts
+        Those of `project_accounts`.
+    ends
+        ``source, target`` (accounts), source < target, ascending by source.
+
+    Returns
+    -------
+        ``source, target, weight``, row by row; 0 where they have no object in common.
+    """
+    ends = ends.select("source", "target")
+    columns = _index_objects(shares, cuts).columns
+    weight = _count_ends(ends["source"].to_numpy(), ends["target"].to_numpy(), *columns)
+    return ends.with_columns(weight=pl.Series(weight, dtype=pl.Int64))
 
 
 def _count_run(object: np.ndarray, bin: np.ndarray) -> Any:
@@ -251,6 +276,17 @@ def _find_threshold(by_weight: Any, quantile: float) -> float:
     return float(find_quantile(_Steps(np.cumsum(by_weight)), quantile))
 
 
+def _check_kept(by_weight: Any, least: int) -> None:
+    """Refuse edges from a weight on that have no room; counted, not yet listed."""
+    n_kept, n_heavier = int(by_weight[least:].sum()), int(by_weight[least + 1 :].sum())
+    check_room(
+        n_kept,
+        bytes_each=_KEPT_BYTES,
+        way_out=f"take --min-weight {least + 1}, which leaves {n_heavier:,}, a shorter window or a "
+        "time range",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Steps:
     """The ascending weights of all edges, known by how many lie at or below each weight."""
@@ -292,6 +328,23 @@ def _count_weights(first: int, last: int, bound: Any, account_start: Any, place:
             linked[target] = linked[source] = True
             counts[target] = 0
     return by_weight, linked
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _count_ends(source: Any, target: Any, bound: Any, account_start: Any, place: Any, stop: Any,
+                account: Any, max_weight: int) -> Any:  # fmt: skip
+    """Return the common objects of each source and target, ascending by source."""
+    weights = np.zeros(source.size, np.int64)
+    counts, met = np.zeros(bound.size, np.int64), np.empty(bound.size + 1, np.int32)
+    edge = 0
+    while edge < source.size:
+        one = source[edge]
+        n_met = _meet_targets(one, account_start, place, stop, account, counts, met)
+        while edge < source.size and source[edge] == one:
+            weights[edge] = counts[target[edge]]
+            edge += 1
+        counts[met[:n_met]] = 0
+    return weights
 
 
 @numba.njit(cache=CACHE, nogil=True)

@@ -338,14 +338,14 @@ class ShareRun:
         if not self.settings.compare:
             return {}
         with self.clock.time("changes"):
+            strict = self._weigh_strict(shares, popularity)
             if self.cuts is not None:
-                memory, threads = self.memory // 4, self.backend.threads
-                edges = coornet.project_accounts(
-                    shares, self.cuts, edge_weight_quantile=0, memory=memory, threads=threads
-                ).edges
+                # Edges below the threshold count only where exact windows have them.
+                ends = pl.concat([part.select("source", "target") for part in (strict, linked)])
+                ends = ends.unique().sort("source", "target")
+                edges = coornet.count_common(shares, self.cuts, ends)
             kept = linked.select("source", "target", in_network=True)
             edges = edges.join(kept, on=["source", "target"], how="left")
-            strict = self._weigh_strict(shares, popularity)
             changes = compare_edges(
                 mirror_edges(strict) if self._is_directed else strict,
                 edges,

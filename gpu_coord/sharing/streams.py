@@ -23,20 +23,31 @@ from gpu_coord.sharing.windows import cut_ranges
 _EDGE_BYTES = 200
 
 
-def check_room(n_edges: int) -> None:
+_WAY_OUT = "choose a shorter window, a larger --min-participation or a time range"
+
+
+def check_room(n_edges: int, *, bytes_each: int = _EDGE_BYTES, way_out: str = _WAY_OUT) -> None:
     """Refuse edges that the tests and the network have no memory for, before it is exhausted.
+
+    Parameters
+    ----------
+    n_edges
+        Found so far.
+    bytes_each
+        What an edge takes from here on.
+    way_out
+        What the user may do, the end of a sentence.
 
     Raises
     ------
     MemoryError
         There are too many.
     """
-    needed, free = n_edges * _EDGE_BYTES, choose("cpu").free_memory()
+    needed, free = n_edges * bytes_each, choose("cpu").free_memory()
     if needed > free:
         raise MemoryError(
             f"{n_edges:,} edges were found so far, which take {needed / 1e9:.1f} GB more, and "
-            f"{free / 1e9:.1f} GB are free; choose a shorter window, a larger --min-participation "
-            "or a time range."
+            f"{free / 1e9:.1f} GB are free; {way_out}."
         )
 
 
