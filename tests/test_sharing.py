@@ -29,8 +29,8 @@ from gpu_coord.sharing.coortweet import (
     flag_speed_share,
     group_stats,
     mark_heavy,
+    number_vertices,
     take_subgraph,
-    turn_edges,
     weigh_network,
 )
 from gpu_coord.sharing.shares import Shares, read_shares
@@ -298,9 +298,16 @@ def turn_by_igraph(edges):
     return dict(zip(edges, ends, strict=True))
 
 
+def turn_edges(runs):
+    """Return the ends of each edge in the order in which igraph returns them."""
+    number = number_vertices(runs.shares, [(runs.older, runs.newer)])
+    turned = number[runs.source] > number[runs.target]
+    return np.where(turned, [runs.target, runs.source], [runs.source, runs.target])
+
+
 def check_ends(runs, expected):
     ids = runs.shares.accounts["account_id"].to_list()
-    found = [(ids[i], ids[j]) for i, j in zip(*turn_edges(runs), strict=True)]
+    found = [(ids[i], ids[j]) for i, j in turn_edges(runs).T]
     turned = turn_by_igraph(list(expected)) if expected else {}
     assert found == [turned[ends] for ends in sorted(expected)]
 
@@ -822,10 +829,54 @@ def test_share__is_the_same_in_little_memory(make_table_store, tmp_path, mode):
         share(store, tmp_path / f"run{memory}", kinds="object", mode=mode, memory=memory, **fast)
         for memory in (None, 20_000)
     ]
-    for table in ("edges", "accounts", "entities", "communities"):
+    stats = ("account_stats", "group_stats") if fast else ()
+    for table in ("edges", "accounts", "entities", "communities", *stats):
         assert_frame_equal(runs[0].read(table), runs[1].read(table))
     by = ["object_id", "content_id", "content_id_y"]
     assert_frame_equal(*(run.read("pairs").sort(by) for run in runs))
+
+
+@pytest.mark.parametrize("fast", [None, "5s"])
+def test_share__coortweet_stats_are_those_of_all_pairs_at_once(make_table_store, tmp_path, fast):
+    store = make_table_store(random_rows())
+    run = share(
+        store, tmp_path / "run", kinds="object", mode="coortweet", window="20s",
+        fast_window=fast, memory=20_000,
+    )  # fmt: skip
+    shares = read_shares(store, kinds=("object",), min_participation=1)
+    runs = group_pairs(shares, *join(detect_groups(shares, window_ms=20_000, min_participation=1)))
+    is_fast = None if fast is None else flag_speed_share(
+        shares, runs.older, runs.newer, window_ms=5000, min_participation=1
+    )  # fmt: skip
+    edges = mark_heavy(weigh_network(runs, count_popularity(shares), is_fast=is_fast))
+    assert_frame_equal(run.read("account_stats"), account_stats(runs, edges))
+    groups = group_stats(runs, edges)
+    assert_frame_equal(run.read("group_stats"), groups)
+    assert (groups["num_accounts"] < groups["n_accounts"]).any()
+
+
+def test_share__marks_fast_pairs(make_table_store, tmp_path):
+    rows = random_rows()
+    store = make_table_store(rows)
+    choices = {"kinds": "object", "mode": "coortweet", "min_participation": 2}
+    choices |= {"window": "20s", "fast_window": "3s"}
+    found = share(store, tmp_path / "run", **choices).read("pairs")
+    table = [(o, a, c, t) for a, o, c, t in rows]
+    pairs = detect_slowly(table, 20, 2)
+    flags = flag_slowly(table, pairs, 3, 2)
+    wanted = {(one[0], one[2], two[2]): flag for (one, two), flag in zip(pairs, flags, strict=True)}
+    assert {row[:3]: row[3] for row in found.select(
+        "object_id", "content_id", "content_id_y", "is_fast"
+    ).rows()} == wanted  # fmt: skip
+    assert set(wanted.values()) == {True, False}
+    little = share(store, tmp_path / "little", memory=20_000, **choices)
+    assert little.read("pairs").equals(found)
+    assert found["is_fast"].sum() == little.read("edges")["weight_fast"].sum()
+
+
+def test_share__has_no_fast_pairs_without_a_fast_window(make_table_store, tmp_path):
+    run = share(make_table_store(ROWS), tmp_path / "run", kinds="object", mode="coortweet")
+    assert "is_fast" not in run.read("pairs").columns
 
 
 def test_share__same_seed_same_bytes(make_table_store, tmp_path):

@@ -52,8 +52,7 @@ def share(
     memory
         Bytes that the pairs under way may take; by default 2 GB, or half of what is free. All
         pairs of the busiest account are weighed at once, whatever this is. Beside them come some
-        600 bytes for each share and 350 for each edge. The statistics of the mode coortweet are
-        written only where all pairs have room.
+        600 bytes for each share and 350 for each edge.
     progress
         Called with the stage, the work done and the work in all.
     **choices

@@ -5,12 +5,14 @@ weights count pairs of shares; either side's participation keeps a pair; content
 from newer while accounts are ordered by id, so its symmetry is not that of the two accounts.
 """
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
 
+import numba
 import numpy as np
 import polars as pl
 
+from gpu_coord.pairs import CACHE
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.strict import EdgeRuns, count_by_kind, describe_edges
 from gpu_coord.sharing.windows import DEFAULT_MEMORY, pair_shares
@@ -336,22 +338,36 @@ def account_stats(
         By ``account_id``: ``avg_time_delta, avg_edge_symmetry_score`` (of its edges; with fast
         pairs each also ``_fast``), ``unique_shares_count`` (its contents in pairs).
     """
-    chosen = _choose_edges(edges, threshold)
+    kept = slice(None) if threshold != "fast" or is_fast is None else is_fast
+    is_paired = np.zeros(runs.shares.n_shares, bool)
+    is_paired[runs.older[kept]] = is_paired[runs.newer[kept]] = True
+    return summarise_accounts(runs.shares, is_paired, _choose_edges(edges, threshold))
+
+
+def summarise_accounts(shares: Shares, is_paired: np.ndarray, edges: pl.DataFrame) -> pl.DataFrame:
+    """Summarise accounts as `account_stats` does, without the pairs themselves.
+
+    Parameters
+    ----------
+    shares
+        All shares.
+    is_paired
+        Which of them are in a pair that counts, (n_shares,).
+    edges
+        Of `weigh_network`; those that count.
+    """
     suffixes = ["", "_fast"] if "weight_fast" in edges.columns else [""]
     measures = [f"{n}{s}" for s in suffixes for n in ("avg_time_delta", "edge_symmetry_score")]
     means = (
         pl.concat(
-            [chosen.select(pl.col(end).alias("account"), *measures) for end in ("source", "target")]
+            [edges.select(pl.col(end).alias("account"), *measures) for end in ("source", "target")]
         )
         .unique()
         .group_by("account")
         .agg(pl.col(name).sort().mean() for name in measures)
     )
-    kept = slice(None) if threshold != "fast" or is_fast is None else is_fast
-    rows = np.concatenate([runs.older[kept], runs.newer[kept]])
-    shares = runs.shares
     counts = (
-        pl.DataFrame({"account": shares.account[rows], "content": shares.content[rows]})
+        pl.DataFrame({"account": shares.account[is_paired], "content": shares.content[is_paired]})
         .unique()
         .group_by("account")
         .agg(unique_shares_count=pl.len().cast(pl.Int64))
@@ -393,27 +409,43 @@ def group_stats(
         ends of the edges as igraph turns them: the tool's count, too small), ``n_accounts``
         (distinct ends).
     """
-    first_end, second_end = turn_edges(runs, has_fast="weight_fast" in edges.columns)
-    chosen = _choose_edges(edges, threshold).select("source", "target")
-    of_edge = pl.DataFrame(
-        {"source": runs.source, "target": runs.target, "from": first_end, "to": second_end}
-    ).with_row_index("edge")
-    ends = of_edge.join(chosen, on=["source", "target"], how="semi")
-    kept = slice(None) if threshold != "fast" or is_fast is None else is_fast
-    pairs = pl.DataFrame(
-        {
-            "edge": np.repeat(np.arange(runs.n_pairs.size, dtype=np.uint32), runs.n_pairs)[kept],
-            "object": runs.shares.object[runs.older[kept]],
-        }
+    shares, chosen = runs.shares, _choose_edges(edges, threshold).select("source", "target")
+    ends = pl.DataFrame({"source": runs.source, "target": runs.target})
+    is_chosen = ends.join(chosen.with_columns(chosen=True), on=ends.columns, how="left",
+                          maintain_order="left")["chosen"]  # fmt: skip
+    kept = np.repeat(is_chosen.is_not_null().to_numpy(), runs.n_pairs)
+    if threshold == "fast" and is_fast is not None:
+        kept &= is_fast
+    number = number_vertices(
+        shares, [(runs.older, runs.newer)], has_fast="weight_fast" in edges.columns
     )
-    shared = pairs.join(ends, on="edge")
-    first = shared.select("object", account="from")
-    every = pl.concat([first, shared.select("object", account="to")])
-    counts = _count_accounts(first, "num_accounts").join(
-        _count_accounts(every, "n_accounts"), on="object"
+    return summarise_groups(shares, [(runs.older[kept], runs.newer[kept])], number)
+
+
+def summarise_groups(
+    shares: Shares, blocks: Iterable[tuple[np.ndarray, np.ndarray]], number: np.ndarray
+) -> pl.DataFrame:
+    """Count the accounts of each object as `group_stats` does, the pairs in blocks.
+
+    Parameters
+    ----------
+    shares
+        All shares.
+    blocks
+        The pairs that count, in any order.
+    number
+        From `number_vertices`.
+    """
+    is_first, is_end = np.zeros(shares.n_shares, bool), np.zeros(shares.n_shares, bool)
+    for older, newer in blocks:
+        turned = number[shares.account[older]] > number[shares.account[newer]]
+        is_first[np.where(turned, newer, older)] = True
+        is_end[older] = is_end[newer] = True
+    counts = _count_accounts(shares, is_first, "num_accounts").join(
+        _count_accounts(shares, is_end, "n_accounts"), on="object"
     )
     return (
-        runs.shares.objects.select("kind", object_id="value")
+        shares.objects.select("kind", object_id="value")
         .with_columns(object=pl.int_range(pl.len(), dtype=pl.Int32))
         .join(counts, on="object")
         .sort("num_accounts", "kind", "object_id", descending=[True, False, False])
@@ -421,43 +453,64 @@ def group_stats(
     )
 
 
-def _count_accounts(ends: pl.DataFrame, name: str) -> pl.DataFrame:
+def _count_accounts(shares: Shares, counted: np.ndarray, name: str) -> pl.DataFrame:
+    ends = pl.DataFrame({"object": shares.object[counted], "account": shares.account[counted]})
     return ends.unique().group_by("object").agg(pl.len().cast(pl.Int64).alias(name))
 
 
-def turn_edges(runs: EdgeRuns, *, has_fast: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of each edge in the order in which igraph returns them, each (n_edges,).
+def number_vertices(
+    shares: Shares, blocks: Iterable[tuple[np.ndarray, np.ndarray]], *, has_fast: bool = False
+) -> np.ndarray:
+    """Give the accounts igraph's order: of an edge, it names the end that comes first here.
 
-    The end that is first among the vertices comes first, and vertices are numbered as they appear
-    in the tool's table of edges: all first columns, then all second ones. The objects of one post
-    are taken in ascending order; a store knows no other. Shares of accounts that are too rare to
-    be compared are not among those of the runs, as `read_shares` leaves them out.
+    Vertices are numbered as they appear in the tool's table of edges: all first columns, then all
+    second ones. The objects of one post are taken in ascending order; a store knows no other.
+    Shares of accounts that are too rare to be compared are not among those of the run, as
+    `read_shares` leaves them out.
 
     Parameters
     ----------
-    runs
-        From `group_pairs`.
+    shares
+        All shares.
+    blocks
+        All pairs, in any order.
     has_fast
         The pairs went through `flag_speed_share`, which sorts them by their contents there.
+
+    Returns
+    -------
+        Ascending with igraph's numbers, (n_accounts,); accounts without pairs come last.
     """
-    place = _place_rows(runs.shares)
-    first_of_object = np.full(runs.shares.objects.height, place.size)
-    np.minimum.at(first_of_object, runs.shares.object, place)
-    one, other = place[runs.older], place[runs.newer]
-    objects = first_of_object[runs.shares.object[runs.older]]
-    appearance = np.empty(one.size, np.int64)
-    keys = [np.minimum(one, other), np.maximum(one, other), objects]
-    if has_fast:
-        keys += [runs.shares.content[runs.newer], runs.shares.content[runs.older]]
-    order = np.lexsort(keys)
-    appearance[order] = np.arange(one.size)
-    by_edge = np.argsort(np.minimum.reduceat(appearance, runs.start[:-1]))
-    vertices = np.concatenate([runs.source[by_edge], runs.target[by_edge]])
-    accounts, first_row = np.unique(vertices, return_index=True)
-    number = np.empty(runs.shares.accounts.height, np.int64)
-    number[accounts] = first_row
-    turned = number[runs.source] > number[runs.target]
-    return (
-        np.where(turned, runs.target, runs.source),
-        np.where(turned, runs.source, runs.target),
-    )
+    place, n_accounts = _place_rows(shares), shares.accounts.height
+    first_of_object = np.full(shares.objects.height, place.size)
+    np.minimum.at(first_of_object, shares.object, place)
+    # Where each account first appears in the first column, and in the second.
+    least = np.full((2 * n_accounts, 5 if has_fast else 3), np.iinfo(np.int64).max)
+    for older, newer in blocks:
+        one, other = place[older], place[newer]
+        keys = [first_of_object[shares.object[older]], np.maximum(one, other),
+                np.minimum(one, other)]  # fmt: skip
+        if has_fast:
+            keys = [shares.content[older], shares.content[newer], *keys]
+        place_in_table = np.column_stack(keys).astype(np.int64, copy=False)
+        ends = shares.account[older], shares.account[newer]
+        _keep_least(np.minimum(*ends), place_in_table, least[:n_accounts])
+        _keep_least(np.maximum(*ends), place_in_table, least[n_accounts:])
+    by_appearance = np.lexsort((*least.T[::-1], np.arange(2 * n_accounts) // n_accounts))
+    appears = least[by_appearance, 0] != np.iinfo(np.int64).max
+    vertices = by_appearance[appears] % n_accounts
+    number = np.full(n_accounts, vertices.size)
+    np.minimum.at(number, vertices, np.arange(vertices.size))
+    return number
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _keep_least(rows: Any, keys: Any, least: Any) -> None:
+    """Put keys[i] in the place of least[rows[i]] where it comes before it."""
+    for place in range(rows.size):
+        known = least[rows[place]]
+        for column in range(keys.shape[1]):
+            if keys[place, column] != known[column]:
+                if keys[place, column] < known[column]:
+                    known[:] = keys[place]
+                break

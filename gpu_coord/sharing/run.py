@@ -30,12 +30,13 @@ from gpu_coord.sharing.comparison import compare_edges
 from gpu_coord.sharing.coornet import Cuts, cut_shares, pair_in_bins
 from gpu_coord.sharing.coortweet import (
     DEFAULT_QUANTILE,
-    account_stats,
     detect_groups,
     flag_speed_share,
-    group_stats,
     mark_heavy,
     mark_own_objects,
+    number_vertices,
+    summarise_accounts,
+    summarise_groups,
     take_subgraph,
     weigh_network,
 )
@@ -101,6 +102,7 @@ class ShareRun:
         self.labels, self.objects, self.graphs = labels, objects, graphs
         self.window_ms = 0
         self.cuts: Cuts | None = None  # of coornet
+        self.fast_keys: np.ndarray | None = None  # of coortweet with a fast window
 
     def write(self) -> None:
         """Write the run folder, its marker last."""
@@ -111,6 +113,8 @@ class ShareRun:
             if self.settings.mode == "coornet":
                 self.cuts = cut_shares(shares, interval_seconds=self.window_ms // 1000)
         with self.clock.time("pairs"):
+            if self.settings.fast_window is not None:
+                self.fast_keys = self._find_fast(shares)
             counts = self._count_pairs(shares)
         with self.clock.time("edges"):
             all_edges = self._weigh(shares, popularity, counts)
@@ -166,10 +170,15 @@ class ShareRun:
 
     def _count_pairs(self, shares: Shares) -> PairCounts:
         """Write the pairs as they come, and count them."""
-        with TableWriter(self.folder / "pairs.parquet", PAIRS_SCHEMA) as writer:
+        fast = {} if self.fast_keys is None else {"is_fast": pl.Boolean}
+        with TableWriter(self.folder / "pairs.parquet", PAIRS_SCHEMA | fast) as writer:
 
             def see(older: np.ndarray, newer: np.ndarray) -> None:
-                writer.add(describe_pairs(shares, older, newer))
+                pairs = describe_pairs(shares, older, newer)
+                is_fast = self._mark_fast(shares, older, newer)
+                if is_fast is not None:
+                    pairs = pairs.with_columns(is_fast=is_fast)
+                writer.add(pairs)
                 self.clock.report("pairs", int(older[-1]) if older.size else 0, shares.n_shares)
 
             return self._open_stream(shares).count(see)
@@ -178,21 +187,17 @@ class ShareRun:
 
     def _weigh(self, shares: Shares, popularity: np.ndarray, counts: PairCounts) -> pl.DataFrame:
         """Weigh all edges, those of some accounts at a time."""
-        keys = self._find_fast(shares) if self.settings.fast_window else None
         parts = []
         report = partial(self.clock.report, "edges")
         for older, newer in self._open_stream(shares).gather(counts, report):
             runs = group_pairs(shares, older, newer)
-            fast = (
-                None
-                if keys is None
-                else np.isin(_key_contents(shares, runs.older, runs.newer), keys)
-            )
-            parts.append(self._weigh_runs(runs, popularity, fast))
+            is_fast = self._mark_fast(shares, runs.older, runs.newer)
+            parts.append(self._weigh_runs(runs, popularity, is_fast))
             check_room(sum(part.height for part in parts))
-            if counts.held is not None and self.settings.mode == "coortweet":
-                self._write_stats(runs, parts[0], fast)
-        return self._reweigh(shares, pl.concat(parts))
+        edges = pl.concat(parts)
+        if self.settings.mode == "coortweet":
+            self._write_stats(shares, edges, counts)
+        return self._reweigh(shares, edges)
 
     def _weigh_runs(
         self, runs: EdgeRuns, popularity: np.ndarray, is_fast: np.ndarray | None
@@ -248,11 +253,20 @@ class ShareRun:
         )  # fmt: skip
         return np.unique(_key_contents(shares, older[is_fast], newer[is_fast]))
 
-    def _write_stats(self, runs: EdgeRuns, edges: pl.DataFrame, is_fast: np.ndarray | None) -> None:
-        heavy = mark_heavy(edges, self._quantile)
-        for name, summarise in (("account_stats", account_stats), ("group_stats", group_stats)):
-            table = summarise(runs, heavy, is_fast=is_fast)
-            table.write_parquet(self.folder / f"{name}.parquet")
+    def _mark_fast(self, shares: Shares, older: np.ndarray, newer: np.ndarray) -> np.ndarray | None:
+        """Mark the pairs that the fast window marks; None without one."""
+        if self.fast_keys is None:
+            return None
+        return np.isin(_key_contents(shares, older, newer), self.fast_keys)
+
+    def _write_stats(self, shares: Shares, edges: pl.DataFrame, counts: PairCounts) -> None:
+        """Write what CooRTweet says of accounts and objects; no more than a block is held."""
+        stream = self._open_stream(shares)
+        number = number_vertices(shares, stream.repeat(counts), has_fast=self.fast_keys is not None)
+        groups = summarise_groups(shares, stream.repeat(counts), number)
+        groups.write_parquet(self.folder / "group_stats.parquet")
+        accounts = summarise_accounts(shares, counts.is_paired, edges)
+        accounts.write_parquet(self.folder / "account_stats.parquet")
 
     @property
     def _quantile(self) -> float:

@@ -100,6 +100,10 @@ class PairStream:
             see(older, newer)
         return PairCounts(by_account, by_object, is_paired, held)
 
+    def repeat(self, counts: PairCounts) -> Blocks:
+        """Yield all pairs once more, in any order."""
+        yield from self.list_pairs() if counts.held is None else counts.held
+
     def gather(
         self, counts: PairCounts, report: Callable[[int, int], None] | None = None
     ) -> Blocks:
