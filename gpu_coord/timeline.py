@@ -18,7 +18,7 @@ from gpu_coord.kinds import names_accounts, names_posts
 from gpu_coord.run import Findings, check_origin, open_run
 from gpu_coord.sharing.windows import find_window_ends
 from gpu_coord.store import Store, name_accounts
-from gpu_coord.times import parse_duration
+from gpu_coord.times import parse_window
 from gpu_coord.urls import normalise_urls
 
 Grouping = Literal["auto", "group", "component", "community"]
@@ -178,7 +178,7 @@ def tabulate_timeline(
         _check_run(findings, store, kind=kind, window=window)
     shares = _read_shares(store, value, kind)
     if findings is None:
-        window_ms = 1000 * parse_duration(window or DEFAULT_WINDOW)
+        window_ms = parse_window(window or DEFAULT_WINDOW)
         near = pl.Series("coordinated", mark_near(shares, window_ms=window_ms))
         marked = shares.with_columns(near, group=pl.lit(None, dtype=pl.String))
     else:

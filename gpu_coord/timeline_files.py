@@ -25,7 +25,7 @@ from gpu_coord.plots import N_LARGEST, measure_shares, plot_accounts, plot_timel
 from gpu_coord.run import Findings, open_run
 from gpu_coord.store import Store, name_accounts, open_store
 from gpu_coord.timeline import DEFAULT_WINDOW, GroupBy, find_object, tabulate_timeline
-from gpu_coord.times import describe_seconds, parse_duration
+from gpu_coord.times import count_seconds, describe_seconds, parse_window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -172,7 +172,7 @@ def _show_object(store: Store, kind: str, value: str, *, show_ids: bool) -> str:
 
 def _describe_coordination(findings: Findings | None, window: str | None) -> str:
     if findings is None:
-        seconds = parse_duration(window or DEFAULT_WINDOW)
+        seconds = count_seconds(parse_window(window or DEFAULT_WINDOW))
         return f"Coordinated: within {seconds:,} s of another account’s share of it."
     if findings.run.get("command") == "share":
         mode = findings.run["settings"]["mode"]

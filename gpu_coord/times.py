@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from fractions import Fraction
 
 _MAX_SECONDS = 10_000 * 366 * 86400  # longer than any archive
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -32,6 +33,45 @@ def parse_duration(text: str | int) -> int:
             f"{text!r} is no duration; write a positive whole number and s, m, h or d, like 1h."
         )
     return seconds
+
+
+def parse_window(text: str | float) -> int:
+    """Return the length of a window in whole milliseconds; 0 is the same time.
+
+    Parameters
+    ----------
+    text
+        A number and ``s``, ``m``, ``h`` or ``d``; or a number of seconds.
+
+    Raises
+    ------
+    ValueError
+        The text is no duration, or no whole number of milliseconds.
+
+    Examples
+    --------
+    >>> parse_window("1.5s"), parse_window("0s"), parse_window("0.5m") == parse_window(30)
+    (1500, 0, True)
+    """
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([smhd])?\s*", str(text), re.ASCII)
+    ms = 1000 * Fraction(match[1]) * _SECONDS[match[2] or "s"] if match else Fraction(-1)
+    if ms.denominator != 1 or not 0 <= ms <= 1000 * _MAX_SECONDS:
+        raise ValueError(
+            f"{text!r} is no window; write a number and s, m, h or d, like 60s, 1.5s or 0s, of at "
+            "most 3 decimals of a second."
+        )
+    return int(ms)
+
+
+def count_seconds(ms: int) -> int | float:
+    """Return milliseconds in seconds, a whole number where they are one.
+
+    Examples
+    --------
+    >>> count_seconds(60_000), count_seconds(1500)
+    (60, 1.5)
+    """
+    return ms / 1000 if ms % 1000 else ms // 1000
 
 
 def describe_seconds(seconds: float) -> str:

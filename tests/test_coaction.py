@@ -115,6 +115,14 @@ def folder(tmp_path_factory):
 # --- layers -------------------------------------------------------------------------------------
 
 
+def test_parse_layers__takes_fractions():
+    layers = parse_layers(["co_url", "co_url:1.5s", "co_url:0", "co_url:0.5"], "25.28s")
+    assert [(each.name, each.window_ms) for each in layers] == [
+        ("co_url", 25_280), ("co_url_1.5s", 1500), ("co_url_0s", 0), ("co_url_0.5s", 500),
+    ]  # fmt: skip
+    assert CoactSettings(layers=("co_url",), window="0s").spell()["window"] == 0
+
+
 def test_parse_layers__takes_windows_and_names():
     layers = parse_layers(
         ["co_url", "co_url:10s", " fast_retweet", "similar_text:1h", "co_x:5"], "2m"
@@ -136,7 +144,7 @@ def test_parse_layers__takes_windows_and_names():
         (["url"], "'url' is no layer; write co_"),
         (["co_"], "'co_' is no layer"),
         (["co_a b"], "white space"),
-        (["co_url:fast"], "'fast' is no duration"),
+        (["co_url:fast"], "'fast' is no window"),
         (["co_url", "co_url:60s"], "co_url and co_url:60s are the same"),
         (["co_url", "co_url"], "are the same"),
     ],
@@ -152,7 +160,7 @@ def test_parse_layers__refuses_others(specs, message):
         ({"merge": "both"}, "merge is 'both'; it is one of union"),
         ({"null": "none"}, "null is 'none'"),
         ({"null": "one_hour", "window": "10m", "merge": "fused"}, "a bin is 1201 s"),
-        ({"window": "soon"}, "'soon' is no duration"),
+        ({"window": "soon"}, "'soon' is no window"),
         ({"start": "today"}, "'today' is no time"),
         ({"min_layers": 3}, "min_layers is 3, but there are 2 layers"),
         ({"min_layers": 2, "merge": "intersection"}, "an intersection is of all layers"),

@@ -263,6 +263,14 @@ def test_run_cycle__matches_plain_sets(
     assert cycle.read("seeds_missing")["value"].to_list() == ["none"]
 
 
+def test_run_cycle__takes_windows_of_fractions(planted, tmp_path):
+    # All objects are shared whole seconds apart.
+    cycle = run_cycle(planted, SEEDS, tmp_path / "out", window="1.5s", max_popularity=5)
+    check_cycle(cycle, cycle_slowly(PLANTED, SEEDS, window=1, max_popularity=5))
+    for name in cycle.read("rounds")["run"]:
+        assert open_run(cycle.path / name).run["window_seconds"] == 1.5
+
+
 def test_run_cycle__leaves_out_who_shares_too_little(planted, tmp_path):
     # Two of the near ones alone share both the seeds and the bridges.
     choices = {"max_popularity": 5, "min_participation": 3}
@@ -534,7 +542,7 @@ def test_run_cycle__finds_seeds_of_an_x_archive_in_any_spelling(tmp_path):
         ({"min_sharers": 0}, "min_sharers is 0"),
         ({"max_popularity": 0}, "max_popularity is 0"),
         ({"min_participation": 0}, "min_participation is 0"),
-        ({"window": "soon"}, "no duration"),
+        ({"window": "soon"}, "no window"),
         ({"mode": "other"}, "mode is 'other'"),
         ({"kinds": ()}, "kinds is empty"),
     ],

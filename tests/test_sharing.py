@@ -984,13 +984,17 @@ def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
     ("choices", "message"),
     [
         ({"kinds": ()}, "kinds is empty"),
-        ({"window": "soon"}, "'soon' is no duration"),
+        ({"window": "soon"}, "'soon' is no window"),
         ({"alpha": 1}, "alpha is 1"),
         ({"null": "week"}, "null is 'week'"),
         ({"null": "one_hour", "window": "180s"}, "a bin is 361 s.*a window of at most 179 s"),
         ({"compare": True}, "choose a mode"),
         ({"subgraph": 1}, "subgraph belongs to the mode coortweet"),
         ({"shorter_windows": ("60s",)}, "60s is not shorter"),
+        ({"shorter_windows": ("1.5s",), "window": "1.5s"}, "1.5s is not shorter"),
+        ({"fast_window": "1.5s", "window": "1s", "mode": "coortweet"}, "fast_window is 1.5s"),
+        ({"window": "0.9s", "mode": "coornet"}, "window is 0.9s; in the mode coornet it is 1s"),
+        ({"window": "1.0005s"}, "'1.0005s' is no window"),
         ({"shorter_windows": ("5s",), "mode": "qut"}, "belong to the modes strict and coortweet"),
         ({"mode": "loose"}, "mode is 'loose'"),
         ({"edge_weight_quantile": 1.5}, "edge_weight_quantile is 1.5"),
@@ -1014,6 +1018,69 @@ def test_share_settings__hash_tells_choices_apart():
 
 
 # --- what else a run can be asked for ----------------------------------------------------------
+
+
+def test_share_settings__spell_whole_seconds_as_before():
+    choices = {"kinds": ("url",), "mode": "coortweet"}
+    spelt = ShareSettings(
+        window="1m", shorter_windows=("10s", "2s", "10"), fast_window="5s", **choices
+    ).spell()
+    wanted = {"window": 60, "shorter_windows": [2, 10], "fast_window": 5}
+    assert json.dumps({name: spelt[name] for name in wanted}) == json.dumps(wanted)
+    one, other = (ShareSettings(window=w, **choices) for w in ("1.5s", "1.50"))
+    assert one.compute_hash() == other.compute_hash()
+    assert one.compute_hash() != ShareSettings(window="1s", **choices).compute_hash()
+
+
+FRACTIONS = [0, 1, 500, 501, 999, 1000, 1001, 1500, 1501, 2000, 25_280, 25_281]
+
+
+def make_fractions(make_table_store):
+    """Return a store of one object, and one share by each account at such milliseconds."""
+    rows = [(f"a{ms:05}", "x", f"c{ms}", ms / 1000) for ms in FRACTIONS]
+    return make_table_store(rows)
+
+
+@pytest.mark.parametrize("mode", ["strict", "coortweet", "qut"])
+@pytest.mark.parametrize(("window", "ms"), [("0s", 0), ("0.5s", 500), ("1.5s", 1500),
+                                            ("1.001s", 1001), ("25.28s", 25_280)])  # fmt: skip
+def test_share__takes_windows_of_fractions(make_table_store, tmp_path, mode, window, ms):
+    store = make_fractions(make_table_store)
+    run = share(store, tmp_path / "run", kinds="object", mode=mode, window=window)
+    near = {
+        (f"a{one:05}", f"a{other:05}")
+        for one, other in combinations(FRACTIONS, 2)
+        if other - one <= ms
+    }
+    assert set(run.read("pairs").select("account_id", "account_id_y").rows()) == near
+    edges = set(run.read("edges").select("source", "target").rows())
+    assert edges == (near | {ends[::-1] for ends in near} if mode == "qut" else near)
+    assert run.run["window_seconds"] == ms / 1000
+
+
+def test_share__counts_fractions_of_shorter_and_fast_windows(make_table_store, tmp_path):
+    run = share(
+        make_fractions(make_table_store), tmp_path / "run", kinds="object", mode="coortweet",
+        window="30s", shorter_windows=("0s", "1.001s", "2s"), fast_window="1.001s",
+    )  # fmt: skip
+    edges = run.read("edges")
+    gaps = {(f"a{i:05}", f"a{j:05}"): j - i for i, j in combinations(FRACTIONS, 2)}
+    for name, ms in (("0s", 0), ("1.001s", 1001), ("2s", 2000)):
+        for column in (f"n_objects_{name}", f"n_pairs_{name}"):
+            found = {row[:2]: row[2] for row in edges.select("source", "target", column).rows()}
+            assert found == {ends: gap <= ms for ends, gap in gaps.items()}
+    pairs = run.read("pairs")
+    assert pairs["is_fast"].to_list() == (pairs["time_delta"] <= 1.001).to_list()
+
+
+def test_share__coornet_drops_fractions_of_the_interval(make_table_store, tmp_path):
+    rows = [("a", "x", "1", 0), ("b", "x", "2", 1.2), ("c", "x", "3", 10), ("d", "x", "4", 10.4)]
+    store = make_table_store(rows)
+    runs = [
+        share(store, tmp_path / w, kinds="object", mode="coornet", window=w) for w in ("1.5s", "1s")
+    ]
+    assert runs[0].read("pairs").select("account_id", "account_id_y").rows() == [("c", "d")]
+    assert runs[0].read("edges").equals(runs[1].read("edges"))
 
 
 def test_share__counts_shorter_windows_beside_the_longest(make_table_store, tmp_path):

@@ -202,6 +202,13 @@ def test_draw_timeline__draws_the_table(store, tmp_path):
     assert figure.get_suptitle().endswith("\n9 shares by 9 accounts, 9 coordinated.")
 
 
+def test_write_timeline__takes_windows_of_fractions(store, tmp_path):
+    timeline = write_timeline(store, VALUE, tmp_path / "a.csv", window="20.5s")
+    assert "within 20.5 s of another" in timeline.meaning
+    same = write_timeline(store, VALUE, tmp_path / "b.csv", window="20s")
+    assert timeline.table["coordinated"].equals(same.table["coordinated"])
+
+
 def test_write_timeline__says_what_coordinated_means(store, tmp_path):
     assert write_timeline(store, VALUE, tmp_path / "a.csv").meaning == (
         "Coordinated: within 60 s of another account’s share of it."
@@ -266,7 +273,7 @@ def test_timeline__tells_what_it_drew(store, tmp_path):
     [
         (["nothing"], 1, "has objects of the kinds"),
         ([VALUE, "--kind", "emoji"], 1, "its kinds are"),
-        ([VALUE, "--window", "soon"], 1, "is no duration"),
+        ([VALUE, "--window", "soon"], 1, "is no window"),
         ([VALUE, "--run", "nowhere"], 1, "there is no run"),
         ([VALUE, "--group-by", "colour"], 2, "colour"),
     ],

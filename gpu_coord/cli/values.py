@@ -33,12 +33,12 @@ def split_list(text: str) -> tuple[str, ...]:
 
 def split_windows(text: str) -> dict[str, Any]:
     """Return the longest of the windows, and the others, as `share` takes them."""
-    from gpu_coord.times import parse_duration
+    from gpu_coord.times import parse_window
 
     windows = [part.strip() for part in text.split(",")]
     if len(windows) == 1:
         return {"window": windows[0]}
-    *shorter, longest = sorted(dict.fromkeys(windows), key=parse_duration)
+    *shorter, longest = sorted(dict.fromkeys(windows), key=parse_window)
     return {"window": longest, "shorter_windows": tuple(shorter)}
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpu_coord.times import parse_duration
+from gpu_coord.times import parse_window
 
 SEQUENCE, SIMILAR, FAST = "co_hashtag_sequence", "similar_text", "fast_retweet"
 FAST_WINDOW = "10s"  # of Luceri et al. (2024)
@@ -79,7 +79,7 @@ def _parse_layer(spec: str, window: str) -> Layer:
         )
     if not colon:
         default = FAST_WINDOW if action == FAST else window
-        return Layer(action, action, 1000 * parse_duration(default))
-    seconds = parse_duration(own)
-    unit = "s" if own.strip().isdigit() else ""
-    return Layer(f"{action}_{own.strip()}{unit}", action, 1000 * seconds)
+        return Layer(action, action, parse_window(default))
+    window_ms = parse_window(own)
+    unit = "s" if own.strip()[-1].isdigit() else ""
+    return Layer(f"{action}_{own.strip()}{unit}", action, window_ms)

@@ -8,7 +8,7 @@ from gpu_coord.choices import Choices, check_alpha, check_choice
 from gpu_coord.coaction.layers import Layer, parse_layers
 from gpu_coord.sharing.windows import measure_bin
 from gpu_coord.strata import Null, check_null
-from gpu_coord.times import parse_duration
+from gpu_coord.times import count_seconds, parse_window
 
 Merge = Literal["union", "intersection", "fused"]
 
@@ -64,6 +64,6 @@ class CoactSettings(Choices):
         """Return what can be written in several ways, written in one."""
         return {
             "layers": sorted((layer.name, layer.window_ms) for layer in self.parsed),
-            "window": parse_duration(self.window),
+            "window": count_seconds(parse_window(self.window)),
             **self.parse_times("start", "end"),
         }

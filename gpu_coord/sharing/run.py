@@ -69,7 +69,7 @@ from gpu_coord.sharing.tables import (
 )
 from gpu_coord.sharing.windows import pair_shares
 from gpu_coord.store import Store, TableWriter
-from gpu_coord.times import parse_duration
+from gpu_coord.times import count_seconds, parse_window
 
 # Why an edge of exact windows is not among those of the mode.
 _ABSENT = {
@@ -147,7 +147,7 @@ class ShareRun:
     def _find_window(self, shares: Shares) -> int:
         """Return the milliseconds of the window."""
         if self.settings.window != AUTO:
-            return 1000 * parse_duration(self.settings.window)
+            return parse_window(self.settings.window)
         return max(1000, round(1000 * estimate_interval(shares).seconds))
 
     # --- pairs -------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ class ShareRun:
         else:
             edges = weigh_edges(runs, popularity)
         if settings.shorter_windows:
-            windows = [parse_duration(window) for window in settings.shorter_windows]
+            windows = [count_seconds(parse_window(w)) for w in settings.shorter_windows]
             edges = edges.hstack(count_windows(runs, windows))
         if settings.is_tested:
             edges = edges.hstack(count_hours(runs, window_ms=self.window_ms))
@@ -240,7 +240,7 @@ class ShareRun:
 
     def _find_fast(self, shares: Shares) -> np.ndarray:
         """Return the keys of the pairs of contents that the fast window marks."""
-        window_ms = 1000 * parse_duration(str(self.settings.fast_window))
+        window_ms = parse_window(str(self.settings.fast_window))
         within = (
             (older[near], newer[near])
             for older, newer in self._list_pairs(shares)

@@ -7,7 +7,7 @@ from gpu_coord.choices import Choices, check_alpha, check_choice
 from gpu_coord.sharing.coortweet import check_quantile
 from gpu_coord.sharing.windows import measure_bin
 from gpu_coord.strata import Null, check_null
-from gpu_coord.times import parse_duration
+from gpu_coord.times import count_seconds, parse_window
 
 Mode = Literal["strict", "coortweet", "coornet", "qut"]
 
@@ -39,8 +39,7 @@ class ShareSettings(Choices):
     objects_sha256: str | None = None  # of the objects that the run is confined to
 
     def __post_init__(self) -> None:
-        if self.window != AUTO:
-            parse_duration(self.window)
+        window_ms = None if self.window == AUTO else parse_window(self.window)
         if not self.kinds:
             raise ValueError("kinds is empty; name at least one, such as url.")
         check_choice("mode", self.mode, get_args(Mode))
@@ -50,8 +49,9 @@ class ShareSettings(Choices):
         if self.min_weight is not None and not self.min_weight >= 0:
             raise ValueError(f"min_weight is {self.min_weight}; it is 0 or more.")
         check_alpha(self.alpha)
-        window = 0 if self.window == AUTO or not self.is_tested else parse_duration(self.window)
-        check_null(self.null, measure_bin(1000 * window))
+        if self.mode == "coornet" and window_ms is not None and window_ms < 1000:
+            raise ValueError(f"window is {self.window}; in the mode coornet it is 1s or longer.")
+        check_null(self.null, measure_bin(window_ms or 0 if self.is_tested else 0))
         if self.compare and self.mode == "strict":
             raise ValueError("compare holds another mode against strict; choose a mode.")
         if self.subgraph and self.mode != "coortweet":
@@ -64,8 +64,8 @@ class ShareSettings(Choices):
     def _check_fast_window(self) -> None:
         if self.mode != "coortweet":
             raise ValueError(f"fast_window belongs to the mode coortweet, not to {self.mode}.")
-        shorter = parse_duration(str(self.fast_window))
-        if self.window != AUTO and shorter >= parse_duration(self.window):
+        shorter = parse_window(str(self.fast_window))
+        if self.window != AUTO and shorter >= parse_window(self.window):
             raise ValueError(
                 f"fast_window is {self.fast_window}; it is shorter than the window {self.window}."
             )
@@ -76,8 +76,8 @@ class ShareSettings(Choices):
                 f"shorter_windows belong to the modes strict and coortweet, not to {self.mode}."
             )
         for window in self.shorter_windows:
-            shorter = parse_duration(window)
-            if self.window != AUTO and shorter >= parse_duration(self.window):
+            shorter = parse_window(window)
+            if self.window != AUTO and shorter >= parse_window(self.window):
                 raise ValueError(f"{window} is not shorter than the window {self.window}.")
 
     @property
@@ -90,8 +90,10 @@ class ShareSettings(Choices):
         window, fast = self.window, self.fast_window
         return {
             "kinds": tuple(dict.fromkeys(self.kinds)),
-            "shorter_windows": sorted({parse_duration(w) for w in self.shorter_windows}),
-            "window": window if window == AUTO else parse_duration(window),
-            "fast_window": None if fast is None else parse_duration(fast),
+            "shorter_windows": [
+                count_seconds(ms) for ms in sorted({parse_window(w) for w in self.shorter_windows})
+            ],
+            "window": window if window == AUTO else count_seconds(parse_window(window)),
+            "fast_window": None if fast is None else count_seconds(parse_window(fast)),
             **self.parse_times("start", "end"),
         }

@@ -190,7 +190,7 @@ def describe_edges(runs: EdgeRuns, popularity: np.ndarray) -> pl.DataFrame:
     )
 
 
-def count_windows(runs: EdgeRuns, windows: Sequence[int]) -> pl.DataFrame:
+def count_windows(runs: EdgeRuns, windows: Sequence[float]) -> pl.DataFrame:
     """Count what is left of each edge in shorter windows than that of its pairs.
 
     Parameters
@@ -206,7 +206,7 @@ def count_windows(runs: EdgeRuns, windows: Sequence[int]) -> pl.DataFrame:
     """
     columns = {}
     for seconds in sorted(set(windows)):
-        is_within = runs.gap_ms <= 1000 * seconds
+        is_within = runs.gap_ms <= round(1000 * seconds)
         objects = np.where(is_within, runs.shares.object[runs.older], -1)
         n_pairs = runs.sum(is_within.astype(np.int64))
         columns[f"n_objects_{seconds}s"] = runs.count_distinct(objects) - (n_pairs < runs.n_pairs)
