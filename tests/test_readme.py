@@ -1,5 +1,6 @@
 """What README and docs tell people to type is typed here, in order, in an empty folder."""
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 REAL = "$GPU_COORD_DATA"
+# What a page's simulated archive is there to show.
+SIGNIFICANT = {"sharing.md": "shares", "coaction.md": "fused"}
 RUN = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-W", "error", "-c"]}
 
 
@@ -36,6 +39,9 @@ def run_blocks(blocks, folder, **variables):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks__run_in_order(page, tmp_path):
     run_blocks([block for block in list_blocks(page) if REAL not in block[1]], tmp_path)
+    if page.name in SIGNIFICANT:
+        run = json.loads((tmp_path / SIGNIFICANT[page.name] / "run.json").read_text())
+        assert run["summary"]["n_significant"] > 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
