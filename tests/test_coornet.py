@@ -282,7 +282,7 @@ def test_project_accounts__refuses_bad_settings(settings, message):
 def test_project_accounts__refuses_edges_without_room_before_it_lists_them(monkeypatch):
     # Six edges of one common object; ab has two.
     shares = make_shares([("u", a, 0) for a in "abcd"] + [("v", a, 0) for a in "ab"])
-    full = dataclasses.replace(choose("cpu"), free_memory=lambda: 6 * 300 - 1)
+    full = dataclasses.replace(choose("cpu"), free_memory=lambda: 6 * 350 - 1)
     monkeypatch.setattr(streams, "choose", lambda _: full)
     with pytest.raises(MemoryError, match=r"^6 edges .* --min-weight 2, which leaves 1,"):
         project(shares, 1, edge_weight_quantile=0.5)

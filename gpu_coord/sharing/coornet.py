@@ -16,7 +16,7 @@ import polars.selectors as cs
 
 from gpu_coord.pairs import CACHE
 from gpu_coord.sharing.intervals import find_quantile
-from gpu_coord.sharing.qut import join_edges, join_kinds
+from gpu_coord.sharing.qut import join_edges
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.streams import check_room
 from gpu_coord.sharing.windows import DEFAULT_MEMORY, cut_ranges, pair_shares
@@ -24,7 +24,7 @@ from gpu_coord.threads import map_ahead
 
 _EDGE_BYTES = 16
 # Of an edge that is kept: in the table of edges, and while it is written and linked.
-_KEPT_BYTES = 300
+_KEPT_BYTES = 350
 
 DEFAULT_QUANTILE = 0.9
 
@@ -200,11 +200,14 @@ def weigh_kinds(shares: Shares, cuts: Cuts, edges: pl.DataFrame) -> pl.DataFrame
         The edges and ``weight_<kind>`` of each kind, which sum up to ``weight``.
     """
 
-    def count(of_kind: Any) -> pl.DataFrame:
-        part = replace(cuts, grouped=cuts.grouped & of_kind)
-        return count_common(shares, part, edges)
-
-    return join_kinds(shares, edges, count)
+    kind_of = shares.objects["kind"].cast(pl.String)
+    # Row by row, as joins of so many edges would take more memory than the edges.
+    columns = []
+    for kind in kind_of.unique().sort():
+        of_kind = (kind_of == kind).to_numpy()[shares.object]
+        counted = count_common(shares, replace(cuts, grouped=cuts.grouped & of_kind), edges)
+        columns.append(counted["weight"].cast(pl.Float64).alias(f"weight_{kind}"))
+    return edges.with_columns(columns)
 
 
 def count_common(shares: Shares, cuts: Cuts, ends: pl.DataFrame) -> pl.DataFrame:
