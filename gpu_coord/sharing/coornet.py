@@ -199,7 +199,6 @@ def weigh_kinds(shares: Shares, cuts: Cuts, edges: pl.DataFrame) -> pl.DataFrame
     -------
         The edges and ``weight_<kind>`` of each kind, which sum up to ``weight``.
     """
-
     kind_of = shares.objects["kind"].cast(pl.String)
     # Row by row, as joins of so many edges would take more memory than the edges.
     columns = []
