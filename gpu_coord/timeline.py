@@ -150,8 +150,8 @@ def tabulate_timeline(
         pair of ``pairs.parquet`` on this object; after `detect`, where it is in
         ``evidence.parquet``.
     window
-        Without a run: a share is coordinated where another account shared the object in another
-        post at most that long before or after, 60s by default.
+        Without a run: a share is coordinated where another account shared the object at most
+        that long before or after, 60s by default.
     group_by
         What is the ``group``: the platform, or of a run its confirmed groups, components or
         communities; ``auto``: groups where any is confirmed, else communities.
@@ -244,15 +244,15 @@ def pad_columns(frame: pl.LazyFrame, dtypes: dict[str, Any]) -> pl.LazyFrame:
 
 
 def mark_near(shares: pl.DataFrame, *, window_ms: int) -> np.ndarray:
-    """Mark the shares of one object that have one by another account and post in their window.
+    """Mark the shares of one object that have one by another account in their window.
 
-    Of the shares in a window those of the same account and those of the same content are taken
-    away, and what is both is given back: cost n log n, however many share at once.
+    Of the shares in a window those of the same account are taken away: cost n log n, however many
+    share at once.
 
     Parameters
     ----------
     shares
-        ``time`` (ms), ``account, content_id``.
+        ``time`` (ms), ``account``.
     window_ms
         Milliseconds to either side, inclusive.
 
@@ -260,20 +260,10 @@ def mark_near(shares: pl.DataFrame, *, window_ms: int) -> np.ndarray:
     -------
         Booleans, (n_shares,).
     """
-    time = shares["time"].to_numpy()
-    n_others = np.zeros(time.size, np.int64)
-    for sign, columns in ((1, []), (-1, ["account"]), (-1, ["content_id"]),
-                          (1, ["account", "content_id"])):  # fmt: skip
-        same = np.zeros(time.size, np.int64)
-        if columns:
-            same = (
-                shares.select(pl.struct(columns).rank("dense"))
-                .to_series()
-                .to_numpy()
-                .astype(np.int64)
-            )
-        n_others += sign * _count_near(same, time, window_ms)
-    return n_others > 0
+    time, account = shares["time"].to_numpy(), shares["account"].to_numpy()
+    anybody = np.zeros(time.size, account.dtype)
+    n_near = _count_near(anybody, time, window_ms)
+    return n_near > _count_near(account, time, window_ms)
 
 
 def _count_near(same: np.ndarray, time: np.ndarray, window_ms: int) -> np.ndarray:

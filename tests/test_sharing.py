@@ -109,8 +109,8 @@ def weigh_slowly(table, window):
     for o, a, _, _ in table:
         sharers[o].add(a)
     for one, other in combinations(table, 2):
-        (o, a, c, t), (p, b, d, u) = one, other
-        if o == p and a != b and c != d and abs(t - u) <= window:
+        (o, a, _, t), (p, b, _, u) = one, other
+        if o == p and a != b and abs(t - u) <= window:
             edges[min(a, b), max(a, b)].append((one, other) if a < b else (other, one))
     return {pair: describe_slowly(rows, sharers) for pair, rows in edges.items()}
 
@@ -119,12 +119,14 @@ def describe_slowly(pairs, sharers):
     gaps = [abs(of_source[3] - of_target[3]) for of_source, of_target in pairs]
     first = [0.5 if s[3] == t[3] else float(s[3] < t[3]) for s, t in pairs]
     objects = {of_source[0] for of_source, _ in pairs}
+    n_posts = sorted(len({row[2] for row in side}) for side in zip(*pairs, strict=True))
     return {
         "weight": len(objects),
         "n_objects": len(objects),
         "n_pairs": len(pairs),
         "n_posts_source": len({of_source[2] for of_source, _ in pairs}),
         "n_posts_target": len({of_target[2] for _, of_target in pairs}),
+        "symmetry": n_posts[0] / n_posts[1],
         "mean_gap": mean(gaps),
         "median_gap": median(gaps),
         "source_first": mean(first),
@@ -426,7 +428,7 @@ def test_coortweet__symmetry_is_of_older_and_newer_not_of_the_accounts():
     _, edges, _ = run_coortweet(table)
     (row,) = edges.to_dicts()
     assert (row["n_content_id"], row["n_content_id_y"], row["edge_symmetry_score"]) == (4, 4, 1)
-    assert (row["n_posts_source"], row["n_posts_target"]) == (6, 1)
+    assert (row["n_posts_source"], row["n_posts_target"], row["symmetry"]) == (6, 1, 1 / 6)
 
 
 @pytest.mark.parametrize(("names", "counted"), [("AB", 1), ("ABC", 2)])
@@ -673,7 +675,7 @@ ROWS = [("a", "x", "1", 0), ("b", "x", "2", 10), ("a", "y", "3", 0), ("b", "y", 
         ("c", "y", "5", 15), ("d", "z", "6", 0), ("e", "z", "7", 61)]  # fmt: skip
 STRICT_COLUMNS = [
     "source", "target", "weight", "weight_object", "n_objects", "n_pairs", "n_posts_source",
-    "n_posts_target", "mean_gap", "median_gap", "source_first", "popularity_weight",
+    "n_posts_target", "mean_gap", "median_gap", "source_first", "symmetry", "popularity_weight",
 ]  # fmt: skip
 
 
@@ -1018,6 +1020,25 @@ def test_share__compares_coortweet_with_exact_windows(make_table_store, tmp_path
         ("e", "f", 1, 0, "participation"),
     ]  # fmt: skip
     assert findings.run["changes"] == {"own_object": 1, "participation": 1, "weight": 1}
+
+
+def test_share__knows_a_post_by_its_account_and_its_content(make_table_store, tmp_path):
+    # Channels that number their own posts; two tools take posts of one id for one.
+    rows = [(account, f"x{n}", str(n), 100 * n + second)
+            for n in range(3) for account, second in (("a", 0), ("b", 7))]  # fmt: skip
+    store = make_table_store(rows)
+    (edge,) = share(store, tmp_path / "strict", kinds="object").read("edges").to_dicts()
+    assert (edge["weight"], edge["n_pairs"], edge["n_posts_source"]) == (3, 3, 3)
+    assert coact(store, tmp_path / "coact", layers="co_object").read("edges").height == 1
+    (edge,) = (
+        share(store, tmp_path / "net", kinds="object", mode="coornet").read("edges").to_dicts()
+    )
+    assert (edge["weight"], edge["n_pairs"]) == (3, 3)
+    for mode, ends in (("coortweet", ["ab"]), ("qut", ["ab", "ba"])):
+        findings = share(store, tmp_path / mode, kinds="object", mode=mode, compare=True)
+        assert findings.read("edges").is_empty()
+        changes = [(*pair, 3, 0, "same_content") for pair in ends]
+        assert findings.read("changes").rows() == changes
 
 
 def test_share__compares_qut_both_ways_round(make_table_store, tmp_path):

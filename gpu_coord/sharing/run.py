@@ -73,10 +73,14 @@ from gpu_coord.times import parse_duration
 # Why an edge of exact windows is not among those of the mode.
 _ABSENT = {
     "coornet": pl.lit("border"),
-    "coortweet": pl.when(pl.col("n_other") == 0)
+    "coortweet": pl.when(pl.col("n_distinct") == 0)
+    .then(pl.lit("same_content"))
+    .when(pl.col("n_other") == 0)
     .then(pl.lit("own_object"))
     .otherwise(pl.lit("participation")),
-    "qut": pl.lit("absent"),
+    "qut": pl.when(pl.col("n_distinct") == 0)
+    .then(pl.lit("same_content"))
+    .otherwise(pl.lit("absent")),
 }
 
 
@@ -155,7 +159,11 @@ class ShareRun:
         if self.cuts is not None:
             return pair_in_bins(shares, self.cuts, memory=memory, threads=threads)
         if settings.mode != "coortweet":
-            return pair_shares(shares, window_ms=window_ms, memory=memory, threads=threads)
+            # A message of the toolkit is known by its id alone.
+            return pair_shares(
+                shares, window_ms=window_ms, same_content=settings.mode != "qut", memory=memory,
+                threads=threads,
+            )  # fmt: skip
         return detect_groups(
             shares, window_ms=window_ms, min_participation=settings.min_participation,
             memory=memory, threads=threads,
@@ -356,21 +364,27 @@ class ShareRun:
         return {"changes": dict(reasons)}
 
     def _weigh_strict(self, shares: Shares, popularity: np.ndarray) -> pl.DataFrame:
-        """Return the edges of exact windows, and their pairs in which no content is the object."""
+        """Return the edges of exact windows, and their pairs that other tools can have.
+
+        ``n_distinct`` have two contents; in ``n_other``, no content is the object, either.
+        """
         memory, threads = self.memory // 4, self.backend.threads
         is_own = mark_own_objects(shares)
 
         def weigh(runs: EdgeRuns) -> pl.DataFrame:
-            is_other = ~(is_own[runs.older] | is_own[runs.newer])
-            n_other = runs.sum(is_other.astype(np.int64))
-            return weigh_edges(runs, popularity).with_columns(n_other=pl.Series(n_other))
+            is_distinct = shares.content[runs.older] != shares.content[runs.newer]
+            is_other = is_distinct & ~(is_own[runs.older] | is_own[runs.newer])
+            return weigh_edges(runs, popularity).with_columns(
+                n_distinct=pl.Series(runs.sum(is_distinct.astype(np.int64))),
+                n_other=pl.Series(runs.sum(is_other.astype(np.int64))),
+            )
 
         return weigh_in_ranges(
             shares,
             lambda: pair_shares(shares, window_ms=self.window_ms, memory=memory, threads=threads),
             weigh,
             memory=self.memory // 2,
-        ).select("source", "target", "n_objects", "n_other")
+        ).select("source", "target", "n_objects", "n_distinct", "n_other")
 
     def _write_tables(
         self,
