@@ -692,9 +692,9 @@ def test_share__writes_the_run_folder_of_the_contract(make_table_store, tmp_path
     edges = findings.read("edges")
     assert edges.columns == STRICT_COLUMNS
     assert edges.rows() == [
-        ("a", "b", 2, 2, 2, 2, 2, 2, 15, 15, 1, 1.5),
-        ("a", "c", 1, 1, 1, 1, 1, 1, 15, 15, 1, 0.5),
-        ("b", "c", 1, 1, 1, 1, 1, 1, 5, 5, 0, 0.5),
+        ("a", "b", 2, 2, 2, 2, 2, 2, 15, 15, 1, 1, 1.5),
+        ("a", "c", 1, 1, 1, 1, 1, 1, 15, 15, 1, 1, 0.5),
+        ("b", "c", 1, 1, 1, 1, 1, 1, 5, 5, 0, 1, 0.5),
     ]  # fmt: skip
     accounts = findings.read("accounts")
     assert accounts["account_id"].to_list() == list("abcde")
@@ -882,6 +882,23 @@ def test_share__leaves_out_kinds_that_are_not_there(make_table_store, tmp_path):
     assert findings.run["counts"]["missing_kinds"] == ["url"]
     with pytest.raises(ValueError, match="its kinds are object"):
         share(store, tmp_path / "run", kinds="url")
+
+
+@pytest.mark.parametrize(
+    ("unit", "window", "name"),
+    [(60, "59s", "minutes"), (3600, "60s", "hours"), (86400, "1h", "days")],
+)
+def test_share__warns_of_a_window_below_what_times_were_rounded_to(
+    unit, window, name, make_table_store, tmp_path
+):
+    rows = [(a, "x", f"{a}{n}", 7 + unit * n) for n in range(3) for a in "ab"]
+    store = make_table_store(rows)
+    with pytest.warns(UserWarning, match=f"all times are whole {name}: a window of"):
+        findings = share(store, tmp_path / "run", kinds="object", window=window)
+    assert findings.run["time_unit_seconds"] == unit
+    with pytest.warns(UserWarning, match=f"all times are whole {name}"):
+        coact(store, tmp_path / "coact", layers="co_object", window=window)
+    share(store, tmp_path / "run", kinds="object", window=f"{unit}s")  # warnings are errors
 
 
 def test_share__leaves_nothing_half_written(make_table_store, tmp_path, monkeypatch):

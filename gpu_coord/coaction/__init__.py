@@ -33,7 +33,7 @@ from gpu_coord.run import (
     describe_tables,
     open_run,
 )
-from gpu_coord.sharing.shares import Shares
+from gpu_coord.sharing.shares import Shares, warn_of_rounding
 from gpu_coord.sharing.significance import assess_edges
 from gpu_coord.sharing.streams import PairCounts, PairStream
 from gpu_coord.sharing.strict import count_popularity
@@ -138,6 +138,7 @@ class _CoactRun:
         with self.clock.time("shares"):
             traces = self._read_traces()
             shares = join_traces(traces)
+            warn_of_rounding(shares, window_ms=min(layer.window_ms for layer in self.layers))
         with self.clock.time("pairs"):
             streams = [self._open_stream(trace) for trace in traces]
             counts = self._count_pairs(traces, streams)
@@ -351,6 +352,7 @@ class _CoactRun:
         return origin | {
             "command": "coact",
             "layers": list(map(_describe_layer, self.layers, found)),
+            "time_unit_seconds": shares.time_unit,
             "counts": {
                 "n_events": shares.n_shares,
                 "missing_layers": absent,

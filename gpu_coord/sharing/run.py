@@ -46,7 +46,7 @@ from gpu_coord.sharing.intervals import (
     measure_surface,
 )
 from gpu_coord.sharing.settings import AUTO, ShareSettings
-from gpu_coord.sharing.shares import Shares, read_shares
+from gpu_coord.sharing.shares import Shares, read_shares, warn_of_rounding
 from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
 from gpu_coord.sharing.streams import PairCounts, PairStream, check_room
 from gpu_coord.sharing.strict import (
@@ -112,6 +112,7 @@ class ShareRun:
             shares = self._read_shares()
             popularity = count_popularity(shares)
             self.window_ms = self._find_window(shares)
+            warn_of_rounding(shares, window_ms=self.window_ms)
             if self.settings.mode == "coornet":
                 self.cuts = cut_shares(shares, interval_seconds=self.window_ms // 1000)
         with self.clock.time("pairs"):
@@ -419,6 +420,7 @@ class ShareRun:
         return origin | {
             "command": "share",
             "window_seconds": self.window_ms / 1000,
+            "time_unit_seconds": shares.time_unit,
             "counts": {
                 "n_events": shares.n_shares,
                 "missing_kinds": [kind for kind in self.settings.kinds if kind not in present],
