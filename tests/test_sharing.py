@@ -955,6 +955,8 @@ def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
         ({"window": "soon"}, "'soon' is no duration"),
         ({"alpha": 1}, "alpha is 1"),
         ({"null": "week"}, "null is 'week'"),
+        ({"null": "entity", "mode": "qut"}, "the mode qut has none"),
+        ({"alpha": 0.01, "mode": "coornet"}, "the mode coornet has none"),
         ({"null": "one_hour", "window": "180s"}, "a bin is 361 s.*a window of at most 179 s"),
         ({"compare": True}, "choose a mode"),
         ({"subgraph": 1}, "subgraph belongs to the mode coortweet"),
