@@ -375,7 +375,7 @@ class _Run:
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.n_edges <= MAX_EXPORTED_EDGES:
             links = table.with_columns(support=edges.support, lag=edges.lag)
-            write_networks(self.folder, accounts, links)
+            write_networks(self.folder, accounts, links, directed=True)
 
     def _describe(
         self,

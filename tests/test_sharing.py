@@ -9,6 +9,7 @@ from itertools import combinations
 from statistics import mean, median
 
 import igraph
+import networkx as nx
 import numpy as np
 import polars as pl
 import pytest
@@ -715,6 +716,46 @@ def test_share__writes_the_run_folder_of_the_contract(make_table_store, tmp_path
         "shares", "pairs", "edges", "network", "tables",
     ]  # fmt: skip
     assert verify_run(findings.path) == {"n_tables": 11}
+
+
+def list_components(accounts):
+    """Return the accounts of each component of a run, as a set of sets."""
+    members = accounts.drop_nulls("component").group_by("component").agg("account_id")
+    return set(map(frozenset, members["account_id"]))
+
+
+@pytest.mark.parametrize("mode", ["strict", "coortweet", "coornet", "coact"])
+def test_share__writes_undirected_networks_as_such(make_table_store, tmp_path, mode):
+    store = make_table_store([*ROWS, ("f", "w", "21", 0), ("g", "w", "22", 5)])
+    if mode == "coact":
+        run = coact(store, tmp_path / "run", layers="co_object")
+    else:
+        quantile = 0 if mode == "coornet" else None
+        run = share(store, tmp_path / "run", kinds="object", mode=mode, tests=False,
+                    edge_weight_quantile=quantile)  # fmt: skip
+    expected = list_components(run.read("accounts"))
+    assert {"f", "g"} in expected and len(expected) == 2
+    for read, file in ((nx.read_graphml, "network.graphml"), (nx.read_gexf, "network.gexf")):
+        graph = read(run.path / file)
+        ids = graph.nodes(data="account_id")
+        assert not graph.is_directed()
+        assert {frozenset(ids[n] for n in part) for part in nx.connected_components(graph)} == (
+            expected
+        )
+    graph = igraph.Graph.Read_GraphML(str(run.path / "network.graphml"))
+    assert not graph.is_directed()
+    parts = graph.connected_components(mode="strong")
+    assert {frozenset(graph.vs[part]["account_id"]) for part in parts} == expected
+
+
+def test_share__writes_the_network_of_qut_as_directed(make_table_store, tmp_path):
+    run = share(make_table_store(ROWS), tmp_path / "run", kinds="object", mode="qut")
+    edges = run.read("edges").select("source", "target").rows()
+    for read, file in ((nx.read_graphml, "network.graphml"), (nx.read_gexf, "network.gexf")):
+        graph = read(run.path / file)
+        ids = graph.nodes(data="account_id")
+        assert graph.is_directed()
+        assert sorted((ids[a], ids[b]) for a, b in graph.edges) == sorted(edges)
 
 
 def test_share__filters_at_or_above(make_table_store, tmp_path):

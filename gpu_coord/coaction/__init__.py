@@ -326,7 +326,7 @@ class _CoactRun:
         for name, frame in tables.build():
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
-            write_networks(self.folder, tables.accounts, edges)
+            write_networks(self.folder, tables.accounts, edges, directed=self._is_directed)
 
     def _weigh_kinds(self, edges: pl.DataFrame) -> pl.DataFrame:
         """Add the weight of each kind of object: that of its layer with the widest window."""

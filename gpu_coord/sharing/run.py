@@ -394,7 +394,7 @@ class ShareRun:
         for name, frame in tables.build():
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
-            write_networks(self.folder, tables.accounts, edges)
+            write_networks(self.folder, tables.accounts, edges, directed=self._is_directed)
 
     def _describe(
         self, shares: Shares, network: Network, counts: PairCounts, tests: ShareTests | None
