@@ -331,6 +331,31 @@ def test_interruption__is_said_and_leaves_nothing(store, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shares.csv", "store"]
 
 
+def test_termination__is_said_and_leaves_nothing(store, tmp_path):
+    code = (
+        "import sys, time\n"
+        "from gpu_coord import cli, detection\n"
+        "def wait(*_, **__):\n"
+        "    print('waiting', flush=True)\n"
+        "    time.sleep(60)\n"
+        "detection.build_network = wait\n"
+        "cli.main()"
+    )
+    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object", "--paper"]
+    program = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert program.stdout.readline() == "waiting\n"
+    assert any(path.name.startswith(".run.new-") for path in tmp_path.iterdir())
+    for _ in range(2):  # as `timeout` does
+        program.terminate()
+    _, said = program.communicate(timeout=50)
+    assert program.returncode == 143
+    assert said == "error: terminated; what was being written is not there.\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shares.csv", "store"]
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError("too little"), OSError(28, "No space left on device")]
 )
