@@ -410,6 +410,14 @@ def test_verify__tells_a_whole_store_from_a_broken_one(store):
     assert "events.parquet" in result.stderr
 
 
+@pytest.mark.parametrize("command", [["detect", "STORE", "--out", "RUN"], ["verify", "STORE"]])
+@pytest.mark.parametrize(("threads", "rule"), [(0, "equal to 1 "), (257, "256"), (999, "256")])
+def test_threads__are_one_to_256(command, threads, rule):
+    result = invoke(*command, "--threads", threads)
+    assert result.exit_code == 2
+    assert "'--threads'" in result.stderr and rule in result.stderr
+
+
 def test_threads__reach_the_libraries(store, tmp_path):
     code = (
         "import sys; from gpu_coord.cli import app\n"
