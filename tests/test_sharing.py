@@ -5,6 +5,7 @@ import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from functools import partial
+from io import StringIO
 from itertools import combinations
 from statistics import mean, median
 
@@ -16,12 +17,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from rich.console import Console
 
 from gpu_coord import sharing
 from gpu_coord.archive import ingest
 from gpu_coord.backend import choose
 from gpu_coord.coaction import coact
-from gpu_coord.explanation import describe, explain
+from gpu_coord.explanation import describe, explain, render
 from gpu_coord.run import verify_run
 from gpu_coord.sharing import ShareSettings, share
 from gpu_coord.sharing.coortweet import (
@@ -1140,6 +1142,16 @@ def test_explain__lists_the_pairs_of_shares_of_two_accounts(make_table_store, tm
     )
     assert "not unusual at a false discovery rate of 0.05" in said[1]
     assert found.to_dict(show_ids=True)["edges"][0]["observed"] == 2
+
+
+def test_explain__names_the_table_that_has_the_other_pairs(make_table_store, tmp_path):
+    rows = [(who, f"x{n}", f"{who}{n}", 1000 * n + gap) for who, gap in (("a", 0), ("b", 5))
+            for n in range(13)]  # fmt: skip
+    run = share(make_table_store(rows), tmp_path / "run", kinds="object")
+    console = Console(file=StringIO(), width=100)
+    render(explain(run, "a", "b"), console=console)
+    assert "3 coincidences more in pairs.parquet." in console.file.getvalue()
+    assert "evidence.parquet" not in console.file.getvalue()
 
 
 def test_explain__says_what_no_edge_means(make_table_store, tmp_path):
