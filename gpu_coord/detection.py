@@ -46,6 +46,7 @@ from gpu_coord.run import (
     Findings,
     Progress,
     StageClock,
+    describe_files,
     describe_origin,
     describe_tables,
     describe_tests,
@@ -408,6 +409,7 @@ class _Run:
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
+            "files": describe_files(self.folder),
         }
 
 

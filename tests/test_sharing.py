@@ -5,6 +5,7 @@ import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from io import StringIO
 from itertools import combinations
 from statistics import mean, median
@@ -23,6 +24,7 @@ from gpu_coord import sharing
 from gpu_coord.archive import ingest
 from gpu_coord.backend import choose
 from gpu_coord.coaction import coact
+from gpu_coord.detection import detect
 from gpu_coord.explanation import describe, explain, render
 from gpu_coord.run import verify_run
 from gpu_coord.sharing import ShareSettings, share
@@ -758,6 +760,61 @@ def test_share__writes_the_network_of_qut_as_directed(make_table_store, tmp_path
         ids = graph.nodes(data="account_id")
         assert graph.is_directed()
         assert sorted((ids[a], ids[b]) for a, b in graph.edges) == sorted(edges)
+
+
+RUNS = {
+    "detect": partial(detect, kinds=["object"], bin="1m", paper=True),
+    "share": partial(share, kinds="object", tests=False),
+    "coact": partial(coact, layers="co_object"),
+}
+
+
+@pytest.mark.parametrize("command", RUNS)
+@pytest.mark.parametrize("name", ["network.graphml", "network.gexf"])
+def test_verify_run__tells_network_files_that_are_others(make_table_store, tmp_path, command, name):
+    findings = RUNS[command](make_table_store(ROWS), tmp_path / "run")
+    verify_run(findings.path)
+    file = findings.path / name
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"<graph", b"<Graph", 1))
+    with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
+        verify_run(findings.path)
+    file.unlink()
+    with pytest.raises(ValueError, match=rf"{name} is missing; repeat the run"):
+        verify_run(findings.path)
+    run = json.loads((findings.path / "run.json").read_text())
+    kept = run["files"].pop(name)
+    assert kept == {"size": len(content), "sha256": sha256(content).hexdigest()}
+    (findings.path / "run.json").write_text(json.dumps(run))
+    verify_run(findings.path)  # there is none, and none is said to be there
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
+        verify_run(findings.path)
+    del run["files"]  # as earlier versions wrote it
+    (findings.path / "run.json").write_text(json.dumps(run))
+    verify_run(findings.path)
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_verify_run__counts_the_edges_of_the_summary(make_table_store, tmp_path, command):
+    findings = RUNS[command](make_table_store(ROWS), tmp_path / "run")
+    run = json.loads((findings.path / "run.json").read_text())
+    n_edges = findings.read("edges").height
+    run["summary"]["n_edges"] += 1
+    (findings.path / "run.json").write_text(json.dumps(run))
+    message = f"counts {n_edges + 1} edges, but edges.parquet has {n_edges}"
+    with pytest.raises(ValueError, match=message):
+        verify_run(findings.path)
+    del run["summary"]["n_edges"]
+    (findings.path / "run.json").write_text(json.dumps(run))
+    verify_run(findings.path)
+
+
+def test_verify_run__tells_a_table_that_is_missing(make_table_store, tmp_path):
+    findings = share(make_table_store(ROWS), tmp_path / "run", kinds="object")
+    (findings.path / "edges.parquet").unlink()
+    with pytest.raises(ValueError, match=r"edges\.parquet is missing; repeat the run"):
+        verify_run(findings.path)
 
 
 def test_share__filters_at_or_above(make_table_store, tmp_path):

@@ -29,6 +29,7 @@ from gpu_coord.run import (
     Findings,
     Progress,
     StageClock,
+    describe_files,
     describe_origin,
     describe_tables,
     open_run,
@@ -369,6 +370,7 @@ class _CoactRun:
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
+            "files": describe_files(self.folder),
         }
 
     def _summarise_tests(

@@ -22,6 +22,7 @@ from gpu_coord.run import (
     RUN_MARKER,
     Progress,
     StageClock,
+    describe_files,
     describe_origin,
     describe_tables,
 )
@@ -423,6 +424,7 @@ class ShareRun:
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
+            "files": describe_files(self.folder),
         }
 
 
