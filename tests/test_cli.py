@@ -356,6 +356,60 @@ def test_termination__is_said_and_leaves_nothing(store, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shares.csv", "store"]
 
 
+def cut_off(file):
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def change_a_byte(file):
+    content = bytearray(file.read_bytes())
+    content[4:20] = b"?" * 16  # of the first page
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut_off, change_a_byte])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["detect", "STORE", "--out", "RUN", "--kinds", "object"],
+        ["share", "STORE", "--out", "RUN", "--kind", "object"],
+        ["coact", "STORE", "--out", "RUN", "--layers", "co_object"],
+        ["timeline", "STORE", "x", "--out", "x.json"],
+        ["cascades", "STORE", "--out", "RUN", "--kind", "object"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_damaged_store__is_named(store, tmp_path, monkeypatch, command, damage):
+    monkeypatch.chdir(tmp_path)
+    damage(store / "events.parquet")
+    result = invoke(*("store" if word == "STORE" else word for word in command))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: store/events.parquet is no"), result.stderr
+    assert "; ingest again, and check it with `gpu-coord verify store`.\n" in result.stderr
+    assert "report" not in result.stderr
+    assert not (tmp_path / "RUN").exists()
+
+
+@pytest.mark.parametrize("damage", [cut_off, change_a_byte, lambda file: file.unlink()])
+def test_damaged_run__is_named(store, tmp_path, monkeypatch, damage):
+    monkeypatch.chdir(tmp_path)
+    invoke("detect", store, "--out", "run", "--kinds", "object", "--paper")
+    damage(tmp_path / "run" / "edges.parquet")
+    result = invoke("explain", "run", "a", "b")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: run/edges.parquet is "), result.stderr
+    assert "; repeat the run, and check it with `gpu-coord verify run`.\n" in result.stderr
+
+
+def test_errors_of_readers__are_no_damage_where_all_is_whole(store, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise pl.exceptions.ComputeError("planted")
+
+    monkeypatch.setattr(detection, "build_network", fail)
+    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
+    assert result.exit_code == 1
+    assert "unexpected ComputeError: planted" in result.stderr
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError("too little"), OSError(28, "No space left on device")]
 )

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from gpu_coord.cli.damage import explain_failure
 from gpu_coord.cli.options import complete_signature
 
 WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED, TERMINATED = 1, 3, 130, 143
@@ -45,7 +46,8 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if options["debug"]:
                 raise
-            fail(_describe_error(error), code=_choose_code(error))
+            said = explain_failure(error, options) or _describe_error(error)
+            fail(said, code=_choose_code(error))
 
     run.__signature__ = complete_signature(command)  # type: ignore[attr-defined]
     return run
