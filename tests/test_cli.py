@@ -356,6 +356,31 @@ def test_termination__is_said_and_leaves_nothing(store, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shares.csv", "store"]
 
 
+def test_empty_store__is_said_to_hold_no_event(tmp_path):
+    (tmp_path / "shares.csv").write_text(SHARES.splitlines()[0] + "\n")
+    store = tmp_path / "store"
+    assert invoke("ingest", tmp_path / "shares.csv", "--store", store).exit_code == 0
+    for command in (
+        ["detect", store, "--out", tmp_path / "run"],
+        ["share", store, "--out", tmp_path / "run", "--kind", "url"],
+        ["coact", store, "--out", tmp_path / "run", "--layers", "co_url"],
+        ["timeline", store, "x", "--out", tmp_path / "x.json"],
+        ["timeline", store, "x", "--kind", "url", "--out", tmp_path / "x.json"],
+    ):
+        result = invoke(*command)
+        assert result.exit_code == 1
+        assert "holds no event" in result.stderr and "kinds" not in result.stderr
+
+
+@pytest.mark.parametrize("window", ["5s,auto", "auto,5s", "auto, auto"])
+def test_share__takes_auto_alone(store, tmp_path, window):
+    arguments = ["share", store, "--out", tmp_path / "run", "--kind", "object", "--window"]
+    result = invoke(*arguments, window)
+    assert result.exit_code == 1
+    assert f"--window is '{window}'; auto stands alone" in result.stderr
+    assert invoke(*arguments, "auto").exit_code == 0
+
+
 def cut_off(file):
     file.write_bytes(file.read_bytes()[:-9])
 
@@ -400,11 +425,16 @@ def test_damaged_run__is_named(store, tmp_path, monkeypatch, damage):
     assert "; repeat the run, and check it with `gpu-coord verify run`.\n" in result.stderr
 
 
-def test_errors_of_readers__are_no_damage_where_all_is_whole(store, tmp_path, monkeypatch):
+@pytest.mark.parametrize("marker", ["as written", "without tables"])
+def test_errors_of_readers__are_no_damage_where_none_is_found(store, tmp_path, monkeypatch, marker):
     def fail(*_, **__):
         raise pl.exceptions.ComputeError("planted")
 
     monkeypatch.setattr(detection, "build_network", fail)
+    if marker == "without tables":
+        manifest = json.loads((store / "manifest.json").read_text())
+        del manifest["tables"]
+        (store / "manifest.json").write_text(json.dumps(manifest))
     result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
     assert result.exit_code == 1
     assert "unexpected ComputeError: planted" in result.stderr
