@@ -425,6 +425,16 @@ def test_damaged_run__is_named(store, tmp_path, monkeypatch, damage):
     assert "; repeat the run, and check it with `gpu-coord verify run`.\n" in result.stderr
 
 
+def test_damaged_store__is_named_where_a_run_led_to_it(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    invoke("detect", store, "--out", "run", "--kinds", "object", "--paper")
+    cut_off(store / "events.parquet")
+    result = invoke("roles", "run")
+    assert result.exit_code == 1
+    assert "store/events.parquet is no readable Parquet file" in result.stderr
+    assert "ingest again, and check it with `gpu-coord verify" in result.stderr
+
+
 @pytest.mark.parametrize("marker", ["as written", "without tables"])
 def test_errors_of_readers__are_no_damage_where_none_is_found(store, tmp_path, monkeypatch, marker):
     def fail(*_, **__):

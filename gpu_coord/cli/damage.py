@@ -51,7 +51,8 @@ def explain_failure(error: Exception, options: dict[str, Any]) -> str | None:
     if not _comes_from_reading(error):
         return None
     given = [folder for name, folder in options.items() if name != "out" and _is_ours(folder)]
-    return next(filter(None, map(_describe_damage, given)), None)
+    folders = given + [store for folder in given for store in _find_store(folder)]
+    return next(filter(None, map(_describe_damage, folders)), None)
 
 
 def _comes_from_reading(error: BaseException | None) -> bool:
@@ -66,6 +67,17 @@ def _is_ours(option: Any) -> bool:
     if not isinstance(option, Path):
         return False
     return any((option / marker).is_file() for marker in _list_checks())
+
+
+def _find_store(folder: Path) -> list[Path]:
+    """Return the store of a run, which `roles` finds by itself, where it is beside the run."""
+    from gpu_coord.roles.reading import find_store
+    from gpu_coord.run import open_run
+
+    try:
+        return [find_store(open_run(folder)).path]
+    except (ValueError, OSError):  # no run, or no such store
+        return []
 
 
 def _describe_damage(folder: Path) -> str | None:
