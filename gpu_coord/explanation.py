@@ -396,7 +396,8 @@ def render(
     print_table(console, "Edges", *_list_edges(explanation))
     print_table(console, "Coincidences", *_list_rows(explanation, show_ids=show_ids, n=n_shown))
     more = max(0, explanation.evidence.height - n_shown)
-    said = [f"{_count(more, 'coincidence')} more in evidence.parquet."] if more else []
+    file = "evidence.parquet" if explanation.window_seconds is None else "pairs.parquet"
+    said = [f"{_count(more, 'coincidence')} more in {file}."] if more else []
     for sentence in said + describe(explanation):
         console.print(clean_lines(sentence), markup=False, highlight=False)
 

@@ -102,6 +102,8 @@ def _describe_near(entities: pl.DataFrame, value: str) -> str:
     """Name the values that begin most alike; ids of accounts and posts are named to nobody."""
     hidden = [k for k in entities["kind"].unique() if names_accounts(k) or names_posts(k)]
     values = entities.filter(~pl.col("kind").is_in(hidden))["value"].unique()
+    if entities.is_empty():
+        return "it holds no event."
     # In the order of their characters, values that begin alike stand side by side.
     below, above = values.filter(values < value), values.filter(values > value)
     around = [*below.top_k(_N_NEAR), *above.bottom_k(_N_NEAR)]
@@ -167,8 +169,8 @@ def tabulate_timeline(
     Raises
     ------
     ValueError
-        The object has no share, the run is of another store or kind, or both a run and a window
-        are given.
+        The object has no share, the run is of another store or kind, both a run and a window are
+        given, or ``group_by`` needs a run and none is given.
     FileNotFoundError
         The run lacks what ``group_by`` needs.
     """
@@ -176,6 +178,8 @@ def tabulate_timeline(
     check_choice("group_by", group_by, get_args(GroupBy))
     if findings is not None:
         _check_run(findings, store, kind=kind, window=window)
+    elif group_by not in ("auto", "platform"):
+        raise ValueError(f"group_by is {group_by!r}, which needs a run; name one (--run, run=).")
     shares = _read_shares(store, value, kind)
     if findings is None:
         window_ms = 1000 * parse_duration(window or DEFAULT_WINDOW)

@@ -5,22 +5,27 @@ import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
+from io import StringIO
 from itertools import combinations
 from statistics import mean, median
 
 import igraph
+import networkx as nx
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from rich.console import Console
 
 from gpu_coord import sharing
 from gpu_coord.archive import ingest
 from gpu_coord.backend import choose
 from gpu_coord.coaction import coact
-from gpu_coord.explanation import describe, explain
+from gpu_coord.detection import detect
+from gpu_coord.explanation import describe, explain, render
 from gpu_coord.run import verify_run
 from gpu_coord.sharing import ShareSettings, share
 from gpu_coord.sharing.coortweet import (
@@ -719,6 +724,101 @@ def test_share__writes_the_run_folder_of_the_contract(make_table_store, tmp_path
     assert verify_run(findings.path) == {"n_tables": 11}
 
 
+def list_components(accounts):
+    """Return the accounts of each component of a run, as a set of sets."""
+    members = accounts.drop_nulls("component").group_by("component").agg("account_id")
+    return set(map(frozenset, members["account_id"]))
+
+
+@pytest.mark.parametrize("mode", ["strict", "coortweet", "coornet", "coact"])
+def test_share__writes_undirected_networks_as_such(make_table_store, tmp_path, mode):
+    store = make_table_store([*ROWS, ("f", "w", "21", 0), ("g", "w", "22", 5)])
+    if mode == "coact":
+        run = coact(store, tmp_path / "run", layers="co_object")
+    else:
+        quantile = 0 if mode == "coornet" else None
+        run = share(store, tmp_path / "run", kinds="object", mode=mode, tests=False,
+                    edge_weight_quantile=quantile)  # fmt: skip
+    expected = list_components(run.read("accounts"))
+    assert {"f", "g"} in expected and len(expected) == 2
+    for read, file in ((nx.read_graphml, "network.graphml"), (nx.read_gexf, "network.gexf")):
+        graph = read(run.path / file)
+        ids = graph.nodes(data="account_id")
+        assert not graph.is_directed()
+        assert {frozenset(ids[n] for n in part) for part in nx.connected_components(graph)} == (
+            expected
+        )
+    graph = igraph.Graph.Read_GraphML(str(run.path / "network.graphml"))
+    assert not graph.is_directed()
+    parts = graph.connected_components(mode="strong")
+    assert {frozenset(graph.vs[part]["account_id"]) for part in parts} == expected
+
+
+def test_share__writes_the_network_of_qut_as_directed(make_table_store, tmp_path):
+    run = share(make_table_store(ROWS), tmp_path / "run", kinds="object", mode="qut")
+    edges = run.read("edges").select("source", "target").rows()
+    for read, file in ((nx.read_graphml, "network.graphml"), (nx.read_gexf, "network.gexf")):
+        graph = read(run.path / file)
+        ids = graph.nodes(data="account_id")
+        assert graph.is_directed()
+        assert sorted((ids[a], ids[b]) for a, b in graph.edges) == sorted(edges)
+
+
+RUNS = {
+    "detect": partial(detect, kinds=["object"], bin="1m", paper=True),
+    "share": partial(share, kinds="object", tests=False),
+    "coact": partial(coact, layers="co_object"),
+}
+
+
+@pytest.mark.parametrize("command", RUNS)
+@pytest.mark.parametrize("name", ["network.graphml", "network.gexf"])
+def test_verify_run__tells_network_files_that_are_others(make_table_store, tmp_path, command, name):
+    findings = RUNS[command](make_table_store(ROWS), tmp_path / "run")
+    verify_run(findings.path)
+    file = findings.path / name
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"<graph", b"<Graph", 1))
+    with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
+        verify_run(findings.path)
+    file.unlink()
+    with pytest.raises(ValueError, match=rf"{name} is missing; repeat the run"):
+        verify_run(findings.path)
+    run = json.loads((findings.path / "run.json").read_text())
+    kept = run["files"].pop(name)
+    assert kept == {"size": len(content), "sha256": sha256(content).hexdigest()}
+    (findings.path / "run.json").write_text(json.dumps(run))
+    verify_run(findings.path)  # there is none, and none is said to be there
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
+        verify_run(findings.path)
+    del run["files"]  # as earlier versions wrote it
+    (findings.path / "run.json").write_text(json.dumps(run))
+    verify_run(findings.path)
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_verify_run__counts_the_edges_of_the_summary(make_table_store, tmp_path, command):
+    findings = RUNS[command](make_table_store(ROWS), tmp_path / "run")
+    run = json.loads((findings.path / "run.json").read_text())
+    n_edges = findings.read("edges").height
+    run["summary"]["n_edges"] += 1
+    (findings.path / "run.json").write_text(json.dumps(run))
+    message = f"counts {n_edges + 1} edges, but edges.parquet has {n_edges}"
+    with pytest.raises(ValueError, match=message):
+        verify_run(findings.path)
+    del run["summary"]["n_edges"]
+    (findings.path / "run.json").write_text(json.dumps(run))
+    verify_run(findings.path)
+
+
+def test_verify_run__tells_a_table_that_is_missing(make_table_store, tmp_path):
+    findings = share(make_table_store(ROWS), tmp_path / "run", kinds="object")
+    (findings.path / "edges.parquet").unlink()
+    with pytest.raises(ValueError, match=r"edges\.parquet is missing; repeat the run"):
+        verify_run(findings.path)
+
+
 def test_share__filters_at_or_above(make_table_store, tmp_path):
     store = make_table_store(ROWS)
     for choices in ({"min_weight": 2}, {"edge_weight_quantile": 1}, {"edge_weight_quantile": 0.6}):
@@ -1139,6 +1239,16 @@ def test_explain__lists_the_pairs_of_shares_of_two_accounts(make_table_store, tm
     )
     assert "not unusual at a false discovery rate of 0.05" in said[1]
     assert found.to_dict(show_ids=True)["edges"][0]["observed"] == 2
+
+
+def test_explain__names_the_table_that_has_the_other_pairs(make_table_store, tmp_path):
+    rows = [(who, f"x{n}", f"{who}{n}", 1000 * n + gap) for who, gap in (("a", 0), ("b", 5))
+            for n in range(13)]  # fmt: skip
+    run = share(make_table_store(rows), tmp_path / "run", kinds="object")
+    console = Console(file=StringIO(), width=100)
+    render(explain(run, "a", "b"), console=console)
+    assert "3 coincidences more in pairs.parquet." in console.file.getvalue()
+    assert "evidence.parquet" not in console.file.getvalue()
 
 
 def test_explain__says_what_no_edge_means(make_table_store, tmp_path):

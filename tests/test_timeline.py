@@ -230,6 +230,12 @@ def test_tabulate_timeline__refuses_what_does_not_fit(store, make_store, tmp_pat
         tabulate_timeline(store, "x.org/1", kind="url", run=run)
 
 
+@pytest.mark.parametrize("by", ["group", "component", "community"])
+def test_tabulate_timeline__groups_by_what_needs_a_run(store, by):
+    with pytest.raises(ValueError, match=f"group_by is '{by}', which needs a run"):
+        tabulate_timeline(store, "x.org/1", kind="url", group_by=by)
+
+
 def test_tabulate_timeline__refuses_what_was_never_shared(store):
     with pytest.raises(ValueError, match=r"no share of the url ‘x\.org’"):
         tabulate_timeline(store, "x.org", kind="url")

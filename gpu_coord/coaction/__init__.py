@@ -29,6 +29,7 @@ from gpu_coord.run import (
     Findings,
     Progress,
     StageClock,
+    describe_files,
     describe_origin,
     describe_tables,
     open_run,
@@ -327,7 +328,7 @@ class _CoactRun:
         for name, frame in tables.build():
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
-            write_networks(self.folder, tables.accounts, edges)
+            write_networks(self.folder, tables.accounts, edges, directed=self._is_directed)
 
     def _weigh_kinds(self, edges: pl.DataFrame) -> pl.DataFrame:
         """Add the weight of each kind of object: that of its layer with the widest window."""
@@ -371,6 +372,7 @@ class _CoactRun:
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
+            "files": describe_files(self.folder),
         }
 
     def _summarise_tests(

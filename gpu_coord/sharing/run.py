@@ -22,6 +22,7 @@ from gpu_coord.run import (
     RUN_MARKER,
     Progress,
     StageClock,
+    describe_files,
     describe_origin,
     describe_tables,
 )
@@ -409,7 +410,7 @@ class ShareRun:
         for name, frame in tables.build():
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
-            write_networks(self.folder, tables.accounts, edges)
+            write_networks(self.folder, tables.accounts, edges, directed=self._is_directed)
 
     def _describe(
         self, shares: Shares, network: Network, counts: PairCounts, tests: ShareTests | None
@@ -439,6 +440,7 @@ class ShareRun:
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
+            "files": describe_files(self.folder),
         }
 
 
