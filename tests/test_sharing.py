@@ -1224,6 +1224,12 @@ def test_share__names_top_objects_over_all_and_by_component(make_table_store, tm
 # --- explained ---------------------------------------------------------------------------------
 
 
+def test_explain__says_where_to_look_in_a_run_of_layers(make_table_store, tmp_path):
+    findings = coact(make_table_store(ROWS), tmp_path / "run", layers="co_object")
+    with pytest.raises(ValueError, match=r"a run of coact, .* layers\.parquet and pairs\.parquet"):
+        explain(findings, "a", "b")
+
+
 def test_explain__lists_the_pairs_of_shares_of_two_accounts(make_table_store, tmp_path):
     run = share(make_table_store(ROWS), tmp_path / "run", kinds="object")
     found = explain(run, "b", "a")
