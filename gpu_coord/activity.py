@@ -330,6 +330,8 @@ def map_entities(store: "Store", kinds: Sequence[str]) -> pl.DataFrame:
     stored = store.scan("entities").with_columns(pl.col("kind").cast(pl.String))
     present = set(stored.select(pl.col("kind").unique()).collect()["kind"])
     available = present | ({"domain"} if "url" in present else set())
+    if not available:
+        raise ValueError(f"the store {store.path} holds no event; ingest what has some.")
     missing = [kind for kind in dict.fromkeys(kinds) if kind not in available]
     if len(missing) == len(set(kinds)):
         raise ValueError(

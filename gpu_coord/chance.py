@@ -138,6 +138,7 @@ def fit_null(
     *,
     n_pairs: Any = 1,
     silent: tuple[float, float, float] = (0, 0.0, 0.0),
+    min_left_out: int = 1,
 ) -> EmpiricalNull:
     """Fit inflation and dispersion to the bulk of pairs, by moments.
 
@@ -155,6 +156,9 @@ def fit_null(
     silent
         The pairs without a coincidence that share a stratum: their number, the sum of their
         expected counts and the sum of the squares.
+    min_left_out
+        Pairs with fewer coincidences belong to the bulk whatever their p-value. Where strata are so
+        long that one coincidence has p < 1e-4, leaving these out would leave no bulk.
 
     Returns
     -------
@@ -165,12 +169,16 @@ def fit_null(
     n_pairs = np.broadcast_to(n_pairs, observed.shape)
     null = _CHANCE_ALONE
     for _ in range(_MAX_FITS):
-        is_bulk = null.compute_log_p(observed, expected) >= np.log(_BULK_P)
+        is_bulk = _mark_bulk(null.compute_log_p(observed, expected), observed, min_left_out)
         refitted = _fit_moments(observed, expected, n_pairs, is_bulk, silent)
         if refitted == null:
             return null
         null = refitted
     return replace(null, is_settled=False)
+
+
+def _mark_bulk(log_p: Any, observed: Any, min_left_out: int) -> Any:
+    return (log_p >= np.log(_BULK_P)) | (observed < min_left_out)
 
 
 def _fit_moments(
@@ -266,6 +274,7 @@ class LagTests:
     null: EmpiricalNull
     inflation: float  # lambda: coincidences of the bulk for each that was expected
     fitted_share: float  # of the sources, by lot: all their pairs are here, and the null is theirs
+    min_left_out: int = 1  # hours of a pair that the null need not be fitted to
 
     def list_arrays(self) -> tuple[Any, ...]:
         """Return what grows with the pairs."""
@@ -465,7 +474,7 @@ def _assess_lag(
 
 
 def _conclude(
-    listed: _Block, *, lag: int, min_support: int, fitted_share: float
+    listed: _Block, *, lag: int, min_support: int, fitted_share: float, min_left_out: int = 1
 ) -> tuple[LagTests, Any]:
     """Fit the null to the pairs of the fitted sources; return all, and the logs of p-values."""
     rows, row_of_pair = _find_distinct(listed.n_hours, listed.expected)
@@ -475,19 +484,26 @@ def _conclude(
         listed.expected[rows],
         n_pairs=np.bincount(row_of_pair, weights=listed.is_fitted, minlength=rows.size),
         silent=tuple(silent.tolist()),
+        min_left_out=min_left_out,
     )
     log_p = null.compute_log_p(listed.n_hours[rows], listed.expected[rows])[row_of_pair]
-    is_bulk = listed.is_fitted & (log_p >= np.log(_BULK_P))
+    is_bulk = listed.is_fitted & _mark_bulk(log_p, listed.n_hours, min_left_out)
     sum_expected = listed.expected[is_bulk].sum() + silent[1]
     n_seen = listed.observed[is_bulk].sum()
     inflation = float(n_seen / sum_expected) if sum_expected > 0 else 1.0
     log_p[listed.observed < min_support] = 0.0
     columns = (listed.pair, listed.observed, listed.n_hours, listed.expected)
-    return LagTests(lag, *columns, null, inflation, fitted_share), log_p
+    return LagTests(lag, *columns, null, inflation, fitted_share, min_left_out), log_p
 
 
 def assess_listed(
-    strata: Strata, pairs: PairCounts, n_hours: Any, *, lag: int = 0, alpha: float = 0.05
+    strata: Strata,
+    pairs: PairCounts,
+    n_hours: Any,
+    *,
+    lag: int = 0,
+    alpha: float = 0.05,
+    min_left_out: int = 1,
 ) -> PairTests:
     """Test pairs whose coincidences were counted elsewhere, such as shares within a window.
 
@@ -504,6 +520,8 @@ def assess_listed(
         Bins between a source's and a target's.
     alpha
         False discovery rate to hold.
+    min_left_out
+        See `fit_null`.
 
     Raises
     ------
@@ -524,7 +542,9 @@ def assess_listed(
         is_fitted=is_fitted[pairs.source],
         silent=expect_silent(strata, np.flatnonzero(is_fitted), pairs),
     )
-    tests, log_p = _conclude(listed, lag=lag, min_support=1, fitted_share=share)
+    tests, log_p = _conclude(
+        listed, lag=lag, min_support=1, fitted_share=share, min_left_out=min_left_out
+    )
     return _join_tests(
         [tests], [log_p], n_accounts=n_accounts, null=strata.null, n_phases=strata.n_phases,
         alpha=alpha,
@@ -690,7 +710,10 @@ def _retest(strata: Strata, tests: LagTests, pair: Any) -> Any:
     pairs = _split_pairs(tests.pair[rows], tests.n_hours[rows], n_accounts)
     silent = expect_silent(strata, np.flatnonzero(is_fitted), pairs).sum(axis=0)
     null = fit_null(
-        pairs.support, expect_pairs(strata, pairs).sum(axis=1), silent=tuple(silent.tolist())
+        pairs.support,
+        expect_pairs(strata, pairs).sum(axis=1),
+        silent=tuple(silent.tolist()),
+        min_left_out=tests.min_left_out,
     )
     n_hours = np.zeros(pair.size)
     _, at_lag, among_tests = np.intersect1d(pair, tests.pair, return_indices=True)

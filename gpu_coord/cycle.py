@@ -4,6 +4,7 @@ In: a store and a list of objects. Out: a folder with a run of `share` for each 
 new in it. The one idea: a round looks at all that is known so far, seeds included.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import ceil
@@ -476,10 +477,13 @@ class _CycleRun:
 
     def _share(self, path: Path, objects: pl.DataFrame, known: _Known, window: str) -> Findings:
         choices = self.settings.list_choices() | {"window": window}
-        return share(
-            self.store, path, kinds=self._list_kinds(known), objects=objects,
-            progress=self.progress, **self.options, **choices,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            if self.rows:  # the first round has said so
+                warnings.filterwarnings("ignore", message="all times are whole")
+            return share(
+                self.store, path, kinds=self._list_kinds(known), objects=objects,
+                progress=self.progress, **self.options, **choices,
+            )  # fmt: skip
 
     def _book(self, findings: Findings, known: _Known, number: int) -> dict[str, Any]:
         """Note what a round brought."""

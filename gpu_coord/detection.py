@@ -46,6 +46,7 @@ from gpu_coord.run import (
     Findings,
     Progress,
     StageClock,
+    describe_files,
     describe_origin,
     describe_tables,
     describe_tests,
@@ -375,7 +376,7 @@ class _Run:
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.n_edges <= MAX_EXPORTED_EDGES:
             links = table.with_columns(support=edges.support, lag=edges.lag)
-            write_networks(self.folder, accounts, links)
+            write_networks(self.folder, accounts, links, directed=True)
 
     def _describe(
         self,
@@ -408,6 +409,7 @@ class _Run:
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
+            "files": describe_files(self.folder),
         }
 
 

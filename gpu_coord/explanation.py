@@ -62,17 +62,23 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
     FileNotFoundError
         There is no run at that path.
     ValueError
-        An account is not in the run or stands for two, or both are the same.
+        An account is not in the run or stands for two, both are the same, or the run is of
+        another command than `detect` and `share`.
     """
     findings = run if isinstance(run, Findings) else open_run(run)
     folder = findings.path
+    if (command := findings.run.get("command", "detect")) not in ("detect", "share"):
+        raise ValueError(
+            f"{folder} is a run of {command}, and explain reads those of detect and share; its "
+            "layers.parquet and pairs.parquet say what is behind an edge."
+        )
     accounts = pl.concat([_find_account(folder, name) for name in (a, b)])
     id_a, id_b = accounts["account_id"]
     if id_a == id_b:
         raise ValueError(f"{a!r} and {b!r} are the same account; name two.")
     edges = _select_pair(folder / "edges.parquet", id_a, id_b)
     edges = edges.sort(pl.col("source") != id_a)
-    if findings.run.get("command") == "share":
+    if command == "share":
         return _explain_shares(findings, accounts, edges)
     has_evidence = (folder / "evidence.parquet").is_file()
     evidence = read_evidence(folder, id_a, id_b) if has_evidence else pl.DataFrame(schema=SCHEMA)
@@ -396,7 +402,8 @@ def render(
     print_table(console, "Edges", *_list_edges(explanation))
     print_table(console, "Coincidences", *_list_rows(explanation, show_ids=show_ids, n=n_shown))
     more = max(0, explanation.evidence.height - n_shown)
-    said = [f"{_count(more, 'coincidence')} more in evidence.parquet."] if more else []
+    file = "evidence.parquet" if explanation.window_seconds is None else "pairs.parquet"
+    said = [f"{_count(more, 'coincidence')} more in {file}."] if more else []
     for sentence in said + describe(explanation):
         console.print(clean_lines(sentence), markup=False, highlight=False)
 

@@ -31,9 +31,13 @@ _XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
 def write_graphml(
-    path: Path | str, nodes: pl.DataFrame, edges: pl.DataFrame | pl.LazyFrame
+    path: Path | str,
+    nodes: pl.DataFrame,
+    edges: pl.DataFrame | pl.LazyFrame,
+    *,
+    directed: bool = True,
 ) -> None:
-    """Write a directed network as GraphML; every attribute has the name of its column.
+    """Write a network as GraphML; every attribute has the name of its column.
 
     Parameters
     ----------
@@ -43,6 +47,8 @@ def write_graphml(
         ``account`` (integer, unique), ``account_id`` and any attributes. Nulls are left out.
     edges
         ``source, target`` (values of ``account``), ``weight`` and any attributes, in any number.
+    directed
+        Whether edges go from source to target; otherwise each stands for both directions.
 
     Raises
     ------
@@ -62,7 +68,7 @@ def write_graphml(
             '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">',
             *_declare_keys("node", node_types),
             *_declare_keys("edge", edge_types),
-            '<graph edgedefault="directed">',
+            f'<graph edgedefault="{_spell_direction(directed=directed)}">',
         ],
         node=pl.format('<node id="n{}">{}</node>', "account", node_data),
         between=[],
@@ -71,8 +77,14 @@ def write_graphml(
     )
 
 
-def write_gexf(path: Path | str, nodes: pl.DataFrame, edges: pl.DataFrame | pl.LazyFrame) -> None:
-    """Write a directed network as GEXF 1.2.
+def write_gexf(
+    path: Path | str,
+    nodes: pl.DataFrame,
+    edges: pl.DataFrame | pl.LazyFrame,
+    *,
+    directed: bool = True,
+) -> None:
+    """Write a network as GEXF 1.2.
 
     What the format calls a node's label is its ``account_id``; the column ``label`` becomes the
     attribute ``class``. Other attributes have the names of their columns.
@@ -85,6 +97,8 @@ def write_gexf(path: Path | str, nodes: pl.DataFrame, edges: pl.DataFrame | pl.L
         ``account`` (integer, unique), ``account_id`` and any attributes. Nulls are left out.
     edges
         ``source, target`` (values of ``account``), ``weight`` and any attributes, in any number.
+    directed
+        Whether edges go from source to target; otherwise each stands for both directions.
 
     Raises
     ------
@@ -102,7 +116,7 @@ def write_gexf(path: Path | str, nodes: pl.DataFrame, edges: pl.DataFrame | pl.L
         opening=[
             _XML_DECLARATION,
             '<gexf xmlns="http://www.gexf.net/1.2draft" version="1.2">',
-            '<graph mode="static" defaultedgetype="directed">',
+            f'<graph mode="static" defaultedgetype="{_spell_direction(directed=directed)}">',
             *_declare_attributes("node", node_types),
             *_declare_attributes("edge", edge_types),
             "<nodes>",
@@ -127,7 +141,11 @@ def write_gexf(path: Path | str, nodes: pl.DataFrame, edges: pl.DataFrame | pl.L
 
 
 def write_networks(
-    folder: Path, accounts: pl.DataFrame, edges: pl.DataFrame | pl.LazyFrame
+    folder: Path,
+    accounts: pl.DataFrame,
+    edges: pl.DataFrame | pl.LazyFrame,
+    *,
+    directed: bool,
 ) -> None:
     """Write the network of a run in both formats: ``network.graphml`` and ``network.gexf``.
 
@@ -137,12 +155,16 @@ def write_networks(
         Where to.
     accounts
         Of the run, row = account; only those with a ``component`` are in the network.
-    edges
+    edges, directed
         As above.
     """
     nodes = accounts.with_row_index("account").drop_nulls("component")
-    write_graphml(folder / "network.graphml", nodes, edges)
-    write_gexf(folder / "network.gexf", nodes, edges)
+    write_graphml(folder / "network.graphml", nodes, edges, directed=directed)
+    write_gexf(folder / "network.gexf", nodes, edges, directed=directed)
+
+
+def _spell_direction(*, directed: bool) -> str:
+    return "directed" if directed else "undirected"
 
 
 def _type_nodes(nodes: pl.DataFrame) -> dict[str, str]:

@@ -68,5 +68,5 @@ def verify_tables(result: ResultFolder) -> dict[str, Any]:
         A table was changed or is missing.
     """
     tables = result.content["tables"]
-    check_tables(result.path, tables)
+    check_tables(result.path, tables, remedy="repeat the run")
     return {"n_tables": len(tables)}

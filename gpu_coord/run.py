@@ -19,7 +19,7 @@ from gpu_coord.backend import Backend
 from gpu_coord.chance import PairTests
 from gpu_coord.results import ResultFolder, open_result, verify_tables
 from gpu_coord.settings import hash_labels
-from gpu_coord.store import STORE_MARKER, Store, describe_table, hash_file
+from gpu_coord.store import STORE_MARKER, Store, describe_file, describe_table, hash_file
 from gpu_coord.transitions import Edges
 
 RUN_MARKER = "run.json"
@@ -29,9 +29,9 @@ RUN_TABLES = (
     "pairs", "account_stats", "group_stats", "surface", "gaps", "changes",
     "marked_shares", "layers", "component_sharing", "community_sharing", "top_objects", "top_posts",
 )  # fmt: skip
+NETWORK_FILES = ("network.graphml", "network.gexf")
 RUN_FILES = {
-    RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES),
-    "network.graphml", "network.gexf", "before", "after",
+    RUN_MARKER, *(f"{table}.parquet" for table in RUN_TABLES), *NETWORK_FILES, "before", "after",
 }  # fmt: skip
 MAX_EXPORTED_EDGES = 200_000
 DEFAULT_MEMORY = 2 << 30
@@ -109,6 +109,12 @@ def describe_tables(folder: Path) -> dict[str, Any]:
     return {file.stem: describe_table(file) for file in sorted(folder.glob("*.parquet"))}
 
 
+def describe_files(folder: Path) -> dict[str, Any]:
+    """Return size and hash of the files of a run's network, those that there are."""
+    present = [name for name in NETWORK_FILES if (folder / name).is_file()]
+    return {name: describe_file(folder / name) for name in present}
+
+
 def describe_tests(tests: PairTests, *, max_inflation: float = _INFLATED) -> dict[str, Any]:
     """Return what ``run.json`` says of the tests of pairs, and whether to trust them.
 
@@ -184,21 +190,45 @@ def open_run(path: Path | str) -> Findings:
 
 
 def verify_run(path: Path | str) -> dict[str, Any]:
-    """Check that the tables of a run, and of its halves, are those that it wrote.
+    """Check that tables and network files of a run, and of its halves, are those that it wrote.
 
     Raises
     ------
     ValueError
-        A table was changed or is missing.
+        A table or file was changed or is missing, or the summary counts other edges.
     FileNotFoundError
         There is no run at that path.
     """
     findings = open_run(path)
     n_tables: int = verify_tables(findings)["n_tables"]
+    _check_files(findings)
+    _check_edges(findings)
     for half in ("before", "after"):
         if (findings.path / half).is_dir():
             n_tables += verify_run(findings.path / half)["n_tables"]
     return {"n_tables": n_tables}
+
+
+def _check_files(findings: Findings) -> None:
+    described = findings.run.get("files")  # runs of earlier versions lack it
+    if described is None:
+        return
+    present = describe_files(findings.path)
+    for name in NETWORK_FILES:
+        if present.get(name) != described.get(name):
+            state = "is not the file that was written with its folder"
+            state = state if name in present else "is missing"
+            raise ValueError(f"{findings.path / name} {state}; repeat the run.")
+
+
+def _check_edges(findings: Findings) -> None:
+    n_edges = findings.summary.get("n_edges")
+    n_rows = findings.run["tables"].get("edges", {}).get("rows")
+    if None not in (n_edges, n_rows) and n_edges != n_rows:
+        raise ValueError(
+            f"{findings.path / RUN_MARKER} counts {n_edges} edges, but edges.parquet has {n_rows}; "
+            "repeat the run."
+        )
 
 
 def is_store_of(findings: Findings, path: Path) -> bool:

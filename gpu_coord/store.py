@@ -122,7 +122,7 @@ def verify_store(path: Path | str) -> dict[str, Any]:
         A table was changed, or rows are unaccounted for.
     """
     store = open_store(path)
-    check_tables(store.path, store.manifest["tables"])
+    check_tables(store.path, store.manifest["tables"], remedy="ingest again")
     for entry in store.manifest["inputs"]:
         n_placed = sum(entry[key] for key in ("stored", "rejected", "duplicates", "excluded"))
         _check_count(f"the rows of {entry['name']}", entry["rows_read"], n_placed)
@@ -139,19 +139,26 @@ def verify_store(path: Path | str) -> dict[str, Any]:
     return {"n_tables": len(tables), "n_inputs": len(store.manifest["inputs"])}
 
 
-def check_tables(folder: Path, tables: dict[str, Any]) -> None:
+def check_tables(folder: Path, tables: dict[str, Any], *, remedy: str) -> None:
     """Compare Parquet files with their description.
+
+    Parameters
+    ----------
+    folder, tables
+        Where they are, and the description by name.
+    remedy
+        What to do where they differ, such as "ingest again".
 
     Raises
     ------
     ValueError
-        A file is another than the one described.
+        A file is missing, or another than the one described.
     """
     for name, described in tables.items():
-        if describe_table(folder / f"{name}.parquet") != described:
+        if describe_table(folder / f"{name}.parquet", remedy=remedy) != described:
             raise ValueError(
                 f"{folder / name}.parquet is not the file that was written with its folder; "
-                "make the folder again."
+                f"{remedy}."
             )
 
 
@@ -163,13 +170,20 @@ def _check_count(what: str, said: int, counted: int) -> None:
         )
 
 
-def describe_table(path: Path) -> dict[str, Any]:
-    """Return rows, size in bytes and sha256 of a Parquet file."""
+def describe_table(path: Path, *, remedy: str = "make the folder again") -> dict[str, Any]:
+    """Return rows, size in bytes and sha256 of a Parquet file; say what to do without it."""
     try:
         rows = pq.read_metadata(path).num_rows
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing; {remedy}.") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is no readable Parquet file ({error}); ingest again.") from error
-    return {"rows": rows, "size": path.stat().st_size, "sha256": hash_file(path)}
+        raise ValueError(f"{path} is no readable Parquet file ({error}); {remedy}.") from error
+    return {"rows": rows, **describe_file(path)}
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Return size in bytes and sha256 of a file."""
+    return {"size": path.stat().st_size, "sha256": hash_file(path)}
 
 
 def hash_file(path: Path) -> str:

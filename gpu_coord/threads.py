@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+MAX_THREADS = 256  # far above the cores of a machine, Polars slows down until it seems to hang
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -102,6 +102,8 @@ def _describe_near(entities: pl.DataFrame, value: str) -> str:
     """Name the values that begin most alike; ids of accounts and posts are named to nobody."""
     hidden = [k for k in entities["kind"].unique() if names_accounts(k) or names_posts(k)]
     values = entities.filter(~pl.col("kind").is_in(hidden))["value"].unique()
+    if entities.is_empty():
+        return "it holds no event."
     # In the order of their characters, values that begin alike stand side by side.
     below, above = values.filter(values < value), values.filter(values > value)
     around = [*below.top_k(_N_NEAR), *above.bottom_k(_N_NEAR)]
@@ -150,8 +152,8 @@ def tabulate_timeline(
         pair of ``pairs.parquet`` on this object; after `detect`, where it is in
         ``evidence.parquet``.
     window
-        Without a run: a share is coordinated where another account shared the object in another
-        post at most that long before or after, 60s by default.
+        Without a run: a share is coordinated where another account shared the object at most
+        that long before or after, 60s by default.
     group_by
         What is the ``group``: the platform, or of a run its confirmed groups, components or
         communities; ``auto``: groups where any is confirmed, else communities.
@@ -167,8 +169,8 @@ def tabulate_timeline(
     Raises
     ------
     ValueError
-        The object has no share, the run is of another store or kind, or both a run and a window
-        are given.
+        The object has no share, the run is of another store or kind, both a run and a window are
+        given, or ``group_by`` needs a run and none is given.
     FileNotFoundError
         The run lacks what ``group_by`` needs.
     """
@@ -176,6 +178,8 @@ def tabulate_timeline(
     check_choice("group_by", group_by, get_args(GroupBy))
     if findings is not None:
         _check_run(findings, store, kind=kind, window=window)
+    elif group_by not in ("auto", "platform"):
+        raise ValueError(f"group_by is {group_by!r}, which needs a run; name one (--run, run=).")
     shares = _read_shares(store, value, kind)
     if findings is None:
         window_ms = parse_window(window or DEFAULT_WINDOW)
@@ -244,15 +248,15 @@ def pad_columns(frame: pl.LazyFrame, dtypes: dict[str, Any]) -> pl.LazyFrame:
 
 
 def mark_near(shares: pl.DataFrame, *, window_ms: int) -> np.ndarray:
-    """Mark the shares of one object that have one by another account and post in their window.
+    """Mark the shares of one object that have one by another account in their window.
 
-    Of the shares in a window those of the same account and those of the same content are taken
-    away, and what is both is given back: cost n log n, however many share at once.
+    Of the shares in a window those of the same account are taken away: cost n log n, however many
+    share at once.
 
     Parameters
     ----------
     shares
-        ``time`` (ms), ``account, content_id``.
+        ``time`` (ms), ``account``.
     window_ms
         Milliseconds to either side, inclusive.
 
@@ -260,20 +264,10 @@ def mark_near(shares: pl.DataFrame, *, window_ms: int) -> np.ndarray:
     -------
         Booleans, (n_shares,).
     """
-    time = shares["time"].to_numpy()
-    n_others = np.zeros(time.size, np.int64)
-    for sign, columns in ((1, []), (-1, ["account"]), (-1, ["content_id"]),
-                          (1, ["account", "content_id"])):  # fmt: skip
-        same = np.zeros(time.size, np.int64)
-        if columns:
-            same = (
-                shares.select(pl.struct(columns).rank("dense"))
-                .to_series()
-                .to_numpy()
-                .astype(np.int64)
-            )
-        n_others += sign * _count_near(same, time, window_ms)
-    return n_others > 0
+    time, account = shares["time"].to_numpy(), shares["account"].to_numpy()
+    anybody = np.zeros(time.size, account.dtype)
+    n_near = _count_near(anybody, time, window_ms)
+    return n_near > _count_near(account, time, window_ms)
 
 
 def _count_near(same: np.ndarray, time: np.ndarray, window_ms: int) -> np.ndarray:

@@ -289,7 +289,7 @@ def test_ingest__does_not_print_the_record_of_a_file_without_a_header(
 
 
 def test_ingest__names_the_known_columns_of_what_is_no_archive(ingest_bytes):
-    with pytest.raises(ArchiveError, match=r"its columns are 'accountid', 'kind' and 1 other\.$"):
+    with pytest.raises(ArchiveError, match=r"its columns are 'Account_ID', 'kind' and 1 other\.$"):
         ingest_bytes("Account_ID,kind,what\na,b,c\n")
 
 
@@ -609,9 +609,10 @@ def test_ingest__refuses_an_empty_label(tmp_path):
     ("text", "message"),
     [
         ("account,label\na,op\n", r"labels lacks \['account_id'\]; .* has 'label' and 1 other"),
+        ("Account_Id\na\n", r"labels lacks \['label'\]; .* this one has 'Account_Id'\.$"),
         ("12345,secret\n678,op\n", "none that is known here and 2 others; is the header missing"),
         ("", "labels cannot be read"),
-        ("account_id,AccountId,label\na,a,op\n", r"labels has a column twice .*\['accountid'\]"),
+        ("account_id,AccountId,label\na,a,op\n", r"twice .*\['AccountId', 'account_id'\]"),
         ("account_id,label,label\na,op,control\n", r"labels has a column twice .*\['label'\]"),
     ],
 )

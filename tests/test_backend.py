@@ -45,10 +45,19 @@ def test_choose__refuses_other_names():
         choose("tpu")
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_cpu__needs_a_thread(threads):
-    with pytest.raises(ValueError, match="at least one"):
+@pytest.mark.parametrize("threads", [0, -1, 257, 999])
+@pytest.mark.parametrize("name", ["auto", "cpu", "gpu"])
+def test_choose__refuses_no_thread_and_too_many(threads, name):
+    message = f"threads is {threads}; it is 1 to 256, or leave it out for all cores"
+    with pytest.raises(ValueError, match=message):
+        choose(name, threads=threads)
+    with pytest.raises(ValueError, match=message):
         cpu(threads=threads)
+
+
+def test_choose__uses_no_more_threads_than_there_are():
+    assert choose("cpu", threads=256).threads == cpu().threads
+    assert choose("cpu", threads=1).threads == 1
 
 
 def test_list_usable__names_the_probe_that_failed(without_gpu):

@@ -290,6 +290,17 @@ def test_fit_null__equals_moments_by_hand(inflation, dispersion, n_planted):
     assert null.n_left_out >= n_planted
 
 
+def test_fit_null__leaves_single_coincidences_in_where_it_is_told_to():
+    # 10,000 pairs, each with a chance of 5e-5: one has met, which is 2 lambda; two met for cause.
+    expected = np.full(3, 5e-5)
+    silent = (9_997, 9_997 * 5e-5, 9_997 * 25e-10)
+    observed = np.array([1, 4, 5])
+    kept = fit_null(observed, expected, silent=silent, min_left_out=2)
+    assert kept.inflation == pytest.approx(1 / (9_998 * 5e-5))
+    assert (kept.n_bulk, kept.n_left_out) == (9_998, 2)
+    assert fit_null(observed, expected, silent=silent).inflation == 0
+
+
 def test_fit_null__says_where_it_did_not_settle(monkeypatch):
     rng = np.random.default_rng(8)
     expected = rng.gamma(0.5, 1.5, size=600) + 0.05

@@ -331,6 +331,125 @@ def test_interruption__is_said_and_leaves_nothing(store, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shares.csv", "store"]
 
 
+def test_termination__is_said_and_leaves_nothing(store, tmp_path):
+    code = (
+        "import sys, time\n"
+        "from gpu_coord import cli, detection\n"
+        "def wait(*_, **__):\n"
+        "    print('waiting', flush=True)\n"
+        "    time.sleep(60)\n"
+        "detection.build_network = wait\n"
+        "cli.main()"
+    )
+    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object", "--paper"]
+    program = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert program.stdout.readline() == "waiting\n"
+    assert any(path.name.startswith(".run.new-") for path in tmp_path.iterdir())
+    for _ in range(2):  # as `timeout` does
+        program.terminate()
+    _, said = program.communicate(timeout=50)
+    assert program.returncode == 143
+    assert said == "error: terminated; what was being written is not there.\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shares.csv", "store"]
+
+
+def test_empty_store__is_said_to_hold_no_event(tmp_path):
+    (tmp_path / "shares.csv").write_text(SHARES.splitlines()[0] + "\n")
+    store = tmp_path / "store"
+    assert invoke("ingest", tmp_path / "shares.csv", "--store", store).exit_code == 0
+    for command in (
+        ["detect", store, "--out", tmp_path / "run"],
+        ["share", store, "--out", tmp_path / "run", "--kind", "url"],
+        ["coact", store, "--out", tmp_path / "run", "--layers", "co_url"],
+        ["timeline", store, "x", "--out", tmp_path / "x.json"],
+        ["timeline", store, "x", "--kind", "url", "--out", tmp_path / "x.json"],
+    ):
+        result = invoke(*command)
+        assert result.exit_code == 1
+        assert "holds no event" in result.stderr and "kinds" not in result.stderr
+
+
+@pytest.mark.parametrize("window", ["5s,auto", "auto,5s", "auto, auto"])
+def test_share__takes_auto_alone(store, tmp_path, window):
+    arguments = ["share", store, "--out", tmp_path / "run", "--kind", "object", "--window"]
+    result = invoke(*arguments, window)
+    assert result.exit_code == 1
+    assert f"--window is '{window}'; auto stands alone" in result.stderr
+    assert invoke(*arguments, "auto").exit_code == 0
+
+
+def cut_off(file):
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def change_a_byte(file):
+    content = bytearray(file.read_bytes())
+    content[4:20] = b"?" * 16  # of the first page
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut_off, change_a_byte])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["detect", "STORE", "--out", "RUN", "--kinds", "object"],
+        ["share", "STORE", "--out", "RUN", "--kind", "object"],
+        ["coact", "STORE", "--out", "RUN", "--layers", "co_object"],
+        ["timeline", "STORE", "x", "--out", "x.json"],
+        ["cascades", "STORE", "--out", "RUN", "--kind", "object"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_damaged_store__is_named(store, tmp_path, monkeypatch, command, damage):
+    monkeypatch.chdir(tmp_path)
+    damage(store / "events.parquet")
+    result = invoke(*("store" if word == "STORE" else word for word in command))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: store/events.parquet is no"), result.stderr
+    assert "; ingest again, and check it with `gpu-coord verify store`.\n" in result.stderr
+    assert "report" not in result.stderr
+    assert not (tmp_path / "RUN").exists()
+
+
+@pytest.mark.parametrize("damage", [cut_off, change_a_byte, lambda file: file.unlink()])
+def test_damaged_run__is_named(store, tmp_path, monkeypatch, damage):
+    monkeypatch.chdir(tmp_path)
+    invoke("detect", store, "--out", "run", "--kinds", "object", "--paper")
+    damage(tmp_path / "run" / "edges.parquet")
+    result = invoke("explain", "run", "a", "b")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: run/edges.parquet is "), result.stderr
+    assert "; repeat the run, and check it with `gpu-coord verify run`.\n" in result.stderr
+
+
+def test_damaged_store__is_named_where_a_run_led_to_it(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    invoke("detect", store, "--out", "run", "--kinds", "object", "--paper")
+    cut_off(store / "events.parquet")
+    result = invoke("roles", "run")
+    assert result.exit_code == 1
+    assert "store/events.parquet is no readable Parquet file" in result.stderr
+    assert "ingest again, and check it with `gpu-coord verify" in result.stderr
+
+
+@pytest.mark.parametrize("marker", ["as written", "without tables"])
+def test_errors_of_readers__are_no_damage_where_none_is_found(store, tmp_path, monkeypatch, marker):
+    def fail(*_, **__):
+        raise pl.exceptions.ComputeError("planted")
+
+    monkeypatch.setattr(detection, "build_network", fail)
+    if marker == "without tables":
+        manifest = json.loads((store / "manifest.json").read_text())
+        del manifest["tables"]
+        (store / "manifest.json").write_text(json.dumps(manifest))
+    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
+    assert result.exit_code == 1
+    assert "unexpected ComputeError: planted" in result.stderr
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError("too little"), OSError(28, "No space left on device")]
 )
@@ -383,6 +502,14 @@ def test_verify__tells_a_whole_store_from_a_broken_one(store):
     result = invoke("verify", store)
     assert result.exit_code == 1
     assert "events.parquet" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["detect", "STORE", "--out", "RUN"], ["verify", "STORE"]])
+@pytest.mark.parametrize(("threads", "rule"), [(0, "equal to 1 "), (257, "256"), (999, "256")])
+def test_threads__are_one_to_256(command, threads, rule):
+    result = invoke(*command, "--threads", threads)
+    assert result.exit_code == 2
+    assert "'--threads'" in result.stderr and rule in result.stderr
 
 
 def test_threads__reach_the_libraries(store, tmp_path):

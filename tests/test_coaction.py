@@ -680,6 +680,7 @@ def test_coact__turns_edges_both_ways_beside_a_directed_layer(archive, tmp_path)
     directed = edges.filter(pl.col("weight_fast_retweet_1h") > 0).select("source", "target").rows()
     assert fast and sorted(fast) == sorted(directed)
     assert findings.summary["n_edges"] == edges.height
+    assert '<graph edgedefault="directed">' in (findings.path / "network.graphml").read_text()
 
 
 def test_coact__fuses_the_tests_of_its_layers(archive, tmp_path):

@@ -116,6 +116,16 @@ def test_write_gexf__accounts_are_the_labels_of_nodes(tmp_path):
     assert dict(labels) == {"n0": "a", "n1": NOT_XML.sub("\ufffd", HOSTILE), "n2": "c"}
 
 
+@WRITERS
+def test_write__says_whether_edges_have_a_direction(tmp_path, write):
+    for directed in (True, False):
+        write(tmp_path / "network", NODES, make_edges([(1, 0, 2.0)]), directed=directed)
+        graph = READERS[write](tmp_path / "network")
+        assert graph.is_directed() == directed
+        assert graph.has_edge("n1", "n0")
+        assert graph.has_edge("n0", "n1") != directed
+
+
 def test_write_graphml__igraph_reads_it(tmp_path):
     write_graphml(tmp_path / "network", NODES, EDGES)
     graph = igraph.Graph.Read_GraphML(str(tmp_path / "network"))

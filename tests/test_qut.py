@@ -164,11 +164,11 @@ def test_join_described__turns_what_has_a_direction():
         count_messages(shares, window_ms=2000, loops=True), describe(shares, 2000)
     )
     columns = ("source", "target", "weight", "n_objects", "n_pairs", "n_posts_source",
-               "n_posts_target", "mean_gap", "source_first")  # fmt: skip
+               "n_posts_target", "mean_gap", "source_first", "symmetry")  # fmt: skip
     assert found.select(columns).rows() == [
-        (0, 1, 2, 2, 3, 2, 3, pytest.approx(5 / 3), 1),
-        (1, 0, 3, 2, 3, 3, 2, pytest.approx(5 / 3), 0),
-        (1, 1, 2, None, None, None, None, None, None),
+        (0, 1, 2, 2, 3, 2, 3, pytest.approx(5 / 3), 1, 2 / 3),
+        (1, 0, 3, 2, 3, 3, 2, pytest.approx(5 / 3), 0, 2 / 3),
+        (1, 1, 2, None, None, None, None, None, None, None),
     ]
 
 

@@ -49,7 +49,14 @@ def test_verify_tables__tells_a_table_that_is_another(there):
         verify_tables(open_thing(there))
 
 
+def test_verify_tables__tells_a_table_that_is_cut_off(there):
+    file = there / "numbers.parquet"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"no readable Parquet file \(.*; repeat the run"):
+        verify_tables(open_thing(there))
+
+
 def test_verify_tables__tells_a_table_that_is_missing(there):
     (there / "numbers.parquet").unlink()
-    with pytest.raises(ValueError, match=r"numbers\.parquet is no readable Parquet file"):
+    with pytest.raises(ValueError, match=r"numbers\.parquet is missing; repeat the run"):
         verify_tables(open_thing(there))

@@ -5,22 +5,27 @@ import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
+from io import StringIO
 from itertools import combinations
 from statistics import mean, median
 
 import igraph
+import networkx as nx
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from rich.console import Console
 
 from gpu_coord import sharing
 from gpu_coord.archive import ingest
 from gpu_coord.backend import choose
 from gpu_coord.coaction import coact
-from gpu_coord.explanation import describe, explain
+from gpu_coord.detection import detect
+from gpu_coord.explanation import describe, explain, render
 from gpu_coord.run import verify_run
 from gpu_coord.sharing import ShareSettings, share
 from gpu_coord.sharing.coortweet import (
@@ -109,8 +114,8 @@ def weigh_slowly(table, window):
     for o, a, _, _ in table:
         sharers[o].add(a)
     for one, other in combinations(table, 2):
-        (o, a, c, t), (p, b, d, u) = one, other
-        if o == p and a != b and c != d and abs(t - u) <= window:
+        (o, a, _, t), (p, b, _, u) = one, other
+        if o == p and a != b and abs(t - u) <= window:
             edges[min(a, b), max(a, b)].append((one, other) if a < b else (other, one))
     return {pair: describe_slowly(rows, sharers) for pair, rows in edges.items()}
 
@@ -119,12 +124,14 @@ def describe_slowly(pairs, sharers):
     gaps = [abs(of_source[3] - of_target[3]) for of_source, of_target in pairs]
     first = [0.5 if s[3] == t[3] else float(s[3] < t[3]) for s, t in pairs]
     objects = {of_source[0] for of_source, _ in pairs}
+    n_posts = sorted(len({row[2] for row in side}) for side in zip(*pairs, strict=True))
     return {
         "weight": len(objects),
         "n_objects": len(objects),
         "n_pairs": len(pairs),
         "n_posts_source": len({of_source[2] for of_source, _ in pairs}),
         "n_posts_target": len({of_target[2] for _, of_target in pairs}),
+        "symmetry": n_posts[0] / n_posts[1],
         "mean_gap": mean(gaps),
         "median_gap": median(gaps),
         "source_first": mean(first),
@@ -433,7 +440,7 @@ def test_coortweet__symmetry_is_of_older_and_newer_not_of_the_accounts():
     _, edges, _ = run_coortweet(table)
     (row,) = edges.to_dicts()
     assert (row["n_content_id"], row["n_content_id_y"], row["edge_symmetry_score"]) == (4, 4, 1)
-    assert (row["n_posts_source"], row["n_posts_target"]) == (6, 1)
+    assert (row["n_posts_source"], row["n_posts_target"], row["symmetry"]) == (6, 1, 1 / 6)
 
 
 @pytest.mark.parametrize(("names", "counted"), [("AB", 1), ("ABC", 2)])
@@ -680,7 +687,7 @@ ROWS = [("a", "x", "1", 0), ("b", "x", "2", 10), ("a", "y", "3", 0), ("b", "y", 
         ("c", "y", "5", 15), ("d", "z", "6", 0), ("e", "z", "7", 61)]  # fmt: skip
 STRICT_COLUMNS = [
     "source", "target", "weight", "weight_object", "n_objects", "n_pairs", "n_posts_source",
-    "n_posts_target", "mean_gap", "median_gap", "source_first", "popularity_weight",
+    "n_posts_target", "mean_gap", "median_gap", "source_first", "symmetry", "popularity_weight",
 ]  # fmt: skip
 
 
@@ -697,9 +704,9 @@ def test_share__writes_the_run_folder_of_the_contract(make_table_store, tmp_path
     edges = findings.read("edges")
     assert edges.columns == STRICT_COLUMNS
     assert edges.rows() == [
-        ("a", "b", 2, 2, 2, 2, 2, 2, 15, 15, 1, 1.5),
-        ("a", "c", 1, 1, 1, 1, 1, 1, 15, 15, 1, 0.5),
-        ("b", "c", 1, 1, 1, 1, 1, 1, 5, 5, 0, 0.5),
+        ("a", "b", 2, 2, 2, 2, 2, 2, 15, 15, 1, 1, 1.5),
+        ("a", "c", 1, 1, 1, 1, 1, 1, 15, 15, 1, 1, 0.5),
+        ("b", "c", 1, 1, 1, 1, 1, 1, 5, 5, 0, 1, 0.5),
     ]  # fmt: skip
     accounts = findings.read("accounts")
     assert accounts["account_id"].to_list() == list("abcde")
@@ -722,6 +729,101 @@ def test_share__writes_the_run_folder_of_the_contract(make_table_store, tmp_path
         "shares", "pairs", "edges", "network", "tables",
     ]  # fmt: skip
     assert verify_run(findings.path) == {"n_tables": 11}
+
+
+def list_components(accounts):
+    """Return the accounts of each component of a run, as a set of sets."""
+    members = accounts.drop_nulls("component").group_by("component").agg("account_id")
+    return set(map(frozenset, members["account_id"]))
+
+
+@pytest.mark.parametrize("mode", ["strict", "coortweet", "coornet", "coact"])
+def test_share__writes_undirected_networks_as_such(make_table_store, tmp_path, mode):
+    store = make_table_store([*ROWS, ("f", "w", "21", 0), ("g", "w", "22", 5)])
+    if mode == "coact":
+        run = coact(store, tmp_path / "run", layers="co_object")
+    else:
+        quantile = 0 if mode == "coornet" else None
+        run = share(store, tmp_path / "run", kinds="object", mode=mode, tests=False,
+                    edge_weight_quantile=quantile)  # fmt: skip
+    expected = list_components(run.read("accounts"))
+    assert {"f", "g"} in expected and len(expected) == 2
+    for read, file in ((nx.read_graphml, "network.graphml"), (nx.read_gexf, "network.gexf")):
+        graph = read(run.path / file)
+        ids = graph.nodes(data="account_id")
+        assert not graph.is_directed()
+        assert {frozenset(ids[n] for n in part) for part in nx.connected_components(graph)} == (
+            expected
+        )
+    graph = igraph.Graph.Read_GraphML(str(run.path / "network.graphml"))
+    assert not graph.is_directed()
+    parts = graph.connected_components(mode="strong")
+    assert {frozenset(graph.vs[part]["account_id"]) for part in parts} == expected
+
+
+def test_share__writes_the_network_of_qut_as_directed(make_table_store, tmp_path):
+    run = share(make_table_store(ROWS), tmp_path / "run", kinds="object", mode="qut")
+    edges = run.read("edges").select("source", "target").rows()
+    for read, file in ((nx.read_graphml, "network.graphml"), (nx.read_gexf, "network.gexf")):
+        graph = read(run.path / file)
+        ids = graph.nodes(data="account_id")
+        assert graph.is_directed()
+        assert sorted((ids[a], ids[b]) for a, b in graph.edges) == sorted(edges)
+
+
+RUNS = {
+    "detect": partial(detect, kinds=["object"], bin="1m", paper=True),
+    "share": partial(share, kinds="object", tests=False),
+    "coact": partial(coact, layers="co_object"),
+}
+
+
+@pytest.mark.parametrize("command", RUNS)
+@pytest.mark.parametrize("name", ["network.graphml", "network.gexf"])
+def test_verify_run__tells_network_files_that_are_others(make_table_store, tmp_path, command, name):
+    findings = RUNS[command](make_table_store(ROWS), tmp_path / "run")
+    verify_run(findings.path)
+    file = findings.path / name
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"<graph", b"<Graph", 1))
+    with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
+        verify_run(findings.path)
+    file.unlink()
+    with pytest.raises(ValueError, match=rf"{name} is missing; repeat the run"):
+        verify_run(findings.path)
+    run = json.loads((findings.path / "run.json").read_text())
+    kept = run["files"].pop(name)
+    assert kept == {"size": len(content), "sha256": sha256(content).hexdigest()}
+    (findings.path / "run.json").write_text(json.dumps(run))
+    verify_run(findings.path)  # there is none, and none is said to be there
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
+        verify_run(findings.path)
+    del run["files"]  # as earlier versions wrote it
+    (findings.path / "run.json").write_text(json.dumps(run))
+    verify_run(findings.path)
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_verify_run__counts_the_edges_of_the_summary(make_table_store, tmp_path, command):
+    findings = RUNS[command](make_table_store(ROWS), tmp_path / "run")
+    run = json.loads((findings.path / "run.json").read_text())
+    n_edges = findings.read("edges").height
+    run["summary"]["n_edges"] += 1
+    (findings.path / "run.json").write_text(json.dumps(run))
+    message = f"counts {n_edges + 1} edges, but edges.parquet has {n_edges}"
+    with pytest.raises(ValueError, match=message):
+        verify_run(findings.path)
+    del run["summary"]["n_edges"]
+    (findings.path / "run.json").write_text(json.dumps(run))
+    verify_run(findings.path)
+
+
+def test_verify_run__tells_a_table_that_is_missing(make_table_store, tmp_path):
+    findings = share(make_table_store(ROWS), tmp_path / "run", kinds="object")
+    (findings.path / "edges.parquet").unlink()
+    with pytest.raises(ValueError, match=r"edges\.parquet is missing; repeat the run"):
+        verify_run(findings.path)
 
 
 def test_share__filters_at_or_above(make_table_store, tmp_path):
@@ -933,6 +1035,23 @@ def test_share__leaves_out_kinds_that_are_not_there(make_table_store, tmp_path):
         share(store, tmp_path / "run", kinds="url")
 
 
+@pytest.mark.parametrize(
+    ("unit", "window", "name"),
+    [(60, "59s", "minutes"), (3600, "60s", "hours"), (86400, "1h", "days")],
+)
+def test_share__warns_of_a_window_below_what_times_were_rounded_to(
+    unit, window, name, make_table_store, tmp_path
+):
+    rows = [(a, "x", f"{a}{n}", 7 + unit * n) for n in range(3) for a in "ab"]
+    store = make_table_store(rows)
+    with pytest.warns(UserWarning, match=f"all times are whole {name}: a window of"):
+        findings = share(store, tmp_path / "run", kinds="object", window=window)
+    assert findings.run["time_unit_seconds"] == unit
+    with pytest.warns(UserWarning, match=f"all times are whole {name}"):
+        coact(store, tmp_path / "coact", layers="co_object", window=window)
+    share(store, tmp_path / "run", kinds="object", window=f"{unit}s")  # warnings are errors
+
+
 def test_share__leaves_nothing_half_written(make_table_store, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
@@ -987,6 +1106,8 @@ def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
         ({"window": "soon"}, "'soon' is no window"),
         ({"alpha": 1}, "alpha is 1"),
         ({"null": "week"}, "null is 'week'"),
+        ({"null": "entity", "mode": "qut"}, "the mode qut has none"),
+        ({"alpha": 0.01, "mode": "coornet"}, "the mode coornet has none"),
         ({"null": "one_hour", "window": "180s"}, "a bin is 361 s.*a window of at most 179 s"),
         ({"compare": True}, "choose a mode"),
         ({"subgraph": 1}, "subgraph belongs to the mode coortweet"),
@@ -1138,6 +1259,25 @@ def test_share__compares_coortweet_with_exact_windows(make_table_store, tmp_path
     assert findings.run["changes"] == {"own_object": 1, "participation": 1, "weight": 1}
 
 
+def test_share__knows_a_post_by_its_account_and_its_content(make_table_store, tmp_path):
+    # Channels that number their own posts; two tools take posts of one id for one.
+    rows = [(account, f"x{n}", str(n), 100 * n + second)
+            for n in range(3) for account, second in (("a", 0), ("b", 7))]  # fmt: skip
+    store = make_table_store(rows)
+    (edge,) = share(store, tmp_path / "strict", kinds="object").read("edges").to_dicts()
+    assert (edge["weight"], edge["n_pairs"], edge["n_posts_source"]) == (3, 3, 3)
+    assert coact(store, tmp_path / "coact", layers="co_object").read("edges").height == 1
+    (edge,) = (
+        share(store, tmp_path / "net", kinds="object", mode="coornet").read("edges").to_dicts()
+    )
+    assert (edge["weight"], edge["n_pairs"]) == (3, 3)
+    for mode, ends in (("coortweet", ["ab"]), ("qut", ["ab", "ba"])):
+        findings = share(store, tmp_path / mode, kinds="object", mode=mode, compare=True)
+        assert findings.read("edges").is_empty()
+        changes = [(*pair, 3, 0, "same_content") for pair in ends]
+        assert findings.read("changes").rows() == changes
+
+
 def test_share__compares_qut_both_ways_round(make_table_store, tmp_path):
     # Two posts of a are near the one of b; the edge back is too light.
     store = make_table_store([("a", "x", "1", 0), ("a", "x", "2", 3), ("b", "x", "3", 5)])
@@ -1202,6 +1342,12 @@ def test_share__names_top_objects_over_all_and_by_component(make_table_store, tm
 # --- explained ---------------------------------------------------------------------------------
 
 
+def test_explain__says_where_to_look_in_a_run_of_layers(make_table_store, tmp_path):
+    findings = coact(make_table_store(ROWS), tmp_path / "run", layers="co_object")
+    with pytest.raises(ValueError, match=r"a run of coact, .* layers\.parquet and pairs\.parquet"):
+        explain(findings, "a", "b")
+
+
 def test_explain__lists_the_pairs_of_shares_of_two_accounts(make_table_store, tmp_path):
     run = share(make_table_store(ROWS), tmp_path / "run", kinds="object")
     found = explain(run, "b", "a")
@@ -1217,6 +1363,16 @@ def test_explain__lists_the_pairs_of_shares_of_two_accounts(make_table_store, tm
     )
     assert "not unusual at a false discovery rate of 0.05" in said[1]
     assert found.to_dict(show_ids=True)["edges"][0]["observed"] == 2
+
+
+def test_explain__names_the_table_that_has_the_other_pairs(make_table_store, tmp_path):
+    rows = [(who, f"x{n}", f"{who}{n}", 1000 * n + gap) for who, gap in (("a", 0), ("b", 5))
+            for n in range(13)]  # fmt: skip
+    run = share(make_table_store(rows), tmp_path / "run", kinds="object")
+    console = Console(file=StringIO(), width=100)
+    render(explain(run, "a", "b"), console=console)
+    assert "3 coincidences more in pairs.parquet." in console.file.getvalue()
+    assert "evidence.parquet" not in console.file.getvalue()
 
 
 def test_explain__says_what_no_edge_means(make_table_store, tmp_path):

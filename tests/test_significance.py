@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gpu_coord.backend import choose
@@ -59,11 +59,28 @@ rows = st.lists(
 )  # fmt: skip
 
 
+def find_width(rows, seconds):
+    """Seconds within a window, on either side of a share: those that times can have."""
+    times = {t for _, _, t in rows}
+    steps = {t - min(times) for t in times} - {0}
+    units = [unit for unit in (DAY, 3600, 60) if steps and all(step % unit == 0 for step in steps)]
+    unit = max(units, default=1)
+    return sum(unit for step in range(-seconds, seconds + 1) if step % unit == 0)
+
+
+def stamp(rows, unit):
+    return [(a, o, t // unit * unit) for a, o, t in rows]
+
+
+units = st.sampled_from([1, 1, 60, 3600, DAY])
+
+
 @settings(max_examples=60)
-@given(rows=rows, seconds=st.sampled_from([0, 5, 60, 600, 4000]))
-def test_count_hours__counts_the_hours_of_pairs_within_one(rows, seconds):
+@given(rows=rows, unit=units, seconds=st.sampled_from([0, 5, 60, 600, 4000]))
+def test_count_hours__counts_the_hours_of_pairs_within_one(rows, unit, seconds):
+    rows = stamp(rows, unit)
     shares = make_shares(rows)
-    width = 2 * seconds + 1
+    width = find_width(rows, seconds)
     met = defaultdict(list)
     for (a, o, t), (b, p, u) in combinations(rows, 2):
         if a != b and o == p and abs(t - u) <= seconds:
@@ -76,19 +93,22 @@ def test_count_hours__counts_the_hours_of_pairs_within_one(rows, seconds):
     assert list_edges(shares, 1000 * seconds).rows() == wanted
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(
     rows=rows,
+    unit=st.sampled_from([1, 1, 60]),
     seconds_null=st.sampled_from(
         [(5, "day"), (60, "day"), (600, "day"), (0, "one_hour"), (60, "one_hour")]
     ),
 )
-def test_assess_edges__expects_shares_of_a_block_times_the_window_over_it(rows, seconds_null):
+def test_assess_edges__expects_shares_of_a_block_times_the_window_over_it(rows, unit, seconds_null):
     seconds, null = seconds_null
+    rows = stamp(rows, unit)
+    width = find_width(rows, seconds)
+    assume(null == "day" or width <= 360)
     block = {"day": DAY, "one_hour": 3600}[null]
     shares = make_shares(rows)
     edges, tests = assess(shares, seconds, null=null)
-    width = 2 * seconds + 1
     counts = defaultdict(int)
     starts = [t // width * width for _, _, t in rows]
     for (a, o, _), start in zip(rows, starts, strict=True):
@@ -167,6 +187,31 @@ def test_assess_edges__by_the_hour_finds_nothing_where_only_hours_agree():
     # Some 1,900 meetings; days alone explain 1 in 24 of those.
     assert 0.9 < met / expected < 1.1
     assert by_day < expected / 10
+
+
+@pytest.mark.parametrize(("unit", "seconds"), [(1, 60), (60, 1), (60, 60), (3600, 60)])
+def test_assess_edges__allows_for_what_times_were_rounded_to(unit, seconds):
+    """Accounts share at any time of the same days: lambda is 1, whatever the stamps are."""
+    rng = np.random.default_rng(12)
+    rows = [
+        (int(a), int(o), int(o * DAY + rng.integers(0, DAY)) // unit * unit)
+        for a, o in zip(rng.integers(0, 60, 6000), rng.integers(0, 12, 6000), strict=True)
+    ]
+    _, tests = assess(make_shares(rows), seconds)
+    assert tests.pairs.by_lag[0].inflation == pytest.approx(1, abs=0.1)
+    assert not tests.edges["significant"].any()
+
+
+def test_assess_edges__fits_single_meetings_of_accounts_that_share_once():
+    """Any two of them meet within a second with p = 3 / 86400: all that meet are the bulk."""
+    rng = np.random.default_rng(13)
+    rows = [(a, 0, int(second)) for a, second in enumerate(rng.integers(0, DAY, 4000))]
+    edges, tests = assess(make_shares(rows), 1)
+    expected = 4000 * 3999 / 2 * 3 / DAY
+    inflation = tests.pairs.by_lag[0].inflation
+    assert inflation == pytest.approx(edges["n_in_hour"].sum() / expected, rel=0.01)
+    assert inflation == pytest.approx(1, abs=4 / expected**0.5)
+    assert not tests.edges["significant"].any()
 
 
 def test_assess_edges__says_nothing_against_chance_across_full_hours():

@@ -88,6 +88,12 @@ def test_verify_store__tells_a_changed_table(store):
         verify_store(store.path)
 
 
+def test_verify_store__says_what_to_do(store):
+    (store.path / "posts.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"posts\.parquet is no readable .*; ingest again\.$"):
+        verify_store(store.path)
+
+
 def test_verify_store__tells_rows_that_are_unaccounted_for(store):
     manifest = store.manifest
     manifest["inputs"][0]["rows_read"] += 1

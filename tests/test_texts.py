@@ -181,7 +181,7 @@ def test_store__texts_may_be_deleted_and_are_then_missed_by_name(ingest_tweets):
     assert opened.read("posts").height == 1
     with pytest.raises(FileNotFoundError, match="keeps no texts"):
         opened.scan("texts")
-    with pytest.raises(ValueError, match=r"texts\.parquet is no readable Parquet"):
+    with pytest.raises(ValueError, match=r"texts\.parquet is missing; ingest again"):
         verify_store(store.path)
 
 

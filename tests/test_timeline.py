@@ -27,7 +27,7 @@ ROWS = [
 
 
 def mark_slowly(rows, window):
-    return [any(a != b and c != d and abs(t - u) <= window for b, d, u in rows) for a, c, t in rows]
+    return [any(a != b and abs(t - u) <= window for b, _, u in rows) for a, _, t in rows]
 
 
 def write_shares(path, rows, *, kind="url", value="x.org/1", platform=None):
@@ -101,7 +101,7 @@ def test_tabulate_timeline__counts_like_a_plain_loop(store):
     assert [time.timestamp() for time in table["time"]] == [row[2] for row in rows]
     near = mark_slowly(rows, 60)
     assert table["coordinated"].to_list() == near
-    assert (near.count(True), near.count(False)) == (5, 4)
+    assert (near.count(True), near.count(False)) == (7, 2)
     seen = set()
     for place, row in enumerate(table.to_dicts()):
         seen.add(row["account_id"])
@@ -123,7 +123,8 @@ def test_tabulate_timeline__counts_like_a_plain_loop(store):
     window=st.integers(1, 5),
 )
 def test_mark_near__matches_all_pairs_in_any_order(rows, window):
-    shares = pl.DataFrame(rows, schema=["account", "content_id", "time"], orient="row")
+    numbered = [("abc".index(account), time) for account, _, time in rows]
+    shares = pl.DataFrame(numbered, schema=["account", "time"], orient="row")
     assert mark_near(shares, window_ms=window).tolist() == mark_slowly(rows, window)
 
 
@@ -227,6 +228,12 @@ def test_tabulate_timeline__refuses_what_does_not_fit(store, make_store, tmp_pat
     (run / "evidence.parquet").unlink()
     with pytest.raises(FileNotFoundError, match=r"no evidence\.parquet"):
         tabulate_timeline(store, "x.org/1", kind="url", run=run)
+
+
+@pytest.mark.parametrize("by", ["group", "component", "community"])
+def test_tabulate_timeline__groups_by_what_needs_a_run(store, by):
+    with pytest.raises(ValueError, match=f"group_by is '{by}', which needs a run"):
+        tabulate_timeline(store, "x.org/1", kind="url", group_by=by)
 
 
 def test_tabulate_timeline__refuses_what_was_never_shared(store):

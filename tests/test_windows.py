@@ -45,7 +45,7 @@ def list_pairs(shares, **choices):
     return [pair for first, second in blocks for pair in zip(first, second, strict=True)]
 
 
-def compare_all(shares, window_ms, *, loops=False):
+def compare_all(shares, window_ms, *, loops=False, same_content=True):
     rows = list(
         zip(shares.object, shares.time, shares.account, shares.content, strict=True)
     )  # fmt: skip
@@ -54,15 +54,17 @@ def compare_all(shares, window_ms, *, loops=False):
         for i, j in combinations(range(len(rows)), 2)
         if rows[i][0] == rows[j][0]
         and abs(rows[i][1] - rows[j][1]) <= window_ms
-        and (loops or (rows[i][2] != rows[j][2] and rows[i][3] != rows[j][3]))
+        and (loops or rows[i][2] != rows[j][2])
+        and (same_content or rows[i][3] != rows[j][3])
     ]
 
 
-@given(rows=ROWS, window_ms=WINDOWS, loops=st.booleans())
-def test_pair_shares__are_all_pairs_within_the_window(rows, window_ms, loops):
+@given(rows=ROWS, window_ms=WINDOWS, loops=st.booleans(), same_content=st.booleans())
+def test_pair_shares__are_all_pairs_within_the_window(rows, window_ms, loops, same_content):
     shares = make_shares(rows)
-    found = list_pairs(shares, window_ms=window_ms, loops=loops)
-    assert found == compare_all(shares, window_ms, loops=loops)
+    choices = {"loops": loops, "same_content": same_content}
+    found = list_pairs(shares, window_ms=window_ms, **choices)
+    assert found == compare_all(shares, window_ms, **choices)
 
 
 @given(rows=ROWS, window_ms=WINDOWS)

@@ -132,13 +132,13 @@ def plain_name(name: str) -> str:
 
 
 def show_columns(names: Iterable[str], known: Collection[str] = KNOWN_COLUMNS) -> str:
-    """Name the known among the columns of a file, and count the others.
+    """Name the known among the columns of a file, as it spells them, and count the others.
 
     The others may be the first record of a file without a header: texts, names, ids.
     """
-    plain = [plain_name(name) for name in names]
-    shown = sorted({name for name in plain if name in known})
-    n_others = sum(name not in known for name in plain)
+    names = list(names)
+    shown = sorted({name for name in names if plain_name(name) in known})
+    n_others = sum(plain_name(name) not in known for name in names)
     text = ", ".join(map(repr, shown)) or "none that is known here"
     if not n_others:
         return text
@@ -292,7 +292,8 @@ def _drop_dots(name: str) -> str:
 def check_columns(name: str, columns: Sequence[str]) -> None:
     """Refuse a table, known to have a header, with two columns of one name."""
     plain = pl.Series([plain_name(column) for column in columns], dtype=pl.String)
-    if twice := plain.filter(plain.is_duplicated()).unique().sort().to_list():
+    spelled = pl.Series(columns, dtype=pl.String)
+    if twice := spelled.filter(plain.is_duplicated()).unique().sort().to_list():
         raise ArchiveError(
             f"{name} has a column twice (names count without case and underscores): {twice}; "
             "keep one of each."

@@ -19,6 +19,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gpu_coord.threads import MAX_THREADS
+
 _log = logging.getLogger("gpu_coord")
 
 BackendName = Literal["auto", "cpu", "gpu"]
@@ -60,13 +62,20 @@ def cpu(*, threads: int | None = None) -> Backend:
     ----------
     threads
         Threads of the pair kernels; all cores by default.
+
+    Raises
+    ------
+    ValueError
+        There are less than 1 or more than 256 threads.
     """
     import numba
     import psutil
 
     from gpu_coord import graphs, pairs
 
-    n_threads = _check_threads(threads, numba.config.NUMBA_NUM_THREADS)
+    _check_threads(threads)
+    n_usable = numba.config.NUMBA_NUM_THREADS
+    n_threads = min(threads or n_usable, n_usable)
     numba.set_num_threads(n_threads)
     return Backend(
         name="cpu",
@@ -95,12 +104,11 @@ def _scan_lazily(path: str, columns: list[str]) -> Any:
     return nw.scan_parquet(path, backend="polars").select(columns)
 
 
-def _check_threads(threads: int | None, n_usable: int) -> int:
-    if threads is None:
-        return n_usable
-    if threads < 1:
-        raise ValueError(f"threads is {threads}; at least one is needed, leave it out for all.")
-    return min(threads, n_usable)
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise ValueError(
+            f"threads is {threads}; it is 1 to {MAX_THREADS}, or leave it out for all cores."
+        )
 
 
 def choose(name: BackendName = "auto", *, threads: int | None = None) -> Backend:
@@ -110,9 +118,12 @@ def choose(name: BackendName = "auto", *, threads: int | None = None) -> Backend
     ------
     GpuUnavailableError
         The GPU was named and cannot be used; never a silent fallback.
+    ValueError
+        The name is another, or there are less than 1 or more than 256 threads.
     """
     if name not in ("auto", "cpu", "gpu"):
         raise ValueError(f"backend is {name!r}; it is one of auto, cpu, gpu.")
+    _check_threads(threads)
     if name == "gpu":
         return gpu()
     if name == "auto" and find_spec("cupy") is not None:

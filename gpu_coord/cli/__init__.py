@@ -17,7 +17,7 @@ from gpu_coord.cli import (
     sweeps,
     timelines,
 )
-from gpu_coord.cli.errors import report_errors
+from gpu_coord.cli.errors import report_errors, run_until_terminated
 
 COMMANDS = (  # in the order of the help
     stores.ingest,
@@ -54,4 +54,4 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="gpu-coord")
+    run_until_terminated(lambda: app(prog_name="gpu-coord"))

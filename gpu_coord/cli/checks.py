@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gpu_coord.cli import options
+from gpu_coord.cli.damage import verify_folder
 from gpu_coord.cli.display import flatten, print_json, print_lines, print_rows, show_progress
 from gpu_coord.cli.errors import fail
 from gpu_coord.cli.values import choose_backend
@@ -63,24 +64,7 @@ def verify(
     json_: options.Json = False,
 ) -> None:
     """Check that a store or a run is whole: its tables are those written, its counts add up."""
-    from gpu_coord.cascades import CASCADES_MARKER, verify_cascades
-    from gpu_coord.cohorts import COHORTS_MARKER, verify_cohorts
-    from gpu_coord.cycle import CYCLE_MARKER, verify_cycle
-    from gpu_coord.model.fitting import MODEL_MARKER, verify_model
-    from gpu_coord.run import RUN_MARKER, verify_run
-    from gpu_coord.store import verify_store
-    from gpu_coord.sweeps import SWEEP_MARKER, verify_sweep
-
-    checks = {
-        RUN_MARKER: verify_run,
-        CYCLE_MARKER: verify_cycle,
-        MODEL_MARKER: verify_model,
-        CASCADES_MARKER: verify_cascades,
-        COHORTS_MARKER: verify_cohorts,
-        SWEEP_MARKER: verify_sweep,
-    }
-    present = [check for marker, check in checks.items() if (folder / marker).is_file()]
-    checked = (*present, verify_store)[0](folder)
+    checked = verify_folder(folder)
     if json_:
         print_json(checked)
     else:

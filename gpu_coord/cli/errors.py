@@ -3,6 +3,7 @@
 import errno
 import functools
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,9 +12,14 @@ from typing import Any, NoReturn
 
 import typer
 
+from gpu_coord.cli.damage import explain_failure
 from gpu_coord.cli.options import complete_signature
 
-WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED = 1, 3, 130
+WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED, TERMINATED = 1, 3, 130, 143
+
+
+class TerminatedError(BaseException):
+    """The program was asked to end by SIGTERM; no `Exception`, so that nothing goes on from it."""
 
 
 def report_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -40,10 +46,27 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if options["debug"]:
                 raise
-            fail(_describe_error(error), code=_choose_code(error))
+            said = explain_failure(error, options) or _describe_error(error)
+            fail(said, code=_choose_code(error))
 
     run.__signature__ = complete_signature(command)  # type: ignore[attr-defined]
     return run
+
+
+def run_until_terminated(program: Callable[[], None]) -> None:
+    """Run a program; let SIGTERM end it as Ctrl-C does, through whatever has to be cleaned up."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        program()
+    except TerminatedError:
+        _say("error", "terminated; what was being written is not there.")
+        sys.exit(TERMINATED)
+
+
+def _terminate(*_: object) -> NoReturn:
+    # `timeout` sends it twice: the second must not end the cleaning up.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise TerminatedError
 
 
 def _choose_code(error: Exception) -> int:

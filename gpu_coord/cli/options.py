@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from gpu_coord.threads import MAX_THREADS
+
 KINDS = "hashtag,url,mention"
 
 BackendChoice = Literal["auto", "cpu", "gpu"]
@@ -69,7 +71,9 @@ Memory = Annotated[
     str | None,
     typer.Option(help="Memory for the pairs under way, like 8GB (2GB, or half of what is free)."),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use (all cores).")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=MAX_THREADS, help="Threads to use (all cores).")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]

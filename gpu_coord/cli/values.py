@@ -38,6 +38,8 @@ def split_windows(text: str) -> dict[str, Any]:
     windows = [part.strip() for part in text.split(",")]
     if len(windows) == 1:
         return {"window": windows[0]}
+    if "auto" in windows:
+        raise ValueError(f"--window is {text!r}; auto stands alone, without other windows.")
     *shorter, longest = sorted(dict.fromkeys(windows), key=parse_window)
     return {"window": longest, "shorter_windows": tuple(shorter)}
 

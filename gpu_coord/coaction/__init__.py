@@ -29,11 +29,12 @@ from gpu_coord.run import (
     Findings,
     Progress,
     StageClock,
+    describe_files,
     describe_origin,
     describe_tables,
     open_run,
 )
-from gpu_coord.sharing.shares import Shares
+from gpu_coord.sharing.shares import Shares, warn_of_rounding
 from gpu_coord.sharing.significance import assess_edges
 from gpu_coord.sharing.streams import PairCounts, PairStream
 from gpu_coord.sharing.strict import count_popularity
@@ -138,6 +139,7 @@ class _CoactRun:
         with self.clock.time("shares"):
             traces = self._read_traces()
             shares = join_traces(traces)
+            warn_of_rounding(shares, window_ms=min(layer.window_ms for layer in self.layers))
         with self.clock.time("pairs"):
             streams = [self._open_stream(trace) for trace in traces]
             counts = self._count_pairs(traces, streams)
@@ -326,7 +328,7 @@ class _CoactRun:
         for name, frame in tables.build():
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
-            write_networks(self.folder, tables.accounts, edges)
+            write_networks(self.folder, tables.accounts, edges, directed=self._is_directed)
 
     def _weigh_kinds(self, edges: pl.DataFrame) -> pl.DataFrame:
         """Add the weight of each kind of object: that of its layer with the widest window."""
@@ -351,6 +353,7 @@ class _CoactRun:
         return origin | {
             "command": "coact",
             "layers": list(map(_describe_layer, self.layers, found)),
+            "time_unit_seconds": shares.time_unit,
             "counts": {
                 "n_events": shares.n_shares,
                 "missing_layers": absent,
@@ -369,6 +372,7 @@ class _CoactRun:
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
+            "files": describe_files(self.folder),
         }
 
     def _summarise_tests(

@@ -63,8 +63,8 @@ def detect_groups(
 
     def list_pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for first, second in pair_shares(
-            shares.select(rows), window_ms=window_ms, loops=not remove_loops, memory=memory,
-            threads=threads,
+            shares.select(rows), window_ms=window_ms, loops=not remove_loops,
+            same_content=not remove_loops, memory=memory, threads=threads,
         ):  # fmt: skip
             yield _orient(shares, place, rows[first], rows[second])
 

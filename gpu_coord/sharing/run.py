@@ -22,6 +22,7 @@ from gpu_coord.run import (
     RUN_MARKER,
     Progress,
     StageClock,
+    describe_files,
     describe_origin,
     describe_tables,
 )
@@ -47,7 +48,7 @@ from gpu_coord.sharing.intervals import (
     measure_surface,
 )
 from gpu_coord.sharing.settings import AUTO, ShareSettings
-from gpu_coord.sharing.shares import Shares, read_shares
+from gpu_coord.sharing.shares import Shares, read_shares, warn_of_rounding
 from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
 from gpu_coord.sharing.streams import PairCounts, PairStream, check_room
 from gpu_coord.sharing.strict import (
@@ -74,10 +75,14 @@ from gpu_coord.times import count_seconds, parse_window
 # Why an edge of exact windows is not among those of the mode.
 _ABSENT = {
     "coornet": pl.lit("border"),
-    "coortweet": pl.when(pl.col("n_other") == 0)
+    "coortweet": pl.when(pl.col("n_distinct") == 0)
+    .then(pl.lit("same_content"))
+    .when(pl.col("n_other") == 0)
     .then(pl.lit("own_object"))
     .otherwise(pl.lit("participation")),
-    "qut": pl.lit("absent"),
+    "qut": pl.when(pl.col("n_distinct") == 0)
+    .then(pl.lit("same_content"))
+    .otherwise(pl.lit("absent")),
 }
 
 
@@ -110,6 +115,7 @@ class ShareRun:
             shares = self._read_shares()
             popularity = count_popularity(shares)
             self.window_ms = self._find_window(shares)
+            warn_of_rounding(shares, window_ms=self.window_ms)
             if self.settings.mode == "coornet":
                 self.cuts = cut_shares(shares, interval_seconds=self.window_ms // 1000)
         with self.clock.time("pairs"):
@@ -159,7 +165,11 @@ class ShareRun:
         if self.cuts is not None:
             return pair_in_bins(shares, self.cuts, memory=memory, threads=threads)
         if settings.mode != "coortweet":
-            return pair_shares(shares, window_ms=window_ms, memory=memory, threads=threads)
+            # A message of the toolkit is known by its id alone.
+            return pair_shares(
+                shares, window_ms=window_ms, same_content=settings.mode != "qut", memory=memory,
+                threads=threads,
+            )  # fmt: skip
         return detect_groups(
             shares, window_ms=window_ms, min_participation=settings.min_participation,
             memory=memory, threads=threads,
@@ -370,21 +380,27 @@ class ShareRun:
         return {"changes": dict(reasons)}
 
     def _weigh_strict(self, shares: Shares, popularity: np.ndarray) -> pl.DataFrame:
-        """Return the edges of exact windows, and their pairs in which no content is the object."""
+        """Return the edges of exact windows, and their pairs that other tools can have.
+
+        ``n_distinct`` have two contents; in ``n_other``, no content is the object, either.
+        """
         memory, threads = self.memory // 4, self.backend.threads
         is_own = mark_own_objects(shares)
 
         def weigh(runs: EdgeRuns) -> pl.DataFrame:
-            is_other = ~(is_own[runs.older] | is_own[runs.newer])
-            n_other = runs.sum(is_other.astype(np.int64))
-            return weigh_edges(runs, popularity).with_columns(n_other=pl.Series(n_other))
+            is_distinct = shares.content[runs.older] != shares.content[runs.newer]
+            is_other = is_distinct & ~(is_own[runs.older] | is_own[runs.newer])
+            return weigh_edges(runs, popularity).with_columns(
+                n_distinct=pl.Series(runs.sum(is_distinct.astype(np.int64))),
+                n_other=pl.Series(runs.sum(is_other.astype(np.int64))),
+            )
 
         return weigh_in_ranges(
             shares,
             lambda: pair_shares(shares, window_ms=self.window_ms, memory=memory, threads=threads),
             weigh,
             memory=self.memory // 2,
-        ).select("source", "target", "n_objects", "n_other")
+        ).select("source", "target", "n_objects", "n_distinct", "n_other")
 
     def _write_tables(
         self,
@@ -408,7 +424,7 @@ class ShareRun:
         for name, frame in tables.build():
             frame.write_parquet(self.folder / f"{name}.parquet")
         if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
-            write_networks(self.folder, tables.accounts, edges)
+            write_networks(self.folder, tables.accounts, edges, directed=self._is_directed)
 
     def _describe(
         self, shares: Shares, network: Network, counts: PairCounts, tests: ShareTests | None
@@ -419,6 +435,7 @@ class ShareRun:
         return origin | {
             "command": "share",
             "window_seconds": self.window_ms / 1000,
+            "time_unit_seconds": shares.time_unit,
             "counts": {
                 "n_events": shares.n_shares,
                 "missing_kinds": [kind for kind in self.settings.kinds if kind not in present],
@@ -437,6 +454,7 @@ class ShareRun:
             },
             "graphs_written": (self.folder / "network.gexf").exists(),
             "tables": tables,
+            "files": describe_files(self.folder),
         }
 
 

@@ -12,6 +12,8 @@ from gpu_coord.times import count_seconds, parse_window
 Mode = Literal["strict", "coortweet", "coornet", "qut"]
 
 AUTO = "auto"
+_NULL: Null = "day"
+_ALPHA = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +30,8 @@ class ShareSettings(Choices):
     fast_window: str | None = None  # of coortweet's fast network
     subgraph: int = 0  # of coortweet: which part of its network is the network
     tests: bool = True  # of the mode strict: is it more than chance? only such edges are linked
-    null: Null = "day"  # what chance leaves as it is, see `gpu_coord.strata.stratify`
-    alpha: float = 0.05  # false discovery rate of the significant edges
+    null: Null = _NULL  # what chance leaves as it is, see `gpu_coord.strata.stratify`
+    alpha: float = _ALPHA  # false discovery rate of the significant edges
     intervals: bool = False  # also tabulate what window the data suggest; always with auto
     compare: bool = False  # of the other modes: also list what changes against strict
     start: str | None = None  # ISO 8601, included
@@ -54,6 +56,10 @@ class ShareSettings(Choices):
         check_null(self.null, measure_bin(window_ms or 0 if self.is_tested else 0))
         if self.compare and self.mode == "strict":
             raise ValueError("compare holds another mode against strict; choose a mode.")
+        if self.mode != "strict" and (self.null, self.alpha) != (_NULL, _ALPHA):
+            raise ValueError(
+                f"null and alpha are of tests, and the mode {self.mode} has none; leave them out."
+            )
         if self.subgraph and self.mode != "coortweet":
             raise ValueError(f"subgraph belongs to the mode coortweet, not to {self.mode}.")
         if self.fast_window is not None:

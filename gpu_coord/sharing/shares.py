@@ -4,6 +4,7 @@ The one idea: rows sorted by object, then time, so that all that lies within a w
 follows it without a gap.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ from gpu_coord.backend import choose
 from gpu_coord.choices import hash_json
 from gpu_coord.store import Store
 
+_TIME_UNITS = {86_400: "days", 3600: "hours", 60: "minutes"}
 _ROWS = ("object", "time", "account", "content", "post")
 
 
@@ -51,6 +53,13 @@ class Shares:
     def object_start(self) -> np.ndarray:
         """Where the shares of each object begin, and the last end, (n_objects + 1,)."""
         return np.searchsorted(self.object, np.arange(self.objects.height + 1))
+
+    @cached_property
+    def time_unit(self) -> int:
+        """Seconds that times are rounded to: a day, an hour, a minute, or 1 for anything finer."""
+        step = int(np.gcd.reduce(self.time - self.time[:1]))
+        stamped = (unit for unit in _TIME_UNITS if step and step % (1000 * unit) == 0)
+        return next(stamped, 1)
 
     def select(self, rows: np.ndarray) -> "Shares":
         """Return some of the shares; objects, accounts and contents keep their rows.
@@ -143,6 +152,26 @@ def read_shares(
         "min_participation": participation.height - busy.height,
     }
     return _order_shares(kept, accounts, objects, _read_contents(store, kept), n_dropped)
+
+
+def warn_of_rounding(shares: Shares, *, window_ms: int) -> None:
+    """Warn where times are too coarse for a window to say anything below their unit.
+
+    Parameters
+    ----------
+    shares
+        From `read_shares`.
+    window_ms
+        The shortest window.
+    """
+    unit = shares.time_unit
+    if unit > 1 and window_ms < 1000 * unit:
+        warnings.warn(
+            f"all times are whole {_TIME_UNITS[unit]}: a window of {window_ms / 1000:g} s pairs "
+            f"what bears the same time, up to {unit - 1} s apart in truth; choose a window of "
+            f"{unit} s or more, and read gaps as {_TIME_UNITS[unit]}.",
+            stacklevel=2,
+        )
 
 
 def hash_objects(objects: pl.DataFrame | None) -> str | None:

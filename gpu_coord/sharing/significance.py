@@ -119,7 +119,8 @@ def assess_edges(
     margins = count_margins(index, 0)
     strata = stratify(activity, index, margins, null=null)
     pairs, n_hours, edge = _list_both(edges, activity.n_accounts)
-    tests = assess_listed(strata, pairs, n_hours, alpha=alpha)
+    # One meeting is anybody's: of accounts that share once a day, any has p < 1e-4 within seconds.
+    tests = assess_listed(strata, pairs, n_hours, alpha=alpha, min_left_out=2)
     tests = grade_significant(activity, index, [margins], tests)
     # A pair that met only across full hours was not listed: nothing speaks against chance.
     found: dict[str, Any] = {
@@ -136,7 +137,7 @@ def assess_edges(
 
 
 def _find_bins(shares: Shares, window_ms: int) -> tuple[np.ndarray, int]:
-    seconds = measure_bin(window_ms)
+    seconds = measure_bin(window_ms, shares.time_unit)
     return shares.time // (1000 * seconds), seconds
 
 

@@ -168,6 +168,8 @@ def describe_edges(runs: EdgeRuns, popularity: np.ndarray) -> pl.DataFrame:
         ``n_objects`` (distinct objects), ``n_pairs`` (of shares), ``n_posts_source,
         n_posts_target`` (distinct posts of each side), ``mean_gap, median_gap`` (seconds),
         ``source_first`` (share of the pairs in which the source was first; ties are half),
+        ``symmetry`` (the posts of the side with fewer by those of the other: near 0 where one meets
+        many posts of the other with few of its own),
         ``popularity_weight`` (sum over the objects of 1 / (accounts that shared it - 1)).
     """
     shares, gap_ms = runs.shares, runs.gap_ms
@@ -176,15 +178,18 @@ def describe_edges(runs: EdgeRuns, popularity: np.ndarray) -> pl.DataFrame:
     content = shares.content[runs.older], shares.content[runs.newer]
     halves = np.where(gap_ms == 0, 1, 2 * source_older)
     rarity = is_new / np.maximum(popularity[shares.object[runs.older]] - 1, 1)
+    n_source = runs.count_distinct(np.where(source_older, *content))
+    n_target = runs.count_distinct(np.where(source_older, *content[::-1]))
     return pl.DataFrame(
         {
             "n_objects": runs.sum(is_new.astype(np.int64)),
             "n_pairs": runs.n_pairs,
-            "n_posts_source": runs.count_distinct(np.where(source_older, *content)),
-            "n_posts_target": runs.count_distinct(np.where(source_older, *content[::-1])),
+            "n_posts_source": n_source,
+            "n_posts_target": n_target,
             "mean_gap": runs.sum(gap_ms) / runs.n_pairs / 1000,
             "median_gap": np.asarray(_find_medians(runs.start, gap_ms)) / 1000,
             "source_first": runs.sum(halves) / runs.n_pairs / 2,
+            "symmetry": np.minimum(n_source, n_target) / np.maximum(n_source, n_target),
             "popularity_weight": runs.sum(rarity),
         }
     )

@@ -19,17 +19,21 @@ _PAIR_BYTES = 16  # as written by the kernel, and once more while it is handed o
 _BLOCK_BYTES = 16 << 20
 
 
-def measure_bin(window_ms: int) -> int:
+def measure_bin(window_ms: int, unit: int = 1) -> int:
     """Return the seconds of the bins whose shares coincide as often as those within a window.
 
-    Two shares lie within w seconds of each other in 2 w + 1 of a stretch's seconds.
+    Two shares lie within w seconds of each other in 2 w + 1 of a stretch's seconds; where times
+    come in whole minutes, within w minutes in 2 w + 1 of its minutes.
 
     Parameters
     ----------
     window_ms
         Milliseconds, 0 or more.
+    unit
+        Seconds that times come in, see `Shares.time_unit`.
     """
-    return 2 * -(-window_ms // 1000) + 1
+    n_units = -(-window_ms // 1000) if unit == 1 else window_ms // (1000 * unit)
+    return unit * (2 * n_units + 1)
 
 
 def pair_shares(
@@ -37,6 +41,7 @@ def pair_shares(
     *,
     window_ms: int,
     loops: bool = False,
+    same_content: bool = True,
     memory: int = DEFAULT_MEMORY,
     threads: int = 1,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -52,7 +57,10 @@ def pair_shares(
     window_ms
         Milliseconds, 0 or more, inclusive.
     loops
-        Also pairs of one account with itself, and of one content with itself.
+        Also pairs of one account with itself.
+    same_content
+        Also pairs of one content id in two accounts: a post is an account and a content. Tools
+        that know contents by their id alone leave them out.
     memory
         Bytes that the pairs under way may take; the pairs of one share with all after it are
         never divided.
@@ -72,7 +80,7 @@ def pair_shares(
     if window_ms < 0:
         raise ValueError(f"window_ms is {window_ms}; a window is 0 ms, the same time, or longer.")
     stop = find_window_ends(shares.object, shares.time, window_ms)
-    columns = (stop, shares.account, shares.content, int(loops))
+    columns = (stop, shares.account, shares.content, int(loops), int(same_content))
 
     def list_block(block: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         return _list_pairs(*block, *columns)  # type: ignore[no-any-return]
@@ -139,7 +147,7 @@ def find_window_ends(object: Any, time: Any, window_ms: int) -> Any:
 
 @numba.njit(cache=CACHE, nogil=True)
 def _list_pairs(first: int, last: int, stop: Any, account: Any, content: Any,
-                loops: int) -> Any:  # fmt: skip
+                loops: int, same_content: int) -> Any:  # fmt: skip
     """List the pairs of the rows first..last-1 with those after them in their windows."""
     room = 0
     for row in range(first, last):
@@ -150,6 +158,6 @@ def _list_pairs(first: int, last: int, stop: Any, account: Any, content: Any,
         for other in range(row + 1, stop[row]):
             # Written always, kept if good: no branch to mispredict.
             older[n_pairs], newer[n_pairs] = row, other
-            good = account[row] != account[other] and content[row] != content[other]
-            n_pairs += loops | good
+            two_accounts = loops | (account[row] != account[other])
+            n_pairs += two_accounts & (same_content | (content[row] != content[other]))
     return older[:n_pairs], newer[:n_pairs]
