@@ -548,7 +548,11 @@ def test_choices__are_those_of_the_stages(choice, taken):
     assert get_args(choice) == get_args(taken)
 
 
-def test_share__takes_the_finest_null(tmp_path, store):
+def test_share__takes_the_finest_null(tmp_path):
+    table = tmp_path / "seconds.csv"
+    table.write_text(SHARES.replace("3600\n", "61\n"))  # not all at whole hours
+    store = tmp_path / "store"
+    assert invoke("ingest", table, "--store", store).exit_code == 0
     request = ("share", store, "--out", tmp_path / "run", "--kind", "object")
     assert invoke(*request, "--null", "one_hour", "--window", "179s").exit_code == 0
     assert open_run(tmp_path / "run").run["settings"]["null"] == "one_hour"

@@ -214,6 +214,19 @@ def test_assess_edges__fits_single_meetings_of_accounts_that_share_once():
     assert not tests.edges["significant"].any()
 
 
+@pytest.mark.parametrize("null", ["day", "one_hour"])
+def test_describe__warns_where_hardly_anybody_is_there_but_those_who_share_together(null):
+    rng = np.random.default_rng(14)
+    together = [
+        (a, o, int(o * DAY + 40_000 + rng.integers(0, 20))) for o in range(30) for a in range(6)
+    ]
+    _, alone = assess(make_shares(together), 60, null=null)
+    assert "one operation alone" in alone.describe()["warning"]
+    others = [(a + 6, o, t) for a, o, t in draw_chance(rng)]
+    _, among = assess(make_shares(together + others), 60, null=null)
+    assert among.describe()["warning"] is None
+
+
 def test_assess_edges__says_nothing_against_chance_across_full_hours():
     # 0 and 1 meet at 12:59:59 and 13:00:01 only; 2 and 3 within an hour.
     rows = [(0, 0, 13 * 3600 - 1), (1, 0, 13 * 3600 + 3), (2, 1, 5 * 3600 + 99),
