@@ -115,7 +115,12 @@ def describe_files(folder: Path) -> dict[str, Any]:
     return {name: describe_file(folder / name) for name in present}
 
 
-def describe_tests(tests: PairTests, *, max_inflation: float = _INFLATED) -> dict[str, Any]:
+def describe_tests(
+    tests: PairTests,
+    *,
+    max_inflation: float = _INFLATED,
+    max_left_out: float = _MANY_LEFT_OUT,
+) -> dict[str, Any]:
     """Return what ``run.json`` says of the tests of pairs, and whether to trust them.
 
     Parameters
@@ -124,13 +129,15 @@ def describe_tests(tests: PairTests, *, max_inflation: float = _INFLATED) -> dic
         Of all pairs.
     max_inflation
         A larger lambda says that chance does not describe the bulk of pairs.
+    max_left_out
+        So does a larger part of the pairs to which nothing was fitted.
     """
     nulls = [lag.null for lag in tests.by_lag]
     n_left_out = sum(fitted.n_left_out for fitted in nulls)
     n_fitted = n_left_out + sum(fitted.n_bulk for fitted in nulls)
     has_bulk = (
         max(lag.inflation for lag in tests.by_lag) < max_inflation
-        and n_left_out <= _MANY_LEFT_OUT * n_fitted
+        and n_left_out <= max_left_out * n_fitted
     )
     return {
         "null": tests.null,

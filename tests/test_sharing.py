@@ -19,10 +19,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from rich.console import Console
+from typer.testing import CliRunner
 
 from gpu_coord import sharing
 from gpu_coord.archive import ingest
 from gpu_coord.backend import choose
+from gpu_coord.cli import app
 from gpu_coord.coaction import coact
 from gpu_coord.detection import detect
 from gpu_coord.explanation import describe, explain, render
@@ -1340,6 +1342,27 @@ def test_share__names_top_objects_over_all_and_by_component(make_table_store, tm
 
 
 # --- explained ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_others", "warns"), [(0, True), (300, False)])
+def test_commands__say_where_the_tests_find_no_ordinary_pairs(
+    n_others, warns, make_table_store, tmp_path
+):
+    rng = np.random.default_rng(3)
+    rows = [(f"t{a}", f"o{o}", f"{a}-{o}", 86400 * o + 40_000 + int(rng.integers(0, 20)))
+            for o in range(20) for a in range(4)]  # fmt: skip
+    rows += [(f"z{a}", f"o{o}", f"z{a}-{o}", 86400 * o + int(rng.integers(0, 86400)))
+             for o in range(20) for a in range(n_others)]  # fmt: skip
+    store = make_table_store(rows).path
+    out = ["--out", str(tmp_path / "run"), "--debug"]
+    for command in (
+        ["share", "--kind", "object"],
+        ["coact", "--layers", "co_object", "--merge", "fused"],
+    ):
+        name, *options = command
+        done = CliRunner().invoke(app, [name, str(store), *options, *out])
+        assert done.exit_code == 0
+        assert ("one operation alone" in " ".join(done.stdout.split())) == warns
 
 
 def test_explain__says_where_to_look_in_a_run_of_layers(make_table_store, tmp_path):

@@ -123,11 +123,14 @@ def _describe_layers(findings: "Findings") -> str:
     said = f"{summary['n_pairs']:,} pairs of shares in {summary['n_layers']} layers; "
     if "lambda" not in summary:
         return f"{said}{run['settings']['merge']} of the layers, not tested against chance."
-    return (
-        f"{said}{summary['n_significant']:,} edges stand out over all tested layers together, at a "
+    said += (
+        f"{summary['n_significant']:,} edges stand out over all tested layers together, at a "
         f"false discovery rate of {run['settings']['alpha']:g}: about "
         f"{summary['expected_false_edges']:.3g} may be false."
     )
+    warned = {each["layer"]: each["chance"]["warning"] for each in run["layers"] if each["chance"]}
+    names = ", ".join(layer for layer, warning in warned.items() if warning)
+    return f"{said} In {names}: {next(filter(None, warned.values()))}" if names else said
 
 
 def _list_layers(findings: "Findings") -> Rows:
@@ -152,6 +155,7 @@ def _describe_shares(findings: "Findings") -> str:
             f"even so, at a false discovery rate of {run['settings']['alpha']:g}: about "
             f"{summary['expected_false_edges']:.3g} of them may be false."
         )
+        said.append(run["chance"]["warning"] or "")
     if "intervals" in run:
         excess = run["intervals"]["excess_seconds"]
         said.append(

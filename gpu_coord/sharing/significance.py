@@ -25,6 +25,8 @@ _HOUR = 3600
 # Within seconds everybody coincides more often than a day's total explains, 3 to 17 times in real
 # archives; hours explain it but for half.
 _INFLATED, _INFLATED_IN_HOUR = 30.0, 2.0
+# Few pairs share an object on a day, and those of an operation do.
+_MANY_LEFT_OUT = 0.2
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,11 @@ class ShareTests:
     def describe(self) -> dict[str, Any]:
         """Return what ``run.json`` says of the tests, and whether to trust them."""
         finest = self.pairs.null == "one_hour"
-        return describe_tests(self.pairs, max_inflation=_INFLATED_IN_HOUR if finest else _INFLATED)
+        return describe_tests(
+            self.pairs,
+            max_inflation=_INFLATED_IN_HOUR if finest else _INFLATED,
+            max_left_out=_MANY_LEFT_OUT,
+        )
 
     def summarise(self, n_significant: int) -> dict[str, Any]:
         """Return the part of a run's summary that is about chance; pairs count once.
