@@ -22,10 +22,11 @@ from gpu_coord.strata import Null, stratify
 from gpu_coord.transitions import PairCounts, count_margins, index_cells
 
 _HOUR = 3600
-# Within seconds everybody coincides more often than a day's total explains, 3 to 17 times in real
-# archives; hours explain it but for half.
+# Within a minute everybody coincides more often than a day's total explains, 3 to 9 times in real
+# archives, and 1.1 to 1.5 times more than an hour's; see docs/sharing.md.
 _INFLATED, _INFLATED_IN_HOUR = 30.0, 2.0
-# Few pairs share an object on a day, and those of an operation do.
+# Few pairs share an object on a day, and those of an operation do: 5 % of them in a simulated
+# archive of whose operation the tests find nearly all pairs.
 _MANY_LEFT_OUT = 0.2
 
 

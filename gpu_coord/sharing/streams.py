@@ -21,8 +21,6 @@ from gpu_coord.sharing.windows import cut_ranges
 
 # Of an edge while it is tested and linked, beside its row in the table of edges.
 _EDGE_BYTES = 200
-
-
 _WAY_OUT = "choose a shorter window, a larger --min-participation or a time range"
 
 
