@@ -16,19 +16,19 @@ import polars as pl
 
 import gpu_coord as gc
 from benchmarks.measure import FOLDER
-from gpu_coord.activity import Activity
+from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.counts import count_margins, index_cells
 from gpu_coord.backend import choose
-from gpu_coord.calibration import find_interval, permute_days
-from gpu_coord.chance import PairTests, assess_pairs
-from gpu_coord.evaluation import compute_auc
-from gpu_coord.groups import Groups, find_groups
-from gpu_coord.settings import Settings
+from gpu_coord.chance.nulls import Null
+from gpu_coord.chance.tests import PairTests, assess_pairs
+from gpu_coord.detection.settings import Settings
+from gpu_coord.groups.groups import Groups, find_groups
 from gpu_coord.sharing.shares import Shares, read_shares
 from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
 from gpu_coord.sharing.strict import group_pairs, join_blocks
 from gpu_coord.sharing.windows import pair_shares
-from gpu_coord.strata import Null
-from gpu_coord.transitions import count_margins, index_cells
+from gpu_coord.trust.calibration import find_interval, permute_days
+from gpu_coord.trust.evaluation.rankings import compute_auc
 
 N_NULL = int(os.environ.get("GPU_COORD_SEEDS", "200"))
 N_NULL_GROUPS = -(-N_NULL * 3 // 10)

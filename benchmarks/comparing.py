@@ -205,7 +205,7 @@ def _take_case(table: pl.DataFrame, case: Case) -> pl.DataFrame:
 
 def find_ours(case: Case, folder: Path) -> dict[str, pl.DataFrame]:
     """Return the tables of a case as `share` makes them, from its file to tables of ids."""
-    from gpu_coord.sharing.coortweet import detect_groups, flag_speed_share
+    from gpu_coord.sharing.peers.coortweet import detect_groups, flag_speed_share
     from gpu_coord.sharing.shares import read_shares
     from gpu_coord.sharing.strict import group_pairs, join_blocks
     from gpu_coord.sharing.tables import describe_pairs
@@ -234,7 +234,7 @@ def find_ours(case: Case, folder: Path) -> dict[str, pl.DataFrame]:
 
 def _make_network(case: Case, runs, is_fast, subgraph: int):
     """Yield the edges of a network by name, and its statistics at each threshold."""
-    from gpu_coord.sharing.coortweet import (
+    from gpu_coord.sharing.peers.coortweet import (
         account_stats,
         group_stats,
         mark_heavy,
@@ -347,7 +347,7 @@ def _run_toolkit(checkout: Path, folder: Path):
 
 def _compare_network(checkout: Path, folder: Path, network: str):
     """Compare all tables at once: their ids have the number of the table in front."""
-    from gpu_coord.sharing.qut import count_messages
+    from gpu_coord.sharing.peers.qut import count_messages
     from gpu_coord.sharing.shares import read_shares
 
     table = pl.concat(_draw_messages(network))

@@ -8,10 +8,8 @@ import polars as pl
 import scipy.sparse as sp
 
 from benchmarks.measure import median_ratio, time_in_turn
-from gpu_coord.activity import Activity
-from gpu_coord.backend import cpu
-from gpu_coord.threads import map_ahead
-from gpu_coord.transitions import (
+from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.counts import (
     CellIndex,
     Margins,
     PairCounts,
@@ -20,6 +18,8 @@ from gpu_coord.transitions import (
     index_cells,
     plan_blocks,
 )
+from gpu_coord.backend import cpu
+from gpu_coord.ground.threads import map_ahead
 
 N_ACCOUNTS, N_ENTITIES, N_BINS = 20_000, 60, 700
 BLOCK_BYTES = 64 << 20  # as in `detect`

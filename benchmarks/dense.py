@@ -3,8 +3,8 @@
 import numpy as np
 
 from benchmarks.measure import time_median
+from gpu_coord.activity.counts import transition_matrices
 from gpu_coord.backend import cpu
-from gpu_coord.transitions import transition_matrices
 
 N_ACCOUNTS, N_BINS = 206, 17_184
 

@@ -24,7 +24,7 @@ def run() -> Iterator[str]:
 
 def plant(n_sites: int, rate: float, *, n_sources: int = 3, mass: float = 0.1, seed: int = 0):
     """Return a model: each site takes a few others now and then, itself, and its own rhythm."""
-    from gpu_coord.model import InfluenceModel
+    from gpu_coord.model.influence import InfluenceModel
 
     rng = np.random.default_rng(seed)
     D = np.zeros((n_sites, n_sites))
@@ -43,7 +43,7 @@ def plant(n_sites: int, rate: float, *, n_sources: int = 3, mass: float = 0.1, s
 
 def _run_sizes() -> Iterator[str]:
     from gpu_coord.backend import choose
-    from gpu_coord.model import InfluenceModel
+    from gpu_coord.model.influence import InfluenceModel
 
     choose()
     for n_sites, rate, screened in ((206, 0.005, False), (206, 0.05, False), (2000, 0.002, True)):
@@ -79,7 +79,7 @@ def _describe(truth, statuses, found, candidates, seconds: float) -> str:
 
 
 def _run_lengths() -> list[str]:
-    from gpu_coord.model import InfluenceModel
+    from gpu_coord.model.influence import InfluenceModel
 
     rng = np.random.default_rng(0)
     n_sites = 20
@@ -113,7 +113,7 @@ def _run_lengths() -> list[str]:
 
 def _run_toy() -> list[str]:
     """Toss the published learner's own toy, 20 times each way: a coin, and who repeats it."""
-    from gpu_coord.model import InfluenceModel
+    from gpu_coord.model.influence import InfluenceModel
 
     lines = []
     for first in (0, 1):

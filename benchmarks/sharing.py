@@ -66,7 +66,7 @@ def _prepare(name: str, table: pl.DataFrame) -> Path:
 def _describe_floors() -> str:
     """Say what a process takes that does nothing: no table makes it smaller."""
     peaks = []
-    for names in ("numpy", "numpy, polars", "numpy, polars, numba", "gpu_coord.sharing"):
+    for names in ("numpy", "numpy, polars", "numpy, polars, numba", "gpu_coord.sharing.sharing"):
         code = f"import {names}; print(open('/proc/self/status').read())"
         said = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, check=True, text=True
@@ -151,7 +151,7 @@ def _own(called: dict) -> float:
 
 def find_pairs(shares) -> pl.DataFrame:
     """Return the pairs of `detect_groups` with their ids, as the R function does."""
-    from gpu_coord.sharing.coortweet import detect_groups
+    from gpu_coord.sharing.peers.coortweet import detect_groups
     from gpu_coord.sharing.tables import describe_pairs
 
     blocks = detect_groups(shares, window_ms=1000 * WINDOW, min_participation=MIN_PARTICIPATION)
@@ -168,7 +168,7 @@ def check_equal(theirs: pl.DataFrame, ours: pl.DataFrame) -> None:
 
 def _read(store: Path):
     from gpu_coord.sharing.shares import read_shares
-    from gpu_coord.store import open_store
+    from gpu_coord.store.store import open_store
 
     return read_shares(open_store(store), kinds=["object"])
 
@@ -210,7 +210,7 @@ def _make_tiny():
 
 
 def _run_toolkit():
-    from gpu_coord.sharing.qut import count_messages
+    from gpu_coord.sharing.peers.qut import count_messages
 
     what = f"sharing: co_retweet of the QUT toolkit, russian, {WINDOW} s, min weight 1"
     checkout = find_peer("GPU_COORD_QUT")
@@ -279,7 +279,7 @@ def name_edges(shares, edges: pl.DataFrame) -> pl.DataFrame:
 
 def _run_viral():
     """Share one object over a day, window 1 s: ten times the shares, a hundred times the pairs."""
-    from gpu_coord.sharing.coortweet import detect_groups
+    from gpu_coord.sharing.peers.coortweet import detect_groups
     from gpu_coord.sharing.windows import pair_shares
 
     for n_shares in VIRAL:

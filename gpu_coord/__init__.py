@@ -22,22 +22,22 @@ __version__ = version("gpu-coord")
 
 # Loaded on first use: numba and scipy take longer to import than most commands run.
 _HOMES = {
-    "ingest": "archive",
-    "open_store": "store",
-    "build_activity": "activity",
-    "transition_matrices": "transitions",
-    "detect": "detection",
-    "share": "sharing",
-    "coact": "coaction",
-    "run_cycle": "cycle",
-    "fit_model": "model",
-    "InfluenceModel": "model",
-    "assign_roles": "roles",
-    "trace_cascades": "cascades",
-    "compare_cohorts": "cohorts",
-    "simulate": "simulation",
-    "evaluate": "evaluation",
-    "sweep": "sweeps",
+    "ingest": "archive.ingest",
+    "open_store": "store.store",
+    "build_activity": "activity.cells",
+    "transition_matrices": "activity.counts",
+    "detect": "detection.run",
+    "share": "sharing.sharing",
+    "coact": "sharing.coaction",
+    "run_cycle": "sharing.cycle",
+    "fit_model": "model.fitting",
+    "InfluenceModel": "model.influence",
+    "assign_roles": "accounts.roles.roles",
+    "trace_cascades": "spread.cascades",
+    "compare_cohorts": "accounts.cohorts",
+    "simulate": "simulation.simulation",
+    "evaluate": "trust.evaluation.evaluation",
+    "sweep": "trust.sweeps.sweeps",
 }
 __all__ = ["__version__", *_HOMES]
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 
-from gpu_coord.activity import Activity
-from gpu_coord.strata import stratify
-from gpu_coord.transitions import PairCounts, count_margins, count_pairs, index_cells
+from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.counts import PairCounts, count_margins, count_pairs, index_cells
+from gpu_coord.chance.strata import stratify
 
 KINDS = ("hashtag", "url")
 NULLS = ("entity", "hour", "day", "six_hours")

@@ -51,7 +51,7 @@ def make_store(tmp_path_factory):
 
     import polars as pl
 
-    from gpu_coord.store import TABLES, open_store
+    from gpu_coord.store.store import TABLES, open_store
 
     def number(names):
         return {name: row for row, name in enumerate(sorted(set(names)))}
@@ -114,7 +114,7 @@ def write_table(path, rows):
 @pytest.fixture
 def make_table_store(tmp_path):
     """Return a function that ingests rows (account, object, content, time)."""
-    from gpu_coord.archive import ingest
+    from gpu_coord.archive.ingest import ingest
 
     def make(rows):
         return ingest(write_table(tmp_path / "table.csv", rows), tmp_path / "store")

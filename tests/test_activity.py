@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_coord.activity import _take_top, build_activity
+from gpu_coord.activity.cells import _take_top, build_activity
 
 EVENTS = st.lists(
     st.fixed_dictionaries(

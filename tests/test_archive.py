@@ -9,8 +9,10 @@ import zipfile
 import polars as pl
 import pytest
 
-from gpu_coord.archive import ArchiveError, ingest, posts, read_labels, sources, x_archive
-from gpu_coord.store import open_store
+from gpu_coord.archive import posts, sources, x_archive
+from gpu_coord.archive.ingest import ingest, read_labels
+from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.store.store import open_store
 
 HEADER = "account_id,object_id,content_id,timestamp_share\n"
 SHARES = HEADER + "a,x,1,100\nb,x,2,101\n"

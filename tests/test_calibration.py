@@ -9,15 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from gpu_coord.activity import build_activity
+from gpu_coord.activity.cells import build_activity
 from gpu_coord.backend import cpu
-from gpu_coord.calibration import (
-    calibrate,
-    find_interval,
-    list_quantiles,
-    permute_days,
-)
-from gpu_coord.settings import Settings
+from gpu_coord.detection.settings import Settings
+from gpu_coord.trust.calibration import calibrate, find_interval, list_quantiles, permute_days
 
 HOUR, DAY = 3600, 86_400
 EVENTS = st.lists(

@@ -10,8 +10,10 @@ from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 import gpu_coord as gc
-from gpu_coord.archive import ingest
-from gpu_coord.cascades import (
+from gpu_coord.archive.ingest import ingest
+from gpu_coord.cli import app
+from gpu_coord.ground.times import describe_seconds
+from gpu_coord.spread.cascades import (
     AGES,
     CascadeSettings,
     list_adoption,
@@ -23,10 +25,9 @@ from gpu_coord.cascades import (
     trace_cascades,
     verify_cascades,
 )
-from gpu_coord.cli import app
-from gpu_coord.platforms import count_flows, find_hops, write_paths
-from gpu_coord.store import hash_file, name_accounts
-from gpu_coord.times import describe_seconds
+from gpu_coord.spread.platforms import count_flows, find_hops, write_paths
+from gpu_coord.store.store import name_accounts
+from gpu_coord.store.tables import hash_file
 
 HOSTILE = ["</script>", "\x1b[31mred", "a > b", 'say "x"', "=1+1", "\u202eevil", " x"]
 
@@ -246,7 +247,7 @@ def test_trace_cascades__finds_who_was_first_outside(found):
     st.sampled_from([0, 20]),
 )
 def test_list_cascades__agrees_with_plain_loops(rows, inside, min_followers):
-    from gpu_coord.cascades import Spread
+    from gpu_coord.spread.cascades import Spread
 
     followers = {0: 10, 1: 20, 2: None, 3: 30, 4: 0, 5: 20}
     rows = sorted((time, account) for account, time in rows)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_coord.catalysts import DAY_MS, bound_tail, find_catalysts, fit_clock
+from gpu_coord.spread.catalysts import DAY_MS, bound_tail, find_catalysts, fit_clock
 
 HOUR = 3_600_000
 CHOICES = {"window_ms": HOUR, "reach_ms": 12 * HOUR, "min_adopters": 10, "early": 0.25}

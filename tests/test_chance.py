@@ -22,19 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gpu_coord import chance
-from gpu_coord.chance import (
-    EmpiricalNull,
-    adjust_p_values,
-    assess_pairs,
-    combine_lags,
-    compute_log_tail,
-    fit_null,
-    grade_pairs,
-    grade_significant,
-)
-from gpu_coord.strata import count_products, expect_pairs, expect_silent
-from gpu_coord.transitions import count_margins, index_cells
+from gpu_coord.activity.counts import count_margins, index_cells
+from gpu_coord.chance import tests as chance
+from gpu_coord.chance.adjust import adjust_p_values, combine_lags
+from gpu_coord.chance.empirical import EmpiricalNull, compute_log_tail, fit_null
+from gpu_coord.chance.grades import grade_pairs, grade_significant
+from gpu_coord.chance.strata import count_products, expect_pairs, expect_silent
+from gpu_coord.chance.tests import assess_pairs
 
 # ------------------------------------------------------------------ expected counts
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gpu_coord.choices import Choices, check_alpha, check_choice, hash_json
+from gpu_coord.ground.choices import Choices, check_alpha, check_choice, hash_json
 
 
 @dataclass(frozen=True, kw_only=True)

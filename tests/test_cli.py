@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from gpu_coord import detection
+from gpu_coord.chance.nulls import Null
 from gpu_coord.cli import COMMANDS, app, options
 from gpu_coord.cli.options import complete_signature
 from gpu_coord.cli.sharing import MergeChoice
-from gpu_coord.coaction import Merge
-from gpu_coord.run import open_run
-from gpu_coord.sharing import Mode
-from gpu_coord.strata import Null
+from gpu_coord.detection import run as detection
+from gpu_coord.results.findings import open_run
+from gpu_coord.sharing.coact_settings import Merge
+from gpu_coord.sharing.settings import Mode
 
 # a leads b by an hour on two objects, c stands apart.
 SHARES = """account_id,object_id,content_id,timestamp_share

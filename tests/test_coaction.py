@@ -19,14 +19,16 @@ from typer.testing import CliRunner
 import gpu_coord as gc
 from gpu_coord.backend import choose
 from gpu_coord.cli import app
-from gpu_coord.coaction import CoactSettings, coact, parse_layers
-from gpu_coord.coaction.merging import LayerEdges, fuse_tests, merge_layers
-from gpu_coord.coaction.texts import Uses, find_similar
-from gpu_coord.coaction.traces import read_traces
-from gpu_coord.coaction.weighing import weigh_layers
-from gpu_coord.run import verify_run
+from gpu_coord.results.findings import verify_run
+from gpu_coord.sharing.coact_settings import CoactSettings
+from gpu_coord.sharing.coaction import coact
+from gpu_coord.sharing.layers import parse_layers
+from gpu_coord.sharing.merging import LayerEdges, fuse_tests, merge_layers
 from gpu_coord.sharing.streams import PairStream
-from gpu_coord.store import TABLES, open_store
+from gpu_coord.sharing.texts import Uses, find_similar
+from gpu_coord.sharing.traces import read_traces
+from gpu_coord.sharing.weighing import weigh_layers
+from gpu_coord.store.store import TABLES, open_store
 
 # --- stores -------------------------------------------------------------------------------------
 

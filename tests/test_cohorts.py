@@ -14,9 +14,7 @@ from scipy.stats import fisher_exact
 from typer.testing import CliRunner
 
 import gpu_coord as gc
-from gpu_coord.archive import ingest
-from gpu_coord.cli import app
-from gpu_coord.cohorts import (
+from gpu_coord.accounts.cohorts import (
     MEASURES,
     CohortSettings,
     compare_cohorts,
@@ -29,7 +27,10 @@ from gpu_coord.cohorts import (
     tabulate_cohorts,
     verify_cohorts,
 )
-from gpu_coord.store import hash_file, name_accounts
+from gpu_coord.archive.ingest import ingest
+from gpu_coord.cli import app
+from gpu_coord.store.store import name_accounts
+from gpu_coord.store.tables import hash_file
 
 MONDAY = date(2020, 1, 6)
 FIRST = 1_580_515_200  # 2020-02-01

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from test_intervals import make_shares
 
 from gpu_coord.backend import choose
-from gpu_coord.sharing import share, streams
-from gpu_coord.sharing.comparison import compare_edges
-from gpu_coord.sharing.coornet import (
+from gpu_coord.sharing import streams
+from gpu_coord.sharing.peers.comparison import compare_edges
+from gpu_coord.sharing.peers.coornet import (
     count_common,
     cut_shares,
     join_described,
@@ -21,11 +21,8 @@ from gpu_coord.sharing.coornet import (
     project_accounts,
     weigh_kinds,
 )
-from gpu_coord.sharing.strict import (
-    count_popularity,
-    group_pairs,
-    weigh_edges,
-)
+from gpu_coord.sharing.sharing import share
+from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 
 

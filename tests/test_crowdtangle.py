@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_coord.archive import ArchiveError, ingest, sources
+from gpu_coord.archive import sources
 from gpu_coord.archive.cells import hash_texts
 from gpu_coord.archive.crowdtangle import ZONES, read_post_times
-from gpu_coord.store import verify_store
+from gpu_coord.archive.ingest import ingest
+from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.store.store import verify_store
 
 SCORE = "Overperforming Score (weighted  —  Likes 1x Shares 1x Comments 1x Love 1x )"
 PAGES = [

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import gpu_coord as gc
-from gpu_coord.archive import ArchiveError, ingest
+from gpu_coord.archive.ingest import ingest
+from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.cli import app
-from gpu_coord.cycle import (
+from gpu_coord.results.findings import open_run, verify_run
+from gpu_coord.sharing.cycle import (
     NO_ACCOUNT,
     NO_OBJECT,
     NO_ROUND,
@@ -31,10 +33,9 @@ from gpu_coord.cycle import (
     run_cycle,
     verify_cycle,
 )
-from gpu_coord.run import open_run, verify_run
-from gpu_coord.sharing import read_shares
 from gpu_coord.sharing.intervals import estimate_interval
-from gpu_coord.store import describe_table
+from gpu_coord.sharing.shares import read_shares
+from gpu_coord.store.tables import describe_table
 
 FILES = {"cycle.json", "rounds.parquet", "objects.parquet", "accounts.parquet"}
 FILES |= {"seeds_missing.parquet"}

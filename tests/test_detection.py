@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from gpu_coord import detection
-from gpu_coord.detection import detect
-from gpu_coord.run import open_run, verify_run
-from gpu_coord.settings import Settings
+from gpu_coord.detection import run as detection
+from gpu_coord.detection.run import detect
+from gpu_coord.detection.settings import Settings
+from gpu_coord.results.findings import open_run, verify_run
 
 KINDS = ("hashtag", "url")
 EVENTS = st.lists(

@@ -13,8 +13,8 @@ from cells import (
 )
 from scipy import stats
 
-from gpu_coord.effects import compare_directions, count_listed, measure_effects
-from gpu_coord.transitions import PairCounts
+from gpu_coord.activity.counts import PairCounts
+from gpu_coord.chance.effects import compare_directions, count_listed, measure_effects
 
 WHERE = {"n_bins": 100, "first_bin": 7, "bin_seconds": HOUR}
 

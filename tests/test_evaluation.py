@@ -9,18 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gpu_coord.archive import ArchiveError
+from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.cli import app
-from gpu_coord.detection import detect
-from gpu_coord.evaluation import (
+from gpu_coord.detection.run import detect
+from gpu_coord.sharing.sharing import share
+from gpu_coord.trust.evaluation.evaluation import evaluate
+from gpu_coord.trust.evaluation.rankings import (
     compute_auc,
     compute_average_precision,
     compute_precision,
-    evaluate,
-    gather_truth,
-    read_truth,
 )
-from gpu_coord.sharing import share
+from gpu_coord.trust.evaluation.truths import gather_truth, read_truth
 
 SCORED = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=12)
 

@@ -13,12 +13,19 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from rich.console import Console
 
-from gpu_coord.activity import build_activity
-from gpu_coord.archive import ingest
-from gpu_coord.detection import detect
-from gpu_coord.evidence import SCHEMA, EvidenceCount, Links, join_links, link_groups, write_evidence
-from gpu_coord.explanation import CAUTION, describe, explain, read_evidence, render
-from gpu_coord.transitions import count_margins, count_pairs, index_cells
+from gpu_coord.accounts.explanation import CAUTION, describe, explain, read_evidence, render
+from gpu_coord.activity.cells import build_activity
+from gpu_coord.activity.counts import count_margins, count_pairs, index_cells
+from gpu_coord.archive.ingest import ingest
+from gpu_coord.detection.evidence import (
+    SCHEMA,
+    EvidenceCount,
+    Links,
+    join_links,
+    link_groups,
+    write_evidence,
+)
+from gpu_coord.detection.run import detect
 
 KINDS = ("hashtag", "url")
 HOUR = 3600

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gpu_coord import exports
-from gpu_coord.exports import write_gexf, write_graphml
+from gpu_coord.network import exports
+from gpu_coord.network.exports import write_gexf, write_graphml
 
 WRITERS = pytest.mark.parametrize("write", [write_graphml, write_gexf])
 READERS = {write_graphml: nx.read_graphml, write_gexf: nx.read_gexf}

@@ -1,6 +1,6 @@
 import pytest
 
-from gpu_coord.folders import (
+from gpu_coord.ground.folders import (
     check_replaceable,
     read_marker,
     replace_file,

@@ -8,9 +8,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from gpu_coord.activity import Activity, build_activity
-from gpu_coord.archive import ingest
-from gpu_coord.groups import find_groups
+from gpu_coord.activity.cells import Activity, build_activity
+from gpu_coord.archive.ingest import ingest
 from gpu_coord.groups.crowds import (
     Coincidences,
     compute_excess_p,
@@ -21,6 +20,7 @@ from gpu_coord.groups.crowds import (
 from gpu_coord.groups.draws import draw_slots, draw_unit, make_key, open_stream, shuffle
 from gpu_coord.groups.findings import pair_trials
 from gpu_coord.groups.folds import Calendar, Fold, find_obstacle, split_days
+from gpu_coord.groups.groups import find_groups
 from gpu_coord.groups.matches import compare_matches, draw_matches
 from gpu_coord.groups.members import assess_accounts
 from gpu_coord.groups.rhythms import estimate_rhythms
@@ -1064,7 +1064,7 @@ def test_fixed_groups__have_honest_p_values(backend):
 
 def test_find_groups__works_on_an_archive(tmp_path, backend):
     """From a simulated archive by way of ingest to accounts with a label."""
-    from gpu_coord.simulation import simulate
+    from gpu_coord.simulation.simulation import simulate
 
     made = simulate(tmp_path / "archive", seed=7, follow_probability=0.6)
     store = ingest([made.tweets, made.users], store=tmp_path / "store")

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from scipy import stats
 
-from gpu_coord.chance import assess_pairs
-from gpu_coord.days import Axis, draw_days, list_days
-from gpu_coord.lags import _select_cells, _sum_curve, measure_lags, tabulate_lags
-from gpu_coord.strata import expect_pairs
+from gpu_coord.chance.days import Axis, draw_days, list_days
+from gpu_coord.chance.lags import _select_cells, _sum_curve, measure_lags, tabulate_lags
+from gpu_coord.chance.strata import expect_pairs
+from gpu_coord.chance.tests import assess_pairs
 
 
 def measure_by_hand(cells, accounts, max_lag, **where):

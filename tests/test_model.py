@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from gpu_coord.model import InfluenceModel
+from gpu_coord.model.influence import InfluenceModel
 from gpu_coord.model.learning import accelerate, certify, climb, maximise, start
 from gpu_coord.model.rows import plan_blocks
 from gpu_coord.model.statuses import read_steps

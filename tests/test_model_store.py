@@ -10,9 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from gpu_coord.cli import app
-from gpu_coord.model import fit_model, open_model, verify_model
 from gpu_coord.model.cells import Edges, Transitions, cut_blocks
-from gpu_coord.model.fitting import find_births, read_candidates
+from gpu_coord.model.fitting import (
+    find_births,
+    fit_model,
+    open_model,
+    read_candidates,
+    verify_model,
+)
 from gpu_coord.model.settings import ModelSettings
 from tests.cells import HOUR, build, draw_cells
 
@@ -199,8 +204,8 @@ def test_fit_model__without_coincidences_all_is_background(make_store, tmp_path)
 
 
 def test_find_births__takes_dates_unless_activity_came_before(make_store, tmp_path):
-    from gpu_coord.activity import build_activity
-    from gpu_coord.store import open_store
+    from gpu_coord.activity.cells import build_activity
+    from gpu_coord.store.store import open_store
 
     events = [
         {"account": name, "kind": "url", "entity": "x", "time_seconds": day * DAY}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from gpu_coord.backend import cpu
-from gpu_coord.network import (
+from gpu_coord.network.network import (
     build_network,
     score_accounts,
     summarise_classes,

@@ -9,30 +9,18 @@ from matplotlib.colors import to_hex
 from matplotlib.dates import num2date
 from matplotlib.figure import Figure
 
-from gpu_coord.activity import build_activity
-from gpu_coord.plots import (
-    COORDINATED,
-    OTHERS,
-    PALETTE,
-    ROLE_COLOURS,
-    lay_out,
+from gpu_coord.activity.cells import build_activity
+from gpu_coord.plots.accounts import plot_influence, plot_raster, plot_roles
+from gpu_coord.plots.chance import plot_gaps, plot_lags, plot_quantiles, plot_support
+from gpu_coord.plots.networks import lay_out, plot_network, select_strongest
+from gpu_coord.plots.style import COORDINATED, OTHERS, PALETTE, ROLE_COLOURS
+from gpu_coord.plots.sweeps import plot_inclusion, plot_specifications, plot_sweep
+from gpu_coord.plots.timelines import (
     list_groups,
     measure_shares,
     place_accounts,
     plot_accounts,
-    plot_gaps,
-    plot_inclusion,
-    plot_influence,
-    plot_lags,
-    plot_network,
-    plot_quantiles,
-    plot_raster,
-    plot_roles,
-    plot_specifications,
-    plot_support,
-    plot_sweep,
     plot_timeline,
-    select_strongest,
     thin_shares,
 )
 

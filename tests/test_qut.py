@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from test_intervals import make_shares
 
-from gpu_coord.sharing.qut import count_messages, join_described, weigh_kinds
+from gpu_coord.sharing.peers.qut import count_messages, join_described, weigh_kinds
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_coord.evaluation.campaigns import leave_campaigns_out
-from gpu_coord.evaluation.partitions import (
+from gpu_coord.trust.evaluation.campaigns import leave_campaigns_out
+from gpu_coord.trust.evaluation.partitions import (
     compute_adjusted_information,
     compute_adjusted_rand,
     compute_weighted_purity,
     cross_partitions,
 )
-from gpu_coord.evaluation.rankings import (
+from gpu_coord.trust.evaluation.rankings import (
     bootstrap_ranking,
     compute_prevalent_precision,
     describe_choice,

@@ -14,23 +14,24 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import gpu_coord as gc
-from gpu_coord.cli import app
-from gpu_coord.evaluation import compute_auc
-from gpu_coord.roles import ROLE_COLUMNS, ROLES, RoleSettings, assign_roles, score_roles
-from gpu_coord.roles import following as following_module
-from gpu_coord.roles.adoption import Uses, order_adoptions, score_adoptions
-from gpu_coord.roles.following import Cells, match_cells, match_pairs, score_following
-from gpu_coord.roles.position import (
+from gpu_coord.accounts.roles import following as following_module
+from gpu_coord.accounts.roles.adoption import Uses, order_adoptions, score_adoptions
+from gpu_coord.accounts.roles.following import Cells, match_cells, match_pairs, score_following
+from gpu_coord.accounts.roles.position import (
     Flows,
     measure_participation,
     rank_hubs,
     score_positions,
     split_core,
 )
-from gpu_coord.roles.reading import Analysed, find_store
-from gpu_coord.roles.rule import name_roles
-from gpu_coord.run import open_run, verify_run
-from gpu_coord.store import hash_file
+from gpu_coord.accounts.roles.reading import Analysed, find_store
+from gpu_coord.accounts.roles.roles import ROLE_COLUMNS, assign_roles, score_roles
+from gpu_coord.accounts.roles.rule import ROLES, name_roles
+from gpu_coord.accounts.roles.settings import RoleSettings
+from gpu_coord.cli import app
+from gpu_coord.results.findings import open_run, verify_run
+from gpu_coord.store.tables import hash_file
+from gpu_coord.trust.evaluation.rankings import compute_auc
 
 # --- how early ---------------------------------------------------------------------------------
 

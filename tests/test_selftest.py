@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from gpu_coord.backend import GpuUnavailableError, choose, cpu
 from gpu_coord.cli import app
-from gpu_coord.selftest import CHECKS, run_checks
+from gpu_coord.trust.selftest import CHECKS, run_checks
 
 
 @pytest.fixture(
@@ -51,7 +51,7 @@ BROKEN = {
 def test_run_checks__finds_a_kernel_that_miscounts(kernel, monkeypatch):
     import types
 
-    from gpu_coord import pairs
+    from gpu_coord.backend import pairs
 
     broken = types.SimpleNamespace(**vars(pairs))
     setattr(broken, kernel, count_one_less(getattr(pairs, kernel)))

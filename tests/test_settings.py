@@ -1,6 +1,6 @@
 import pytest
 
-from gpu_coord.settings import parse_lags
+from gpu_coord.detection.settings import parse_lags
 
 
 def test_parse_lags__reads_ranges():

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gpu_coord.archive import ArchiveError, ingest, shares, sources
+from gpu_coord.archive import shares, sources
 from gpu_coord.archive.cells import parse_share_times
+from gpu_coord.archive.ingest import ingest
+from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.archive.tables import sort_texts
 
 COLUMNS = ["account_id", "object_id", "content_id", "timestamp_share"]

@@ -21,16 +21,15 @@ from polars.testing import assert_frame_equal
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gpu_coord import sharing
-from gpu_coord.archive import ingest
+from gpu_coord.accounts.explanation import describe, explain, render
+from gpu_coord.archive.ingest import ingest
 from gpu_coord.backend import choose
 from gpu_coord.cli import app
-from gpu_coord.coaction import coact
-from gpu_coord.detection import detect
-from gpu_coord.explanation import describe, explain, render
-from gpu_coord.run import verify_run
-from gpu_coord.sharing import ShareSettings, share
-from gpu_coord.sharing.coortweet import (
+from gpu_coord.detection.run import detect
+from gpu_coord.results.findings import verify_run
+from gpu_coord.sharing import sharing
+from gpu_coord.sharing.coaction import coact
+from gpu_coord.sharing.peers.coortweet import (
     account_stats,
     detect_groups,
     flag_speed_share,
@@ -40,7 +39,9 @@ from gpu_coord.sharing.coortweet import (
     take_subgraph,
     weigh_network,
 )
+from gpu_coord.sharing.settings import ShareSettings
 from gpu_coord.sharing.shares import Shares, read_shares
+from gpu_coord.sharing.sharing import share
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 

@@ -18,21 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gpu_coord.archive import ingest
+from gpu_coord.archive.ingest import ingest
 from gpu_coord.cli import app
-from gpu_coord.simulation import (
-    FILES,
-    PRESETS,
-    Scenario,
-    choose_scenario,
-    parse_parameter,
-    plan_archive,
-    simulate,
-)
 from gpu_coord.simulation.draws import draw_exponential, draw_lognormal
 from gpu_coord.simulation.episodes import draw_episode_times
-from gpu_coord.simulation.plan import share_out
+from gpu_coord.simulation.plan import plan_archive, share_out
 from gpu_coord.simulation.posts import find_row_stride
+from gpu_coord.simulation.scenario import PRESETS, Scenario, choose_scenario, parse_parameter
+from gpu_coord.simulation.simulation import FILES, simulate
 from gpu_coord.simulation.times import (
     draw_lag_ms,
     draw_lags,
@@ -244,7 +237,8 @@ def test_simulate__gives_the_same_bytes_for_the_same_seed(tmp_path, monkeypatch)
     monkeypatch.setattr("gpu_coord.simulation.posts.POSTS_PER_CHUNK", 700)
     first = simulate(tmp_path / "first", seed=3, **SMALL)
     code = (
-        "import sys; from gpu_coord.simulation import posts, simulate; posts.POSTS_PER_CHUNK = 700;"
+        "import sys; from gpu_coord.simulation import posts; posts.POSTS_PER_CHUNK = 700;"
+        "from gpu_coord.simulation.simulation import simulate;"
         f"simulate(sys.argv[1], seed=3, **{SMALL!r})"
     )
     environment = os.environ | {"POLARS_MAX_THREADS": "1", "PYTHONHASHSEED": "7"}

@@ -5,16 +5,9 @@ import json
 import polars as pl
 import pytest
 
-from gpu_coord.archive import ingest
-from gpu_coord.store import (
-    ROW_GROUP_ROWS,
-    TABLES,
-    TableWriter,
-    hash_file,
-    open_store,
-    read_parts,
-    verify_store,
-)
+from gpu_coord.archive.ingest import ingest
+from gpu_coord.store.store import TABLES, open_store, verify_store
+from gpu_coord.store.tables import ROW_GROUP_ROWS, TableWriter, hash_file, read_parts
 
 SHARES = "account_id,object_id,content_id,timestamp_share\na,x,1,100\nb,x,2,101\n"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from test_intervals import make_shares
 
-from gpu_coord.sharing.coornet import cut_shares, project_accounts
+from gpu_coord.sharing.peers.coornet import cut_shares, project_accounts
 from gpu_coord.sharing.summaries import (
     rank_objects,
     rank_posts,

@@ -18,25 +18,26 @@ from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 import gpu_coord as gc
-from gpu_coord import chance
-from gpu_coord.archive import ArchiveError
+from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.chance import tests as chance
 from gpu_coord.cli import app
-from gpu_coord.detection import detect
-from gpu_coord.evaluation import evaluate
-from gpu_coord.network import build_network
-from gpu_coord.settings import Settings
-from gpu_coord.sweeps import open_sweep, stages, sweep, tables, verify_sweep
-from gpu_coord.sweeps.grid import list_cells, read_grid, spell_command
-from gpu_coord.sweeps.multiverse import (
+from gpu_coord.detection.run import detect
+from gpu_coord.detection.settings import Settings
+from gpu_coord.network.network import build_network
+from gpu_coord.trust.evaluation.evaluation import evaluate
+from gpu_coord.trust.sweeps import stages, tables
+from gpu_coord.trust.sweeps.grid import list_cells, read_grid, spell_command
+from gpu_coord.trust.sweeps.multiverse import (
     INTERACTIONS,
     compare_communities,
     decompose_variance,
     find_core,
     rank_specifications,
 )
-from gpu_coord.sweeps.scoring import flatten_figures, split_halves
-from gpu_coord.sweeps.stages import measure_modularity
-from gpu_coord.sweeps.tables import SUMMARY
+from gpu_coord.trust.sweeps.scoring import flatten_figures, split_halves
+from gpu_coord.trust.sweeps.stages import measure_modularity
+from gpu_coord.trust.sweeps.sweeps import open_sweep, sweep, verify_sweep
+from gpu_coord.trust.sweeps.tables import SUMMARY
 
 KINDS = ("hashtag", "url")
 GRID = {

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gpu_coord import store as storing
-from gpu_coord.archive import ingest, posts
+from gpu_coord.archive import posts
 from gpu_coord.archive.cells import hash_words, hide_mentions
+from gpu_coord.archive.ingest import ingest
 from gpu_coord.cli import app
-from gpu_coord.store import TABLES, open_store, verify_store
+from gpu_coord.store import store as storing
+from gpu_coord.store.store import TABLES, open_store, verify_store
 
 HEADER = ["tweetid", "userid", "tweet_time", "tweet_text", "is_retweet", "hashtags"]
 SHARES = "account_id,object_id,content_id,timestamp_share,kind\na,Some words,1,100,text\n"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gpu_coord.threads import map_ahead, prefetch
+from gpu_coord.ground.threads import map_ahead, prefetch
 
 
 def test_map_ahead__keeps_the_order_whatever_each_item_takes():

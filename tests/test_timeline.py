@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_coord.archive import ingest
-from gpu_coord.sharing import share
-from gpu_coord.store import hash_file, name_accounts
-from gpu_coord.timeline import find_object, mark_near, tabulate_timeline
+from gpu_coord.archive.ingest import ingest
+from gpu_coord.sharing.sharing import share
+from gpu_coord.spread.timeline import mark_near, tabulate_timeline
+from gpu_coord.store.objects import find_object
+from gpu_coord.store.store import name_accounts
+from gpu_coord.store.tables import hash_file
 
 # account, content, seconds: one account busy, one content of two accounts, one post shared twice.
 ROWS = [

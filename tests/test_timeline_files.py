@@ -11,12 +11,12 @@ import pytest
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
-from gpu_coord.archive import ingest
+from gpu_coord.archive.ingest import ingest
 from gpu_coord.cli import app
-from gpu_coord.sharing import share
-from gpu_coord.store import name_accounts
-from gpu_coord.timeline import tabulate_timeline
-from gpu_coord.timeline_files import draw_timeline, write_timeline
+from gpu_coord.sharing.sharing import share
+from gpu_coord.spread.timeline import tabulate_timeline
+from gpu_coord.spread.timeline_files import draw_timeline, write_timeline
+from gpu_coord.store.store import name_accounts
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -236,7 +236,7 @@ def test_write_timeline__refuses_files_elsewhere(store, tmp_path):
 
 
 def test_write_timeline__leaves_the_old_file_when_it_fails(store, tmp_path, monkeypatch):
-    from gpu_coord import timeline_files
+    from gpu_coord.spread import timeline_files
 
     path = tmp_path / "deep" / "page.html"
     write_timeline(store, VALUE, path)

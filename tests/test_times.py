@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpu_coord.times import count_seconds, parse_window
+from gpu_coord.ground.times import count_seconds, parse_window
 
 
 @pytest.mark.parametrize(

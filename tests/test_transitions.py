@@ -9,27 +9,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gpu_coord import pairs as pair_kernels
-from gpu_coord import transitions
-from gpu_coord.activity import Activity
-from gpu_coord.backend import cpu
-from gpu_coord.threads import map_ahead
-from gpu_coord.transitions import (
-    Denominator,
-    Measure,
-    Undefined,
-    Weigher,
-    WeightRule,
-    choose_lags,
+from gpu_coord.activity import counts as transitions
+from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.counts import (
     count_margins,
     count_pairs,
     count_transitions,
     index_cells,
     iter_shared,
     plan_blocks,
-    select_edges,
     transition_matrices,
 )
+from gpu_coord.activity.weights import (
+    Denominator,
+    Measure,
+    Undefined,
+    Weigher,
+    WeightRule,
+    choose_lags,
+    select_edges,
+)
+from gpu_coord.backend import cpu
+from gpu_coord.backend import pairs as pair_kernels
+from gpu_coord.ground.threads import map_ahead
 
 EVENTS = st.lists(
     st.fixed_dictionaries(

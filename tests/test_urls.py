@@ -13,8 +13,8 @@ import tldextract
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gpu_coord import urls
-from gpu_coord.urls import normalise_urls, registered_domains
+from gpu_coord.ground import urls
+from gpu_coord.ground.urls import normalise_urls, registered_domains
 
 # --- an independent, slow reading: one URL at a time, urllib.parse and plain conditions ---
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_coord.archive import ArchiveError, ingest, sources
+from gpu_coord.archive import sources
 from gpu_coord.archive.cells import (
     _lower_case,
     _normalise_unicode,
@@ -26,6 +26,8 @@ from gpu_coord.archive.cells import (
     parse_stamps,
     parse_tweet_refs,
 )
+from gpu_coord.archive.ingest import ingest
+from gpu_coord.archive.sources import ArchiveError
 
 TWEET_HEADER = (
     "tweetid userid user_display_name user_screen_name user_reported_location "

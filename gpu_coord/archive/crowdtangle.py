@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.cells import hash_ids, null_blank, parse_counts, parse_dates, parse_stamps
+from gpu_coord.archive.cells import (
+    hash_ids,
+    null_blank,
+    parse_counts,
+    parse_dates,
+    parse_stamps,
+)
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.posts import (
     PostBatch,
@@ -29,15 +35,15 @@ from gpu_coord.archive.posts import (
 )
 from gpu_coord.archive.sources import CROWDTANGLE_CONTENTS, CROWDTANGLE_IDS, CROWDTANGLE_TIMES
 from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE, Vocabulary
-from gpu_coord.store import TableWriter, read_parts
-from gpu_coord.urls import normalise_urls
+from gpu_coord.ground.urls import normalise_urls
+from gpu_coord.store.tables import TableWriter, read_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gpu_coord.archive.intake import Intake, Tally
     from gpu_coord.archive.sources import Batch, Source
-    from gpu_coord.urls import UrlRule
+    from gpu_coord.ground.kinds import UrlRule
 
 MISSING = ("", "NA", "N/A", "<NA>")
 HEADINGS = {

@@ -14,7 +14,7 @@ import polars as pl
 
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import ACCOUNTS, Accounts, Entities, Exclusion
-from gpu_coord.store import TableWriter
+from gpu_coord.store.tables import TableWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gpu_coord.archive.sources import Batch, Source
-    from gpu_coord.urls import UrlRule
+    from gpu_coord.ground.kinds import UrlRule
 
 
 @dataclass(slots=True)

@@ -17,8 +17,8 @@ import polars as pl
 from gpu_coord.archive.cells import hash_texts, hash_words, hide_mentions, normalise_texts
 from gpu_coord.archive.intake import name_kinds, number_accounts, number_entities, open_events
 from gpu_coord.archive.tables import TEXTS
-from gpu_coord.store import TableWriter, read_parts
-from gpu_coord.threads import map_ahead, prefetch
+from gpu_coord.ground.threads import map_ahead, prefetch
+from gpu_coord.store.tables import TableWriter, read_parts
 
 if TYPE_CHECKING:
     from collections import Counter

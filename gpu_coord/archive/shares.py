@@ -21,8 +21,8 @@ from gpu_coord.archive.intake import (
 )
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.archive.tables import COUNTS, POSTS, Vocabulary
-from gpu_coord.kinds import RESERVED
-from gpu_coord.store import TableWriter, read_parts
+from gpu_coord.ground.kinds import RESERVED
+from gpu_coord.store.tables import TableWriter, read_parts
 
 if TYPE_CHECKING:
     from gpu_coord.archive.intake import Intake

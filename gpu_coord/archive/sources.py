@@ -28,14 +28,15 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from gpu_coord.threads import prefetch
+from gpu_coord.ground.threads import prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from gpu_coord.archive.settings import Format
+
 Role = Literal["tweets", "users", "shares", "crowdtangle"]
-Format = Literal["auto", "x-archive", "shares", "crowdtangle"]
 
 BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
 N_ROOMS = 6  # blocks of a CSV file that are held at a time

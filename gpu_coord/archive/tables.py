@@ -16,7 +16,7 @@ import polars as pl
 
 from gpu_coord.archive.cells import fold_case, hash_ids
 from gpu_coord.archive.sources import ArchiveError
-from gpu_coord.kinds import names_accounts
+from gpu_coord.ground.kinds import names_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,7 +8,7 @@ releases agree on either.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -35,15 +35,15 @@ from gpu_coord.archive.posts import (
 )
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
-from gpu_coord.store import TableWriter, read_parts
-from gpu_coord.urls import normalise_urls
+from gpu_coord.ground.urls import normalise_urls
+from gpu_coord.store.tables import TableWriter, read_parts
 
 if TYPE_CHECKING:
     from gpu_coord.archive.intake import Intake, Tally
+    from gpu_coord.archive.settings import TimeSource
     from gpu_coord.archive.sources import Batch
-    from gpu_coord.urls import UrlRule
+    from gpu_coord.ground.kinds import UrlRule
 
-TimeSource = Literal["auto", "stamp"]
 
 PLATFORM = "x"
 

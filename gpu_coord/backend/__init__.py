@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpu_coord.threads import MAX_THREADS
+from gpu_coord.ground.threads import MAX_THREADS
 
 _log = logging.getLogger("gpu_coord")
 
@@ -71,7 +71,7 @@ def cpu(*, threads: int | None = None) -> Backend:
     import numba
     import psutil
 
-    from gpu_coord import graphs, pairs
+    from gpu_coord.backend import graphs, pairs
 
     _check_threads(threads)
     n_usable = numba.config.NUMBA_NUM_THREADS

@@ -11,7 +11,7 @@ import cugraph
 import cupy as cp
 import numpy as np
 
-from gpu_coord.graphs import DAMPING, RANK_TOLERANCE, symmetrise
+from gpu_coord.backend.graphs import DAMPING, RANK_TOLERANCE, symmetrise
 
 MAX_LEIDEN_ITERATIONS = 100
 MAX_RANK_ROUNDS = 1000  # the change falls by the damping in each: 150 are enough
@@ -24,7 +24,7 @@ def label_components(
     *,
     connection: Literal["weak", "strong"],
 ) -> np.ndarray:
-    """Label the components of directed edges, as `gpu_coord.graphs.label_components` does."""
+    """Label the components of directed edges, as `graphs.label_components` does."""
     if not source.size:
         return np.arange(n_accounts)
     graph = _build_graph(source, target, None, directed=connection == "strong")
@@ -44,7 +44,7 @@ def label_communities(
     resolution: float,
     seed: int,
 ) -> np.ndarray:
-    """Label the communities of weighted edges, as `gpu_coord.graphs.label_communities` does.
+    """Label the communities of weighted edges, as `graphs.label_communities` does.
 
     The partition is another than on the CPU, though about as good.
     """
@@ -60,14 +60,14 @@ def label_communities(
 def rank_accounts(
     source: np.ndarray, target: np.ndarray, weight: np.ndarray, n_accounts: int
 ) -> np.ndarray:
-    """Rank accounts by PageRank, as `gpu_coord.graphs.rank_accounts` does."""
+    """Rank accounts by PageRank, as `graphs.rank_accounts` does."""
     graph = _build_graph(source, target, weight / weight.max(), directed=True)
     found = cugraph.pagerank(graph, alpha=DAMPING, max_iter=MAX_RANK_ROUNDS, tol=RANK_TOLERANCE)
     return _order_scores(found["vertex"], found["pagerank"])
 
 
 def count_cores(source: np.ndarray, target: np.ndarray, n_accounts: int) -> np.ndarray:
-    """Find the core number of each account, as `gpu_coord.graphs.count_cores` does."""
+    """Find the core number of each account, as `graphs.count_cores` does."""
     found = cugraph.core_number(_build_undirected(source, target, np.ones(source.size), n_accounts))
     return _order_scores(found["vertex"], found["core_number"]).astype(np.int64)
 

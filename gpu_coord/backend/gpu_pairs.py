@@ -1,6 +1,6 @@
 """The hot loops over pairs of accounts, on the GPU (CuPy).
 
-In and out: as in `gpu_coord.pairs`, on arrays of the device, with results equal to the bit. The
+In and out: as in `pairs`, on arrays of the device, with results equal to the bit. The
 loops are the kernels of pairs.cu; what is here sizes the work by the memory that is free.
 """
 
@@ -74,7 +74,7 @@ def count_pairs(
 ) -> tuple[cp.ndarray, cp.ndarray, cp.ndarray]:
     """Count the lagged coincidences of a range of sources with every target.
 
-    As `gpu_coord.pairs.count_pairs`: a tile of dense rows of counters takes the increments, and
+    As `pairs.count_pairs`: a tile of dense rows of counters takes the increments, and
     gives up those that are large enough, in their order. ``bound`` and ``n_coincidences`` are not
     needed: results are counted before they are written.
     """
@@ -144,7 +144,7 @@ def _start_ranges(sizes: cp.ndarray) -> cp.ndarray:
 def count_shared(
     source: cp.ndarray, target: cp.ndarray, account_start: cp.ndarray, stratum: cp.ndarray
 ) -> cp.ndarray:
-    """Count the strata that both accounts of each pair used; as `gpu_coord.pairs.count_shared`."""
+    """Count the strata that both accounts of each pair used; as `pairs.count_shared`."""
     pairs = _as_kernel_arrays(
         (source, np.int32), (target, np.int32), (account_start, np.int64), (stratum, np.int32)
     )
@@ -165,7 +165,7 @@ def count_within_shared(
 ) -> tuple[cp.ndarray, cp.ndarray, cp.ndarray]:
     """List the strata that both accounts of each pair used, with the coincidences in each.
 
-    As `gpu_coord.pairs.count_within_shared`.
+    As `pairs.count_within_shared`.
     """
     pairs = _as_kernel_arrays(
         (source, np.int32), (target, np.int32), (shared_start, np.int64),
@@ -193,7 +193,7 @@ def sum_products(
 ) -> cp.ndarray:
     """Sum the products of the accounts' factors over the strata that both of each pair used.
 
-    As `gpu_coord.pairs.sum_products`.
+    As `pairs.sum_products`.
     """
     rows = _as_kernel_arrays(
         (source, np.int32), (target, np.int32), (source_start, np.int64),
@@ -210,7 +210,7 @@ def count_in_common(
 ) -> tuple[cp.ndarray, cp.ndarray, cp.ndarray]:
     """Count the bins in which each account, and both accounts of each ordered pair, are active.
 
-    As `gpu_coord.pairs.count_in_common`, by products of matrices in single precision: exact,
+    As `pairs.count_in_common`, by products of matrices in single precision: exact,
     since no block has more bins than single precision has integers.
     """
     n_entities, n_accounts, n_bins = sources.shape

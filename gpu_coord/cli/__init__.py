@@ -1,45 +1,9 @@
-"""The commands. They parse, call one public function each, and show what came back."""
+"""The command line: options made from settings, one call of the library each, what came back."""
 
 import typer
 
-from gpu_coord.cli import (
-    accounts,
-    cascades,
-    checks,
-    cohorts,
-    cycles,
-    detection,
-    evaluations,
-    models,
-    sharing,
-    simulations,
-    stores,
-    sweeps,
-    timelines,
-)
+from gpu_coord.cli.commands import COMMANDS
 from gpu_coord.cli.errors import report_errors, run_until_terminated
-
-COMMANDS = (  # in the order of the help
-    stores.ingest,
-    detection.detect,
-    sharing.share,
-    sharing.coact,
-    cycles.cycle,
-    accounts.explain,
-    models.model,
-    accounts.roles,
-    detection.calibrate,
-    checks.selftest,
-    checks.info,
-    timelines.timeline,
-    cascades.cascades,
-    cohorts.cohorts,
-    simulations.simulate,
-    simulations.demo,
-    evaluations.evaluate,
-    sweeps.sweep,
-    checks.verify,
-)
 
 app = typer.Typer(
     name="gpu-coord",
@@ -49,7 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in COMMANDS:
-    app.command()(report_errors(command))
+    app.command(command.name)(report_errors(command))
 
 
 def main() -> None:

@@ -1,100 +1,15 @@
 """A store -> the ways of its objects over platforms, out of groups, and who sets them off."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-import typer
-
-from gpu_coord.cli import options
-from gpu_coord.cli.display import (
-    N_SHOWN,
-    Rows,
-    choose_id,
-    hide_ids,
-    print_json,
-    print_lines,
-    print_rows,
-    show_progress,
-)
-from gpu_coord.cli.values import read_labels, split_list
+from gpu_coord.cli.display import N_SHOWN, Rows, choose_id, hide_ids, print_lines, print_rows
 
 if TYPE_CHECKING:
-    from gpu_coord.cascades import Cascades
-
-GroupingChoice = Literal["auto", "group", "component", "community"]
+    from gpu_coord.results.findings import Findings
 
 
-def cascades(
-    store: options.Store,
-    out: options.NewFolder,
-    kind: options.Objects = "url",
-    run: Annotated[
-        Path | None, typer.Option(help="A run: the accounts of its groups are inside.")
-    ] = None,
-    group: Annotated[
-        int | None, typer.Option(min=0, help="The one group of the run that is inside (all).")
-    ] = None,
-    group_by: Annotated[
-        GroupingChoice,
-        typer.Option(help="Groups of the run; auto: confirmed ones, or communities."),
-    ] = "auto",
-    inside: Annotated[
-        str | None, typer.Option(help="In the place of a run: the label of the accounts inside.")
-    ] = None,
-    min_shares: Annotated[int, typer.Option(min=1, help="Leave out objects with fewer.")] = 2,
-    min_followers: Annotated[
-        int, typer.Option(min=0, help="Followers that the first adopter outside needs.")
-    ] = 0,
-    window: Annotated[
-        str, typer.Option(help="How long after a share adoptions follow it, like 1h.")
-    ] = "1h",
-    reach: Annotated[
-        str, typer.Option(help="How far around an early share the object's own rate is taken.")
-    ] = "12h",
-    min_adopters: Annotated[
-        int, typer.Option(min=2, help="Objects with fewer accounts are not tested.")
-    ] = 10,
-    early: Annotated[
-        float, typer.Option(help="Part of an object's accounts that is early, up to 0.5.")
-    ] = 0.25,
-    alpha: options.Alpha = 0.05,
-    start: options.Start = None,
-    end: options.End = None,
-    labels: options.Labels = None,
-    show_ids: options.ShowIds = False,
-    json_: options.Json = False,
-) -> None:
-    """Follow objects from platform to platform, out of a group, and who sets them off."""
-    from gpu_coord.cascades import trace_cascades as trace
-
-    with show_progress() as progress:
-        found = trace(
-            store,
-            out,
-            kinds=split_list(kind),
-            run=run,
-            group=group,
-            group_by=group_by,
-            inside=inside,
-            labels=read_labels(labels),
-            progress=progress,
-            min_shares=min_shares,
-            min_followers=min_followers,
-            window=window,
-            reach=reach,
-            min_adopters=min_adopters,
-            early=early,
-            alpha=alpha,
-            start=start,
-            end=end,
-        )
-    if json_:
-        print_json(found.summary)
-    else:
-        _show_cascades(found, show_ids=show_ids)
-
-
-def _show_cascades(found: "Cascades", *, show_ids: bool) -> None:
+def show_cascades(found: "Findings", *, show_ids: bool) -> None:
+    """Print how objects spread, and who sets them off."""
     print_rows("From platform to platform", *_list_flows(found))
     print_rows("Objects that most accounts shared", *_list_spread(found, show_ids=show_ids))
     if found.content["inside"] is not None:
@@ -106,8 +21,8 @@ def _show_cascades(found: "Cascades", *, show_ids: bool) -> None:
     print_lines(*_describe_cascades(found))
 
 
-def _list_flows(found: "Cascades") -> Rows:
-    from gpu_coord.times import describe_seconds
+def _list_flows(found: "Findings") -> Rows:
+    from gpu_coord.ground.times import describe_seconds
 
     flows = found.read("flows").head(N_SHOWN)
     columns = ["source_platform", "target_platform", "n_objects"]
@@ -116,7 +31,7 @@ def _list_flows(found: "Cascades") -> Rows:
     return ["from", "to", "objects", "a quarter within", "half within"], list(rows)
 
 
-def _list_spread(found: "Cascades", *, show_ids: bool) -> Rows:
+def _list_spread(found: "Findings", *, show_ids: bool) -> Rows:
     order = ["n_platforms", "n_accounts", "kind", "value"]
     largest = found.read("cascades").sort(order, descending=[True, True, False, False])
     columns = ["kind", "value", "n_accounts", "n_shares", "path"]
@@ -124,10 +39,10 @@ def _list_spread(found: "Cascades", *, show_ids: bool) -> Rows:
     return ["kind", "value", "accounts", "shares", "path"], shown.rows()
 
 
-def _list_escapes(found: "Cascades", *, show_ids: bool) -> Rows:
+def _list_escapes(found: "Findings", *, show_ids: bool) -> Rows:
     import polars as pl
 
-    from gpu_coord.times import describe_seconds
+    from gpu_coord.ground.times import describe_seconds
 
     escaped = found.read("cascades").filter(pl.col("n_outside_before") == 0)
     escaped = escaped.drop_nulls("escape_time")
@@ -141,7 +56,7 @@ def _list_escapes(found: "Cascades", *, show_ids: bool) -> Rows:
     return shown, hidden.select(columns).rows()
 
 
-def _list_catalysts(found: "Cascades", *, show_ids: bool) -> Rows:
+def _list_catalysts(found: "Findings", *, show_ids: bool) -> Rows:
     import polars as pl
 
     name = choose_id(show_ids=show_ids)
@@ -152,7 +67,7 @@ def _list_catalysts(found: "Cascades", *, show_ids: bool) -> Rows:
     return shown, leading.select(columns).rows()
 
 
-def _describe_cascades(found: "Cascades") -> list[str]:
+def _describe_cascades(found: "Findings") -> list[str]:
     summary, early = found.summary, found.summary["early"]
     lines = [
         f"{summary['n_objects']:,} objects, {summary['n_shares']:,} shares by "

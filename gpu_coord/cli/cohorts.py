@@ -1,72 +1,22 @@
 """A store -> when the accounts of classes were made, beside the others."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gpu_coord.cli import options
-from gpu_coord.cli.display import N_SHOWN, Rows, print_json, print_lines, print_rows, show_progress
-from gpu_coord.cli.values import read_labels
+from gpu_coord.cli.display import N_SHOWN, Rows, print_lines, print_rows
 
 if TYPE_CHECKING:
-    from gpu_coord.cohorts import Cohorts
-
-ClassChoice = Literal["auto", "label", "group", "component", "community", "role"]
-PeriodChoice = Literal["day", "week", "month"]
+    from gpu_coord.results.findings import Findings
 
 
-def cohorts(
-    store: options.Store,
-    out: options.NewFolder,
-    run: Annotated[
-        Path | None, typer.Option(help="A run on that store: its groups are the classes.")
-    ] = None,
-    by: Annotated[
-        ClassChoice,
-        typer.Option(help="What makes a class; auto: label, or of a run groups or communities."),
-    ] = "auto",
-    controls: Annotated[
-        str | None, typer.Option(help="Label to compare with (all who are not in the class).")
-    ] = None,
-    period: Annotated[
-        PeriodChoice, typer.Option(help="What creation dates are counted by.")
-    ] = "week",
-    min_accounts: Annotated[int, typer.Option(min=1, help="Leave out smaller classes.")] = 5,
-    alpha: options.Alpha = 0.05,
-    labels: options.Labels = None,
-    json_: options.Json = False,
-) -> None:
-    """Compare when accounts were made, how long before their first post, and how large they are."""
-    from gpu_coord.cohorts import compare_cohorts as compare
-
-    with show_progress() as progress:
-        found = compare(
-            store,
-            out,
-            run=run,
-            labels=read_labels(labels),
-            progress=progress,
-            by=by,
-            controls=controls,
-            period=period,
-            min_accounts=min_accounts,
-            alpha=alpha,
-        )
-    if json_:
-        print_json(found.summary)
-    else:
-        _show_cohorts(found)
-
-
-def _show_cohorts(found: "Cohorts") -> None:
+def show_cohorts(found: "Findings") -> None:
+    """Print when accounts were made."""
     settings = found.content["settings"]
     print_rows("When accounts were made", *_list_cohorts(found, period=settings["period"]))
     print_rows("How classes differ from the others", *_list_profiles(found))
     print_lines(*_describe_cohorts(found.summary, alpha=settings["alpha"]))
 
 
-def _list_cohorts(found: "Cohorts", *, period: str) -> Rows:
+def _list_cohorts(found: "Findings", *, period: str) -> Rows:
     import polars as pl
 
     p = pl.col("p_value")
@@ -78,7 +28,7 @@ def _list_cohorts(found: "Cohorts", *, period: str) -> Rows:
     return ["class", period, "accounts", "others", "ratio", "q", "age, days"], rows
 
 
-def _list_profiles(found: "Cohorts") -> Rows:
+def _list_profiles(found: "Findings") -> Rows:
     columns = ["class", "measure", "n_accounts", "q25", "median", "q75", "control_median", "shift"]
     shown = ["class", "measure", "accounts", "25 %", "median", "75 %", "others", "shift"]
     # Classes are many where they are communities; the measures of each stay together.

@@ -1,38 +1,9 @@
-"""A folder of ours -> whether it is what was written, or which of its files is damaged."""
+"""An error -> which file of which folder is damaged, where that is why."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _READERS = {"polars", "narwhals", "pyarrow"}
-
-
-def verify_folder(folder: Path) -> dict[str, Any]:
-    """Check a store, a run or another result, whatever the folder is; count its tables."""
-    checks = _list_checks()
-    present = [check for marker, check in checks.items() if (folder / marker).is_file()]
-    return (*present, *checks.values())[0](folder)
-
-
-def _list_checks() -> dict[str, Callable[[Path], dict[str, Any]]]:
-    """Return by marker what checks a folder; the first is for a folder without any."""
-    from gpu_coord.cascades import CASCADES_MARKER, verify_cascades
-    from gpu_coord.cohorts import COHORTS_MARKER, verify_cohorts
-    from gpu_coord.cycle import CYCLE_MARKER, verify_cycle
-    from gpu_coord.model.fitting import MODEL_MARKER, verify_model
-    from gpu_coord.run import RUN_MARKER, verify_run
-    from gpu_coord.store import STORE_MARKER, verify_store
-    from gpu_coord.sweeps import SWEEP_MARKER, verify_sweep
-
-    return {
-        STORE_MARKER: verify_store,
-        RUN_MARKER: verify_run,
-        CYCLE_MARKER: verify_cycle,
-        MODEL_MARKER: verify_model,
-        CASCADES_MARKER: verify_cascades,
-        COHORTS_MARKER: verify_cohorts,
-        SWEEP_MARKER: verify_sweep,
-    }
 
 
 def explain_failure(error: Exception, options: dict[str, Any]) -> str | None:
@@ -66,13 +37,16 @@ def _comes_from_reading(error: BaseException | None) -> bool:
 def _is_ours(option: Any) -> bool:
     if not isinstance(option, Path):
         return False
-    return any((option / marker).is_file() for marker in _list_checks())
+    from gpu_coord.results.findings import find_marker
+    from gpu_coord.store.store import STORE_MARKER
+
+    return (option / STORE_MARKER).is_file() or find_marker(option) is not None
 
 
 def _find_store(folder: Path) -> list[Path]:
     """Return the store of a run, which `roles` finds by itself, where it is beside the run."""
-    from gpu_coord.roles.reading import find_store
-    from gpu_coord.run import open_run
+    from gpu_coord.results.findings import open_run
+    from gpu_coord.results.origin import find_store
 
     try:
         return [find_store(open_run(folder)).path]
@@ -81,8 +55,10 @@ def _find_store(folder: Path) -> list[Path]:
 
 
 def _describe_damage(folder: Path) -> str | None:
+    from gpu_coord.results.verification import verify
+
     try:
-        verify_folder(folder)
+        verify(folder)
     except (ValueError, OSError) as damage:
         return f"{str(damage).removesuffix('.')}, and check it with `gpu-coord verify {folder}`."
     except KeyError:  # its marker is not as we write it, and describes no tables

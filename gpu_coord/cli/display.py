@@ -18,7 +18,7 @@ N_SHOWN = 10  # rows of a table that may have many
 
 def show_progress() -> AbstractContextManager[Callable[[str, int, int], None]]:
     """Return what draws bars of the stages under way, where people see them."""
-    from gpu_coord.terminal import open_consoles, show_progress
+    from gpu_coord.ground.terminal import open_consoles, show_progress
 
     return show_progress(open_consoles()[1])
 
@@ -30,14 +30,14 @@ def print_json(content: Any) -> None:
 
 def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table under its title; nothing where it has no rows."""
-    from gpu_coord.terminal import open_consoles, print_table
+    from gpu_coord.ground.terminal import open_consoles, print_table
 
     print_table(open_consoles()[0], title, columns, rows)
 
 
 def print_lines(*lines: str, wrap: bool = False) -> None:
     """Print sentences, each on a line; broken at the width of the terminal if ``wrap``."""
-    from gpu_coord.terminal import clean_lines, open_consoles
+    from gpu_coord.ground.terminal import clean_lines, open_consoles
 
     console = open_consoles()[0]
     for line in lines:
@@ -70,7 +70,7 @@ def hide_ids(entities: "pl.DataFrame", *, show_ids: bool) -> "pl.DataFrame":
     """Take the values from entities that name accounts or posts."""
     import polars as pl
 
-    from gpu_coord.kinds import names_posts
+    from gpu_coord.ground.kinds import names_posts
 
     if show_ids:
         return entities

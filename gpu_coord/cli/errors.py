@@ -1,19 +1,17 @@
 """What goes wrong in a command becomes one sentence and an exit code; warnings become sentences."""
 
 import errno
-import functools
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable
-from inspect import signature
 from typing import Any, NoReturn
 
 import typer
 
 from gpu_coord.cli.damage import explain_failure
-from gpu_coord.cli.options import complete_signature
+from gpu_coord.cli.requests import Command
 
 WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED, TERMINATED = 1, 3, 130, 143
 
@@ -22,14 +20,12 @@ class TerminatedError(BaseException):
     """The program was asked to end by SIGTERM; no `Exception`, so that nothing goes on from it."""
 
 
-def report_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that also takes the common options, and says in one sentence what failed.
+def report_errors(command: Command) -> Callable[..., None]:
+    """Return what runs a command, and says in one sentence what failed.
 
     With ``--debug`` errors come through as they are.
     """
-    taken = list(signature(command).parameters)
 
-    @functools.wraps(command)
     def run(**options: Any) -> None:
         if options["threads"]:
             # Read once, when the libraries are first imported.
@@ -38,7 +34,7 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
             with warnings.catch_warnings():
                 warnings.simplefilter("always", UserWarning)
                 warnings.showwarning = _show_warning
-                command(**{name: options[name] for name in taken})
+                command.call(options)
         except KeyboardInterrupt:
             fail("interrupted; what was being written is not there.", code=INTERRUPTED)
         except (typer.Exit, typer.Abort):
@@ -49,7 +45,8 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
             said = explain_failure(error, options) or _describe_error(error)
             fail(said, code=_choose_code(error))
 
-    run.__signature__ = complete_signature(command)  # type: ignore[attr-defined]
+    run.__signature__ = command.sign()  # type: ignore[attr-defined]
+    run.__doc__ = command.function.__doc__
     return run
 
 
@@ -97,6 +94,6 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _say(kind: str, message: str) -> None:
-    from gpu_coord.terminal import clean_lines
+    from gpu_coord.ground.terminal import clean_lines
 
     print(f"{kind}: {clean_lines(message)}", file=sys.stderr)

@@ -8,7 +8,6 @@ from gpu_coord.cli.display import (
     choose_id,
     hide_ids,
     list_counts,
-    print_json,
     print_lines,
     print_rows,
 )
@@ -16,23 +15,19 @@ from gpu_coord.cli.display import (
 if TYPE_CHECKING:
     import polars as pl
 
-    from gpu_coord.run import Findings
+    from gpu_coord.results.findings import Findings
 
-_SYMMETRIC = ("share", "coact")  # commands whose runs are about what two accounts have in common
 _ALL_EDGES = {"share": "--all-edges", "coact": "--merge union"}  # others: --paper
 
 
-def show_findings(findings: "Findings", *, as_json: bool, show_ids: bool) -> None:
+def show_run(findings: "Findings", *, show_ids: bool) -> None:
     """Print a run: its sizes, its strongest accounts, its groups and what they share."""
-    if as_json:
-        print_json(findings.summary)
-        return
     print_lines(_describe_chance(findings), "")
     _print_network(findings, show_ids=show_ids)
     _print_groups(findings)
     _print_entities(findings, show_ids=show_ids)
     print_rows("Before and after the split", *_list_halves(findings))
-    if not findings.run["graphs_written"]:
+    if not findings.content["graphs_written"]:
         line = "No GraphML and GEXF for a network of this size; --graphs writes them."
         print_lines(line, wrap=True)
     print_lines(_describe_edges(findings), wrap=True)
@@ -43,13 +38,13 @@ def _print_network(findings: "Findings", *, show_ids: bool) -> None:
     print_rows("Layers", *_list_layers(findings))
     leading = (
         "Accounts that share most with others"
-        if findings.run.get("command") in _SYMMETRIC
+        if findings.command != "detect"
         else "Accounts with the most apparent influence"
     )
     print_rows(leading, *_list_accounts(findings, show_ids=show_ids))
     print_rows("Largest communities", *_list_communities(findings))
     if findings.summary.get("n_significant") == 0:
-        option = _ALL_EDGES.get(findings.run.get("command", ""), "--paper")
+        option = _ALL_EDGES.get(findings.command, "--paper")
         print_lines(
             "No edge is significant, so the network is empty. edges.parquet holds all edges with "
             f"their p-values; {option} puts them all into the network.",
@@ -59,9 +54,9 @@ def _print_network(findings: "Findings", *, show_ids: bool) -> None:
 
 def _print_groups(findings: "Findings") -> None:
     """Print what was tested as a group, confirmed or not, and why not."""
-    if findings.run.get("groups") is None:
+    if findings.content.get("groups") is None:
         return
-    if reason := findings.run["groups"]["reason"]:
+    if reason := findings.content["groups"]["reason"]:
         print_lines(f"No test of groups: {reason}", "")
         return
     groups = findings.read("groups")
@@ -80,7 +75,7 @@ def _print_entities(findings: "Findings", *, show_ids: bool) -> None:
 def _describe_edges(findings: "Findings") -> str:
     tells = (
         "two accounts share the same things at about the same time"
-        if findings.run.get("command") in _SYMMETRIC
+        if findings.command != "detect"
         else "one account tends to act one lag after another"
     )
     return (
@@ -101,10 +96,10 @@ def _explain_groups(groups: "pl.DataFrame") -> list[str]:
 
 
 def _describe_chance(findings: "Findings") -> str:
-    summary, settings = findings.summary, findings.run["settings"]
-    if findings.run.get("command") == "share":
+    summary, settings = findings.summary, findings.content["settings"]
+    if findings.command == "share":
         return _describe_shares(findings)
-    if findings.run.get("command") == "coact":
+    if findings.command == "coact":
         return _describe_layers(findings)
     if "lambda" not in summary:
         return "lambda not computed (--paper): any of these edges may be chance."
@@ -115,11 +110,11 @@ def _describe_chance(findings: "Findings") -> str:
         f"{summary['n_significant']:,} edges are significant at a false discovery rate of "
         f"{settings['alpha']:g}: about {summary['expected_false_edges']:.3g} of them may be false."
     )
-    return f"{sentence} {findings.run['chance']['warning'] or ''}".strip()
+    return f"{sentence} {findings.content['chance']['warning'] or ''}".strip()
 
 
 def _describe_layers(findings: "Findings") -> str:
-    run, summary = findings.run, findings.summary
+    run, summary = findings.content, findings.summary
     said = f"{summary['n_pairs']:,} pairs of shares in {summary['n_layers']} layers; "
     if "lambda" not in summary:
         return f"{said}{run['settings']['merge']} of the layers, not tested against chance."
@@ -135,15 +130,15 @@ def _describe_layers(findings: "Findings") -> str:
 
 def _list_layers(findings: "Findings") -> Rows:
     columns = ["layer", "window_seconds", "n_edges", "n_accounts"]
-    layers = findings.run["layers"] if findings.run.get("command") == "coact" else []
+    layers = findings.content["layers"] if findings.command == "coact" else []
     shown = ["layer", "window, s", "edges", "accounts"]
     return shown, [[layer[column] for column in columns] for layer in layers]
 
 
 def _describe_shares(findings: "Findings") -> str:
-    from gpu_coord.times import describe_seconds
+    from gpu_coord.ground.times import describe_seconds
 
-    run, summary = findings.run, findings.summary
+    run, summary = findings.content, findings.summary
     said = [
         f"{summary['n_pairs']:,} pairs of shares of the same object within "
         f"{describe_seconds(run['window_seconds'])} ({run['settings']['mode']})."
@@ -171,14 +166,14 @@ def _describe_shares(findings: "Findings") -> str:
 
 
 def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
-    seconds = sum(stage["seconds"] for stage in findings.run["stages"])
-    peak = max(stage["peak_memory_bytes"] for stage in findings.run["stages"])
+    seconds = sum(stage["seconds"] for stage in findings.content["stages"])
+    peak = max(stage["peak_memory_bytes"] for stage in findings.content["stages"])
     return [
         *list_counts(findings.summary),
         ("seconds", round(seconds, 2)),
         ("peak memory, GB", round(peak / 1e9, 2)),
-        ("backend", findings.run["backend"]["name"]),
-        ("specification", findings.run["specification"][:12]),
+        ("backend", findings.content["backend"]["name"]),
+        ("specification", findings.content["specification"][:12]),
     ]
 
 
@@ -224,10 +219,34 @@ def _list_classes(findings: "Findings") -> Rows:
 
 
 def _list_halves(findings: "Findings") -> Rows:
-    from gpu_coord.run import open_run
+    from gpu_coord.results.findings import open_run
 
     halves = [half for half in ("before", "after") if (findings.path / half).is_dir()]
     runs = [(half, open_run(findings.path / half).summary) for half in halves]
     columns = ["n_accounts", "n_entities", "n_bins", "n_edges", "n_communities"]
     rows = [(half, *(summary[column] for column in columns)) for half, summary in runs]
     return ["half", *(column[2:] for column in columns)], rows
+
+
+def show_calibration(found: "Findings") -> None:
+    """Print what was found in copies without coordination."""
+    print_lines(*_describe_calibration(found.summary), f"Look at {found.path / 'qq.png'}.")
+
+
+def _describe_calibration(summary: dict[str, Any]) -> list[str]:
+    low, high = summary["lambda_of_copies"]
+    lines = [
+        f"lambda {summary['lambda']:.2f} in the data, {low:.2f} to {high:.2f} in "
+        f"{summary['n_copies']} copies whose accounts' days were permuted."
+    ]
+    for what, n_found in (("edges", "n_significant"), ("groups", "n_groups")):
+        if n_found not in summary:
+            continue
+        false = summary[f"false_{what}"]
+        low, high = false["share_interval"]
+        lines.append(
+            f"Significant {what}: {summary[n_found]:,} in the data, {false['per_copy']:.3g} per "
+            f"copy; {false['n_copies_with_any']} copies have any (95% interval of their share: "
+            f"{low:.1%} to {high:.1%})."
+        )
+    return lines

@@ -1,94 +1,15 @@
 """A store -> the influence model, whose activity each account takes up."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gpu_coord.cli import options
-from gpu_coord.cli.display import (
-    N_SHOWN,
-    Rows,
-    choose_id,
-    list_counts,
-    print_json,
-    print_lines,
-    print_rows,
-    show_progress,
-)
-from gpu_coord.cli.values import choose_backend, parse_memory, read_labels, split_list
+from gpu_coord.cli.display import N_SHOWN, Rows, choose_id, list_counts, print_lines, print_rows
 
 if TYPE_CHECKING:
-    from gpu_coord.model import FittedModel
-
-EmissionChoice = Literal["copy", "tied", "plugin"]
+    from gpu_coord.results.findings import Findings
 
 
-def model(
-    store: options.Store,
-    out: options.NewFolder,
-    kinds: options.Kinds = options.KINDS,
-    bin: options.Bin = "1h",
-    min_posts: options.MinPosts = 1,
-    top_percent: options.TopPercent = 100.0,
-    start: options.Start = None,
-    end: options.End = None,
-    emission: Annotated[
-        EmissionChoice, typer.Option(help="What accounts pass on; plugin overstates influence.")
-    ] = "copy",
-    background: Annotated[
-        bool, typer.Option("--background/--no-background", help="What accounts do of themselves.")
-    ] = True,
-    candidates: Annotated[
-        Path | None, typer.Option(help="A run: only its significant edges may be influences.")
-    ] = None,
-    min_support: Annotated[
-        int, typer.Option(min=1, help="Without a run: least lagged coincidences of a pair.")
-    ] = 2,
-    teleport: Annotated[
-        float, typer.Option(help="Of the influence pi: the chance to go on anywhere.")
-    ] = 0.1,
-    tolerance: Annotated[
-        float, typer.Option(help="Nats of likelihood that may be missing, for each account.")
-    ] = 0.01,
-    labels: options.Labels = None,
-    show_ids: options.ShowIds = False,
-    backend: options.Backend = "auto",
-    memory: options.Memory = None,
-    threads: options.Threads = None,
-    json_: options.Json = False,
-) -> None:
-    """Learn the influence model: whose activity each account takes up, and how often."""
-    from gpu_coord.model import fit_model as run
-
-    with show_progress() as progress:
-        found = run(
-            store,
-            out,
-            candidates=candidates,
-            labels=read_labels(labels),
-            backend=choose_backend(backend, threads=threads),
-            memory=parse_memory(memory),
-            progress=progress,
-            kinds=split_list(kinds),
-            bin=bin,
-            min_posts=min_posts,
-            top_percent=top_percent,
-            start=start,
-            end=end,
-            emission=emission,
-            background=background,
-            min_support=min_support,
-            teleport=teleport,
-            tolerance=tolerance,
-        )
-    if json_:
-        print_json(found.summary)
-    else:
-        _show_model(found, show_ids=show_ids)
-
-
-def _show_model(found: "FittedModel", *, show_ids: bool) -> None:
+def show_model(found: "Findings", *, show_ids: bool) -> None:
+    """Print the strongest influences of a model."""
     leading = "Accounts whose activity others take up most"
     print_rows(f"Model {found.path}", ["what", "number"], _list_fit(found))
     print_rows(leading, *_list_accounts(found, show_ids=show_ids))
@@ -96,7 +17,7 @@ def _show_model(found: "FittedModel", *, show_ids: bool) -> None:
     print_lines(*_describe_fit(found))
 
 
-def _list_accounts(found: "FittedModel", *, show_ids: bool) -> Rows:
+def _list_accounts(found: "Findings", *, show_ids: bool) -> Rows:
     import polars as pl
 
     name = choose_id(show_ids=show_ids)
@@ -107,7 +28,7 @@ def _list_accounts(found: "FittedModel", *, show_ids: bool) -> Rows:
     return shown, leading.select(columns).rows()
 
 
-def _list_influences(found: "FittedModel", *, show_ids: bool) -> Rows:
+def _list_influences(found: "Findings", *, show_ids: bool) -> Rows:
     names = found.read("accounts").select("account_id", shown=choose_id(show_ids=show_ids))
     influences = found.read("influences")
     strongest = influences.sort(["caused", "source", "target"], descending=[True, False, False])
@@ -119,7 +40,7 @@ def _list_influences(found: "FittedModel", *, show_ids: bool) -> Rows:
     return ["source", "target", "d", "from", "to", "caused"], named.select(columns).rows()
 
 
-def _list_fit(found: "FittedModel") -> list[tuple[str, Any]]:
+def _list_fit(found: "Findings") -> list[tuple[str, Any]]:
     return [
         *list_counts(found.summary),
         ("seconds", round(sum(stage["seconds"] for stage in found.content["stages"]), 2)),
@@ -127,7 +48,7 @@ def _list_fit(found: "FittedModel") -> list[tuple[str, Any]]:
     ]
 
 
-def _describe_fit(found: "FittedModel") -> list[str]:
+def _describe_fit(found: "Findings") -> list[str]:
     summary = found.summary
     lines = []
     if summary["share_taken"] is not None:

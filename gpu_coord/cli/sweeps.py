@@ -1,87 +1,22 @@
 """A store and a grid -> many runs, and what holds in most of them."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-import typer
-
-from gpu_coord.cli import options
-from gpu_coord.cli.display import (
-    N_SHOWN,
-    Rows,
-    choose_id,
-    print_json,
-    print_lines,
-    print_rows,
-    show_progress,
-)
-from gpu_coord.cli.values import choose_backend, parse_memory, read_labels
+from gpu_coord.cli.display import N_SHOWN, Rows, choose_id, print_lines, print_rows
 
 if TYPE_CHECKING:
-    from gpu_coord.sweeps import Sweep
-
-FigureChoice = Literal[
-    "auc", "average_precision", "precision_at_n_positive", "auc_of_least_p_value"
-]
+    from gpu_coord.results.findings import Findings
 
 
-def sweep(
-    store: options.Store,
-    grid: Annotated[
-        Path, typer.Argument(help="TOML: lists of values by option of `detect`, min_support = [1].")
-    ],
-    out: Annotated[Path, typer.Option(help="The folder to write; a stopped sweep goes on.")],
-    sample: Annotated[
-        int | None, typer.Option(min=1, help="Cells to draw by the seed (all of the grid).")
-    ] = None,
-    truth: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet with account_id and label, to score with.")
-    ] = None,
-    positive: options.Positive = "operation",
-    choose_by: Annotated[
-        FigureChoice | None,
-        typer.Option(help="Choose a cell by one half of the truth; score it on the other."),
-    ] = None,
-    labels: options.Labels = None,
-    show_ids: options.ShowIds = False,
-    backend: options.Backend = "auto",
-    memory: options.Memory = None,
-    threads: options.Threads = None,
-    seed: options.Seed = 0,
-    json_: options.Json = False,
-) -> None:
-    """Run many settings at once, and show what holds whatever is chosen."""
-    from gpu_coord.sweeps import sweep as run
-
-    with show_progress() as progress:
-        found = run(
-            store,
-            grid,
-            out,
-            sample=sample,
-            seed=seed,
-            labels=read_labels(labels),
-            truth=truth,
-            positive=positive,
-            choose_by=choose_by,
-            backend=choose_backend(backend, threads=threads),
-            memory=parse_memory(memory),
-            progress=progress,
-        )
-    if json_:
-        print_json(found.summary)
-    else:
-        _show_sweep(found, show_ids=show_ids)
-
-
-def _show_sweep(found: "Sweep", *, show_ids: bool) -> None:
+def show_sweep(found: "Findings", *, show_ids: bool) -> None:
+    """Print what holds in most cells of a sweep."""
     print_rows("From the lowest to the highest", *_list_ranges(found))
     print_rows("Which choice matters (share of variance)", *_list_variance(found))
     print_rows("In most networks", *_list_included(found, show_ids=show_ids))
     print_lines(*_describe_sweep(found))
 
 
-def _list_ranges(found: "Sweep") -> Rows:
+def _list_ranges(found: "Findings") -> Rows:
     cells = found.read("sweep")
     figures = ["n_edges", "n_significant", "n_network_accounts", "n_communities", "lambda"]
     figures += [name for name in cells.columns if name.startswith("accounts_a")]
@@ -90,7 +25,7 @@ def _list_ranges(found: "Sweep") -> Rows:
     return ["figure", "lowest", "median", "highest"], rows
 
 
-def _list_variance(found: "Sweep") -> Rows:
+def _list_variance(found: "Findings") -> Rows:
     import polars as pl
 
     table = found.read("variance").drop_nulls("share")
@@ -100,7 +35,7 @@ def _list_variance(found: "Sweep") -> Rows:
     return wide.columns, wide.rows()
 
 
-def _list_included(found: "Sweep", *, show_ids: bool) -> Rows:
+def _list_included(found: "Findings", *, show_ids: bool) -> Rows:
     import polars as pl
 
     name = choose_id(show_ids=show_ids)
@@ -111,7 +46,7 @@ def _list_included(found: "Sweep", *, show_ids: bool) -> Rows:
     return [name, "label", "cells", "share", "leads in"], most.select(name, *columns).rows()
 
 
-def _describe_sweep(found: "Sweep") -> list[str]:
+def _describe_sweep(found: "Findings") -> list[str]:
     summary = found.summary
     n_done = summary["n_cells"] - summary["n_failed"]
     lines = [

@@ -2,57 +2,51 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from gpu_coord.cli.options import BackendChoice
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import polars as pl
 
     from gpu_coord.backend import Backend
+    from gpu_coord.cli.options import BackendChoice
 
 
-def choose_backend(name: BackendChoice, *, threads: int | None) -> "Backend":
+def choose_backend(name: "BackendChoice", *, threads: int | None) -> "Backend":
     """Return the backend of a name, with so many threads."""
     from gpu_coord.backend import choose
 
     return choose(name, threads=threads)
 
 
-def read_labels(path: Path | None) -> "pl.DataFrame | None":
-    """Return the labels of a file, where there is one."""
-    from gpu_coord.archive import read_labels as read
+def read_labels(path: Path) -> "pl.DataFrame":
+    """Return the labels of a file."""
+    from gpu_coord.archive.ingest import read_labels as read
 
-    return read(path) if path else None
-
-
-def split_list(text: str) -> tuple[str, ...]:
-    """Return the parts between commas, such as kinds."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    return read(path)
 
 
-def split_windows(text: str) -> dict[str, Any]:
-    """Return the longest of the windows, and the others, as `share` takes them."""
-    from gpu_coord.times import parse_window
-
-    windows = [part.strip() for part in text.split(",")]
-    if len(windows) == 1:
-        return {"window": windows[0]}
-    if "auto" in windows:
-        raise ValueError(f"--window is {text!r}; auto stands alone, without other windows.")
-    *shorter, longest = sorted(dict.fromkeys(windows), key=parse_window)
-    return {"window": longest, "shorter_windows": tuple(shorter)}
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a file that hold anything."""
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def choose_lags(lag: int | None, lags: str | None) -> tuple[int, ...]:
-    """Return the one lag, those of a range, or lag 1."""
-    from gpu_coord.settings import parse_lags
+def read_key(path: Path) -> bytes:
+    """Return the key that a file holds."""
+    key = path.read_bytes().strip()
+    if len(key) < 16:
+        raise ValueError(
+            f"the key in {path.name} has {len(key)} bytes; it needs 16 at least, for example from "
+            "`openssl rand -hex 32`."
+        )
+    return key
 
-    if lag is not None and lags is not None:
-        raise ValueError(f"--lag {lag} and --lags {lags} exclude each other; give one.")
-    if lags is None:
-        return (1 if lag is None else lag,)
-    return parse_lags(lags, given=f"--lags is {lags!r}")
+
+def split_label(text: str) -> tuple[str, Path]:
+    """Return the label and the path of NAME=PATH."""
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise ValueError(f"--label is {text!r}; write NAME=PATH, like control=controls.csv.")
+    return name, Path(path)
 
 
 def parse_memory(text: str | None) -> int | None:

@@ -10,11 +10,11 @@ from typing import Any
 import numba
 import numpy as np
 
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.draws import draw_slots, open_stream
 from gpu_coord.groups.folds import Fold, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
-from gpu_coord.pairs import CACHE
-from gpu_coord.threads import map_ahead
 
 _CROWD_PRIOR = 2.0  # events of everybody that are added to a crowd, and to what it should be
 

@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from gpu_coord.pairs import CACHE
+from gpu_coord.backend.pairs import CACHE
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.chance import adjust_p_values
+from gpu_coord.chance.adjust import adjust_p_values
 from gpu_coord.groups.folds import Fold
 from gpu_coord.groups.members import assess_accounts
 from gpu_coord.groups.rhythms import Rhythms

@@ -12,8 +12,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from gpu_coord.activity import Activity
-from gpu_coord.pairs import CACHE
+from gpu_coord.activity.cells import Activity
+from gpu_coord.backend.pairs import CACHE
 
 _DAY, _REACH = 86_400, 3 * 3600  # seconds
 

@@ -8,12 +8,12 @@ from typing import Any
 import numba
 import numpy as np
 
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.draws import draw_unit, open_stream, shuffle
 from gpu_coord.groups.folds import Fold, count_stratum, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
 from gpu_coord.groups.scores import average_slots
-from gpu_coord.pairs import CACHE
-from gpu_coord.threads import map_ahead
 
 _MIN_NEIGHBOURS = 10
 _MIN_SPARE = 5  # neighbours beyond one for each member; with many, matches are no longer near

@@ -9,11 +9,11 @@ from typing import Any
 import numba
 import numpy as np
 
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.crowds import count_outsiders, tilt_slots
 from gpu_coord.groups.folds import Fold
 from gpu_coord.groups.rhythms import Rhythms
-from gpu_coord.pairs import CACHE
-from gpu_coord.threads import map_ahead
 
 
 def assess_accounts(

@@ -8,11 +8,11 @@ from typing import Any
 import numba
 import numpy as np
 
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.crowds import clear_rounding
 from gpu_coord.groups.draws import open_stream, shuffle
 from gpu_coord.groups.folds import BLOCK_EVENTS, Fold, weigh_slots
-from gpu_coord.pairs import CACHE
-from gpu_coord.threads import map_ahead
 
 # Orders of days that are drawn in one call of the kernel: some 0.2 s.
 _ORDER_BYTES = 64 << 20

@@ -10,10 +10,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.folds import Fold, count_stratum, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
-from gpu_coord.pairs import CACHE
-from gpu_coord.threads import map_ahead
 
 _LOWEST, _HIGHEST = -2.0, 6.0  # z is clipped: no single pair makes a group
 _PAIR_BYTES = 40  # of a kept pair, while the rows are put together

@@ -10,8 +10,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from gpu_coord.backend.pairs import CACHE
 from gpu_coord.groups.scores import Scores
-from gpu_coord.pairs import CACHE
 
 MIN_SIZE = 4
 _MAX_SHARE = 3  # a group has at most a third of the accounts

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_coord.activity import Activity
+from gpu_coord.activity.cells import Activity
 from gpu_coord.model.mixture import Background, Mixture
 from gpu_coord.model.tables import Sources, lay_out
 

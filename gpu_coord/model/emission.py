@@ -4,15 +4,12 @@ The matrices come from pairwise counts (``plugin``), or one for each target is l
 """
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from gpu_coord.model.learning import Optimum, maximise
 from gpu_coord.model.mixture import SMALLEST, Mixture
-
-Emission = Literal["copy", "tied", "plugin"]
-EMISSIONS: tuple[Emission, ...] = ("copy", "tied", "plugin")
 
 _N_ROUNDS, _N_STEPS = 60, 10  # of learning A and D in turn; of EM for A in each
 

@@ -4,46 +4,32 @@ The one idea: each account's row of D is learned from who was active just before
 entity; D is shared by all entities.
 """
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from gpu_coord.activity import Activity, build_activity
-from gpu_coord.backend import Backend, choose
-from gpu_coord.folders import replace_folder, write_json
+from gpu_coord.activity.cells import Activity, build_activity
+from gpu_coord.activity.counts import count_margins, count_pairs, index_cells, plan_blocks
+from gpu_coord.activity.settings import CellSettings
+from gpu_coord.backend import Backend
+from gpu_coord.ground.keywords import takes
 from gpu_coord.model.cells import Edges, Transitions, cut_blocks
 from gpu_coord.model.ranking import rank_sites
 from gpu_coord.model.rows import Rows, fit_block, join
 from gpu_coord.model.settings import ModelSettings
-from gpu_coord.results import ResultFolder, open_result, verify_tables
-from gpu_coord.run import (
-    DEFAULT_MEMORY,
-    Progress,
-    StageClock,
-    describe_origin,
-    describe_tables,
-    open_run,
-)
-from gpu_coord.store import Store, check_outside, name_accounts, open_store
-from gpu_coord.transitions import count_margins, count_pairs, index_cells, plan_blocks
+from gpu_coord.results.clock import Progress
+from gpu_coord.results.command import Work, begin
+from gpu_coord.results.findings import Findings, open_run
+from gpu_coord.results.forms import RUN
+from gpu_coord.store.store import Store, name_accounts
 
-MODEL_MARKER = "model.json"
-MODEL_TABLES = ("accounts", "influences")
-_FILES = {MODEL_MARKER, *(f"{table}.parquet" for table in MODEL_TABLES)}
 MIN_INFLUENCE = 1e-4  # of D, in influences.parquet
-_SYMMETRIC = ("share", "coact")  # commands whose edges have no direction
 _ENTRY_BYTES = 8 * 40
 
 
-@dataclass(frozen=True, slots=True)
-class FittedModel(ResultFolder):
-    """A model's folder: its sizes and fit, and its tables (`MODEL_TABLES`)."""
-
-
+@takes(ModelSettings)
 def fit_model(
     store: Store | Path | str,
     out: Path | str,
@@ -54,7 +40,7 @@ def fit_model(
     memory: int | None = None,
     progress: Progress | None = None,
     **choices: Any,
-) -> FittedModel:
+) -> Findings:
     """Learn who takes whose activity in a store, and score its accounts.
 
     Parameters
@@ -82,84 +68,42 @@ def fit_model(
     ValueError
         A setting is out of range, nothing is left to analyse, or the run has no significant edges.
     """
-    run_edges = None if candidates is None else read_candidates(candidates)
-    settings = ModelSettings(
-        candidates_sha256=None if run_edges is None else _hash_edges(run_edges), **choices
-    )
-    store = store if isinstance(store, Store) else open_store(store)
-    backend = backend or choose()
-    memory = memory or min(backend.free_memory() // 2, DEFAULT_MEMORY)
-    check_outside(store, out, "models")
-    clock = StageClock(progress)
-    with clock.time("activity"):
-        activity = build_activity(
-            store,
-            kinds=settings.kinds,
-            bin=settings.bin,
-            min_posts=settings.min_posts,
-            top_percent=settings.top_percent,
-            start=settings.start,
-            end=settings.end,
-            labels=labels,
-            seed=settings.seed,
-            backend=backend,
+    settings = ModelSettings(**choices)
+    run = None if candidates is None else open_run(candidates, *RUN.commands)
+    run_edges = None if run is None else read_candidates(run)
+    with begin(
+        "model", out, settings, store, labels=labels, inputs={"candidates": run},
+        backend=backend, memory=memory, progress=progress,
+    ) as work:  # fmt: skip
+        with work.time("activity"):
+            activity = build_activity(
+                work.store, labels=labels, backend=work.backend, **settings.pick(CellSettings)
+            )
+            births = work.backend.xp.asarray(find_births(work.store, activity))
+            transitions = Transitions(activity, births)
+        with work.time("candidates"):
+            if run_edges is None:
+                edges = _list_coincident(activity, settings.min_support, work.memory)
+                n_outside = 0
+            else:
+                edges, n_outside = _locate(run_edges, activity)
+        rows = _fit(transitions, edges, settings, work)
+        with work.time("write"):
+            accounts, influences = _tabulate(activity, rows, settings, work.store)
+            work.write({"accounts": accounts, "influences": influences})
+        work.describe(
+            missing_kinds=list(activity.missing_kinds),
+            n_candidates_outside=n_outside,
+            dropped_accounts=activity.n_dropped,
+            summary=_summarise(activity, edges, rows, accounts, influences),
         )
-        transitions = Transitions(activity, backend.xp.asarray(find_births(store, activity)))
-    with clock.time("candidates"):
-        if run_edges is None:
-            edges, n_outside = _list_coincident(activity, settings.min_support, memory), 0
-        else:
-            edges, n_outside = _locate(run_edges, activity)
-    rows = _fit(transitions, edges, settings, memory, clock)
-    with replace_folder(Path(out), MODEL_MARKER, _FILES) as folder:
-        with clock.time("write"):
-            accounts, influences = _tabulate(activity, rows, settings, store)
-            accounts.write_parquet(folder / "accounts.parquet")
-            influences.write_parquet(folder / "influences.parquet")
-        content = describe_origin(store, settings, backend, labels=labels)
-        content |= {
-            "command": "model",
-            "missing_kinds": list(activity.missing_kinds),
-            "candidates": None if candidates is None else Path(candidates).name,
-            "n_candidates_outside": n_outside,
-            "dropped_accounts": activity.n_dropped,
-            "stages": clock.stages,
-            "summary": _summarise(activity, edges, rows, accounts, influences),
-            "tables": describe_tables(folder),
-        }
-        write_json(folder / MODEL_MARKER, content)
-    return open_model(out)
-
-
-def open_model(path: Path | str) -> FittedModel:
-    """Open the folder of a model.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no model at that path.
-    """
-    missing = "there is no model at {}; `gpu-coord model` makes one."
-    return open_result(FittedModel, path, MODEL_MARKER, missing=missing)
-
-
-def verify_model(path: Path | str) -> dict[str, Any]:
-    """Check that the tables of a model are those that it wrote.
-
-    Raises
-    ------
-    ValueError
-        A table was changed or is missing.
-    FileNotFoundError
-        There is no model at that path.
-    """
-    return verify_tables(open_model(path))
+    return open_run(out)
 
 
 # --- who may explain whom ------------------------------------------------------------------------
 
 
-def read_candidates(run: Path | str) -> pl.DataFrame:
+def read_candidates(run: Findings) -> pl.DataFrame:
     """Return the edges of a run's network: source and target, by id.
 
     Raises
@@ -167,25 +111,17 @@ def read_candidates(run: Path | str) -> pl.DataFrame:
     ValueError
         The run has no significance, or no significant edge.
     """
-    findings = open_run(run)
-    edges = findings.read("edges")
-    if "significant" not in edges.columns:
+    if "significant" not in pl.read_parquet_schema(run.find("edges")):
         raise ValueError(
-            f"the edges of {run} were not tested, so all pairs that ever coincide would be "
+            f"the edges of {run.path} were not tested, so all pairs that ever coincide would be "
             "candidates; run without --paper or --all-edges, or leave --candidates out."
         )
-    found = edges.filter("significant").select("source", "target")
+    found = run.read_network().select("source", "target")
     if found.is_empty():
-        raise ValueError(f"{run} has no significant edge; leave --candidates out.")
-    if findings.run.get("command") in _SYMMETRIC:
-        turned = found.select(source="target", target="source")
-        found = pl.concat([found, turned])
+        raise ValueError(f"{run.path} has no significant edge; leave --candidates out.")
+    if not run.is_directed:
+        found = pl.concat([found, found.select(source="target", target="source")])
     return found.unique().sort("target", "source")
-
-
-def _hash_edges(edges: pl.DataFrame) -> str:
-    text = "\n".join(f"{target}\t{source}" for source, target in edges.iter_rows())
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _locate(edges: pl.DataFrame, activity: Activity) -> tuple[Edges, int]:
@@ -240,18 +176,17 @@ def find_births(store: Store, activity: Activity) -> np.ndarray:
 # --- learning and tables -------------------------------------------------------------------------
 
 
-def _fit(
-    transitions: Transitions, edges: Edges, settings: ModelSettings, memory: int, clock: StageClock
-) -> Rows:
+def _fit(transitions: Transitions, edges: Edges, settings: ModelSettings, work: Work) -> Rows:
     to_host = transitions.activity.backend.to_host
     blocks = cut_blocks(
         transitions.count_entries(edges) + transitions.n_groups,
-        entry_bytes=_ENTRY_BYTES, memory=memory,
+        entry_bytes=_ENTRY_BYTES, memory=work.memory,
     )  # fmt: skip
     parts = []
-    with clock.time("rows"):
+    report = work.report("rows")
+    with work.time("rows"):
         for number, targets in enumerate(blocks):
-            clock.report("rows", number, len(blocks))
+            report(number, len(blocks))
             first, last = np.searchsorted(edges.target, [targets.start, targets.stop])
             parts.append(
                 fit_block(

@@ -5,15 +5,15 @@ The next status of site i is drawn from row s_j of A[j][i], where j is drawn fro
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from gpu_coord.backend import Backend, choose
-from gpu_coord.choices import check_choice
-from gpu_coord.model.emission import EMISSIONS, Emission
+from gpu_coord.ground.choices import check_choice
 from gpu_coord.model.ranking import rank_classes, rank_sites
 from gpu_coord.model.rows import Rows, fit_rows
+from gpu_coord.model.settings import Emission
 from gpu_coord.model.statuses import Steps, read_steps
 
 _CLOSE = 1e-6  # rounding of sums of probabilities
@@ -353,7 +353,7 @@ class InfluenceModel:
             A setting is not one of its choices, the statuses are no statuses, or nothing can
             explain them.
         """
-        check_choice("emission", emission, EMISSIONS)
+        check_choice("emission", emission, get_args(Emission))
         steps = read_steps(statuses, times=times, bin_seconds=bin_seconds, n_statuses=n_statuses)
         steps = _even_out(steps, emission)
         backend = backend or choose()

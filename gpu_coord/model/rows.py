@@ -12,7 +12,6 @@ import numpy as np
 
 from gpu_coord.backend import Backend
 from gpu_coord.model.emission import (
-    Emission,
     count_pairs,
     expand_matrices,
     give_background,
@@ -22,6 +21,7 @@ from gpu_coord.model.emission import (
 from gpu_coord.model.learning import Optimum, maximise, start
 from gpu_coord.model.mixture import SMALLEST, Background, DenseDesign, Mixture, Point
 from gpu_coord.model.precision import assess
+from gpu_coord.model.settings import Emission
 from gpu_coord.model.statuses import Steps
 from gpu_coord.model.tables import Listed, Table, list_transitions, tabulate
 

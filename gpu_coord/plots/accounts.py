@@ -24,7 +24,7 @@ from gpu_coord.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from gpu_coord.activity import Activity
+    from gpu_coord.activity.cells import Activity
 
 _ACCOUNTS = "accounts.parquet of a run"
 # Told apart in grey, too.
@@ -151,7 +151,7 @@ def plot_raster(
     ax
         Where to draw.
     activity
-        From `gpu_coord.activity.build_activity`.
+        From `gpu_coord.activity.cells.build_activity`.
     kind, value
         The entity, as ``activity.entities`` has it.
     names

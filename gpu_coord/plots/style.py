@@ -27,7 +27,7 @@ _MAX_TEXT = 26  # characters of a name beside a picture
 
 def shorten(text: str) -> str:
     """Return a text as one short line without control characters."""
-    from gpu_coord.terminal import clean
+    from gpu_coord.ground.terminal import clean
 
     text = clean(text)
     return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"

@@ -44,7 +44,7 @@ def plot_timeline(ax: "Axes", table: pl.DataFrame, *, max_points: int = 1000) ->
     ax
         Where to draw.
     table
-        From `gpu_coord.timeline.tabulate_timeline`.
+        From `gpu_coord.spread.timeline.tabulate_timeline`.
     max_points
         The most points, about; the steps hold every share. See `thin_shares`.
     """
@@ -84,7 +84,7 @@ def plot_accounts(
     ax
         Where to draw.
     table
-        From `gpu_coord.timeline.tabulate_timeline`.
+        From `gpu_coord.spread.timeline.tabulate_timeline`.
     name
         The column that names accounts.
     n_accounts
@@ -116,7 +116,7 @@ def thin_shares(table: pl.DataFrame, *, max_points: int) -> np.ndarray:
     Parameters
     ----------
     table
-        From `gpu_coord.timeline.tabulate_timeline`.
+        From `gpu_coord.spread.timeline.tabulate_timeline`.
     max_points
         The most that every k-th may be.
 

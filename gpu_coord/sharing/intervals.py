@@ -12,11 +12,11 @@ import numba
 import numpy as np
 import polars as pl
 
-from gpu_coord.choices import check_choice
-from gpu_coord.days import draw_days
-from gpu_coord.pairs import CACHE
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.chance.days import draw_days
+from gpu_coord.ground.choices import check_choice
+from gpu_coord.ground.threads import map_ahead
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.threads import map_ahead
 
 GapNull = Literal["day", "block"]
 

@@ -6,30 +6,26 @@ of accounts; only edges are held whole.
 
 from functools import partial
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from gpu_coord.backend import Backend
-from gpu_coord.exports import write_networks
-from gpu_coord.folders import write_json
-from gpu_coord.network import Network, build_network
-from gpu_coord.run import (
-    DEFAULT_MEMORY,
-    MAX_EXPORTED_EDGES,
-    RUN_MARKER,
-    Progress,
-    StageClock,
-    describe_files,
-    describe_origin,
-    describe_tables,
+from gpu_coord.ground.choices import AUTO
+from gpu_coord.ground.times import count_seconds, parse_window
+from gpu_coord.network.exports import export_network
+from gpu_coord.network.network import Network, build_network
+from gpu_coord.results.command import Work
+from gpu_coord.sharing.intervals import (
+    estimate_interval,
+    find_excess_gap,
+    measure_gaps,
+    measure_surface,
 )
-from gpu_coord.sharing import coornet, qut
-from gpu_coord.sharing.comparison import compare_edges
-from gpu_coord.sharing.coornet import Cuts, cut_shares, pair_in_bins
-from gpu_coord.sharing.coortweet import (
+from gpu_coord.sharing.peers import coornet, qut
+from gpu_coord.sharing.peers.comparison import compare_edges
+from gpu_coord.sharing.peers.coornet import Cuts, cut_shares, pair_in_bins
+from gpu_coord.sharing.peers.coortweet import (
     DEFAULT_QUANTILE,
     detect_groups,
     flag_speed_share,
@@ -41,13 +37,7 @@ from gpu_coord.sharing.coortweet import (
     take_subgraph,
     weigh_network,
 )
-from gpu_coord.sharing.intervals import (
-    estimate_interval,
-    find_excess_gap,
-    measure_gaps,
-    measure_surface,
-)
-from gpu_coord.sharing.settings import AUTO, ShareSettings
+from gpu_coord.sharing.settings import ShareSettings
 from gpu_coord.sharing.shares import Shares, read_shares, warn_of_rounding
 from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
 from gpu_coord.sharing.streams import PairCounts, PairStream, check_room
@@ -65,12 +55,12 @@ from gpu_coord.sharing.tables import (
     PAIRS_SCHEMA,
     RunTables,
     describe_pairs,
+    mark_edges,
     mirror_edges,
     name_ends,
 )
 from gpu_coord.sharing.windows import pair_shares
-from gpu_coord.store import Store, TableWriter
-from gpu_coord.times import count_seconds, parse_window
+from gpu_coord.store.tables import TableWriter
 
 # Why an edge of exact windows is not among those of the mode.
 _ABSENT = {
@@ -90,22 +80,12 @@ class ShareRun:
     """One run under way."""
 
     def __init__(
-        self,
-        folder: Path,
-        store: Store,
-        settings: ShareSettings,
-        backend: Backend,
-        memory: int | None,
-        progress: Progress | None,
-        labels: pl.DataFrame | None,
-        objects: pl.DataFrame | None,
-        graphs: bool,  # noqa: FBT001
+        self, work: Work, settings: ShareSettings, objects: pl.DataFrame | None, *, graphs: bool
     ):
-        self.folder, self.store, self.settings, self.backend = folder, store, settings, backend
-        self.memory = memory or min(backend.free_memory() // 2, DEFAULT_MEMORY)
-        self.clock = StageClock(progress)
-        self.labels, self.objects, self.graphs = labels, objects, graphs
-        self.window_ms = 0
+        self.work, self.settings, self.objects, self.graphs = work, settings, objects, graphs
+        self.folder, self.store, self.backend = work.folder, work.store, work.backend
+        self.memory, self.clock, self.labels = work.memory, work.clock, work.labels
+        self.window_ms = self.n_edges = 0
         self.cuts: Cuts | None = None  # of coornet
         self.fast_keys: np.ndarray | None = None  # of coortweet with a fast window
 
@@ -127,16 +107,16 @@ class ShareRun:
         all_edges, tests = self._test(shares, all_edges)
         with self.clock.time("network"):
             edges, linked = self._apply_rule(all_edges)
-            name_ends(edges, shares).write_parquet(self.folder / "edges.parquet")
+            self.n_edges = edges.height
+            marked = name_ends(mark_edges(edges, linked), shares)
+            marked.write_parquet(self.folder / "edges.parquet")
             network = self._build_network(shares, linked)
         found = self._write_intervals(shares)
         changes = self._write_changes(shares, popularity, all_edges, linked)
         with self.clock.time("tables"):
             self._write_tables(shares, network, linked, counts, popularity)
-        write_json(
-            self.folder / RUN_MARKER,
-            self._describe(shares, network, counts, tests) | found | changes,
-        )
+        self._describe(shares, network, counts, tests)
+        self.work.describe(**found, **changes)
 
     def _read_shares(self) -> Shares:
         settings = self.settings
@@ -152,8 +132,8 @@ class ShareRun:
 
     def _find_window(self, shares: Shares) -> int:
         """Return the milliseconds of the window."""
-        if self.settings.window != AUTO:
-            return parse_window(self.settings.window)
+        if self.settings.window_ms is not None:
+            return self.settings.window_ms
         return max(1000, round(1000 * estimate_interval(shares).seconds))
 
     # --- pairs -------------------------------------------------------------------------------
@@ -218,7 +198,7 @@ class ShareRun:
         else:
             edges = weigh_edges(runs, popularity)
         if settings.shorter_windows:
-            windows = [count_seconds(parse_window(w)) for w in settings.shorter_windows]
+            windows = [count_seconds(ms) for ms in settings.shorter_windows]
             edges = edges.hstack(count_windows(runs, windows))
         if settings.is_tested:
             edges = edges.hstack(count_hours(runs, window_ms=self.window_ms))
@@ -243,10 +223,6 @@ class ShareRun:
             joined = qut.join_described(messages, edges)
             return qut.weigh_kinds(shares, joined, window_ms=self.window_ms)
         return edges
-
-    @property
-    def _is_directed(self) -> bool:
-        return self.settings.mode == "qut"
 
     def _find_fast(self, shares: Shares) -> np.ndarray:
         """Return the keys of the pairs of contents that the fast window marks."""
@@ -325,7 +301,7 @@ class ShareRun:
         return edges, edges.filter(is_heavy)
 
     def _build_network(self, shares: Shares, edges: pl.DataFrame) -> Network:
-        both = edges if self._is_directed else mirror_edges(edges)
+        both = edges if self.settings.is_directed else mirror_edges(edges)
         return build_network(
             both["source"].to_numpy(),
             both["target"].to_numpy(),
@@ -371,7 +347,7 @@ class ShareRun:
             kept = linked.select("source", "target", in_network=True)
             edges = edges.join(kept, on=["source", "target"], how="left")
             changes = compare_edges(
-                mirror_edges(strict) if self._is_directed else strict,
+                mirror_edges(strict) if self.settings.is_directed else strict,
                 edges,
                 absent=_ABSENT[self.settings.mode],
             )
@@ -418,44 +394,41 @@ class ShareRun:
             n_pairs=counts.by_object,
             popularity=popularity,
             coordinated=counts.is_paired if self.cuts is None else self.cuts.coordinated,
-            is_directed=self._is_directed,
+            is_directed=self.settings.is_directed,
             lists_shares=self.cuts is not None,
         )
         for name, frame in tables.build():
             frame.write_parquet(self.folder / f"{name}.parquet")
-        if self.graphs or edges.height <= MAX_EXPORTED_EDGES:
-            write_networks(self.folder, tables.accounts, edges, directed=self._is_directed)
+        export_network(
+            self.folder, tables.accounts, edges, directed=self.settings.is_directed,
+            anyway=self.graphs,
+        )  # fmt: skip
 
     def _describe(
         self, shares: Shares, network: Network, counts: PairCounts, tests: ShareTests | None
-    ) -> dict[str, Any]:
-        tables = describe_tables(self.folder)
+    ) -> None:
         present = set(shares.objects["kind"].cast(pl.String))
-        origin = describe_origin(self.store, self.settings, self.backend, labels=self.labels)
-        return origin | {
-            "command": "share",
-            "window_seconds": self.window_ms / 1000,
-            "time_unit_seconds": shares.time_unit,
-            "counts": {
+        self.work.describe(
+            directed=self.settings.is_directed,
+            window_seconds=self.window_ms / 1000,
+            time_unit_seconds=shares.time_unit,
+            counts={
                 "n_events": shares.n_shares,
                 "missing_kinds": [kind for kind in self.settings.kinds if kind not in present],
                 "dropped_accounts": shares.n_dropped,
             },
-            "chance": None if tests is None else tests.describe(),
-            "stages": self.clock.stages,
-            "summary": {
+            chance=None if tests is None else tests.describe(),
+            summary={
                 "n_accounts": shares.accounts.height,
                 "n_entities": shares.objects.height,
                 "n_pairs": counts.n_pairs,
-                "n_edges": tables["edges"]["rows"],
+                "n_edges": self.n_edges,
                 "n_components": network.n_components,
                 "n_communities": network.n_communities,
                 **({} if tests is None else tests.summarise(network.n_edges // 2)),
             },
-            "graphs_written": (self.folder / "network.gexf").exists(),
-            "tables": tables,
-            "files": describe_files(self.folder),
-        }
+            graphs_written=(self.folder / "network.gexf").exists(),
+        )
 
 
 def _key_contents(shares: Shares, older: np.ndarray, newer: np.ndarray) -> np.ndarray:

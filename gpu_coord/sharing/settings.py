@@ -1,105 +1,245 @@
-"""Every choice of a run of coordinated sharing, checked, with a hash that names it."""
+"""Every choice of `share`, `coact` and `cycle`."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import cached_property
+from typing import Any, Literal
 
-from gpu_coord.choices import Choices, check_alpha, check_choice
-from gpu_coord.sharing.coortweet import check_quantile
-from gpu_coord.sharing.windows import measure_bin
-from gpu_coord.strata import Null, check_null
-from gpu_coord.times import count_seconds, parse_window
+from gpu_coord.chance.nulls import TestSettings, check_null
+from gpu_coord.ground.choices import (
+    AUTO,
+    WINDOW,
+    WINDOWS,
+    WORDS,
+    Choices,
+    Spelling,
+    choose,
+    list_choices,
+    respell,
+)
+from gpu_coord.ground.times import parse_window
+from gpu_coord.network.settings import NetworkSettings
+from gpu_coord.sharing.layers import Layer, parse_layers
+from gpu_coord.store.settings import TimeRange
 
 Mode = Literal["strict", "coortweet", "coornet", "qut"]
+Merge = Literal["union", "intersection", "fused"]
 
-AUTO = "auto"
-_NULL: Null = "day"
-_ALPHA = 0.05
+
+def split_list(text: str) -> tuple[str, ...]:
+    """Return the parts between commas, such as kinds."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def measure_bin(window_ms: int, unit: int = 1) -> int:
+    """Return the seconds of the bins whose shares coincide as often as those within a window.
+
+    Two shares lie within w seconds of each other in 2 w + 1 of a stretch's seconds; where times
+    come in whole minutes, within w minutes in 2 w + 1 of its minutes.
+
+    Parameters
+    ----------
+    window_ms
+        Milliseconds, 0 or more.
+    unit
+        Seconds that times come in, see `Shares.time_unit`.
+    """
+    n_units = -(-window_ms // 1000) if unit == 1 else window_ms // (1000 * unit)
+    return unit * (2 * n_units + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShareSettings(Choices):
+class ObjectSettings(Choices):
+    """Which kinds of object are looked at."""
+
+    kinds: tuple[str, ...] = choose(
+        help="Kinds of object, separated by commas.",
+        unit=WORDS,
+        advice="such as url",
+        spellings=(Spelling("kind", "Kinds of object, separated by commas.", str, split_list),),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSettings(TestSettings, TimeRange, NetworkSettings):
+    """Choices of whatever pairs shares, tests the pairs and makes a network of them."""
+
+    window: str = choose(
+        "60s", "Longest gap of a pair, included, in layers without their own.", unit=WINDOW
+    )
+    min_participation: int = choose(
+        1, "Leave out accounts with fewer events of these kinds.", at_least=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareSettings(ObjectSettings, PairSettings):
     """Every choice of a run of `share` that can change a finding; stored beside its result."""
 
-    kinds: tuple[str, ...]
-    window: str = "60s"  # inclusive; auto: CooRnet's estimate of the coordination interval
-    shorter_windows: tuple[str, ...] = ()  # counted beside it
-    mode: Mode = "strict"
-    min_participation: int = 1  # events of the kinds chosen, in the time range
-    edge_weight_quantile: float | None = None  # at or above; coortweet: above
-    min_weight: float | None = None  # at or above
-    fast_window: str | None = None  # of coortweet's fast network
-    subgraph: int = 0  # of coortweet: which part of its network is the network
-    tests: bool = True  # of the mode strict: is it more than chance? only such edges are linked
-    null: Null = _NULL  # what chance leaves as it is, see `gpu_coord.strata.stratify`
-    alpha: float = _ALPHA  # false discovery rate of the significant edges
-    intervals: bool = False  # also tabulate what window the data suggest; always with auto
-    compare: bool = False  # of the other modes: also list what changes against strict
-    start: str | None = None  # ISO 8601, included
-    end: str | None = None  # ISO 8601, excluded
-    resolution: float = 1.0  # of the communities
-    seed: int = 0
-    objects_sha256: str | None = None  # of the objects that the run is confined to
+    window: str = choose(
+        "60s",
+        "Longest gap of a pair, included, like 60s; auto estimates it. Of several, like "
+        "10s,60s, the longest; the others are counted beside it.",
+        unit=WINDOWS,
+    )
+    mode: Mode = choose("strict", "strict, or what another tool computes, quirks and all.")
+    edge_weight_quantile: float | None = choose(
+        None,
+        "Quantile of the weights that an edge has to reach.",
+        at_least=0,
+        at_most=1,
+        advice="0.5 is the median",
+    )
+    min_weight: float | None = choose(None, "Least weight of an edge.", at_least=0)
+    fast_window: str | None = choose(
+        None, "Shorter window of coortweet's fast network.", unit=WINDOW
+    )
+    subgraph: int = choose(0, "Part of coortweet's network to take, 1 to 3.", at_least=0, at_most=3)
+    tests: bool = choose(
+        True,
+        "Test each edge against chance (mode strict); only significant ones are in the network.",
+        spellings=(
+            Spelling(
+                "all_edges", "No tests: every edge is in the network.", bool, lambda on: not on
+            ),
+        ),
+    )
+    intervals: bool = choose(False, "Also tabulate what window the data suggest.")
+    compare: bool = choose(False, "Also list what the mode changes against strict.")
 
-    def __post_init__(self) -> None:
-        window_ms = None if self.window == AUTO else parse_window(self.window)
-        if not self.kinds:
-            raise ValueError("kinds is empty; name at least one, such as url.")
-        check_choice("mode", self.mode, get_args(Mode))
-        self.parse_times("start", "end")
-        if self.edge_weight_quantile is not None:
-            check_quantile(self.edge_weight_quantile)
-        if self.min_weight is not None and not self.min_weight >= 0:
-            raise ValueError(f"min_weight is {self.min_weight}; it is 0 or more.")
-        check_alpha(self.alpha)
-        if self.mode == "coornet" and window_ms is not None and window_ms < 1000:
+    def check(self) -> None:
+        """Refuse choices that do not go together."""
+        super().check()
+        check_null(self.null, measure_bin((self.window_ms or 0) if self.is_tested else 0))
+        self._check_mode()
+        if self.fast_window is not None:
+            self._check_shorter("fast_window", parse_window(self.fast_window))
+        if self.shorter_windows and self.mode not in ("strict", "coortweet"):
+            raise ValueError(
+                f"window is {self.window}; several windows belong to the modes strict and "
+                f"coortweet, not to {self.mode}."
+            )
+
+    def _check_mode(self) -> None:
+        if self.mode == "coornet" and self.window_ms is not None and self.window_ms < 1000:
             raise ValueError(f"window is {self.window}; in the mode coornet it is 1s or longer.")
-        check_null(self.null, measure_bin(window_ms or 0 if self.is_tested else 0))
         if self.compare and self.mode == "strict":
             raise ValueError("compare holds another mode against strict; choose a mode.")
-        if self.mode != "strict" and (self.null, self.alpha) != (_NULL, _ALPHA):
+        is_default = [getattr(self, of.name) == of.default for of in list_choices(TestSettings)]
+        if self.mode != "strict" and not all(is_default):
             raise ValueError(
                 f"null and alpha are of tests, and the mode {self.mode} has none; leave them out."
             )
-        if self.subgraph and self.mode != "coortweet":
-            raise ValueError(f"subgraph belongs to the mode coortweet, not to {self.mode}.")
-        if self.fast_window is not None:
-            self._check_fast_window()
-        if self.shorter_windows:
-            self._check_shorter_windows()
+        for name in ("subgraph", "fast_window"):
+            if getattr(self, name) and self.mode != "coortweet":
+                raise ValueError(f"{name} belongs to the mode coortweet, not to {self.mode}.")
 
-    def _check_fast_window(self) -> None:
-        if self.mode != "coortweet":
-            raise ValueError(f"fast_window belongs to the mode coortweet, not to {self.mode}.")
-        shorter = parse_window(str(self.fast_window))
-        if self.window != AUTO and shorter >= parse_window(self.window):
+    def _check_shorter(self, name: str, shorter_ms: int) -> None:
+        if self.window_ms is not None and shorter_ms >= self.window_ms:
             raise ValueError(
-                f"fast_window is {self.fast_window}; it is shorter than the window {self.window}."
+                f"{name} is {getattr(self, name)}; it is shorter than the window {self.window}."
             )
 
-    def _check_shorter_windows(self) -> None:
-        if self.mode not in ("strict", "coortweet"):
-            raise ValueError(
-                f"shorter_windows belong to the modes strict and coortweet, not to {self.mode}."
-            )
-        for window in self.shorter_windows:
-            shorter = parse_window(window)
-            if self.window != AUTO and shorter >= parse_window(self.window):
-                raise ValueError(f"{window} is not shorter than the window {self.window}.")
+    @property
+    def _windows(self) -> list[int]:
+        """Milliseconds of the windows asked for, the shortest first; none where it is auto."""
+        if self.window == AUTO:
+            return []
+        return sorted({parse_window(part) for part in str(self.window).split(",")})
+
+    @property
+    def window_ms(self) -> int | None:
+        """Milliseconds of the longest window; None where it is to be estimated."""
+        return self._windows[-1] if self._windows else None
+
+    @property
+    def shorter_windows(self) -> list[int]:
+        """Milliseconds of the other windows, which are counted beside it."""
+        return self._windows[:-1]
 
     @property
     def is_tested(self) -> bool:
         """Whether edges are tested: other tools' networks are what these would find."""
         return self.tests and self.mode == "strict"
 
+    @property
+    def is_directed(self) -> bool:
+        """Whether an edge and its reverse are two."""
+        return self.mode == "qut"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoactSettings(PairSettings):
+    """Every choice of a run of `coact` that can change a finding; stored beside its result."""
+
+    layers: tuple[str, ...] = choose(
+        help="co_ and a kind, like co_url, or co_url:10s for its own window; "
+        "co_hashtag_sequence, similar_text, fast_retweet; separated by commas.",
+        detail="co_<kind> of any kind in the store; co_hashtag_sequence: the same hashtags in the "
+        "same order; similar_text: near-duplicate texts, of a store with texts; fast_retweet: from "
+        "the author of a post to who retweeted it within seconds.",
+    )
+    merge: Merge = choose(
+        "union", "Edges of any layer, of all, or those that all layers' tests support."
+    )
+    min_layers: int = choose(1, "Least layers of an edge.", at_least=1)
+    min_weight: int = choose(1, "Least distinct objects of an edge in a layer.", at_least=1)
+    min_tags: int = choose(5, "Least hashtags of a post, for it to be a sequence.", at_least=1)
+    similarity: float = choose(
+        0.8,
+        "Least Jaccard index of similar texts, 0.5 to 1.",
+        at_least=0.5,
+        at_most=1,
+        advice="like 0.8",
+    )
+
+    def check(self) -> None:
+        """Refuse choices that do not go together."""
+        super().check()
+        longest = max(layer.window_ms for layer in self.parsed)
+        check_null(self.null, measure_bin(longest if self.is_tested else 0))
+        if self.min_layers > len(self.layers):
+            raise ValueError(
+                f"min_layers is {self.min_layers}, but there are {len(self.layers)} layers; ask "
+                "for as many at most."
+            )
+        if self.min_layers > 1 and self.merge == "intersection":
+            raise ValueError(
+                "an intersection is of all layers; leave min_layers out, or merge by union with it."
+            )
+
+    @cached_property
+    def parsed(self) -> tuple[Layer, ...]:
+        """The layers."""
+        return parse_layers(self.layers, self.window)
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether the layers are tested, and the network is of what the tests support."""
+        return self.merge == "fused"
+
     def spell(self) -> dict[str, Any]:
-        """Return what can be written in several ways, written in one."""
-        window, fast = self.window, self.fast_window
-        return {
-            "kinds": tuple(dict.fromkeys(self.kinds)),
-            "shorter_windows": [
-                count_seconds(ms) for ms in sorted({parse_window(w) for w in self.shorter_windows})
-            ],
-            "window": window if window == AUTO else count_seconds(parse_window(window)),
-            "fast_window": None if fast is None else count_seconds(parse_window(fast)),
-            **self.parse_times("start", "end"),
-        }
+        """Return the choices with layers by what they are, in any order."""
+        layers = sorted((layer.name, layer.window_ms) for layer in self.parsed)
+        return super().spell() | {"layers": layers}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleSettings(ShareSettings):
+    """Every choice of a cycle: those of the runs of `share` that it makes, and its own."""
+
+    kinds: tuple[str, ...] = respell(ObjectSettings, "kinds", default=("url",))
+    min_participation: int = respell(
+        PairSettings,
+        "min_participation",
+        help="Leave out accounts with fewer events of a round's objects.",
+    )
+    min_weight: float | None = respell(ShareSettings, "min_weight", default=2)
+    # Seeds are chosen, so chance in their shares is not chance in the archive.
+    tests: bool = respell(ShareSettings, "tests", default=False, spellings=())
+    min_sharers: int = choose(
+        2, "Accounts found that share an object, for it to be followed.", at_least=1
+    )
+    max_popularity: int | None = choose(
+        None, "Do not follow what more accounts, of all, share.", at_least=1
+    )
+    max_rounds: int = choose(10, "Rounds at most.", at_least=1, at_most=99)

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.activity import (
+from gpu_coord.backend import choose
+from gpu_coord.ground.choices import hash_json
+from gpu_coord.store.queries import (
     count_posts,
     label_accounts,
     map_entities,
@@ -22,9 +24,7 @@ from gpu_coord.activity import (
     select_range,
     to_milliseconds,
 )
-from gpu_coord.backend import choose
-from gpu_coord.choices import hash_json
-from gpu_coord.store import Store
+from gpu_coord.store.store import Store
 
 _TIME_UNITS = {86_400: "days", 3600: "hours", 60: "minutes"}
 _ROWS = ("object", "time", "account", "content", "post")
@@ -206,7 +206,7 @@ def describe_accounts(
     store
         Where they are.
     posts
-        From `gpu_coord.activity.count_posts`.
+        From `gpu_coord.store.queries.count_posts`.
     events
         With a column ``account``.
     labels

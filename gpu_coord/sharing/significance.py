@@ -2,7 +2,7 @@
 
 The one idea: two shares of an object lie within a window w of each other as often, by chance, as
 two active bins of 2w and a second are the same bin. So the strata, and all that is fitted to
-them, are those of `gpu_coord.chance` at lag 0.
+them, are those of `gpu_coord.chance.tests` at lag 0.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.activity import MAX_BINS, Activity
+from gpu_coord.activity.cells import MAX_BINS, Activity
+from gpu_coord.activity.counts import PairCounts, count_margins, index_cells
 from gpu_coord.backend import Backend
-from gpu_coord.chance import PairTests, assess_listed, grade_significant
-from gpu_coord.run import describe_tests
+from gpu_coord.chance.grades import grade_significant
+from gpu_coord.chance.nulls import Null
+from gpu_coord.chance.strata import stratify
+from gpu_coord.chance.tests import PairTests, assess_listed, describe_tests
+from gpu_coord.sharing.settings import measure_bin
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.strict import EdgeRuns
-from gpu_coord.sharing.windows import measure_bin
-from gpu_coord.strata import Null, stratify
-from gpu_coord.transitions import PairCounts, count_margins, index_cells
 
 _HOUR = 3600
 # Within a minute everybody coincides more often than a day's total explains, 3 to 9 times in real
@@ -111,7 +112,7 @@ def assess_edges(
     window_ms
         The window.
     null
-        What each account keeps, see `gpu_coord.strata.stratify`; the times of its shares within
+        What each account keeps, see `strata.stratify`; the times of its shares within
         what is kept are exchangeable, to the width of a bin of twice the window and a second.
     alpha
         False discovery rate to hold.

@@ -11,12 +11,7 @@ import numpy as np
 
 from gpu_coord.backend import choose
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.sharing.strict import (
-    BYTES_PER_PAIR,
-    Blocks,
-    join_blocks,
-    take_accounts,
-)
+from gpu_coord.sharing.strict import BYTES_PER_PAIR, Blocks, join_blocks, take_accounts
 from gpu_coord.sharing.windows import cut_ranges
 
 # Of an edge while it is tested and linked, beside its row in the table of edges.

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import polars as pl
 
-from gpu_coord.pairs import CACHE
+from gpu_coord.backend.pairs import CACHE
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.windows import cut_ranges
 

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from gpu_coord.choices import check_choice
-from gpu_coord.network import sum_weights
+from gpu_coord.ground.choices import check_choice
+from gpu_coord.ground.urls import registered_domains
+from gpu_coord.network.network import sum_weights
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.urls import registered_domains
 
 COUNTS = ("like_count", "retweet_count", "reply_count", "quote_count")
 _HOST = r"^(?:[a-zA-Z][a-zA-Z0-9+.\-]*://|//)?(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]+)"
@@ -30,7 +30,7 @@ def score_sharing(shares: Shares, coordinated: np.ndarray, edges: pl.DataFrame) 
     shares
         From `read_shares`.
     coordinated
-        Which of them are coordinated, (n_shares,), such as `gpu_coord.sharing.coornet.Cuts` says.
+        Which of them are coordinated, (n_shares,), such as `peers.coornet.Cuts` says.
     edges
         ``source, target`` (accounts), ``weight``; those in the network, in one direction.
 

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.kinds import names_accounts
-from gpu_coord.network import (
+from gpu_coord.ground.kinds import names_accounts
+from gpu_coord.network.network import (
     Network,
     score_accounts,
     summarise_classes,
     summarise_communities,
     summarise_components,
 )
+from gpu_coord.results.findings import IN_NETWORK
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.summaries import (
     COUNTS,
@@ -25,7 +26,7 @@ from gpu_coord.sharing.summaries import (
     summarise_sharing,
     tabulate_shares,
 )
-from gpu_coord.store import Store, name_accounts
+from gpu_coord.store.store import Store, name_accounts
 
 PAIRS_SCHEMA: dict[str, Any] = {
     "object_id": pl.String, "account_id": pl.String, "account_id_y": pl.String,
@@ -150,6 +151,13 @@ def describe_objects(shares: Shares, n_pairs: np.ndarray, popularity: np.ndarray
         n_events=pl.Series(np.bincount(shares.object, minlength=shares.objects.height)),
         coordination=pl.Series(n_pairs),
     ).sort("coordination", "kind", "value", descending=[True, False, False])
+
+
+def mark_edges(edges: pl.DataFrame, linked: pl.DataFrame) -> pl.DataFrame:
+    """Mark, of all edges, those that are in the network."""
+    marked = linked.select("source", "target", pl.lit(value=True).alias(IN_NETWORK))
+    joined = edges.join(marked, on=["source", "target"], how="left", maintain_order="left")
+    return joined.with_columns(pl.col(IN_NETWORK).fill_null(value=False))
 
 
 def mirror_edges(edges: pl.DataFrame) -> pl.DataFrame:

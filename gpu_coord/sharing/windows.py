@@ -10,30 +10,13 @@ from typing import Any
 import numba
 import numpy as np
 
-from gpu_coord.pairs import CACHE
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.ground.threads import map_ahead
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.threads import map_ahead
 
 DEFAULT_MEMORY = 256 << 20
 _PAIR_BYTES = 16  # as written by the kernel, and once more while it is handed over
 _BLOCK_BYTES = 16 << 20
-
-
-def measure_bin(window_ms: int, unit: int = 1) -> int:
-    """Return the seconds of the bins whose shares coincide as often as those within a window.
-
-    Two shares lie within w seconds of each other in 2 w + 1 of a stretch's seconds; where times
-    come in whole minutes, within w minutes in 2 w + 1 of its minutes.
-
-    Parameters
-    ----------
-    window_ms
-        Milliseconds, 0 or more.
-    unit
-        Seconds that times come in, see `Shares.time_unit`.
-    """
-    n_units = -(-window_ms // 1000) if unit == 1 else window_ms // (1000 * unit)
-    return unit * (2 * n_units + 1)
 
 
 def pair_shares(

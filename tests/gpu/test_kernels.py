@@ -496,7 +496,7 @@ def test_gpu_shared__equals_sets(gpu_pairs, n_pairs):
 @pytest.mark.parametrize("n_pairs", [0, 1, 700])
 @pytest.mark.parametrize("name", ROWS)
 def test_gpu_sum_products__equals_the_cpu_to_the_bit(gpu_pairs, name, n_pairs):
-    from gpu_coord import pairs
+    from gpu_coord.backend import pairs
 
     arrays = (
         *draw_pairs(name, n_pairs), *ROWS[name][0].arrays, *ROWS[name][1].arrays, name_kinds(name)

@@ -1,0 +1,1 @@
+"""Who are they? Roles, cohorts, and what is behind two accounts."""

@@ -1,0 +1,451 @@
+"""What a run says of two accounts: their edges, the coincidences behind them, in careful words."""
+
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gpu_coord.detection.evidence import SCHEMA
+from gpu_coord.ground.kinds import names_posts
+from gpu_coord.results.findings import Findings, open_run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_SMALLEST_P = 5e-324
+
+CAUTION = (
+    "What is seen is unusual co-activity at most, and influence is apparent: coordination is not "
+    "inauthenticity, and no single edge attributes an account to anyone."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a run says of two accounts, a and b."""
+
+    accounts: pl.DataFrame  # a and b, as in accounts.parquet
+    edges: pl.DataFrame  # a -> b and b -> a, those that there are, as in edges.parquet
+    evidence: pl.DataFrame  # of both directions, by time; `pseudonym` of entities that are accounts
+    n_left_out: int  # coincidences of the edges that are not in evidence.parquet
+    has_evidence: bool  # the run has evidence.parquet, or pairs.parquet
+    alpha: float | None  # false discovery rate of the run; None where it tested nothing
+    window_seconds: float | None = None  # of a run of `share`: its pairs are the evidence
+
+    def to_dict(self, *, show_ids: bool = False) -> dict[str, Any]:
+        """Return what can be written as JSON; see `render` for what is shown."""
+        a, b = _list_names(self, show_ids=show_ids)
+        return {
+            "a": a,
+            "b": b,
+            "edges": _to_rows(_show_edges(self, show_ids=show_ids)),
+            "evidence": _to_rows(_show_evidence(self, show_ids=show_ids)),
+            "n_left_out": self.n_left_out,
+            "says": describe(self, a=a, b=b),
+        }
+
+
+def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
+    """Return what a run says of two accounts, in both directions; no edge is an answer, too.
+
+    Parameters
+    ----------
+    run
+        A run, or its folder.
+    a, b
+        Account ids or pseudonyms.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no run at that path.
+    ValueError
+        An account is not in the run or stands for two, both are the same, or the run is of
+        another command than `detect` and `share`.
+    """
+    findings = open_run(run)
+    folder = findings.path
+    if (command := findings.command) not in ("detect", "share"):
+        raise ValueError(
+            f"{folder} is a run of {command}, and explain reads those of detect and share; its "
+            "layers.parquet and pairs.parquet say what is behind an edge."
+        )
+    accounts = pl.concat([_find_account(folder, name) for name in (a, b)])
+    id_a, id_b = accounts["account_id"]
+    if id_a == id_b:
+        raise ValueError(f"{a!r} and {b!r} are the same account; name two.")
+    edges = _select_pair(folder / "edges.parquet", id_a, id_b)
+    edges = edges.sort(pl.col("source") != id_a)
+    if command == "share":
+        return _explain_shares(findings, accounts, edges)
+    has_evidence = (folder / "evidence.parquet").is_file()
+    evidence = read_evidence(folder, id_a, id_b) if has_evidence else pl.DataFrame(schema=SCHEMA)
+    return Explanation(
+        accounts=accounts,
+        edges=edges,
+        evidence=_name_entities(folder, evidence),
+        n_left_out=sum(_count_missing(edge, evidence) for edge in edges.to_dicts()),
+        has_evidence=has_evidence,
+        alpha=findings.content["settings"].get("alpha"),
+    )
+
+
+def _explain_shares(findings: Findings, accounts: pl.DataFrame, edges: pl.DataFrame) -> Explanation:
+    folder = findings.path
+    a, b = accounts["account_id"]
+    return Explanation(
+        accounts=accounts,
+        edges=edges.with_columns(support="n_pairs", lag=0),
+        evidence=_name_entities(folder, read_pairs(folder, a, b)),
+        n_left_out=0,
+        has_evidence=True,
+        alpha=findings.content["settings"]["alpha"] if "p_value" in edges.columns else None,
+        window_seconds=findings.content["window_seconds"],
+    )
+
+
+def read_pairs(run: Path | str, a: str, b: str) -> pl.DataFrame:
+    """Return the pairs of shares of two accounts in a run of `share`, as evidence, by time.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    a, b
+        Account ids.
+
+    Returns
+    -------
+        The columns of ``evidence.parquet``; the source is the one that was first.
+    """
+    pairs = pl.scan_parquet(Path(run) / "pairs.parquet").rename(
+        {
+            "account_id": "source", "account_id_y": "target", "object_id": "value",
+            "content_id": "content_source", "content_id_y": "content_target", "time_delta": "gap",
+        }
+    )  # fmt: skip
+    between = pl.col("source").is_in([a, b]) & pl.col("target").is_in([a, b])
+    found = pairs.filter(between).with_columns(
+        time_source="time",
+        time_target=pl.col("time") + pl.duration(milliseconds=(pl.col("gap") * 1000).round()),
+        lag=0,
+        group=None,
+        n_posts_source=1,
+        n_posts_target=1,
+    )
+    columns = [pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()]
+    return found.select(columns).sort("time_source", "time_target", "kind", "value").collect()
+
+
+def read_evidence(run: Path | str, a: str, b: str) -> pl.DataFrame:
+    """Return the evidence of a run about two accounts, both directions, by time.
+
+    A coincidence that is evidence of an edge and of a group is there once, with the group.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    a, b
+        Account ids.
+
+    Raises
+    ------
+    FileNotFoundError
+        The run has no evidence.
+    """
+    path = Path(run) / "evidence.parquet"
+    if not path.is_file():
+        raise FileNotFoundError(f"{run} has no evidence.parquet; `gpu-coord detect` writes it.")
+    order = ["time_source", "time_target", "source", "kind", "value", "lag"]
+    evidence = _select_pair(path, a, b).sort(*order, "group", nulls_last=True)
+    return evidence.unique(order, keep="first", maintain_order=True)
+
+
+def _select_pair(path: Path, a: str, b: str) -> pl.DataFrame:
+    def between(source: str, target: str) -> pl.Expr:
+        return (pl.col("source") == source) & (pl.col("target") == target)
+
+    return pl.scan_parquet(path).filter(between(a, b) | between(b, a)).collect()
+
+
+def _find_account(folder: Path, name: str) -> pl.DataFrame:
+    accounts = pl.scan_parquet(folder / "accounts.parquet")
+    matches = (pl.col("account_id") == name) | (pl.col("pseudonym") == name)
+    found = accounts.filter(matches).collect()
+    if found.height == 1:
+        return found
+    if found.height:
+        raise ValueError(
+            f"{name!r} stands for {found.height} accounts of {folder}, by id or by pseudonym; give "
+            "the other of the two names."
+        )
+    n_accounts = accounts.select(pl.len()).collect().item()
+    raise ValueError(
+        f"{name!r} is none of the {n_accounts:,} accounts of {folder}; give an account_id or a "
+        "pseudonym of its accounts.parquet."
+    )
+
+
+def _name_entities(folder: Path, evidence: pl.DataFrame) -> pl.DataFrame:
+    names = pl.scan_parquet(folder / "entities.parquet").select("kind", "value", "pseudonym")
+    used = evidence.lazy().join(
+        names.with_columns(pl.col("kind").cast(pl.String)),
+        on=["kind", "value"],
+        how="left",
+        maintain_order="left",
+    )
+    return used.collect()
+
+
+def _count_missing(edge: dict[str, Any], evidence: pl.DataFrame) -> int:
+    # At lag 0 a row tells both directions.
+    is_its = (pl.col("lag") == edge["lag"]) & (
+        (pl.col("source") == edge["source"]) | (pl.col("lag") == 0)
+    )
+    return max(0, int(edge["support"]) - evidence.filter(is_its).height)
+
+
+def describe(explanation: Explanation, *, a: str = "A", b: str = "B") -> list[str]:
+    """Return an explanation in sentences.
+
+    Parameters
+    ----------
+    explanation
+        From `explain`.
+    a, b
+        What to call the accounts.
+    """
+    names = dict(zip(explanation.accounts["account_id"], (a, b), strict=True))
+    if explanation.window_seconds is not None:
+        return [*_describe_shares(explanation, a, b), CAUTION]
+    edges = explanation.edges.to_dicts()
+    said = [_describe_edge(edge, names, explanation.alpha) for edge in edges]
+    directions = {(edge["source"], edge["target"]) for edge in edges}
+    missing = [pair for pair in _list_directions(explanation) if pair not in directions]
+    if len(missing) == 2:
+        said.append(
+            f"The run has no edge between {a} and {b} in either direction: no tendency of one to "
+            "act after the other passed its settings."
+        )
+    elif missing:
+        said.append(f"There is no edge from {names[missing[0][0]]} to {names[missing[0][1]]}.")
+    groups = explanation.evidence["group"].drop_nulls().unique().sort().to_list()
+    if groups:
+        numbers = ", ".join(map(str, groups))
+        said.append(f"Both are in group {numbers}, which some of the coincidences are evidence of.")
+    return [*said, *_describe_missing(explanation), CAUTION]
+
+
+def _describe_shares(explanation: Explanation, a: str, b: str) -> list[str]:
+    within = f"within {explanation.window_seconds:g} s of each other"
+    if explanation.edges.is_empty():
+        n_pairs = explanation.evidence.height
+        why = (
+            f"though they shared the same object {within} {_count(n_pairs, 'time')}: its settings "
+            "leave such an edge out"
+            if n_pairs
+            else f"they never shared the same object {within}"
+        )
+        return [f"The run has no edge between {a} and {b}; {why}."]
+    names = dict(zip(explanation.accounts["account_id"], (a, b), strict=True))
+    edges = explanation.edges.to_dicts()
+    return [
+        sentence
+        for edge in edges
+        for sentence in _describe_shared(edge, names, within, explanation.alpha)
+    ]
+
+
+def _describe_shared(
+    edge: dict[str, Any], names: dict[str, str], within: str, alpha: float | None
+) -> list[str]:
+    source, target = names[edge["source"]], names[edge["target"]]
+    if edge["n_pairs"] is None or not edge["n_pairs"]:
+        return [f"{source} and {target} have an edge of weight {edge['weight']:.3g}, though they "
+                f"never shared the same object {within}."]  # fmt: skip
+    said = [
+        f"{source} and {target} shared {_count(edge['n_objects'], 'common object')} {within}, in "
+        f"{_count(edge['n_pairs'], 'pair')} of posts (weight {edge['weight']:.3g}); {source} was "
+        f"first in {edge['source_first']:.0%} of them, and half of them lie at most "
+        f"{edge['median_gap']:g} s apart."
+    ]
+    if alpha is not None:
+        finding = "unusual co-activity" if edge["significant"] else "not unusual"
+        p, q = _spell_chance("p", edge["p_value"]), _spell_chance("q", edge["q_value"])
+        said.append(
+            f"{edge['expected']:.3g} such pairs would be expected under the null of the run; "
+            f"allowing for what pairs in general show beyond that null, {p} and {q}, evidence "
+            f"grade {edge['grade']}: {finding} at a false discovery rate of {alpha} over all pairs."
+        )
+    else:
+        said.append("The run does not say how often chance alone would make that happen.")
+    return said
+
+
+def _list_directions(explanation: Explanation) -> list[tuple[str, str]]:
+    a, b = explanation.accounts["account_id"]
+    return [(a, b), (b, a)]
+
+
+def _describe_edge(edge: dict[str, Any], names: dict[str, str], alpha: float | None) -> str:
+    when = f"{_count(edge['lag'], 'bin')} after" if edge["lag"] else "in the same bin as"
+    said = (
+        f"{names[edge['target']]} acted {when} {names[edge['source']]} on the same entity "
+        f"{_count(edge['support'], 'time')} (weight {edge['weight']:.3g})"
+    )
+    if edge.get("expected") is None:
+        return f"{said}; the run does not say how often chance alone would make that happen."
+    said += f"; {edge['expected']:.3g} would be expected under the null of the run"
+    if ratio := _divide(edge["support"], edge["expected"]):
+        said += f", a ratio of {ratio:.3g}"
+    grade = "" if edge.get("grade") is None else f", evidence grade {edge['grade']}"
+    finding = "unusual co-activity" if edge.get("significant") else "not unusual"
+    p, q = _spell_chance("p", edge.get("p_value")), _spell_chance("q", edge.get("q_value"))
+    return (
+        f"{said}; allowing for what pairs in general show beyond that null, {p} and {q}{grade}: "
+        f"{finding} at a false discovery rate of {alpha} over all pairs."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _divide(observed: int, expected: float | None) -> float | None:
+    return observed / expected if expected else None
+
+
+def _spell_chance(name: str, value: float | None) -> str:
+    if value is None:
+        return f"{name} unknown"
+    return f"{name} = {value:.3g}" if value else f"{name} below {_SMALLEST_P:.0e}"
+
+
+def _describe_missing(explanation: Explanation) -> list[str]:
+    if not explanation.has_evidence:
+        return ["The run has no evidence.parquet, so single coincidences are not shown."]
+    if explanation.n_left_out:
+        left_out = _count(explanation.n_left_out, "coincidence")
+        return [
+            f"{left_out} of these edges did not go into evidence.parquet, which holds those of the "
+            "strongest edges up to its size; a run on fewer accounts or less time writes them."
+        ]
+    return []
+
+
+def _list_names(explanation: Explanation, *, show_ids: bool) -> list[str]:
+    names: list[str] = explanation.accounts["account_id" if show_ids else "pseudonym"].to_list()
+    return names
+
+
+def _name_ends(frame: pl.DataFrame, explanation: Explanation, *, show_ids: bool) -> pl.DataFrame:
+    ids = explanation.accounts["account_id"].to_list()
+    names = _list_names(explanation, show_ids=show_ids)
+    return frame.with_columns(pl.col("source", "target").replace_strict(ids, names))
+
+
+def _show_edges(explanation: Explanation, *, show_ids: bool) -> pl.DataFrame:
+    edges = explanation.edges.rename({"support": "observed"})
+    if "expected" in edges.columns:
+        ratio = pl.when(pl.col("expected") > 0).then(pl.col("observed") / pl.col("expected"))
+        edges = edges.with_columns(ratio=ratio)
+    return _name_ends(edges, explanation, show_ids=show_ids)
+
+
+def _show_evidence(explanation: Explanation, *, show_ids: bool) -> pl.DataFrame:
+    named = _name_ends(explanation.evidence, explanation, show_ids=show_ids)
+    if show_ids:
+        return named.drop("pseudonym")
+    kinds = [kind for kind in named["kind"].unique() if names_posts(kind)]
+    number = pl.col("value").rank("dense").over("kind")
+    hidden = pl.when(pl.col("kind").is_in(kinds)).then(pl.format("post {}", number))
+    return named.with_columns(value=pl.coalesce("pseudonym", hidden, "value")).drop(
+        "pseudonym", "content_source", "content_target"
+    )
+
+
+def _to_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return rows that JSON can hold: times as text, no infinities."""
+    times = pl.col("^time_.*$").dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+    return [
+        {
+            key: None if isinstance(value, float) and not isfinite(value) else value
+            for key, value in row.items()
+        }
+        for row in frame.with_columns(times).to_dicts()
+    ]
+
+
+def render(
+    explanation: Explanation, *, console: "Console", show_ids: bool = False, n_shown: int = 10
+) -> None:
+    """Print an explanation: the accounts, their edges, the first coincidences, and what it means.
+
+    Parameters
+    ----------
+    explanation
+        From `explain`.
+    console
+        Where to print.
+    show_ids
+        Show account ids, content ids and the ids of posts that are entities; otherwise accounts
+        by pseudonym and such posts by number.
+    n_shown
+        Coincidences to show.
+    """
+    from gpu_coord.ground.terminal import clean_lines, print_table
+
+    print_table(console, "Accounts", *_list_accounts(explanation, show_ids=show_ids))
+    print_table(console, "Edges", *_list_edges(explanation))
+    print_table(console, "Coincidences", *_list_rows(explanation, show_ids=show_ids, n=n_shown))
+    more = max(0, explanation.evidence.height - n_shown)
+    file = "evidence.parquet" if explanation.window_seconds is None else "pairs.parquet"
+    said = [f"{_count(more, 'coincidence')} more in {file}."] if more else []
+    for sentence in said + describe(explanation):
+        console.print(clean_lines(sentence), markup=False, highlight=False)
+
+
+def _list_accounts(explanation: Explanation, *, show_ids: bool) -> tuple[list[str], list[Any]]:
+    name = "account_id" if show_ids else "pseudonym"
+    rows = explanation.accounts.select(name, "label", "n_posts", "influence", "community").rows()
+    shown = ["", name, "label", "posts", "influence", "community"]
+    return shown, [(letter, *row) for letter, row in zip("AB", rows, strict=True)]
+
+
+def _list_edges(explanation: Explanation) -> tuple[list[str], list[Any]]:
+    columns = ["observed", "expected", "ratio", "weight", "p_value", "q_value", "grade", "lag"]
+    edges = _show_edges(explanation, show_ids=True)
+    lacking = [pl.lit(None).alias(name) for name in columns if name not in edges.columns]
+    rows = edges.with_columns(lacking).select("source", *columns).rows()
+    shown = ["", "observed", "expected", "ratio", "weight", "p", "q", "grade", "lag"]
+    point = _point if explanation.window_seconds is None else _order
+    return shown, [(point(explanation, source), *row) for source, *row in rows]
+
+
+def _point(explanation: Explanation, source: str) -> str:
+    return "A → B" if source == explanation.accounts["account_id"][0] else "B → A"
+
+
+def _order(explanation: Explanation, source: str) -> str:
+    return "A, B" if source == explanation.accounts["account_id"][0] else "B, A"
+
+
+def _list_rows(explanation: Explanation, *, show_ids: bool, n: int) -> tuple[list[str], list[Any]]:
+    evidence = _show_evidence(explanation, show_ids=show_ids).head(n)
+    points = [_point(explanation, source) for source in explanation.evidence["source"].head(n)]
+    time = pl.col("time_source").dt.strftime("%Y-%m-%d %H:%M:%S")
+    contents = ["content_source", "content_target"] if show_ids else []
+    rows = evidence.select("kind", "value", time, "gap", "group", *contents).rows()
+    shown = ["", "kind", "value", "time of source", "gap, s", "group", *contents]
+    return shown, [
+        (point, kind, value, when, _round_gap(gap), *others)
+        for point, (kind, value, when, gap, *others) in zip(points, rows, strict=True)
+    ]
+
+
+def _round_gap(gap: float) -> float | int:
+    # Below some seconds fractions tell, far above them they only take room.
+    return gap if abs(gap) < 10 else round(gap)

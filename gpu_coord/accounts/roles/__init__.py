@@ -1,0 +1,1 @@
+"""A run -> the part that each account plays."""

@@ -1,0 +1,1 @@
+"""A store -> active cells -> exact counts of pairs -> weights."""

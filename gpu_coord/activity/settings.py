@@ -1,0 +1,93 @@
+"""Who and what takes part, how time is cut, and how counts become weights."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpu_coord.ground.choices import DURATION, WORDS, Choices, Spelling, choose
+from gpu_coord.network.settings import Seeded
+from gpu_coord.store.settings import TimeRange
+
+Measure = Literal["trace", "frobenius"]
+Undefined = Literal["marginal", "zero", "skip"]
+Denominator = Literal["all", "union", "intersection", "source", "idf", "none"]
+
+DEFAULT_KINDS = ("hashtag", "url", "mention")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSettings(TimeRange):
+    """Which accounts and entities have cells, and how long a bin is."""
+
+    kinds: tuple[str, ...] = choose(
+        DEFAULT_KINDS,
+        "Kinds of entity, separated by commas.",
+        unit=WORDS,
+        advice="such as hashtag",
+    )
+    bin: str = choose("1h", "Width of a time bin, like 1h or 15m.", unit=DURATION)
+    min_posts: int = choose(1, "Leave out accounts with fewer posts.", at_least=1)
+    top_percent: float = choose(
+        100.0, "Keep this share of accounts, those with the most posts.", above=0, at_most=100
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchSettings(CellSettings, Seeded):
+    """The same, where accounts of a label can be held against as many others."""
+
+    match: str | None = choose(None, "Label to match with as many other accounts.")
+
+
+def read_lag(lag: int) -> tuple[int, ...]:
+    """Return the one lag as `lags`."""
+    return (lag,)
+
+
+def parse_lags(text: str) -> tuple[int, ...]:
+    """Return the lags of a range such as ``1-4``, or ``1-1`` for one lag.
+
+    Raises
+    ------
+    ValueError
+        The text is no rising range.
+    """
+    first, dash, last = text.partition("-")
+    is_range = dash and all(part.isascii() and part.isdigit() for part in (first, last))
+    if not is_range or int(first) > int(last):
+        raise ValueError(f"lags is {text!r}; write a rising range of bins, like 1-4.")
+    return tuple(range(int(first), int(last) + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LagSettings(MatchSettings):
+    """The same, and how many bins after the source the target acts."""
+
+    lags: tuple[int, ...] = choose(
+        (1,),
+        "Bins from source to target; each is scored on its own.",
+        spellings=(
+            Spelling("lag", "Bins from source to target (1).", int, read_lag),
+            Spelling("lags", "Range of lags, like 1-4; each pair keeps its best.", str, parse_lags),
+        ),
+    )
+
+    def check(self) -> None:
+        """Refuse lags that are none or given twice."""
+        super().check()
+        if not self.lags or len(set(self.lags)) < len(self.lags) or min(self.lags) < 0:
+            raise ValueError(f"lags is {self.lags}; give distinct numbers of bins, 0 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightRule(Choices):
+    """How the counts of a pair become its weight, see `gpu_coord.activity.weights`."""
+
+    measure: Measure = choose("trace", "How a matrix becomes a weight.")
+    undefined: Undefined = choose("marginal", "An entity that the source never used.")
+    denominator: Denominator = choose("all", "Which entities the mean is over.")
+    shrink: float = choose(
+        0.0,
+        "Pseudo-transitions at the target's own rate.",
+        at_least=0,
+        advice="a number of transitions",
+    )

@@ -1,0 +1,347 @@
+"""Files on disk to a store: X/Twitter archives, CrowdTangle exports and share tables.
+
+In: paths of files and folders. Out: a ``Store``. The one idea: everything is recognised by its
+content, read as text in a stream, and every record is stored, rejected, a duplicate or excluded.
+"""
+
+from __future__ import annotations
+
+import hmac
+import platform
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gpu_coord.archive.crowdtangle import ingest_crowdtangle
+from gpu_coord.archive.intake import Intake, Tally
+from gpu_coord.archive.settings import Format, IngestSettings
+from gpu_coord.archive.shares import ingest_shares, read_ids
+from gpu_coord.archive.sources import (
+    ArchiveError,
+    Role,
+    check_columns,
+    check_name,
+    find_sources,
+    naming_errors,
+    plain_name,
+    show_columns,
+)
+from gpu_coord.archive.tables import REJECTS, Exclusion
+from gpu_coord.archive.x_archive import ingest_x_archive
+from gpu_coord.ground.folders import check_replaceable, replace_folder
+from gpu_coord.ground.keywords import takes
+from gpu_coord.ground.urls import normalise_urls
+from gpu_coord.store.store import STORE_FILES, STORE_MARKER, Store, open_store, write_manifest
+from gpu_coord.store.tables import TableWriter, hash_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpu_coord.archive.sources import Source
+
+AnyPath = Path | str
+
+
+@takes(IngestSettings)
+def ingest(
+    paths: Sequence[AnyPath] | AnyPath,
+    store: AnyPath,
+    *,
+    pseudonym_key: bytes | None = None,
+    labels: AnyPath | None = None,
+    label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    **choices: Any,
+) -> Store:
+    """Read archives into a store folder.
+
+    Parameters
+    ----------
+    paths
+        Files and folders: X archives or CrowdTangle exports (CSV), or share tables (CSV, JSONL,
+        Parquet), recognised by their content; CSV and JSONL also gzipped or zipped.
+    store
+        The folder to write; a store that is there is replaced once the new one is complete.
+    pseudonym_key
+        Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
+        in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
+        are the content ids of CrowdTangle exports: addresses, which name the account.
+    labels
+        Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
+    label
+        Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
+        and path where a label has several.
+    progress
+        Called with the stage, and how much of how much is done (bytes).
+    **choices
+        Fields of `IngestSettings`.
+
+    Raises
+    ------
+    ArchiveError
+        An input is broken, not UTF-8, or no archive; or labels contradict each other.
+    FileExistsError
+        ``store`` exists and is no store.
+    ValueError
+        A choice is not one of those above, or texts are to be kept of a share table.
+
+    Warns
+    -----
+    UserWarning
+        The inputs hold no post and no share at all, or texts are kept under a key; the store is
+        written.
+    """
+    settings = IngestSettings(**choices)
+    if pseudonym_key is not None and not pseudonym_key:
+        raise ValueError("The pseudonym key is empty; give at least one byte, better 32.")
+    given = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+    pairs = label.items() if isinstance(label, Mapping) else label or ()
+    named = [(Path(path), name) for name, path in pairs]
+    _check_label_names(named)
+    target = Path(store)
+    check_replaceable(target, STORE_MARKER, STORE_FILES)
+    sources, ignored = find_sources([*((path, None) for path in given), *named], settings.format)
+    if settings.texts:
+        _check_texts(sources, pseudonym_key)
+    described = asdict(settings) | {
+        "pseudonymised": pseudonym_key is not None,
+        "key_fingerprint": None if pseudonym_key is None else fingerprint_key(pseudonym_key),
+        "labels": None if labels is None else Path(labels).name,
+        "label": [[name, path.absolute().name] for path, name in named],
+    }
+    with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:
+        rejects = TableWriter(folder / "rejects.parquet", REJECTS)
+        intake = Intake(
+            folder,
+            [Tally(source) for source in sources],
+            rejects,
+            Exclusion(settings.exclude, lambda urls: normalise_urls(urls, rule=settings.url_rule)),
+            settings.url_rule,
+            settings.time,
+            pseudonym_key,
+            settings.texts,
+            progress or _say_nothing,
+        )
+        with rejects:
+            facts = _ingest_sources(intake, None if labels is None else Path(labels))
+        head = {"versions": _list_versions(), "settings": described, "ignored": ignored}
+        write_manifest(folder, {**head, **facts})
+    _warn_of_nothing(facts["inputs"])
+    return open_store(target)
+
+
+def fingerprint_key(key: bytes) -> str:
+    """Return what tells that two stores were made with one key, and nothing of the key itself."""
+    return hmac.digest(key, b"gpu_coord key fingerprint", "sha256").hex()[:16]
+
+
+def _check_texts(sources: Sequence[Source], key: bytes | None) -> None:
+    if sources[0].role == "shares":
+        raise ValueError(
+            f"{sources[0].name} is a share table, whose objects are stored as they are; texts are "
+            "kept of X archives and CrowdTangle exports, so leave texts out."
+        )
+    if key is not None:
+        warnings.warn(
+            "the store has pseudonyms and keeps texts: whoever searches for a text finds its "
+            "account, so share the one or the other.",
+            stacklevel=3,
+        )
+
+
+def _check_label_names(named: Sequence[tuple[Path, str]]) -> None:
+    for path, name in named:
+        if not name.strip():
+            raise ValueError(f"The label of {path} is empty; write NAME=PATH.")
+
+
+def _warn_of_nothing(inputs: Sequence[Mapping[str, Any]]) -> None:
+    """Warn where nothing was shared at all; that some parts are empty is normal."""
+    empty = [entry["name"] for entry in inputs if not entry["rows_read"]]
+    n_read = sum(entry["rows_read"] for entry in inputs if entry["content"] != "users")
+    if empty and not n_read:
+        warnings.warn(
+            f"{', '.join(empty)}: no record behind the header, so the store holds no post; are "
+            "these the right files?",
+            stacklevel=3,
+        )
+
+
+def _say_nothing(stage: str, done: int, total: int) -> None:
+    """Take the place of a progress bar."""
+
+
+_READERS: dict[Role, tuple[Format, Callable[[Intake], None]]] = {
+    "tweets": ("x-archive", ingest_x_archive),
+    "users": ("x-archive", ingest_x_archive),
+    "shares": ("shares", ingest_shares),
+    "crowdtangle": ("crowdtangle", ingest_crowdtangle),
+}
+
+
+def _ingest_sources(intake: Intake, labels: Path | None) -> dict[str, Any]:
+    """Write all tables but the manifest, and return what it says about them."""
+    files = sorted({tally.source.path for tally in intake.tallies})
+    archive_format, read = _READERS[intake.tallies[0].source.role]
+    with ThreadPoolExecutor(1) as pool:
+        hashes = {file: pool.submit(hash_file, file) for file in files}
+        intake.staged.mkdir()
+        if labels is not None:
+            _book_labels(intake, labels)
+        read(intake)
+        shutil.rmtree(intake.staged)
+        digests = {file: result.result() for file, result in hashes.items()}
+    return {
+        "format": archive_format,
+        "inputs": [_describe_input(tally, digests) for tally in intake.tallies],
+        **_summarise(intake),
+    }
+
+
+def read_labels(
+    path: AnyPath,
+    *,
+    columns: Sequence[str] = ("account_id", "label"),
+    extra: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Read a table of labels, CSV or Parquet.
+
+    Parameters
+    ----------
+    columns
+        What the table must have; the first is the id, of which each row tells something.
+    extra
+        Further columns, kept where the table has them.
+
+    Returns
+    -------
+        The columns as text, each id once; rows that lack one of ``columns`` are left out.
+
+    Raises
+    ------
+    ArchiveError
+        The file is broken, lacks a column or has it twice, or tells two things of one account.
+    """
+    name = Path(path).name
+    rows = _read_label_rows(Path(path), columns, extra).drop_nulls(list(columns))
+    labels = rows.unique(maintain_order=True)
+    key = columns[0]
+    for column in labels.columns[1:]:
+        told = labels.select(key, column).unique(maintain_order=True)
+        twice = told.filter(pl.col(key).is_duplicated())
+        if twice.height:
+            raise ArchiveError(
+                f"{name} gives {twice[key].n_unique()} accounts two {column}s, such as "
+                f"{twice[column][0]!r}; an account has one {column}, so correct them."
+            )
+    return labels
+
+
+def _read_label_rows(path: Path, columns: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
+    table, header = _open_labels(path)
+    kept = {name: plain_name(name) for name in (*columns, *extra)}
+    present = {plain_name(name) for name in header}
+    if missing := [name for name in columns if kept[name] not in present]:
+        raise ArchiveError(
+            f"{path.name} lacks {missing}; a table of labels has the columns "
+            f"{' and '.join(columns)}, this one has {show_columns(header, kept.values())}."
+        )
+    check_columns(path.name, header)
+    table = table.rename({name: plain_name(name) for name in table.columns})
+    return pl.DataFrame(
+        {
+            name: read_ids(table[column], name=path.name)
+            for name, column in kept.items()
+            if column in table.columns
+        }
+    )
+
+
+def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
+    """Return the table and its header as it stands in the file."""
+    if path.is_dir():
+        raise ArchiveError(f"{path.absolute()} is a folder; labels are one CSV or Parquet file.")
+    check_name(path)
+    with naming_errors(path, None):
+        with path.open("rb") as file:
+            is_parquet = file.read(4) == b"PAR1"
+        if is_parquet:
+            table = pl.read_parquet(path)
+            return table, table.columns
+        table = pl.read_csv(path, infer_schema=False)
+        # The names of the table are made distinct by the reader.
+        head = pl.read_csv(path, infer_schema=False, has_header=False, n_rows=1).row(0)
+        return table, [name for name in head if name]
+
+
+def _book_labels(intake: Intake, path: Path) -> None:
+    """Book the labels of a table; rows without an account or a label are counted."""
+    table = _read_label_rows(path, ("account_id", "label"), ())
+    filled = table.drop_nulls()
+    for (name,), rows in filled.partition_by("label", as_dict=True, maintain_order=True).items():
+        intake.accounts.label(intake.accounts.encode(rows["account_id"]), str(name))
+    intake.facts["labels"] = {"rows": table.height, "incomplete": table.height - filled.height}
+
+
+def _list_versions() -> dict[str, str]:
+    packages = ("gpu-coord", "polars", "polars-hash", "pyarrow")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _describe_input(tally: Tally, digests: Mapping[Path, str]) -> dict[str, Any]:
+    source = tally.source
+    return {
+        "name": source.name,
+        "size": source.path.stat().st_size,
+        "sha256": digests[source.path],
+        "content": source.role,
+        "packing": source.packing,
+        "label": source.label,
+        **_count_records([tally]),
+    }
+
+
+def _count_records(tallies: Sequence[Tally]) -> dict[str, int]:
+    return {
+        "rows_read": sum(tally.n_read for tally in tallies),
+        "stored": sum(tally.n_stored for tally in tallies),
+        "rejected": sum(tally.n_rejected for tally in tallies),
+        "duplicates": sum(tally.n_duplicates for tally in tallies),
+        "excluded": sum(tally.n_excluded for tally in tallies),
+    }
+
+
+def _summarise(intake: Intake) -> dict[str, Any]:
+    users = [tally for tally in intake.tallies if tally.source.role == "users"]
+    others = [tally for tally in intake.tallies if tally.source.role != "users"]
+    facts = intake.facts
+    by_kind = dict(sorted(facts.pop("events_by_kind", {}).items()))
+    sizes = {name: facts.pop(name) for name in ("posts", "accounts", "entities")}
+    posts = pl.scan_parquet(intake.folder / "posts.parquet")
+    n_posting = posts.select(pl.col("account").n_unique()).collect().item()
+    totals = {
+        **_count_records(others),
+        **sizes,
+        "posting_accounts": n_posting,
+        "events": sum(by_kind.values()),
+    }
+    labels = facts.pop("labels", {"rows": 0, "incomplete": 0})
+    return {
+        "totals": totals,
+        "users": _count_records(users),
+        "rejected_by_reason": dict(sorted(intake.reasons.items())),
+        "events_by_kind": by_kind,
+        "excluded_events_by_term": {
+            term: intake.exclusion.n_events[term] for term in intake.exclusion.terms
+        },
+        "unread_cells": dict(sorted(intake.unread.items())),
+        "labels": {**labels, "unknown_accounts": intake.accounts.count_unknown()},
+        **dict(sorted(facts.items())),  # as threads found them
+    }

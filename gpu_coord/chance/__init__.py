@@ -1,0 +1,1 @@
+"""Is it more than chance? Expected counts, tests, q-values, grades, effects."""

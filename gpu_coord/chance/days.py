@@ -1,0 +1,196 @@
+"""The days of each account: in how many hours two coincide, and how to put days in another order.
+
+A day is a block of the null ``day``: 24 hours, UTC, or 24 bins where these are longer than an hour.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from gpu_coord.backend.pairs import CACHE, first_at_least
+
+_HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The bins that cells lie on, and the days that they are in."""
+
+    first_bin: int
+    n_bins: int
+    bin_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days on which accounts are active, on an axis of whole days."""
+
+    axis: Axis
+    n_days: int
+    account: Any  # of each day on which an account is active, ascending, (n_active_days,)
+    cell_day: Any  # which of these each cell is on, (n_cells,)
+    cell_slot: Any  # place of each cell's bin in its day
+
+    def shuffle(self, rng: np.random.Generator) -> Any:
+        """Return the bins of the cells once every account's days are in an order of its own.
+
+        All days of the axis take part, those without activity, too.
+        """
+        drawn = draw_days(self.account, self.n_days, rng.random(self.account.size))
+        return drawn[self.cell_day] * (self.axis.n_bins // self.n_days) + self.cell_slot
+
+
+def list_days(axis: Axis, account: Any, bin: Any) -> Days:
+    """List the days of each account, UTC.
+
+    Parameters
+    ----------
+    axis
+        What the bins are counted on.
+    account, bin
+        Where which account is active, (n_cells,).
+
+    Raises
+    ------
+    ValueError
+        Bins do not divide a day.
+    """
+    per_day = count_bins_of_day(axis.bin_seconds)
+    first_day = axis.first_bin // per_day
+    n_days = (axis.first_bin + axis.n_bins - 1) // per_day + 1 - first_day
+    day, slot = np.divmod(axis.first_bin - first_day * per_day + bin, per_day)
+    days, cell_day = np.unique(account.astype(np.int64) * n_days + day, return_inverse=True)
+    whole = Axis(first_day * per_day, n_days * per_day, axis.bin_seconds)
+    return Days(whole, n_days, days // n_days, cell_day, slot)
+
+
+def count_bins_of_day(bin_seconds: int) -> int:
+    """Return the bins of a block of the null ``day``.
+
+    Raises
+    ------
+    ValueError
+        Bins do not divide a day.
+    """
+    if not divides_day(bin_seconds):
+        raise ValueError(
+            f"bins of {bin_seconds} s do not divide a day, so days cannot change places; choose "
+            "bins such as 5m, 15m or 1h."
+        )
+    return _count_seconds(bin_seconds) // bin_seconds
+
+
+def divides_day(bin_seconds: int) -> bool:
+    """Tell whether a block of the null ``day`` is a whole number of bins."""
+    return _count_seconds(bin_seconds) % bin_seconds == 0
+
+
+def _count_seconds(bin_seconds: int) -> int:
+    return 24 * max(_HOUR, bin_seconds)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def draw_days(account: Any, n_days: int, chance: Any) -> Any:
+    """Draw a day for each of the days of each account, none twice.
+
+    Parameters
+    ----------
+    account
+        The account of each day, ascending, (n_rows,).
+    n_days
+        Days to draw from; no account has more.
+    chance
+        Uniform numbers from 0 to 1, (n_rows,).
+
+    Returns
+    -------
+        (n_rows,), from 0 on.
+    """
+    days = np.arange(n_days)
+    drawn = np.empty(account.size, np.int64)
+    n_taken = 0
+    for row in range(account.size):
+        if row > 0 and account[row] != account[row - 1]:
+            n_taken = 0
+        # Fisher & Yates; what earlier accounts left is as good an order to begin with as any.
+        other = n_taken + int(chance[row] * (n_days - n_taken))
+        days[n_taken], days[other] = days[other], days[n_taken]
+        drawn[row] = days[n_taken]
+        n_taken += 1
+    return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Where each account is active, entity and bin in one number; on the host."""
+
+    axis: Axis
+    account_start: Any  # cells of each account, (n_accounts + 1,)
+    key: Any  # entity * stride + bin, ascending within each account, (n_cells,)
+    stride: int  # so many that a lag never leads to another entity
+
+    def count_hours(self, source: Any, target: Any, lag: int) -> Any:
+        """Count the hours of the source in which the target follows it, on any entity.
+
+        Where bins are longer than an hour, bins are counted.
+
+        Parameters
+        ----------
+        source, target
+            Accounts, (n_pairs,).
+        lag
+            Bins, fewer than the axis has.
+
+        Returns
+        -------
+            (n_pairs,).
+        """
+        return _count_common_hours(
+            source, target, self.account_start, self.key, self.stride, lag,
+            self.axis.first_bin * self.axis.bin_seconds % _HOUR, self.axis.bin_seconds,
+            max(_HOUR, self.axis.bin_seconds),
+        )  # fmt: skip
+
+
+def list_visits(axis: Axis, account_start: Any, entity: Any, bin: Any) -> Visits:
+    """Put entity and bin of each cell into one number; cells by account, entity and bin."""
+    stride = 2 * axis.n_bins
+    key = entity.astype(np.int64) * stride + bin
+    return Visits(axis, account_start, key, stride)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _count_common_hours(source: Any, target: Any, account_start: Any, key: Any, stride: int,
+                       lag: int, first_second: int, bin_seconds: int,
+                       hour_seconds: int) -> Any:  # fmt: skip
+    """Count the distinct hours of the keys of each source that its target has a lag later."""
+    n_hours = np.zeros(source.size, np.int32)
+    found = np.empty(64, np.int64)
+    for pair in range(source.size):
+        start, stop = account_start[source[pair]], account_start[source[pair] + 1]
+        other, other_stop = account_start[target[pair]], account_start[target[pair] + 1]
+        shift, is_turned = lag, stop - start > other_stop - other
+        if is_turned:
+            start, stop, other, other_stop, shift = other, other_stop, start, stop, -lag
+        n_found = 0
+        for position in range(start, stop):
+            wanted = key[position] + shift
+            other = first_at_least(key, other, other_stop, wanted)
+            if other == other_stop:
+                break
+            if key[other] == wanted:
+                if n_found == found.size:
+                    grown = np.empty(2 * found.size, np.int64)
+                    grown[:n_found] = found
+                    found = grown
+                own = key[other] if is_turned else key[position]
+                found[n_found] = (first_second + own % stride * bin_seconds) // hour_seconds
+                n_found += 1
+        if n_found < 2:
+            n_hours[pair] = n_found
+        else:
+            hours = np.sort(found[:n_found])
+            n_hours[pair] = 1 + np.count_nonzero(hours[1:] != hours[:-1])
+    return n_hours

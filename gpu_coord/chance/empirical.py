@@ -1,0 +1,165 @@
+"""Observed and expected counts -> an empirical null, and tail probabilities under it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+# Pairs with smaller p-values are no bulk; the fit ends when it leaves out the same ones again.
+_BULK_P = 1e-4
+_MAX_FITS = 50
+# Below this, tails are summed in logarithms: the special functions run out of exponents.
+_SMALLEST_TAIL = 1e-280
+
+
+def compute_log_tail(observed: Any, mean: Any, *, dispersion: float = 0.0) -> Any:
+    """Return log P(X >= observed) of counts with a mean, Poisson or negative-binomial.
+
+    Parameters
+    ----------
+    observed, mean
+        Counts and expected counts, 0 or more, of the same shape.
+    dispersion
+        1/r: the variance is mean + dispersion * mean^2. 0 is Poisson's law, which bounds the tail
+        of a sum of independent hypergeometric counts for observed >= mean + 1 (Hoeffding 1956).
+
+    Returns
+    -------
+        Natural logarithms, exact far below the smallest number that a p-value could have.
+    """
+    from scipy import special
+
+    observed, mean = (np.asarray(values, dtype=np.float64) for values in (observed, mean))
+    tail = np.ones(observed.shape)
+    some = observed > 0
+    n, mu = observed[some], mean[some]
+    if dispersion == 0:
+        tail[some] = special.gammainc(n, mu)
+    else:
+        tail[some] = special.betainc(n, 1 / dispersion, mu / (mu + 1 / dispersion))
+    is_far = tail < _SMALLEST_TAIL
+    log_tail = np.log(np.where(is_far, 1.0, tail))
+    log_tail[is_far] = _sum_far_tail(observed[is_far], mean[is_far], dispersion)
+    return log_tail
+
+
+def _sum_far_tail(n: Any, mu: Any, dispersion: float) -> Any:
+    """Return the log of P(n) + P(n + 1) + ..., the terms falling from the first."""
+    from scipy import special
+
+    if dispersion == 0:
+        slope, constant = 0.0, mu
+        log_first = special.xlogy(n, mu) - mu - special.gammaln(n + 1)
+    else:
+        r = 1 / dispersion
+        slope, constant = mu / (mu + r), mu * r / (mu + r)
+        log_first = special.xlogy(n, slope) - r * np.log1p(mu / r)
+        log_first -= special.betaln(n, r) + np.log(n)
+    term, total, k = np.ones_like(mu), np.ones_like(mu), n
+    while (term > np.finfo(float).eps * total).any():
+        term = term * (slope * k + constant) / (k + 1)
+        total = total + term
+        k = k + 1
+    return log_first + np.log(total)
+
+
+@dataclass(frozen=True, slots=True)
+class EmpiricalNull:
+    """What the bulk of pairs shows beyond the null, and the counts that say so."""
+
+    inflation: float  # lambda: coincidences seen for each that was expected
+    dispersion: float  # 1/r: the variance is mean + dispersion * mean^2; 0 is Poisson's law
+    n_bulk: int  # pairs that share a stratum and were fitted
+    n_left_out: int  # pairs with too small a p-value to be bulk
+    is_settled: bool = True  # fitting again would leave out the same pairs
+
+    @property
+    def size(self) -> float:
+        """r, the size of the negative-binomial law; infinite for Poisson's."""
+        return 1 / self.dispersion if self.dispersion else float("inf")
+
+    def compute_log_p(self, observed: Any, expected: Any) -> Any:
+        """Return the log of the p-value of each pair.
+
+        An inflation below 1 is reported and not used: it would make p-values smaller than the
+        null itself does.
+        """
+        mean = np.asarray(expected, dtype=np.float64) * max(self.inflation, 1.0)
+        return compute_log_tail(observed, mean, dispersion=self.dispersion)
+
+
+_CHANCE_ALONE = EmpiricalNull(inflation=1.0, dispersion=0.0, n_bulk=0, n_left_out=0)
+
+
+def fit_null(
+    observed: Any,
+    expected: Any,
+    *,
+    n_pairs: Any = 1,
+    silent: tuple[float, float, float] = (0, 0.0, 0.0),
+    min_left_out: int = 1,
+) -> EmpiricalNull:
+    """Fit inflation and dispersion to the bulk of pairs, by moments.
+
+    lambda = sum O / sum E and 1/r = sum [(O - mu)^2 - mu] / sum mu^2 with mu = lambda E, at least
+    0, over all pairs that share a stratum but those with p < 1e-4, first under chance alone, then
+    under what was fitted, until the fit stays. Begun with all pairs, an operation would hide in
+    the dispersion that it causes. A null only where the bulk is unaffiliated.
+
+    Parameters
+    ----------
+    observed, expected
+        Counts of the pairs with a coincidence, (n_rows,).
+    n_pairs
+        Pairs with these counts, for each row.
+    silent
+        The pairs without a coincidence that share a stratum: their number, the sum of their
+        expected counts and the sum of the squares.
+    min_left_out
+        Pairs with fewer coincidences belong to the bulk whatever their p-value. Where strata are so
+        long that one coincidence has p < 1e-4, leaving these out would leave no bulk.
+
+    Returns
+    -------
+        An inflation of 1 and no dispersion where there is no pair. Not settled where the pairs
+        left out still change after 50 fits: the last fit then.
+    """
+    observed, expected = (np.asarray(values, dtype=np.float64) for values in (observed, expected))
+    n_pairs = np.broadcast_to(n_pairs, observed.shape)
+    null = _CHANCE_ALONE
+    for _ in range(_MAX_FITS):
+        is_bulk = mark_bulk(null.compute_log_p(observed, expected), observed, min_left_out)
+        refitted = _fit_moments(observed, expected, n_pairs, is_bulk, silent)
+        if refitted == null:
+            return null
+        null = refitted
+    return replace(null, is_settled=False)
+
+
+def _fit_moments(
+    observed: Any, expected: Any, n_pairs: Any, is_bulk: Any, silent: tuple[float, float, float]
+) -> EmpiricalNull:
+    weight = n_pairs * is_bulk
+
+    def total(values: Any) -> float:
+        # No dot product: its rounding depends on how many threads a BLAS has.
+        return float((weight * values).sum())
+
+    n_silent, sum_silent, sum_squares_silent = silent
+    sum_expected = total(expected) + sum_silent
+    n_bulk, n_left_out = int(weight.sum() + n_silent), int(n_pairs.sum() - weight.sum())
+    if sum_expected <= 0:
+        return EmpiricalNull(1.0, 0.0, n_bulk, n_left_out)
+    inflation = total(observed) / sum_expected
+    mean = inflation * expected
+    # A silent pair adds (0 - mu)^2 - mu.
+    excess = total((observed - mean) ** 2 - mean)
+    excess += inflation**2 * sum_squares_silent - inflation * sum_silent
+    sum_squares = total(mean**2) + inflation**2 * sum_squares_silent
+    dispersion = max(excess / sum_squares, 0.0) if sum_squares > 0 else 0.0
+    return EmpiricalNull(inflation, dispersion, n_bulk, n_left_out)
+
+
+def mark_bulk(log_p: Any, observed: Any, min_left_out: int) -> Any:
+    """Mark the pairs of the bulk, to which an empirical null is fitted."""
+    return (log_p >= np.log(_BULK_P)) | (observed < min_left_out)

@@ -1,0 +1,59 @@
+"""The nulls: what chance leaves as it is in each account's activity."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from gpu_coord.ground.choices import Choices, check_choice, choose
+
+Null = Literal["popularity", "entity", "hour", "day", "six_hours", "one_hour"]
+_HOUR = 3600
+_MIN_BINS = 10  # of an hour, for the order of its bins to say anything
+
+
+def list_nulls(bin_seconds: int) -> tuple[Null, ...]:
+    """Return the nulls that bins of a length leave something to, the most generous first.
+
+    Parameters
+    ----------
+    bin_seconds
+        Length of a bin.
+    """
+    nulls: tuple[Null, ...] = get_args(Null)
+    is_fine = bin_seconds * _MIN_BINS <= _HOUR
+    return nulls if is_fine else tuple(null for null in nulls if null != "one_hour")
+
+
+def check_null(null: str, bin_seconds: int) -> None:
+    """Refuse a null that is unknown, or that leaves bins of that length nothing.
+
+    Raises
+    ------
+    ValueError
+        It is one of these.
+    """
+    check_choice("null", null, get_args(Null))
+    if null not in list_nulls(bin_seconds):
+        raise ValueError(
+            f"the null {null} leaves to chance what happens within an hour, and a bin is "
+            f"{bin_seconds} s; it takes bins of at most {_HOUR // _MIN_BINS} s (of shares: a "
+            "window of at most 179 s), or choose another null, such as six_hours."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSettings(Choices):
+    """What chance leaves as it is, and how many false findings are accepted."""
+
+    __test__ = False  # pytest takes the name for tests
+
+    null: Null = choose(
+        "day",
+        "What chance leaves as it is, in each account's activity.",
+    )
+    alpha: float = choose(
+        0.05,
+        "Share of false ones to accept among significant edges.",
+        above=0,
+        below=1,
+        advice="0.05 is usual",
+    )

@@ -1,0 +1,472 @@
+"""Activity -> strata (an entity on a day, say) -> expected coincidences of pairs of accounts.
+
+The null: in each stratum an account keeps its number of active bins, and which bins these are is
+exchangeable. One code path; the key of the strata is the null. Strata are sorted on the host;
+listed pairs are summed on the backend. Sums are equal for any blocks and any number of threads.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+
+from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.counts import CellIndex, Margins, PairCounts
+from gpu_coord.backend import Backend
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.chance.days import Axis
+from gpu_coord.chance.nulls import Null, check_null
+
+_HOUR, _DAY = 3600, 86_400
+
+
+# Seconds of a block of time, and after how many blocks the strata begin anew.
+_BLOCKS = {
+    "popularity": (_DAY, 1),
+    "entity": (_DAY, 1),
+    "hour": (_HOUR, 24),
+    "day": (_DAY, None),
+    "six_hours": (6 * _HOUR, None),
+    "one_hour": (_HOUR, None),
+}
+
+
+@dataclass(frozen=True)
+class Strata:
+    """What each account did in each stratum, as a source and as a target, on the host."""
+
+    backend: Backend
+    null: Null
+    n_phases: int
+    n_kinds: int
+    stratum_kind: Any  # (n_strata,)
+    stratum_steps: Any  # transitions, T
+    source_start: Any  # strata of each account as a source, (n_accounts + 1,)
+    source_stratum: Any  # ascending within each account
+    source_count: Any  # active bins, a
+    target_start: Any  # strata of each account as a target, (n_accounts + 1,)
+    target_stratum: Any
+    target_count: Any  # active bins, b
+    stratum_start: Any  # accounts of each stratum as targets, (n_strata + 1,)
+    stratum_account: Any
+    stratum_count: Any
+
+    @cached_property
+    def source_share(self) -> Any:
+        """Active bins over the transitions of the stratum, a / T; phases share the whole."""
+        return self.source_count / (self.n_phases * self.stratum_steps)[self.source_stratum]
+
+    @cached_property
+    def expectation(self) -> "Factors":
+        """The factors of the expected coincidences, sent to the backend when first asked for."""
+        return send_factors(self, self.source_share, self.target_count)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A number for each account in each of its strata, in both roles, on the backend."""
+
+    backend: Backend
+    n_kinds: int
+    arrays: tuple[Any, ...]  # start, stratum, factor of sources, of targets; the strata's kinds
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Where on the axis of transitions the strata of an entity lie, for one phase."""
+
+    first_second: int  # of transition 0, counted from the beginning of a block
+    bin_seconds: int
+    width: int  # seconds
+    n_labels: int
+    is_cyclic: bool
+
+    def label(self, step: Any) -> Any:
+        """Return the stratum, among those of its entity, of each transition."""
+        block = (self.first_second + step.astype(np.int64) * self.bin_seconds) // self.width
+        return block % self.n_labels if self.is_cyclic else block
+
+    def count_steps(self, n_steps: int) -> Any:
+        """Return the number of transitions with each label, (n_labels,)."""
+        last_second = self.first_second + (n_steps - 1) * self.bin_seconds
+        block = np.arange(last_second // self.width + 2)
+        first_step = -((self.first_second - block * self.width) // self.bin_seconds)
+        sizes = np.diff(np.clip(first_step, 0, n_steps))
+        return np.bincount(block[:-1] % self.n_labels, weights=sizes, minlength=self.n_labels)
+
+
+def _locate_blocks(
+    first_bin: int, bin_seconds: int, n_steps: int, null: Null, *, phase: float
+) -> _Blocks:
+    width, n_labels = _BLOCKS[null]
+    if n_labels is None:
+        width = width // _HOUR * max(_HOUR, bin_seconds)
+    start = first_bin * bin_seconds + int(phase * width)
+    first_second = start % (width * (n_labels or 1))
+    last_second = first_second + (n_steps - 1) * bin_seconds
+    return _Blocks(
+        first_second=first_second,
+        bin_seconds=bin_seconds,
+        width=width,
+        n_labels=n_labels or last_second // width + 1,
+        is_cyclic=n_labels is not None,
+    )
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Active bins by account and stratum, in that order."""
+
+    account: Any
+    stratum: Any
+    count: Any
+
+
+def stratify(
+    activity: Activity, index: CellIndex, margins: Margins, *, null: Null = "day", n_phases: int = 1
+) -> Strata:
+    """Sort what the accounts did into the strata of a null, at one lag.
+
+    A stratum holds transitions: a source's bin with the target's bin ``lag`` later. The tables of
+    a pair, one for each stratum, are those of a Cochran-Mantel-Haenszel test.
+
+    Parameters
+    ----------
+    activity, index, margins
+        The active cells, and their counts at the lag.
+    null
+        What each account keeps. ``popularity``: its number of active cells of each kind, any of
+        which falls on an (entity, bin) as often as that is used; ``entity``: its cells on each
+        entity; ``hour``: on each entity in each hour of the day; ``day``, ``six_hours`` and
+        ``one_hour``: on each entity in each block of that length. Times are UTC. Where bins are
+        longer than an hour, blocks have as many bins as their name has hours; ``one_hour`` takes
+        bins of at most six minutes.
+    n_phases
+        Blocks begin at so many evenly spaced times; expected counts are the mean over these.
+
+    Raises
+    ------
+    ValueError
+        The null is unknown or leaves nothing to bins of that length, or there is no phase.
+    """
+    check_null(null, activity.bin_seconds)
+    if n_phases < 1:
+        raise ValueError(f"n_phases is {n_phases}; blocks begin at one time at least.")
+    parts = [
+        _count_strata(activity, index, margins, null, phase=phase / n_phases)
+        for phase in range(n_phases)
+    ]
+    return _join_phases(parts, activity, null)
+
+
+def _count_strata(
+    activity: Activity, index: CellIndex, margins: Margins, null: Null, *, phase: float
+) -> tuple[_Counts, _Counts, Any, Any]:
+    """Return the counts as sources and as targets, and each stratum's transitions and kind."""
+    blocks = _locate_blocks(
+        activity.first_bin, activity.bin_seconds, margins.n_steps, null, phase=phase
+    )
+    account, entity, bin = map(
+        activity.backend.to_host, (activity.account, activity.entity, activity.bin)
+    )
+    entity_kind = activity.backend.to_host(activity.entity_kind)
+    page = entity_kind[entity] if null == "popularity" else entity
+    as_source, as_target = bin < margins.n_steps, bin >= margins.lag
+    keys = [
+        page[rows].astype(np.int64) * blocks.n_labels + blocks.label(bin[rows] - shift)
+        for rows, shift in ((as_source, 0), (as_target, margins.lag))
+    ]
+    strata, number = np.unique(np.concatenate(keys), return_inverse=True)
+    page = strata // blocks.n_labels
+    if null == "popularity":
+        n_steps, kind = _count_popular_steps(activity, index, margins)[page], page
+    else:
+        n_steps = blocks.count_steps(margins.n_steps)[strata % blocks.n_labels]
+        kind = entity_kind[page]
+    sources = _count_cells(account[as_source], number[: keys[0].size], strata.size)
+    targets = _count_cells(account[as_target], number[keys[0].size :], strata.size)
+    return sources, targets, n_steps, kind
+
+
+def _count_cells(account: Any, stratum: Any, n_strata: int) -> _Counts:
+    cells, count = np.unique(account.astype(np.int64) * n_strata + stratum, return_counts=True)
+    return _Counts(cells // n_strata, cells % n_strata, count.astype(np.float64))
+
+
+def _count_popular_steps(activity: Activity, index: CellIndex, margins: Margins) -> Any:
+    """Return T of each kind: of m sources' and m' targets' cells, m m' / T coincide by chance.
+
+    All cells taken together do coincide so often: Chung & Lu's rank-one expectation.
+    """
+    to_host = activity.backend.to_host
+    size = to_host(index.column_start[1:] - index.column_start[:-1])
+    kind = to_host(activity.entity_kind)[to_host(index.column_entity)]
+    bin, lagged = to_host(index.column_bin), to_host(margins.lagged_column)
+
+    def total(values: Any) -> Any:
+        return np.bincount(kind, weights=values, minlength=len(activity.kinds))
+
+    n_sources = total(size[:-1] * (bin < margins.n_steps))
+    n_targets = total(size[:-1] * (bin >= margins.lag))
+    n_both = total(size[:-1] * size[lagged])
+    return n_sources * n_targets / np.where(n_both > 0, n_both, 1)
+
+
+def _join_phases(
+    parts: list[tuple[_Counts, _Counts, Any, Any]], activity: Activity, null: Null
+) -> Strata:
+    """Put the strata of all phases beside one another: their mean is a sum over more strata."""
+    first = np.cumsum([0, *(kind.size for *_, kind in parts)])
+    sources = _join_counts([part[0] for part in parts], first)
+    targets = _join_counts([part[1] for part in parts], first)
+    by_stratum = np.argsort(targets.stratum, kind="stable")
+    accounts, strata = np.arange(activity.n_accounts + 1), np.arange(first[-1] + 1)
+    return Strata(
+        backend=activity.backend,
+        null=null,
+        n_phases=len(parts),
+        n_kinds=len(activity.kinds),
+        stratum_kind=np.concatenate([part[3] for part in parts]).astype(np.int32),
+        stratum_steps=np.concatenate([part[2] for part in parts]),
+        source_start=np.searchsorted(sources.account, accounts),
+        source_stratum=sources.stratum.astype(np.int32),
+        source_count=sources.count,
+        target_start=np.searchsorted(targets.account, accounts),
+        target_stratum=targets.stratum.astype(np.int32),
+        target_count=targets.count,
+        stratum_start=np.searchsorted(targets.stratum[by_stratum], strata),
+        stratum_account=targets.account[by_stratum].astype(np.int32),
+        stratum_count=targets.count[by_stratum],
+    )
+
+
+def _join_counts(parts: list[_Counts], first: Any) -> _Counts:
+    account = np.concatenate([part.account for part in parts])
+    stratum = np.concatenate([p.stratum + f for p, f in zip(parts, first[:-1], strict=True)])
+    count = np.concatenate([part.count for part in parts])
+    by_account = np.argsort(account, kind="stable")
+    return _Counts(account[by_account], stratum[by_account], count[by_account])
+
+
+def expect_pairs(strata: Strata, pairs: PairCounts) -> Any:
+    """Return the coincidences to expect of each pair under the null, by kind.
+
+    The sum over strata of a b / T: the mean of what is counted when, in every stratum, the bins of
+    one of the two accounts are drawn anew (hypergeometric counts). Kinds add up, as strata do.
+
+    Returns
+    -------
+        (n_pairs, n_kinds), on the host; positive wherever the pair has a coincidence.
+    """
+    return sum_products(strata.expectation, pairs)
+
+
+def send_factors(strata: Strata, source_factor: Any, target_factor: Any) -> Factors:
+    """Send a factor for each row of the strata, as a source and as a target, to the backend.
+
+    Parameters
+    ----------
+    strata
+        The strata whose rows the factors belong to.
+    source_factor, target_factor
+        As `Strata.source_count` and `Strata.target_count`, on the host.
+    """
+    arrays = (
+        strata.source_start, strata.source_stratum, source_factor,
+        strata.target_start, strata.target_stratum, target_factor, strata.stratum_kind,
+    )  # fmt: skip
+    send = strata.backend.xp.asarray
+    return Factors(strata.backend, strata.n_kinds, tuple(send(array) for array in arrays))
+
+
+def sum_products(factors: Factors, pairs: PairCounts) -> Any:
+    """Sum the products of two accounts' factors over the strata that both used.
+
+    Parameters
+    ----------
+    factors
+        Of each account in each stratum.
+    pairs
+        The pairs, on the host or on the backend.
+
+    Returns
+    -------
+        (n_pairs, n_kinds), on the host; the same to the bit on every backend.
+    """
+    backend = factors.backend
+    source, target = (backend.xp.asarray(of_pair) for of_pair in (pairs.source, pairs.target))
+    return backend.to_host(
+        backend.pairs.sum_products(source, target, *factors.arrays, factors.n_kinds)
+    )
+
+
+def expect_silent(strata: Strata, sources: Any, pairs: PairCounts) -> Any:
+    """Sum up what was to be expected of the pairs that are not listed, without listing them.
+
+    Always on the host: what it may cost is bounded by the sources that are asked for.
+
+    Parameters
+    ----------
+    strata
+        The null.
+    sources
+        The accounts whose pairs are summed, ascending.
+    pairs
+        The listed pairs, by source, on the host.
+
+    Returns
+    -------
+        Over the pairs of each source that share a stratum: their number, the sum of their
+        expected coincidences and the sum of the squares, (n_sources, 3).
+    """
+    source = np.asarray(pairs.source)
+    return _sum_unlisted(
+        sources, np.searchsorted(source, sources), np.searchsorted(source, sources, side="right"),
+        np.asarray(pairs.target), strata.source_start, strata.source_stratum, strata.source_share,
+        strata.stratum_start, strata.stratum_account, strata.stratum_count,
+    )  # fmt: skip
+
+
+def count_products(strata: Strata) -> Any:
+    """Return what `expect_silent` costs: the products to sum for each source, (n_accounts,)."""
+    n_users = np.diff(strata.stratum_start)[strata.source_stratum]
+    total = np.concatenate([[0], np.cumsum(n_users)])
+    return total[strata.source_start[1:]] - total[strata.source_start[:-1]]
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _fill_row(source: int, source_start: Any, source_stratum: Any, source_share: Any,
+              stratum_start: Any, stratum_account: Any, stratum_count: Any,
+              row: Any, listed: Any) -> int:  # fmt: skip
+    """Sum share * count over a source's strata into row[target], and list the targets met.
+
+    Every product is positive: a target is listed once.
+    """
+    n_listed = 0
+    for position in range(source_start[source], source_start[source + 1]):
+        stratum, share = source_stratum[position], source_share[position]
+        for user in range(stratum_start[stratum], stratum_start[stratum + 1]):
+            target = stratum_account[user]
+            if row[target] == 0.0:
+                listed[n_listed] = target
+                n_listed += 1
+            row[target] += share * stratum_count[user]
+    return n_listed
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_unlisted(sources: Any, pair_start: Any, pair_stop: Any, pair_target: Any,
+                  source_start: Any, source_stratum: Any, source_share: Any, stratum_start: Any,
+                  stratum_account: Any, stratum_count: Any) -> Any:  # fmt: skip
+    """Return number, sum and sum of squares over each source's targets that are not listed."""
+    n_accounts = source_start.size - 1
+    row, listed = np.zeros(n_accounts), np.empty(n_accounts, np.int32)
+    sums = np.zeros((sources.size, 3))
+    for k in range(sources.size):
+        source = sources[k]
+        n_listed = _fill_row(
+            source, source_start, source_stratum, source_share, stratum_start, stratum_account,
+            stratum_count, row, listed,
+        )  # fmt: skip
+        row[source] = 0.0
+        for position in range(pair_start[k], pair_stop[k]):
+            row[pair_target[position]] = 0.0
+        for target in listed[:n_listed]:
+            value = row[target]
+            sums[k, 0] += value > 0.0
+            sums[k, 1] += value
+            sums[k, 2] += value * value
+            row[target] = 0.0
+    return sums
+
+
+def sum_all_pairs(axis: Axis, page: Any, bin: Any, count: Any, *, max_lag: int) -> tuple[Any, Any]:
+    """Sum what all ordered pairs have in common under the null ``day``, without listing them.
+
+    Pairs of a user with itself are included: sum the users one by one, and subtract.
+
+    Parameters
+    ----------
+    axis
+        Where the bins lie; the lags leave a transition.
+    page, bin
+        Where something is active, ascending and distinct, (n_rows,): entities and bins, for all
+        users of each entity together.
+    count
+        The users that are active there.
+    max_lag
+        The largest of the lags 0, 1, ...: bins from the source's activity to the target's.
+
+    Returns
+    -------
+        Coincidences and expected coincidences at each lag, (max_lag + 1,).
+    """
+    blocks = _locate_blocks(axis.first_bin, axis.bin_seconds, axis.n_bins, "day", phase=0.0)
+    block = blocks.label(np.arange(axis.n_bins))
+    share = np.zeros((int(blocks.n_labels), max_lag + 1))
+    for lag in range(max_lag + 1):
+        n_steps = np.bincount(block[: axis.n_bins - lag], minlength=share.shape[0])
+        share[n_steps > 0, lag] = 1 / n_steps[n_steps > 0]
+    observed, expected = np.zeros(max_lag + 1, np.int64), np.zeros(max_lag + 1)
+    _sum_pages(page, bin, count, block, share, observed, expected)
+    return observed, expected
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_pages(page: Any, bin: Any, count: Any, block: Any, share: Any, observed: Any,
+               expected: Any) -> None:  # fmt: skip
+    """Add up coincidences, and a b / T over blocks, page by page; share is 1 / T."""
+    sources = np.zeros(share.shape[0])
+    start = 0
+    while start < page.size:
+        stop = start
+        while stop < page.size and page[stop] == page[start]:
+            sources[block[bin[stop]]] += count[stop]
+            stop += 1
+        _count_coincidences(bin, count, start, stop, observed)
+        _add_expected(bin, count, start, stop, block, share, sources, expected)
+        _drop_late_sources(bin, count, start, stop, block, share, expected)
+        for position in range(start, stop):
+            sources[block[bin[position]]] = 0.0
+        start = stop
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _count_coincidences(bin: Any, count: Any, start: int, stop: int, observed: Any) -> None:
+    for position in range(start, stop):
+        other = position
+        while other < stop and bin[other] - bin[position] < observed.size:
+            observed[bin[other] - bin[position]] += count[position] * count[other]
+            other += 1
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _add_expected(bin: Any, count: Any, start: int, stop: int, block: Any, share: Any,
+                  sources: Any, expected: Any) -> None:  # fmt: skip
+    """Add each target's count times what its source's block would hold if no lag cut any off."""
+    first = block[bin[start]]
+    for position in range(start, stop):
+        for lag in range(min(expected.size, bin[position] + 1)):
+            label = block[bin[position] - lag]
+            if label < first:
+                break
+            expected[lag] += count[position] * sources[label] * share[label, lag]
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _drop_late_sources(bin: Any, count: Any, start: int, stop: int, block: Any, share: Any,
+                       expected: Any) -> None:  # fmt: skip
+    """Take off the sources of the last bins: these have no bin so many lags later."""
+    for position in range(stop - 1, start - 1, -1):
+        label = block[bin[position]]
+        first_lag = block.size - bin[position]
+        if first_lag >= expected.size:
+            break
+        for lag in range(first_lag, expected.size):
+            other = stop - 1
+            while other >= start and bin[other] >= lag and block[bin[other] - lag] >= label:
+                if block[bin[other] - lag] == label:
+                    expected[lag] -= count[position] * count[other] * share[label, lag]
+                other -= 1

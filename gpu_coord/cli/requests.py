@@ -1,0 +1,173 @@
+"""Settings and a function -> a command: its options, and what was asked for when it is called.
+
+The one idea: a command names the inputs that it needs; the options of its choices are made from
+the settings class, and those that all commands have are added.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from gpu_coord.cli import options
+from gpu_coord.cli.display import print_json, show_progress
+from gpu_coord.cli.values import choose_backend, parse_memory, read_labels
+from gpu_coord.ground.choices import (
+    Choices,
+    Declared,
+    Spelling,
+    list_spellings,
+    read_options,
+    split_list,
+)
+
+if TYPE_CHECKING:
+    from gpu_coord.results.findings import Findings
+
+_LARGEST_SHOWN = 1_000_000  # a larger bound of a range says nothing to people
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command was asked for beside its own inputs."""
+
+    choices: dict[str, Any]
+    backend: options.BackendChoice
+    memory: str | None
+    threads: int | None
+    as_json: bool
+    uses_machine: bool
+
+    def run(self, function: Callable[..., Any], *inputs: Any, **more: Any) -> Any:
+        """Call a function of the library with the choices, and show how far it is.
+
+        Labels are read from their file.
+        """
+        if self.uses_machine:
+            more |= {
+                "backend": choose_backend(self.backend, threads=self.threads),
+                "memory": parse_memory(self.memory),
+            }
+        if isinstance(more.get("labels"), Path):
+            more["labels"] = read_labels(more["labels"])
+        with show_progress() as progress:
+            return function(*inputs, progress=progress, **more, **self.choices)
+
+    def show(self, found: "Findings", show: Callable[[], None]) -> None:
+        """Print the summary as JSON, or show a result to people."""
+        if self.as_json:
+            print_json(found.summary)
+        else:
+            show()
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the program: a function that takes a request and its inputs."""
+
+    function: Callable[..., None]
+    settings: type[Choices] | None
+    uses_machine: bool
+
+    @property
+    def name(self) -> str:
+        """As people type it."""
+        return self.function.__name__
+
+    def sign(self) -> inspect.Signature:
+        """Return the signature that the options are read from."""
+        parameters = list(inspect.signature(self.function).parameters.values())[1:]
+        required = [p for p in parameters if p.default is p.empty]
+        optional = [p for p in parameters if p.default is not p.empty]
+        chosen = [_make_option(*spelled) for spelled in self._list_spellings()]
+        common = {name: _add(name, *more) for name, *more in self._list_common()}
+        named = {p.name: p for p in (*chosen, *optional)}
+        last = [named.pop(name, parameter) for name, parameter in common.items()]
+        listed = [*required, *named.values(), *last]
+        return inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in listed])
+
+    def _list_spellings(self) -> list[tuple[Declared, Spelling]]:
+        return [] if self.settings is None else list_spellings(self.settings)
+
+    def _list_common(self) -> list[tuple[str, Any, Any]]:
+        shown = self.uses_machine
+        return [
+            ("backend", options.Backend if shown else options.HiddenBackend, "auto"),
+            ("memory", options.Memory if shown else options.HiddenMemory, None),
+            ("threads", options.Threads, None),
+            ("seed", options.HiddenSeed, 0),
+            ("json_", options.Json, False),
+            ("debug", options.Debug, False),
+        ]
+
+    def call(self, given: dict[str, Any]) -> None:
+        """Call the function with what was given by the names of the options."""
+        own = list(inspect.signature(self.function).parameters)[1:]
+        choices = {} if self.settings is None else read_options(self.settings, given)
+        request = Request(
+            choices, given["backend"], given["memory"], given["threads"], given["json_"],
+            self.uses_machine,
+        )  # fmt: skip
+        self.function(request, **{name: given[name] for name in own})
+
+
+def command(
+    settings: type[Choices] | None = None, *, uses_machine: bool = False
+) -> Callable[[Callable[..., None]], Command]:
+    """Make a command of a function that takes a `Request` first.
+
+    Parameters
+    ----------
+    settings
+        The class whose choices are options.
+    uses_machine
+        Whether the function takes a backend and memory.
+    """
+    return lambda function: Command(function, settings, uses_machine)
+
+
+def _add(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _make_option(declared: Declared, spelling: Spelling) -> inspect.Parameter:
+    default = find_default(declared, spelling)
+    type: Any = spelling.type or declared.type
+    flags = [spelling.flag] if spelling.flag else []
+    if not flags and type is bool:
+        flags = [f"--{spelling.name.replace('_', '-')}"]  # no --no- of it
+    bounds = {} if spelling.read else _find_bounds(declared)
+    described = typer.Option(*flags, help=spelling.help or declared.choice.help, **bounds)
+    read = Optional[type] if default is None else type  # noqa: UP045 - made as the program runs
+    return _add(spelling.name, Annotated[read, described], default)
+
+
+def find_default(declared: Declared, spelling: Spelling) -> Any:
+    """Return the default of an option as people write it; `inspect.Parameter.empty` without."""
+    if spelling.default is not None:
+        return None if spelling.default == () else spelling.default
+    if declared.is_required:
+        return inspect.Parameter.empty
+    if len(declared.choice.spellings or ()) > 1:
+        return None
+    if spelling.type is bool:
+        return bool(declared.default) if spelling.read is None else False
+    if spelling.read is split_list:
+        return ",".join(declared.default)
+    return declared.default
+
+
+def _find_bounds(declared: Declared) -> dict[str, Any]:
+    """Return the range that the help shows; what it cannot say, the settings refuse."""
+    bounds = {"min": declared.choice.at_least, "max": declared.choice.at_most}
+    if declared.type not in (int, float):
+        return {}
+    return {
+        name: declared.type(bound)
+        for name, bound in bounds.items()
+        if bound is not None and bound <= _LARGEST_SHOWN
+    }

@@ -1,0 +1,1 @@
+"""Who acts after whom? A store -> the coordination network."""

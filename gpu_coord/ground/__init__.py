@@ -1,0 +1,1 @@
+"""What everything stands on: folders, files, times, texts, threads, choices."""

@@ -1,0 +1,166 @@
+"""Activity -> groups of accounts with statistically unusual co-activity, and their accounts.
+
+For groups in which no single pair can be significant. Sets are found on even days and tested on odd
+days, and the other way round; a group is confirmed where four tests agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from gpu_coord.groups.findings import (
+    ACCOUNTS_SCHEMA,
+    TABLE_SCHEMA,
+    assess_findings,
+    pair_trials,
+    tabulate_findings,
+)
+from gpu_coord.groups.folds import find_obstacle, split_days
+from gpu_coord.groups.rhythms import estimate_rhythms
+from gpu_coord.groups.scores import score_pairs
+from gpu_coord.groups.search import search_groups
+from gpu_coord.groups.trials import Trial, try_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpu_coord.activity.cells import Activity
+
+    Progress = Callable[[int, int], None]
+
+__all__ = ["Groups", "find_groups"]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Candidate groups, and the accounts of those that are confirmed."""
+
+    table: pl.DataFrame  # row = group, confirmed ones first, then by size
+    accounts: pl.DataFrame  # row = account of a confirmed group, by group, tier and p-value
+    reason: str | None  # why nothing could be tested
+
+    @property
+    def n_confirmed(self) -> int:
+        """Groups that all four tests confirm."""
+        return int(self.table["confirmed"].sum())
+
+
+def find_groups(
+    activity: Activity,
+    *,
+    alpha: float = 0.05,
+    seed: int = 0,
+    n_groups: int = 4,
+    n_replicates: int = 499,
+    memory: int = 1 << 30,
+    progress: Progress | None = None,
+) -> Groups:
+    """Find groups of accounts that coincide more than crowd, rhythms and schedules explain.
+
+    All kinds are analysed together; days are UTC. Sets are searched for on the even days and
+    tested on the odd days, and the other way round. A group is confirmed where each of four tests
+    has p <= alpha / (2 n_groups): against replicates in which every member's events are drawn from
+    its own rhythm and the crowd outside the group (``crowd``: steady over days; ``margin``: by a
+    fifth at least), against ``matched`` groups of outsiders, and with every member's ``days``
+    permuted. Replicates count as often as matched groups exceed their own (``baseline``). Two sets
+    of different folds are one group where they share at least half of the smaller; each is paired
+    with one other at most.
+
+    Parameters
+    ----------
+    activity
+        The active cells, in bins of at most 3 h, on at least 14 days.
+    alpha
+        Probability of any false group, and false discovery rate of accounts.
+    seed
+        Of all chance numbers, not negative; same seed, same result.
+    n_groups
+        Sets to find on each fold.
+    n_replicates
+        Of each test.
+    memory
+        Bytes for scores of pairs and permutations, beside the events themselves. Where the scores
+        need more, each account keeps its highest and the mean of the rest.
+    progress
+        Called with the steps done and their number.
+
+    Returns
+    -------
+        `Groups`. In ``table``: ``size`` (accounts found on either fold), ``n_core``,
+        ``n_significant``, ``ratio`` (coincidences for each that crowd and rhythms make),
+        ``baseline`` (the same of matched groups of outsiders),
+        ``p_value`` (the largest of the four; null where one is not possible), ``lag_profile``
+        (weight of coincidences 0, 1, ... bins apart), ``reason``; of a group found twice, those of
+        the fold with the smaller p-value. In ``accounts``: ``account`` (row of
+        ``activity.accounts``), ``tier``: ``significant`` (q <= alpha on held-out days, whether or
+        not the search found it; the only statement on single accounts), ``core`` (found and
+        confirmed on both folds) or ``member``.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range.
+    """
+    _check_settings(alpha, seed, n_groups, n_replicates)
+    reason = find_obstacle(activity)
+    if reason is not None:
+        nothing = pl.DataFrame(schema=TABLE_SCHEMA)
+        return Groups(nothing, pl.DataFrame(schema=ACCOUNTS_SCHEMA), reason)
+    n_threads = max(1, activity.backend.threads)
+    report = _Report(2 * (1 + 2 * n_groups), progress)
+    accounts, folds = split_days(activity)
+    rhythms = estimate_rhythms(folds)
+    trials: list[Trial] = []
+    for fold in (0, 1):
+        scores = score_pairs(folds[fold], rhythms, n_threads=n_threads, memory=memory)
+        report.advance()
+        sets = search_groups(scores, n_groups, report=report.advance)
+        del scores
+        report.advance(n_groups - len(sets))
+        for rank, members in enumerate(sets):
+            trials.append(
+                try_group(
+                    folds, rhythms, members, fold=fold, rank=rank,
+                    threshold=alpha / (2 * n_groups), n_replicates=n_replicates, seed=seed,
+                    n_threads=n_threads, memory=memory,
+                )
+            )  # fmt: skip
+            report.advance()
+        report.advance(n_groups - len(sets))
+    findings = pair_trials(trials)
+    listed = assess_findings(findings, folds, rhythms, alpha=alpha, n_threads=n_threads)
+    table = tabulate_findings(findings, listed)
+    rows = pl.Series(accounts, dtype=pl.Int32).gather(listed["account"])
+    return Groups(table, listed.with_columns(account=rows), None)
+
+
+class _Report:
+    """Counts steps, and says so."""
+
+    def __init__(self, n_steps: int, progress: Progress | None) -> None:
+        self.n_steps, self.progress, self.n_done = n_steps, progress, 0
+
+    def advance(self, n_steps: int = 1) -> None:
+        """Take so many steps."""
+        self.n_done += n_steps
+        if n_steps and self.progress is not None:
+            self.progress(self.n_done, self.n_steps)
+
+
+def _check_settings(alpha: float, seed: int, n_groups: int, n_replicates: int) -> None:
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; it is a rate between 0 and 1, such as 0.05.")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must not be negative.")
+    if n_groups < 1:
+        raise ValueError(f"n_groups is {n_groups}; at least one set must be searched for.")
+    n_needed = ceil(2 * n_groups / alpha) - 1
+    if n_replicates < n_needed:
+        raise ValueError(
+            f"n_replicates is {n_replicates}; to reach p <= alpha / (2 n_groups) = "
+            f"{alpha / (2 * n_groups):g} it takes {n_needed}: raise it, or lower n_groups."
+        )

@@ -1,0 +1,1 @@
+"""Edges -> components, communities, tables and files for other programs."""

@@ -1,0 +1,225 @@
+"""The life of a command: its input opened, its folder begun, its stages timed, its marker written.
+
+The one idea: a folder appears under its name when all of it is there, with a marker that says what
+was done to what, and how long it took.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gpu_coord.ground.choices import Choices
+from gpu_coord.ground.folders import replace_folder, write_json
+from gpu_coord.results.clock import Progress, StageClock
+from gpu_coord.results.findings import Findings, open_run
+from gpu_coord.results.forms import find_form
+from gpu_coord.results.origin import Inputs, describe_backend, describe_origin
+from gpu_coord.store.store import Store, check_outside, open_store
+from gpu_coord.store.tables import describe_file, describe_table
+
+if TYPE_CHECKING:
+    from gpu_coord.backend import Backend
+
+_LEAST_MEMORY = 2 << 30
+_THREAD_MEMORY = 256 << 20
+
+
+class Work:
+    """A command under way: what it works on and with, its folder, and what the marker will say."""
+
+    def __init__(
+        self,
+        command: str,
+        folder: Path,
+        settings: Choices,
+        *,
+        store: Store | None,
+        labels: pl.DataFrame | None,
+        inputs: Inputs | None,
+        backend: "Backend | None",
+        memory: int | None,
+        progress: Progress | None,
+    ):
+        self.command, self.folder, self.settings, self.inputs = command, folder, settings, inputs
+        self.labels, self.clock = labels, StageClock(progress)
+        self._store, self._backend, self._memory = store, backend, memory
+        self.content: dict[str, Any] = {}
+
+    @property
+    def store(self) -> Store:
+        """What is worked on."""
+        assert self._store is not None, "this command has no store"
+        return self._store
+
+    @property
+    def backend(self) -> "Backend":
+        """Where it is computed; the best that there is, unless one was named."""
+        if self._backend is None:
+            from gpu_coord.backend import choose
+
+            self._backend = choose()
+        return self._backend
+
+    @property
+    def memory(self) -> int:
+        """The bytes that what is under way may take."""
+        return self._memory or choose_memory(self.backend)
+
+    def time(self, stage: str) -> AbstractContextManager[None]:
+        """Time a stage, and tell of it."""
+        return self.clock.time(stage)
+
+    def report(self, stage: str) -> Callable[[int, int], None]:
+        """Return what tells how far a stage is, from the work done and the work in all."""
+        return partial(self.clock.report, stage)
+
+    def write(self, tables: Mapping[str, pl.DataFrame]) -> None:
+        """Write tables by name."""
+        for name, frame in tables.items():
+            frame.write_parquet(self.folder / f"{name}.parquet")
+
+    def describe(self, **content: Any) -> None:
+        """Say in the marker what was found; the summary among it."""
+        self.content |= content
+
+    @contextmanager
+    def open_part(self, name: str, settings: Choices) -> Iterator["Work"]:
+        """Yield the same work with other settings, in a folder of this one; write its marker."""
+        (self.folder / name).mkdir()
+        part = Work(
+            self.command, self.folder / name, settings, store=self._store, labels=self.labels,
+            inputs=self.inputs, backend=self.backend, memory=self._memory,
+            progress=self.clock.report,
+        )  # fmt: skip
+        yield part
+        part.finish()
+
+    def finish(self) -> None:
+        """Write the marker: from then on the folder is a result."""
+        form = find_form(self.command)
+        origin = describe_origin(
+            self.command, self.settings, store=self._store, labels=self.labels, inputs=self.inputs
+        )
+        if self._backend is not None:
+            origin["backend"] = describe_backend(self._backend)
+        described = {
+            "stages": self.clock.stages,
+            "tables": describe_tables(self.folder),
+            "files": describe_files(self.folder, form.files),
+        }
+        write_json(self.folder / form.marker, origin | self.content | described)
+
+
+@contextmanager
+def begin(
+    command: str,
+    out: Path | str,
+    settings: Choices,
+    store: Store | Path | str | None = None,
+    *,
+    labels: pl.DataFrame | None = None,
+    inputs: Inputs | None = None,
+    backend: "Backend | None" = None,
+    memory: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Work]:
+    """Begin a command that writes a folder; when the block succeeds, the folder is there.
+
+    Parameters
+    ----------
+    command
+        Its name.
+    out
+        The folder; an earlier one of the same form is replaced, anything else is refused.
+    settings
+        Every choice of the command.
+    store
+        What it works on, or the folder of that.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    inputs
+        Whatever else changes the result, by name: other results, hashes.
+    backend, memory, progress
+        As of the command.
+
+    Raises
+    ------
+    ValueError
+        The folder would lie in the store.
+    FileExistsError
+        The path holds anything but an earlier folder of the same form.
+    """
+    form = find_form(command)
+    if store is not None:
+        store = open_store(store)
+        check_outside(store, out, form.plural)
+    with replace_folder(Path(out), form.marker, form.names) as folder:
+        work = Work(
+            command, folder, settings, store=store, labels=labels, inputs=inputs, backend=backend,
+            memory=memory, progress=progress,
+        )  # fmt: skip
+        yield work
+        work.finish()
+
+
+def choose_memory(backend: "Backend") -> int:
+    """Return the bytes that what is under way may take unless told otherwise."""
+    return min(backend.free_memory() // 2, max(_LEAST_MEMORY, backend.threads * _THREAD_MEMORY))
+
+
+def describe_tables(folder: Path) -> dict[str, Any]:
+    """Return rows, size and hash of each table in a folder."""
+    return {file.stem: describe_table(file) for file in sorted(folder.glob("*.parquet"))}
+
+
+def describe_files(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return size and hash of some files, those that there are."""
+    present = [name for name in names if (folder / name).is_file()]
+    return {name: describe_file(folder / name) for name in present}
+
+
+def amend(
+    findings: Findings, tables: Mapping[str, pl.DataFrame], content: Mapping[str, Any]
+) -> Findings:
+    """Put a folder in the place of a result that differs in some tables and its marker only.
+
+    Parameters
+    ----------
+    findings
+        The result; whatever else its folder holds comes along.
+    tables
+        The tables in the place of its own, by name.
+    content
+        What its marker says of them.
+    """
+    path, marker = findings.path.resolve(), findings.form.marker
+    replaced = {marker, *(f"{name}.parquet" for name in tables)}
+    held = {entry.name for entry in path.rglob("*")}
+    with replace_folder(path, marker, held) as folder:
+        shutil.copytree(
+            path,
+            folder,
+            symlinks=True,
+            ignore=lambda place, names: replaced & set(names) if Path(place) == path else set(),
+            copy_function=_link,
+            dirs_exist_ok=True,
+        )
+        for name, frame in tables.items():
+            frame.write_parquet(folder / f"{name}.parquet")
+        changed = {name: describe_table(folder / f"{name}.parquet") for name in tables}
+        described = {"tables": findings.content["tables"] | changed}
+        write_json(folder / marker, findings.content | described | dict(content))
+    return open_run(findings.path)
+
+
+def _link(source: str, target: str) -> None:
+    """Give a file a second name; copy it where the disk has no such thing."""
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)

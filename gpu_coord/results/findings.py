@@ -1,0 +1,198 @@
+"""A folder that a command wrote -> its summary, its settings, and its tables on request."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gpu_coord.ground.choices import hash_json
+from gpu_coord.ground.folders import read_marker
+from gpu_coord.results.forms import FORMS, SWEEP, Form, find_form
+from gpu_coord.store.store import STORE_MARKER
+
+# What marks the edges of the network; runs of version 0.1 have no such column.
+IN_NETWORK = "in_network"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a command found: a folder with tables and a marker that says how they were made."""
+
+    path: Path
+    content: dict[str, Any] = field(repr=False)  # of the marker
+    form: Form = field(repr=False)
+
+    @property
+    def command(self) -> str:
+        """The command that wrote the folder."""
+        return str(self.content.get("command", self.form.commands[0]))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The choices that it was made with, by name."""
+        settings: dict[str, Any] = self.content["settings"]
+        return settings
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What was found, in numbers, as in the marker."""
+        summary: dict[str, Any] = self.content["summary"]
+        return summary
+
+    @property
+    def is_directed(self) -> bool:
+        """Whether an edge and its reverse are two."""
+        if "directed" in self.content:
+            return bool(self.content["directed"])
+        if self.command == "coact":  # of version 0.1
+            return any(layer.get("directed", False) for layer in self.content["layers"])
+        return self.command == "detect" or self.settings.get("mode") == "qut"
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of its tables."""
+        return sorted(file.stem for file in self.path.glob("*.parquet"))
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what was done to what: the same for a run and its repetition."""
+        named = ("command", "specification", "input", "roles")
+        content = {name: self.content.get(name) for name in named} | {"command": self.command}
+        return hash_json(content)
+
+    def find(self, table: str) -> Path:
+        """Return the file of a table.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such table.
+        """
+        file = self.path / f"{table}.parquet"
+        if not file.is_file():
+            raise FileNotFoundError(f"{self.path} has no table {table!r}; it has {self.tables}.")
+        return file
+
+    def read(self, table: str, columns: Collection[str] | None = None) -> pl.DataFrame:
+        """Return a table, such as edges, accounts, entities, evidence or groups.
+
+        Parameters
+        ----------
+        table
+            Its name, that of the file without its suffix.
+        columns
+            Those to read; all by default.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such table.
+        ValueError
+            It has no such column.
+        """
+        file = self.find(table)
+        if columns is None:
+            return pl.read_parquet(file)
+        self.check_columns(table, columns)
+        return pl.read_parquet(file, columns=list(columns))
+
+    def check_columns(self, table: str, columns: Collection[str], *, remedy: str = "") -> None:
+        """Refuse a table that lacks columns.
+
+        Raises
+        ------
+        ValueError
+            It does; the message ends with the remedy.
+        """
+        present = pl.read_parquet_schema(self.find(table))
+        if missing := [name for name in columns if name not in present]:
+            remedy = remedy or f"repeat `gpu-coord {self.command}`"
+            raise ValueError(
+                f"the table {table} of {self.path} lacks the columns {missing}; it has "
+                f"{list(present)}; {remedy}."
+            )
+
+    def read_network(self) -> pl.DataFrame:
+        """Return the edges of the network: those that were counted, drawn and exported.
+
+        Raises
+        ------
+        ValueError
+            The run is one of version 0.1 that does not tell.
+        """
+        edges = self.read("edges")
+        return edges.filter(IN_NETWORK if IN_NETWORK in edges.columns else self._mark_old(edges))
+
+    def _mark_old(self, edges: pl.DataFrame) -> pl.Expr:
+        """Mark the edges of the network as version 0.1 did, which wrote no such column."""
+        if "significant" in edges.columns:
+            return pl.col("significant")
+        if self.settings.get("mode") != "coortweet":
+            return pl.lit(value=True)
+        if self.settings["subgraph"]:
+            raise ValueError(
+                f"the run {self.path} is of version {self.content['gpu_coord']} and does not tell "
+                "which edges are in its subgraph; repeat the run."
+            )
+        is_heavy = pl.col("weight") >= (self.settings["min_weight"] or 0)
+        has_quantile = self.settings["edge_weight_quantile"] is not None
+        return is_heavy & (pl.col("weight_threshold") == 1) if has_quantile else is_heavy
+
+    def __repr__(self) -> str:
+        numbers = [(key, value) for key, value in self.summary.items() if key.startswith("n_")]
+        sizes = ", ".join(f"{key[2:]} {value:,}" for key, value in numbers if value is not None)
+        return f"Findings({self.command} {str(self.path)!r}: {sizes})"
+
+
+def open_run(path: "Findings | Path | str", *commands: str) -> Findings:
+    """Open the folder that a command wrote, whichever it was.
+
+    Parameters
+    ----------
+    path
+        The folder; what is open already comes back as it is.
+    commands
+        Commands whose folders will do; all by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder, or the command was stopped before its end.
+    ValueError
+        The folder is a store.
+    """
+    if isinstance(path, Findings):
+        return path
+    forms = tuple(dict.fromkeys(map(find_form, commands))) or FORMS
+    found = find_marker(Path(path), forms)
+    if found is None:
+        raise _describe_absence(Path(path), forms)
+    form, content = found
+    if form is SWEEP and content.get("summary") is None:
+        raise FileNotFoundError(
+            f"the sweep at {path} was stopped before its end; give the same command again, and it "
+            "goes on."
+        )
+    return Findings(Path(path), content, form)
+
+
+def find_marker(path: Path, forms: Collection[Form] = FORMS) -> tuple[Form, dict[str, Any]] | None:
+    """Return the form of a folder and what its marker says; None where it has none of ours."""
+    marked = ((form, read_marker(path, form.marker)) for form in forms)
+    return next(((form, content) for form, content in marked if content is not None), None)
+
+
+def _describe_absence(path: Path, forms: Collection[Form]) -> Exception:
+    if read_marker(path, STORE_MARKER) is not None:
+        return ValueError(f"{path} is a store, and no {_list_nouns(forms)}; open_store opens it.")
+    makers = " and ".join(form.makers for form in forms)
+    verb = "make" if " and " in makers else "makes"
+    if len(forms) == len(FORMS):
+        makers, verb = "the commands of gpu-coord", "make"
+    return FileNotFoundError(f"there is no {_list_nouns(forms)} at {path}; {makers} {verb} one.")
+
+
+def _list_nouns(forms: Collection[Form]) -> str:
+    return "result" if len(forms) == len(FORMS) else " or ".join(form.noun for form in forms)

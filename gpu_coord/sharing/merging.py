@@ -1,0 +1,142 @@
+"""Edges of several layers -> one network: what any layer, all of them, or all together say.
+
+The one idea: one row per pair of accounts and one column per layer; a merge is a rule on rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.chance.adjust import adjust_p_values, combine_lags
+from gpu_coord.sharing.significance import ShareTests
+
+
+@dataclass(frozen=True)
+class LayerEdges:
+    """The edges of one layer, and what was found of all its pairs where it was tested."""
+
+    name: str
+    edges: pl.DataFrame  # source, target (rows of accounts), weight and more
+    tests: ShareTests | None = None
+
+
+@dataclass(frozen=True)
+class FusedTests:
+    """The pairs of accounts that any tested layer has; each pair once."""
+
+    n_accounts: int
+    alpha: float
+    pair: np.ndarray  # source * n_accounts + target, source < target, ascending, (n_pairs,)
+    log_p: np.ndarray  # all tested layers together
+    q_value: np.ndarray
+
+    @property
+    def n_tests(self) -> int:
+        """All pairs of accounts; those that no layer has, have p = 1."""
+        return self.n_accounts * (self.n_accounts - 1) // 2
+
+    @property
+    def n_significant(self) -> int:
+        """Pairs with a q-value of at most alpha, whatever their weight."""
+        return int((self.q_value <= self.alpha).sum())
+
+    def read_edges(self, source: np.ndarray, target: np.ndarray) -> pl.DataFrame:
+        """Return ``p_value, q_value, significant`` of some pairs, in either direction."""
+        wanted = np.minimum(source, target).astype(np.int64) * self.n_accounts
+        wanted += np.maximum(source, target)
+        row = np.searchsorted(self.pair, wanted)
+        # One that is not there: no tested layer has it, or it met across full hours only.
+        is_known = np.append(self.pair, -1)[row] == wanted
+        q_value = np.where(is_known, np.append(self.q_value, 1.0)[row], 1.0)
+        columns: dict[str, Any] = {
+            "p_value": np.where(is_known, np.exp(np.append(self.log_p, 0.0)[row]), 1.0),
+            "q_value": q_value,
+            "significant": q_value <= self.alpha,
+        }
+        return pl.DataFrame(columns)
+
+
+def fuse_tests(tests: Sequence[ShareTests], *, n_accounts: int, alpha: float) -> FusedTests:
+    """Give each pair of accounts one p-value for all layers, and its q-value among all pairs.
+
+    The p-values of the layers are combined by Cauchy's law (`adjust.combine_lags`),
+    which holds whatever the dependence between layers: one post may be in several.
+
+    Parameters
+    ----------
+    tests
+        Of the layers, over the same accounts.
+    n_accounts
+        Accounts of all layers.
+    alpha
+        False discovery rate to hold.
+    """
+    by_layer = []
+    for each in tests:
+        source, target = np.divmod(each.pairs.pair, n_accounts)
+        by_layer.append((each.pairs.pair[source < target], each.pairs.log_p[source < target]))
+    pair = np.unique(np.concatenate([pairs for pairs, _ in by_layer]))
+    log_p = np.zeros((pair.size, len(by_layer)))
+    for column, (pairs, found) in enumerate(by_layer):
+        log_p[np.searchsorted(pair, pairs), column] = found
+    combined = combine_lags(log_p)
+    q_value = adjust_p_values(combined, n_tests=n_accounts * (n_accounts - 1) // 2)
+    return FusedTests(n_accounts, alpha, pair, combined, q_value)
+
+
+def merge_layers(layers: Sequence[LayerEdges], *, n_accounts: int, min_layers: int) -> pl.DataFrame:
+    """Merge layers into one table of edges.
+
+    Parameters
+    ----------
+    layers
+        The layers; all with edges in both directions, or none.
+    n_accounts
+        Accounts of all layers.
+    min_layers
+        Layers that an edge is in at least.
+
+    Returns
+    -------
+        By source and target: ``source, target``; ``weight``, the mean over the layers of the
+        layer's weight in units of the mean edge of that layer, 0 where it has no such edge;
+        ``weight_<layer>``; ``n_layers``; ``layers`` (their names, sorted, with spaces between).
+    """
+    keys = [_number_pairs(layer.edges, n_accounts) for layer in layers]
+    pairs = np.unique(np.concatenate(keys))
+    weights = np.zeros((pairs.size, len(layers)))
+    for column, (layer, key) in enumerate(zip(layers, keys, strict=True)):
+        weights[np.searchsorted(pairs, key), column] = layer.edges["weight"].to_numpy()
+    source, target = np.divmod(pairs, n_accounts)
+    names = [layer.name for layer in layers]
+    merged = pl.DataFrame(
+        {
+            "source": source.astype(np.int32),
+            "target": target.astype(np.int32),
+            "weight": _average(weights),
+            **{f"weight_{name}": weights[:, column] for column, name in enumerate(names)},
+            "n_layers": (weights > 0).sum(axis=1, dtype=np.int32),
+        }
+    )
+    return merged.with_columns(_name_layers(names)).filter(pl.col("n_layers") >= min_layers)
+
+
+def _number_pairs(edges: pl.DataFrame, n_accounts: int) -> np.ndarray:
+    key: np.ndarray = edges["source"].to_numpy().astype(np.int64) * n_accounts
+    key += edges["target"].to_numpy()
+    return key
+
+
+def _average(weights: np.ndarray) -> np.ndarray:
+    """Return the mean over the layers of weights in units of each layer's mean edge."""
+    mean_edge = weights.sum(axis=0) / np.maximum((weights > 0).sum(axis=0), 1)
+    average: np.ndarray = (weights / np.where(mean_edge > 0, mean_edge, 1.0)).mean(axis=1)
+    return average
+
+
+def _name_layers(names: Sequence[str]) -> pl.Expr:
+    named = [pl.when(pl.col(f"weight_{name}") > 0).then(pl.lit(name)) for name in sorted(names)]
+    return pl.concat_str(named, separator=" ", ignore_nulls=True).alias("layers")

@@ -1,0 +1,1 @@
+"""Sharing as other tools compute it, quirks included."""

@@ -1,0 +1,1 @@
+"""How did it spread? Timelines, cascades, platforms, catalysts."""

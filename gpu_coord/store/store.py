@@ -1,0 +1,154 @@
+"""The store on disk: one folder of Parquet tables and a manifest, read lazily.
+
+In: tables written aside in a temporary folder. Out: a ``Store`` that scans them.
+The one idea: a folder appears under its name complete, or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from gpu_coord import __version__
+from gpu_coord.ground.folders import read_marker, write_json
+from gpu_coord.store.tables import check_tables, describe_table
+
+Table = Literal["posts", "events", "accounts", "entities", "rejects", "texts"]
+TABLES: tuple[Table, ...] = ("posts", "events", "accounts", "entities", "rejects")
+TEXTS_TABLE: Table = "texts"  # only where it was asked for
+STORE_VERSION = 1
+STORE_MARKER = "manifest.json"
+STORE_FILES = {STORE_MARKER, *(f"{table}.parquet" for table in (*TABLES, TEXTS_TABLE))}
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A folder made by ``ingest``: posts, events, accounts, entities, rejects and a manifest."""
+
+    path: Path
+    manifest: dict[str, Any] = field(repr=False)  # inputs, settings, versions and counts
+
+    def scan(self, table: Table) -> pl.LazyFrame:
+        """Return a table lazily; ``table`` is one of ``TABLES``, or ``texts`` if it was kept."""
+        return pl.scan_parquet(self._find(table))
+
+    def read(self, table: Table) -> pl.DataFrame:
+        """Return a table in memory; ``table`` is one of ``TABLES``, or ``texts`` if it was kept."""
+        return pl.read_parquet(self._find(table))
+
+    def _find(self, table: Table) -> Path:
+        file = self.path / f"{table}.parquet"
+        if table == TEXTS_TABLE and not file.is_file():
+            raise FileNotFoundError(
+                f"{self.path} keeps no texts; ingest the archive again with --texts."
+            )
+        if table not in (*TABLES, TEXTS_TABLE):
+            raise ValueError(f"A store has no table {table!r}; it has {', '.join(TABLES)}.")
+        return file
+
+    def __repr__(self) -> str:
+        totals = self.manifest["totals"]
+        sizes = ", ".join(
+            f"{totals[name]:,} {name}" for name in ("posts", "events", "accounts", "entities")
+        )
+        return f"Store({str(self.path)!r}: {sizes})"
+
+
+def open_store(path: Store | Path | str) -> Store:
+    """Open a store folder; a store that is open already comes back as it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder, or one of its files is missing.
+    ValueError
+        The folder is no store, or one of a later version.
+    """
+    if isinstance(path, Store):
+        return path
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"There is no store at {path}; `ingest` makes one.")
+    manifest = read_marker(path, STORE_MARKER)
+    if manifest is None or not {"store_version", "inputs", "totals"} <= manifest.keys():
+        raise ValueError(f"{path} is no store: its {STORE_MARKER} is missing or not ours.")
+    if manifest["store_version"] != STORE_VERSION:
+        raise ValueError(
+            f"{path} is a store of version {manifest['store_version']}, this program reads "
+            f"version {STORE_VERSION}; ingest the archive again."
+        )
+    missing = [f"{name}.parquet" for name in TABLES if not (path / f"{name}.parquet").is_file()]
+    if missing:
+        raise FileNotFoundError(f"{path} lacks {', '.join(missing)}; ingest the archive again.")
+    return Store(path, manifest)
+
+
+def check_outside(store: Store, out: Path | str, what: str) -> None:
+    """Check that what is to be written (a noun in the plural) does not lie in a store.
+
+    Raises
+    ------
+    ValueError
+        It does.
+    """
+    if Path(out).resolve().is_relative_to(store.path.resolve()):
+        raise ValueError(f"{out} lies in the store {store.path}; write {what} elsewhere.")
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest and, with it, rows, size and hash of each table."""
+    kept = [TEXTS_TABLE] if (folder / f"{TEXTS_TABLE}.parquet").is_file() else []
+    tables = {name: describe_table(folder / f"{name}.parquet") for name in (*TABLES, *kept)}
+    head = {"gpu_coord": __version__, "store_version": STORE_VERSION}
+    write_json(folder / STORE_MARKER, {**head, **manifest, "tables": tables})
+
+
+def verify_store(path: Path | str) -> dict[str, Any]:
+    """Check that a store is what its manifest says: every table, and that the counts add up.
+
+    Raises
+    ------
+    ValueError
+        A table was changed, or rows are unaccounted for.
+    """
+    store = open_store(path)
+    check_tables(store.path, store.manifest["tables"], remedy="ingest again")
+    for entry in store.manifest["inputs"]:
+        n_placed = sum(entry[key] for key in ("stored", "rejected", "duplicates", "excluded"))
+        _check_count(f"the rows of {entry['name']}", entry["rows_read"], n_placed)
+    totals, tables = store.manifest["totals"], store.manifest["tables"]
+    for name in ("posts", "events", "accounts", "entities"):
+        _check_count(f"the {name} of the manifest", totals[name], tables[name]["rows"])
+    n_rejected = sum(entry["rejected"] for entry in store.manifest["inputs"])
+    _check_count("the rejected rows", n_rejected, tables["rejects"]["rows"])
+    n_stored = "events" if store.manifest["format"] == "shares" else "posts"
+    _check_count("the stored rows", totals["stored"], totals[n_stored])
+    if TEXTS_TABLE in tables:
+        n_texts = store.manifest["entities_by_kind"].get("text", 0)
+        _check_count("the texts of the manifest", n_texts, tables[TEXTS_TABLE]["rows"])
+    return {"n_tables": len(tables), "n_inputs": len(store.manifest["inputs"])}
+
+
+def _check_count(what: str, said: int, counted: int) -> None:
+    if said != counted:
+        raise ValueError(
+            f"{what} are {said}, but {counted} are accounted for; make the store again, and report "
+            "this if it stays."
+        )
+
+
+def name_accounts(account_ids: pl.Series, store: Store) -> pl.Series:
+    """Return a pseudonym for each account id, to show in its place.
+
+    The same account has the same pseudonym in every run on a store, and another one elsewhere.
+    Whoever holds the store can look it up: it hides ids from readers of a report, no more.
+    """
+    import polars_hash as plh
+
+    # What the inputs held, not when or where they were ingested.
+    salt = "".join(entry["sha256"] for entry in store.manifest["inputs"])
+    hashed = plh.concat_str(pl.lit(salt), account_ids).chash.blake3()
+    return pl.select("acct-" + hashed.str.slice(0, 12)).to_series().alias("pseudonym")

@@ -1,0 +1,126 @@
+"""Tables on the disk: written in parts, described by rows, size and hash, and checked again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ROW_GROUP_ROWS = 1 << 19
+# Columns for which a dictionary would only be written twice.
+_ALL_DIFFERENT = {"post", "time", "content_id", "entity", "value", "account_id", "text"}
+
+
+def check_tables(folder: Path, tables: dict[str, Any], *, remedy: str) -> None:
+    """Compare Parquet files with their description.
+
+    Parameters
+    ----------
+    folder, tables
+        Where they are, and the description by name.
+    remedy
+        What to do where they differ, such as "ingest again".
+
+    Raises
+    ------
+    ValueError
+        A file is missing, or another than the one described.
+    """
+    for name, described in tables.items():
+        if describe_table(folder / f"{name}.parquet", remedy=remedy) != described:
+            raise ValueError(
+                f"{folder / name}.parquet is not the file that was written with its folder; "
+                f"{remedy}."
+            )
+
+
+def describe_table(path: Path, *, remedy: str = "make the folder again") -> dict[str, Any]:
+    """Return rows, size in bytes and sha256 of a Parquet file; say what to do without it."""
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing; {remedy}.") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is no readable Parquet file ({error}); {remedy}.") from error
+    return {"rows": rows, **describe_file(path)}
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Return size in bytes and sha256 of a file."""
+    return {"size": path.stat().st_size, "sha256": hash_file(path)}
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class TableWriter:
+    """Writes frames to one file, gathered into parts of about half a million rows.
+
+    A file that is kept is Parquet, written small; one that is read once and thrown away is named
+    ``.arrow`` and written as it lies in memory.
+    """
+
+    def __init__(self, path: Path, schema: dict[str, Any]):
+        self._empty = pl.DataFrame(schema=schema)
+        open_file = _open_arrow if path.suffix == ".arrow" else _open_parquet
+        self._writer = open_file(path, _to_arrow(self._empty).schema)
+        self._waiting: list[pl.DataFrame] = []
+        self._n_waiting = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Append a frame; its columns are taken by name and cast to the schema."""
+        schema = self._empty.schema
+        self._waiting.append(frame.select(pl.col(name).cast(schema[name]) for name in schema))
+        self._n_waiting += frame.height
+        if self._n_waiting >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        frame = pl.concat([self._empty, *self._waiting], rechunk=True)
+        self._writer.write_table(_to_arrow(frame), max(frame.height, 1))
+        self._waiting, self._n_waiting = [], 0
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None and self._n_waiting:
+            self._flush()
+        self._writer.close()
+
+
+def _open_arrow(path: Path, schema: pa.Schema) -> Any:
+    options = pa.ipc.IpcWriteOptions(unify_dictionaries=True)
+    return pa.ipc.new_file(path, schema, options=options)
+
+
+def _open_parquet(path: Path, schema: pa.Schema) -> Any:
+    repeating = [name for name in schema.names if name not in _ALL_DIFFERENT]
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating)
+
+
+def read_parts(path: Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+    """Yield the parts of a file of `TableWriter`, one frame each."""
+    if path.suffix == ".arrow":
+        with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as file:
+            for part in range(file.num_record_batches):
+                batch = file.get_batch(part)
+                yield pl.DataFrame(batch.select(columns or batch.schema.names))
+        return
+    with pq.ParquetFile(path) as file:
+        for part in range(file.num_row_groups):
+            yield pl.DataFrame(file.read_row_group(part, columns=columns))
+
+
+def _to_arrow(frame: pl.DataFrame) -> Any:
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -1,0 +1,1 @@
+"""Can I believe it? Calibration, sweeps, evaluation, self-test."""

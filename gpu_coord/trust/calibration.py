@@ -1,0 +1,233 @@
+"""A store -> what the tests find in copies of it without coordination.
+
+In each copy every account's days are permuted on their own: what it does in a day, at which hours,
+on which entities, stays; that others do it on the same day goes. What is found there is false.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.activity.cells import Activity, build_activity
+from gpu_coord.activity.counts import count_margins, count_steps, index_cells
+from gpu_coord.activity.settings import MatchSettings
+from gpu_coord.backend import Backend
+from gpu_coord.chance.days import Axis, list_days
+from gpu_coord.chance.tests import assess_pairs
+from gpu_coord.ground.keywords import takes
+from gpu_coord.groups.groups import find_groups
+from gpu_coord.plots.chance import plot_quantiles
+from gpu_coord.results.clock import Progress
+from gpu_coord.results.command import Work, begin
+from gpu_coord.results.findings import Findings, open_run
+from gpu_coord.store.store import Store
+from gpu_coord.trust.settings import CalibrateSettings
+
+FIGURE = "qq.png"
+
+_N_QUANTILES = 200
+
+
+@takes(CalibrateSettings)
+def calibrate(
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    labels: pl.DataFrame | None = None,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Progress | None = None,
+    **choices: Any,
+) -> Findings:
+    """Count what the tests find in copies of a store whose coordination was destroyed.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    out
+        The folder to write; an earlier calibration there is replaced, anything else is refused.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    memory
+        Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
+    progress
+        Called with the stage, the copies done and the copies in all.
+    **choices
+        Fields of `CalibrateSettings`.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, nothing is left to analyse, or a bin is no part of a day.
+    """
+    settings = CalibrateSettings(**choices)
+    with begin(
+        "calibrate", out, settings, store, labels=labels, backend=backend, memory=memory,
+        progress=progress,
+    ) as work:  # fmt: skip
+        with work.time("activity"):
+            activity = build_activity(
+                work.store, labels=labels, backend=work.backend, **settings.pick(MatchSettings)
+            )
+        with work.time("copies"):
+            table, quantiles = _assess_copies(activity, settings, work)
+        work.write({"copies": table, "quantiles": quantiles})
+        draw_quantiles(work.folder / FIGURE, quantiles)
+        work.describe(summary=_summarise(settings, table))
+    return open_run(out)
+
+
+def _assess_copies(
+    activity: Activity, settings: CalibrateSettings, work: Work
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what was found in the data and in each copy, and the quantiles of the p-values."""
+    report, n_tested = work.report("copies"), settings.n_copies + 1
+    rows, quantiles = [], []
+    for copy in range(n_tested):
+        report(copy, n_tested)
+        # The first is the data themselves.
+        tested = permute_days(activity, seed=settings.seed + copy) if copy else activity
+        row, quantile = _assess(tested, settings, work.memory)
+        rows.append({"copy": copy or None, **row})
+        quantiles.append(quantile.with_columns(copy=pl.lit(copy or None, pl.Int64)))
+    return pl.DataFrame(rows, infer_schema_length=None), pl.concat(quantiles)
+
+
+def permute_days(activity: Activity, *, seed: int) -> Activity:
+    """Return a copy in which each account's days, UTC, are permuted on their own.
+
+    Every cell keeps its account, its entity and its hour of the day. All days of the span take
+    part, whole days; the copy begins and ends with one.
+
+    Raises
+    ------
+    ValueError
+        Bins do not divide a day.
+    """
+    to_host, xp = activity.backend.to_host, activity.backend.xp
+    entity, account, bin = map(to_host, (activity.entity, activity.account, activity.bin))
+    axis = Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)
+    days = list_days(axis, account, bin)
+    bin = days.shuffle(np.random.default_rng(seed))
+    order = np.lexsort((account, bin, entity))
+    return replace(
+        activity,
+        first_bin=days.axis.first_bin,
+        n_bins=days.axis.n_bins,
+        entity=xp.asarray(entity[order]),
+        bin=xp.asarray(bin[order]),
+        account=xp.asarray(account[order]),
+    )
+
+
+def _assess(
+    activity: Activity, settings: CalibrateSettings, memory: int
+) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Return what the tests find, and quantiles of the p-values of all pairs."""
+    index = index_cells(activity)
+    count_steps(index.n_bins, max(settings.lags))
+    tests = assess_pairs(
+        activity,
+        index,
+        [count_margins(index, lag) for lag in settings.lags],
+        null=settings.null,
+        alpha=settings.alpha,
+        memory=memory,
+    )
+    row: dict[str, Any] = {
+        "lambda": max(lag.inflation for lag in tests.by_lag),
+        "dispersion": max(lag.null.dispersion for lag in tests.by_lag),
+        "n_significant": tests.n_significant,
+    }
+    if settings.groups:
+        found = find_groups(
+            activity,
+            alpha=settings.alpha,
+            seed=settings.seed,
+            n_groups=settings.groups,
+            n_replicates=settings.n_replicates,
+            memory=memory // 2,
+        )
+        confirmed = found.table.filter("confirmed")
+        row |= {"n_groups": confirmed.height, "n_grouped_accounts": int(confirmed["size"].sum())}
+    return row, list_quantiles(tests.log_p, n_tests=tests.n_tests)
+
+
+def list_quantiles(log_p: Any, *, n_tests: int) -> pl.DataFrame:
+    """Compare p-values with evenly spread ones.
+
+    Parameters
+    ----------
+    log_p
+        Natural logarithms of those that can be small; the others are 1.
+    n_tests
+        All p-values.
+
+    Returns
+    -------
+        At ranks spaced by their logarithm: ``rank`` (1 = smallest p-value), ``expected`` and
+        ``observed``, as -log10 p.
+    """
+    observed = np.sort(-log_p / np.log(10))[::-1]
+    if not observed.size:
+        return pl.DataFrame({"rank": [], "expected": [], "observed": []}, schema=_QUANTILES)
+    rank = np.unique(np.geomspace(1, observed.size, _N_QUANTILES).astype(np.int64))
+    expected = -np.log10(rank / (n_tests + 1))
+    columns = {"rank": rank, "expected": expected, "observed": observed[rank - 1]}
+    return pl.DataFrame(columns, schema=_QUANTILES)
+
+
+_QUANTILES = {"rank": pl.Int64, "expected": pl.Float64, "observed": pl.Float64}
+
+
+def _summarise(settings: CalibrateSettings, table: pl.DataFrame) -> dict[str, Any]:
+    data, copies = table.row(0, named=True), table[1:]
+    summary: dict[str, Any] = {
+        "lambda": data["lambda"],
+        "lambda_of_copies": [copies["lambda"].min(), copies["lambda"].max()],
+        "n_significant": data["n_significant"],
+        "n_copies": copies.height,
+        "false_edges": _summarise_copies(copies["n_significant"]),
+    }
+    if settings.groups:
+        summary |= {
+            "n_groups": data["n_groups"],
+            "false_groups": _summarise_copies(copies["n_groups"]),
+        }
+    return summary
+
+
+def _summarise_copies(found: pl.Series) -> dict[str, Any]:
+    """Return how much was found, and in which share of copies, with its 95 % interval."""
+    n_with = int((found > 0).sum())
+    return {
+        "per_copy": found.mean(),
+        "n_copies_with_any": n_with,
+        "share_interval": find_interval(n_with, found.len()),
+    }
+
+
+def find_interval(n_hits: int, n_trials: int, *, level: float = 0.95) -> list[float]:
+    """Return the exact interval of a share (Clopper & Pearson 1934)."""
+    from scipy.stats import beta
+
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, n_hits, n_trials - n_hits + 1)) if n_hits else 0.0
+    high = float(beta.ppf(1 - tail, n_hits + 1, n_trials - n_hits)) if n_hits < n_trials else 1.0
+    return [low, high]
+
+
+def draw_quantiles(path: Path, quantiles: pl.DataFrame) -> None:
+    """Draw the p-values of data and copies against evenly spread ones, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 5), layout="constrained")
+    axes = plot_quantiles(figure.subplots(), quantiles)
+    axes.set_title("p-values of all ordered pairs of accounts")
+    figure.savefig(path, dpi=150, metadata={"Software": None})

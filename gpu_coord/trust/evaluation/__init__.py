@@ -1,0 +1,1 @@
+"""A run and a truth -> how well it was found."""

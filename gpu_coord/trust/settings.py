@@ -1,0 +1,59 @@
+"""Every choice of `calibrate`, `sweep` and `evaluate`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpu_coord.detection.settings import GroupSettings
+from gpu_coord.ground.choices import Spelling, choose
+from gpu_coord.network.settings import Seeded
+
+Figure = Literal["auc", "average_precision", "precision_at_n_positive", "auc_of_least_p_value"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateSettings(GroupSettings):
+    """Every choice of a calibration."""
+
+    n_copies: int = choose(
+        20,
+        "Copies without coordination to test; each takes about as long as the data.",
+        at_least=1,
+        advice="20 are usual",
+        spellings=(Spelling("copies", "Copies without coordination to test.", int, default=20),),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthSettings(Seeded):
+    """Which accounts ought to be found."""
+
+    positive: str = choose("operation", "The label of the accounts that ought to be found.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings(TruthSettings):
+    """Every choice of a sweep beside its grid."""
+
+    sample: int | None = choose(None, "Cells to draw by the seed (all of the grid).", at_least=1)
+    choose_by: Figure | None = choose(
+        None, "Choose a cell by one half of the truth; score it on the other."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(TruthSettings):
+    """Every choice of an evaluation."""
+
+    prevalence: float = choose(
+        0.01, "Share of such accounts for which to tell the precision.", above=0, below=1
+    )
+    n_resamples: int = choose(
+        1000,
+        "Bootstrap resamples behind the intervals; 0: none.",
+        at_least=0,
+        spellings=(
+            Spelling(
+                "resamples", "Bootstrap resamples behind the intervals; 0: none.", int, default=1000
+            ),
+        ),
+    )

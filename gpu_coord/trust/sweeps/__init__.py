@@ -1,0 +1,1 @@
+"""Many settings -> what holds whatever is chosen."""

@@ -1,0 +1,86 @@
+"""What a sweep keeps on disk, cell by cell: a row each, and each distinct network once.
+
+The one idea: every file is written aside and renamed, and a cell counts as done when its row is
+there, so a sweep that is stopped anywhere goes on with the cells that are missing.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.ground.folders import replace_file, write_json
+from gpu_coord.network.network import Network
+
+CELLS, NETWORKS = "cells", "networks"
+
+NO_EDGES = pl.DataFrame(schema={"source": pl.Int32, "target": pl.Int32})
+NO_ACCOUNTS = pl.DataFrame(schema={"account": pl.Int32, "community": pl.Int32, "leads": pl.Boolean})
+
+
+class Results:
+    """The rows and networks of a sweep's folder; accounts by their number in the store."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name in (CELLS, NETWORKS):
+            (folder / name).mkdir(exist_ok=True)
+
+    def has(self, specification: str) -> bool:
+        """Tell whether a cell is done."""
+        return self._find_row(specification).is_file()
+
+    def read(self, specification: str) -> dict[str, Any]:
+        """Return the row of a cell that is done."""
+        row: dict[str, Any] = json.loads(self._find_row(specification).read_text("utf-8"))
+        return row
+
+    def add(self, specification: str, row: dict[str, Any], digest: str | None) -> None:
+        """Keep the row of a cell, and which network it has: from now on, the cell is done."""
+        kept = row | {"network": digest}
+        with replace_file(self._find_row(specification)) as aside:
+            write_json(aside, kept)
+
+    def add_network(self, network: Network, numbers: np.ndarray) -> str:
+        """Keep a network, and return its digest; ``numbers`` are its accounts in the store."""
+        linked = np.flatnonzero(network.component >= 0)
+        edges = pl.DataFrame(
+            {"source": numbers[network.source], "target": numbers[network.target]},
+            schema=NO_EDGES.schema,
+        )
+        accounts = pl.DataFrame(
+            {
+                "account": numbers[linked],
+                "community": network.community[linked],
+                "leads": np.isin(linked, network.source),
+            },
+            schema=NO_ACCOUNTS.schema,
+        )
+        digest = sha256(repr((edges.shape, accounts.shape)).encode())
+        for column in (*edges, *accounts):
+            digest.update(column.to_numpy())
+        name = digest.hexdigest()
+        for part, frame in (("edges", edges), ("accounts", accounts)):
+            file = self.find_network(name, part)
+            if not file.is_file():
+                with replace_file(file) as aside:
+                    frame.write_parquet(aside)
+        return name
+
+    def find_network(self, digest: str, part: str) -> Path:
+        """Return the file of a network's ``edges`` or ``accounts``."""
+        return self.folder / NETWORKS / f"{digest}.{part}.parquet"
+
+    def _find_row(self, specification: str) -> Path:
+        return self.folder / CELLS / f"{specification}.json"
+
+
+def count_networks(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Return how many cells have each network, by digest."""
+    names = Counter(row["network"] for row in rows if row["network"] is not None)
+    return dict(sorted(names.items()))

@@ -1,0 +1,348 @@
+"""Many settings -> one tidy table: what holds whatever is chosen, and which choice matters.
+
+In: a store and a grid. Out: a folder with a row per cell, and on it the multiverse: inclusion,
+variance, agreement, robust core. The one idea: what cells share is computed once, and every cell
+that is done stays done.
+"""
+
+import fcntl
+import json
+import shutil
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gpu_coord.backend import Backend, choose
+from gpu_coord.ground.choices import hash_json
+from gpu_coord.ground.folders import name_aside, read_marker, replace_file, write_json
+from gpu_coord.ground.keywords import takes
+from gpu_coord.results.clock import Progress, StageClock
+from gpu_coord.results.command import choose_memory, describe_tables
+from gpu_coord.results.findings import Findings, open_run
+from gpu_coord.results.forms import SWEEP
+from gpu_coord.results.origin import describe_backend, describe_origin, hash_labels
+from gpu_coord.store.store import Store, check_outside, open_store
+from gpu_coord.store.tables import hash_file
+from gpu_coord.trust.settings import SweepSettings
+from gpu_coord.trust.sweeps.grid import Cell, Grid, find_activity_key, list_cells, read_grid
+from gpu_coord.trust.sweeps.multiverse import CORE_SHARE, find_core
+from gpu_coord.trust.sweeps.results import Results
+from gpu_coord.trust.sweeps.scoring import Half, Truth, read_truth, score_cell
+from gpu_coord.trust.sweeps.stages import CellResult, Stages, order_cells
+from gpu_coord.trust.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_tables
+
+_LOCK, _SCRATCH = "sweep.lock", ".scratch"
+
+Rows = dict[str, Any]
+
+
+@takes(SweepSettings)
+def sweep(
+    store: Store | Path | str,
+    grid: Grid | Path | str,
+    out: Path | str,
+    *,
+    labels: pl.DataFrame | None = None,
+    truth: Path | str | None = None,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Progress | None = None,
+    **choices: Any,
+) -> Findings:
+    """Run every cell of a grid, and write what they found as one table.
+
+    What cells share is computed once: the activity, the counts, weights and tests of pairs; each
+    cell then applies its thresholds. Its numbers are those of a `detect` with its settings. A
+    sweep that was stopped goes on where it was when it is called again.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    grid
+        Lists of values by the option of `detect`, or a TOML file of them; ``groups`` is 0 unless
+        it is among them.
+    out
+        The folder to write; one of the same sweep is gone on with, anything else is refused.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    truth
+        CSV or Parquet with ``account_id, label``: cells are scored as by `evaluate`.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    memory
+        Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
+    progress
+        Called with the stage, the work done and the work in all.
+    **choices
+        Fields of `SweepSettings`; the seed is also that of every cell unless the grid names
+        ``seed``.
+
+    Raises
+    ------
+    ValueError
+        The grid, or the truth, is not fit for this; no cell could be run.
+    FileExistsError
+        The folder holds something else, or another sweep.
+    """
+    settings = SweepSettings(**choices)
+    store = open_store(store)
+    grid = read_grid(grid) if isinstance(grid, Path | str) else grid
+    cells = list_cells(
+        grid, sample=settings.sample, seed=settings.seed, labels_sha256=hash_labels(labels)
+    )
+    if truth is None and settings.choose_by is not None:
+        raise ValueError(
+            f"choose_by is {settings.choose_by!r}, but there is no truth to score with; give one."
+        )
+    known = None if truth is None else read_truth(truth, store, cells, settings)
+    named = {name: list(values) for name, values in grid.items()}
+    inputs = {"grid": hash_json(named), "truth": None if truth is None else hash_file(Path(truth))}
+    origin = describe_origin("sweep", settings, store=store, labels=labels, inputs=inputs)
+    with _open_folder(Path(out), store, origin | {"grid": named}) as folder:
+        work = _Sweeping(
+            folder, store, cells, settings, origin | {"grid": named}, known, labels, backend,
+            memory, progress,
+        )  # fmt: skip
+        work.run()
+    return open_run(out)
+
+
+@contextmanager
+def _open_folder(path: Path, store: Store, origin: dict[str, Any]) -> Iterator[Path]:
+    """Take a folder for this sweep alone: an empty one, or one where this sweep was stopped."""
+    check_outside(store, path, "sweeps")
+    _check_folder(path, origin)
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FileExistsError(f"{path} is in use by another sweep; wait for its end.") from None
+        if not (path / SWEEP.marker).is_file():
+            _write_marker(path, origin | {"summary": None})
+        yield path
+
+
+def _write_marker(folder: Path, content: dict[str, Any]) -> None:
+    with replace_file(folder / SWEEP.marker) as aside:
+        write_json(aside, content)
+
+
+def _check_folder(path: Path, origin: dict[str, Any]) -> None:
+    if not path.exists():
+        return
+    ours = {_LOCK, name_aside(path / SWEEP.marker).name}
+    if not path.is_dir() or (
+        read_marker(path, SWEEP.marker) is None and {p.name for p in path.iterdir()} - ours
+    ):
+        raise FileExistsError(
+            f"{path} exists and has no {SWEEP.marker} of ours, so nothing is written there; choose "
+            "another path or remove it yourself."
+        )
+    content = read_marker(path, SWEEP.marker)
+    begun = json.loads(json.dumps(origin))
+    if content and (others := [name for name in begun if content.get(name) != begun[name]]):
+        raise FileExistsError(
+            f"{path} holds another sweep: its {others[0]} is {content.get(others[0])}, not "
+            f"{begun[others[0]]}; choose another path or remove it yourself."
+        )
+
+
+class _Sweeping:
+    """A sweep under way: the cells that are missing, then the tables."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        cells: Sequence[Cell],
+        settings: SweepSettings,
+        origin: dict[str, Any],
+        truth: Truth | None,
+        labels: pl.DataFrame | None,
+        backend: Backend | None,
+        memory: int | None,
+        progress: Progress | None,
+    ):
+        self.folder, self.store, self.cells = folder, store, cells
+        self.settings, self.origin = settings, origin
+        self.truth, self.labels, self.memory = truth, labels, memory
+        self.backend = backend or choose()
+        self.clock = StageClock(progress)
+        self.report = self.clock.report
+        self.results = Results(folder)
+        self.warned: set[str] = set()
+        self.scratch = folder / _SCRATCH
+        self.ids = store.read("accounts").select("account_id", number="account")
+
+    def run(self) -> None:
+        """Compute what is missing, and write the tables and the summary."""
+        missing = [cell for cell in self.cells if not self.results.has(cell.specification)]
+        self.n_done = len(self.cells) - len(missing)
+        half = "choosing" if self.settings.choose_by else "all"
+        with self.clock.time("specifications"):
+            for cell, row, result in self._compute(missing, half):
+                self._keep(cell, row, result)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        memory = self.memory or choose_memory(self.backend)
+        with self.clock.time("tables"):
+            table = write_tables(
+                self.folder, self.results, self.cells, self.store, seed=self.settings.seed,
+                memory=memory // 2,
+            )  # fmt: skip
+        self._check_any_done(table)
+        chosen = self._score_chosen(table)
+        content = self.origin | {
+            "backend": describe_backend(self.backend),
+            "stages": self.clock.stages,
+            "summary": self._summarise(table, chosen),
+            "rules": {"core_share": CORE_SHARE, "min_edge_share": MIN_EDGE_SHARE,
+                      "max_compared": MAX_COMPARED},
+            "tables": {name: described for name, described in describe_tables(self.folder).items()
+                       if name in SWEEP.tables},
+        }  # fmt: skip
+        _write_marker(self.folder, content)
+
+    def _compute(
+        self, cells: Sequence[Cell], half: Half
+    ) -> Iterator[tuple[Cell, Rows, CellResult | None]]:
+        """Yield each cell with its row, activity by activity."""
+
+        def key(cell: Cell) -> str:
+            return find_activity_key(cell.settings)
+
+        for _, sharing in groupby(sorted(cells, key=key), key=key):
+            with self._empty_scratch():
+                labels = self.truth.write_half(half, self.scratch) if self.truth else None
+                yield from self._compute_sharing(order_cells(list(sharing)), labels)
+
+    def _compute_sharing(
+        self, cells: Sequence[Cell], labels: Path | None
+    ) -> Iterator[tuple[Cell, Rows, CellResult | None]]:
+        start = time.perf_counter()
+        try:
+            with self._warn_once():
+                stages = Stages(
+                    self.store, cells, self.scratch, backend=self.backend, labels=self.labels,
+                    memory=self.memory, progress=self.report,
+                )  # fmt: skip
+        except ValueError as error:
+            for cell in cells:
+                yield cell, _set_aside(error, start), None
+            return
+        for cell in cells:
+            try:
+                result = stages.compute(cell.settings)
+            except ValueError as error:
+                yield cell, _set_aside(error, start), None
+            else:
+                yield cell, self._describe(result, labels, start), result
+            start = time.perf_counter()
+        stages.release()
+
+    @contextmanager
+    def _warn_once(self) -> Iterator[None]:
+        """Pass on what one activity warns of, unless another did."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for warning in caught:
+            if str(warning.message) not in self.warned:
+                self.warned.add(str(warning.message))
+                warnings.warn(warning.message, warning.category, stacklevel=4)
+
+    def _describe(self, result: CellResult, labels: Path | None, start: float) -> Rows:
+        figures, reason = {}, None
+        if labels is not None and self.truth is not None:
+            try:
+                figures = score_cell(
+                    result, labels, positive=self.settings.positive, folder=self.scratch / "cell"
+                )
+            except ValueError as error:
+                reason = f"not scored: {error}"
+        seconds = round(time.perf_counter() - start, 3)
+        return {
+            "summary": result.summary, "figures": figures, "seconds": seconds, "reason": reason,
+        }  # fmt: skip
+
+    def _keep(self, cell: Cell, row: Rows, result: CellResult | None) -> None:
+        digest = None
+        if result is not None:
+            numbered = result.accounts.select("account_id").join(
+                self.ids, on="account_id", how="left", maintain_order="left"
+            )
+            digest = self.results.add_network(result.network, numbered["number"].to_numpy())
+        self.results.add(cell.specification, row, digest)
+        self.n_done += 1
+        self.report("cells", self.n_done, len(self.cells))
+
+    @contextmanager
+    def _empty_scratch(self) -> Iterator[None]:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+    @staticmethod
+    def _check_any_done(table: pl.DataFrame) -> None:
+        if table["n_accounts"].null_count() == table.height:
+            raise ValueError(f"none of the {table.height} cells could be run: {table['reason'][0]}")
+
+    def _score_chosen(self, table: pl.DataFrame) -> dict[str, Any] | None:
+        """Score the chosen cell on the half that did not choose it, and no other cell."""
+        by = self.settings.choose_by
+        if by is None:
+            return None
+        figure = f"accounts_{by}"
+        scored = table.drop_nulls(figure) if figure in table.columns else table.clear()
+        if scored.is_empty():
+            raise ValueError(f"no cell has the figure {by}, so none is chosen.")
+        best = scored.sort(figure, "cell", descending=[True, False]).row(0, named=True)
+        cell = self.cells[best["cell"]]
+        ((_, row, _),) = self._compute([cell], "scoring")
+        return {
+            "cell": cell.number,
+            "specification": cell.specification,
+            "by": by,
+            "choosing_half": best[figure],
+            "scoring_half": row["figures"],
+        }
+
+    def _summarise(self, table: pl.DataFrame, chosen: dict[str, Any] | None) -> dict[str, Any]:
+        accounts = pl.read_parquet(self.folder / "accounts.parquet")
+        n_failed = table["n_accounts"].null_count()
+        return {
+            "n_cells": table.height,
+            "n_failed": n_failed,
+            "n_scored": table.height - n_failed - _count_unscored(table) if self.truth else None,
+            "n_without_bulk": table.height - int(table["has_bulk"].fill_null(value=True).sum()),
+            "n_networks": len(set(_list_networks(self.results, self.cells))),
+            "n_accounts_ever": accounts.filter(pl.col("n_cells") > 0).height,
+            "n_core": find_core(accounts).height,
+            "n_leading_core": find_core(accounts, part="leading").height,
+            "seconds": round(float(table["seconds"].sum()), 3),
+            "chosen": chosen,
+        }
+
+
+def _set_aside(error: ValueError, start: float) -> Rows:
+    seconds = round(time.perf_counter() - start, 3)
+    return {"summary": {}, "figures": {}, "seconds": seconds, "reason": str(error)}
+
+
+def _count_unscored(table: pl.DataFrame) -> int:
+    return table.filter(pl.col("n_accounts").is_not_null() & pl.col("reason").is_not_null()).height
+
+
+def _list_networks(results: Results, cells: Sequence[Cell]) -> list[str]:
+    found = (results.read(cell.specification)["network"] for cell in cells)
+    return [digest for digest in found if digest is not None]
