@@ -16,8 +16,7 @@ from gpu_coord.archive.tables import COUNTS
 from gpu_coord.backend import choose
 from gpu_coord.chance.adjust import adjust_p_values
 from gpu_coord.ground.keywords import takes
-from gpu_coord.results.clock import Progress
-from gpu_coord.results.command import begin
+from gpu_coord.results.command import Work, writes
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN, Grouping
 from gpu_coord.results.members import read_members
@@ -35,52 +34,29 @@ _PROFILE = {
 }  # fmt: skip
 
 
-@takes(CohortSettings)
-def compare_cohorts(
-    store: Store | Path | str,
-    out: Path | str,
-    *,
-    run: Findings | Path | str | None = None,
-    labels: pl.DataFrame | None = None,
-    progress: Progress | None = None,
-    **choices: Any,
-) -> Findings:
+@writes("cohorts", CohortSettings, uses_machine=False)
+def compare_cohorts(work: Work, *, run: Findings | Path | str | None = None) -> None:
     """Write when the accounts of each class were made, and how they differ from the others.
 
     Parameters
     ----------
-    store
-        A store, or its folder.
-    out
-        The folder to write; earlier cohorts there are replaced, anything else is refused.
     run
         A run on that store, for its groups; only its accounts take part.
-    labels
-        Columns account_id, label, in the place of the store's own labels.
-    progress
-        Called with the stage, the work done and the work in all.
-    **choices
-        Fields of `CohortSettings`.
 
     Raises
     ------
     ValueError
         A setting is out of range, no creation date is known, or no class has enough accounts.
     """
-    settings = CohortSettings(**choices)
-    findings = None if run is None else open_run(run, *RUN.commands)
-    with begin(
-        "cohorts", out, settings, store, labels=labels, inputs={"run": findings},
-        backend=choose("cpu"), progress=progress,
-    ) as work:  # fmt: skip
-        with work.time("read"):
-            accounts = list_accounts(work.store, run=findings, labels=labels)
-            by, members = list_members(accounts, run=findings, by=settings.by)
-        with work.time("compare"):
-            tables = _compare(accounts, members, settings)
-        work.write(tables)
-        work.describe(by=by, summary=_summarise(tables, alpha=settings.alpha))
-    return open_run(out)
+    settings: CohortSettings = work.settings
+    findings = work.take("run", run, *RUN.commands)
+    with work.time("read"):
+        accounts = list_accounts(work.store, run=findings, labels=work.labels)
+        by, members = list_members(accounts, run=findings, by=settings.by)
+    with work.time("compare"):
+        tables = _compare(accounts, members, settings)
+    work.write(tables)
+    work.describe(by=by, summary=_summarise(tables, alpha=settings.alpha))
 
 
 @takes(CohortSettings)

@@ -11,7 +11,6 @@ BackendChoice = Literal["auto", "cpu", "gpu"]
 
 Store = Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")]
 Run = Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.")]
-RunBeside = Annotated[Path | None, typer.Option("--run", help="A run on that store.")]
 NewRun = Annotated[Path, typer.Option(help="The run folder to write.")]
 NewFolder = Annotated[Path, typer.Option(help="The folder to write.")]
 

@@ -13,15 +13,12 @@ import polars as pl
 from gpu_coord.activity.cells import Activity, build_activity
 from gpu_coord.activity.counts import count_margins, count_pairs, index_cells, plan_blocks
 from gpu_coord.activity.settings import CellSettings
-from gpu_coord.backend import Backend
-from gpu_coord.ground.keywords import takes
 from gpu_coord.model.cells import Edges, Transitions, cut_blocks
 from gpu_coord.model.ranking import rank_sites
 from gpu_coord.model.rows import Rows, fit_block, join
 from gpu_coord.model.settings import ModelSettings
-from gpu_coord.results.clock import Progress
-from gpu_coord.results.command import Work, begin
-from gpu_coord.results.findings import Findings, open_run
+from gpu_coord.results.command import Work, writes
+from gpu_coord.results.findings import Findings
 from gpu_coord.results.forms import RUN
 from gpu_coord.store.store import Store, name_accounts
 
@@ -29,75 +26,46 @@ MIN_INFLUENCE = 1e-4  # of D, in influences.parquet
 _ENTRY_BYTES = 8 * 40
 
 
-@takes(ModelSettings)
-def fit_model(
-    store: Store | Path | str,
-    out: Path | str,
-    *,
-    candidates: Path | str | None = None,
-    labels: pl.DataFrame | None = None,
-    backend: Backend | None = None,
-    memory: int | None = None,
-    progress: Progress | None = None,
-    **choices: Any,
-) -> Findings:
+@writes("model", ModelSettings)
+def fit_model(work: Work, *, candidates: Findings | Path | str | None = None) -> None:
     """Learn who takes whose activity in a store, and score its accounts.
 
     Parameters
     ----------
-    store
-        A store, or its folder.
-    out
-        The folder to write; an earlier model there is replaced, anything else is refused.
     candidates
         A run: the accounts of its network's edges may explain each other, in the direction of the
         edges, and nobody else. By default all pairs with ``min_support`` coincidences may.
-    labels
-        Columns account_id, label, in the place of the store's own labels.
-    backend
-        Where to compute; the default is `gpu_coord.backend.choose`'s.
-    memory
-        Bytes that accounts under way may take; by default 2 GB, or half of what is free.
-    progress
-        Called with the stage, the work done and the work in all.
-    **choices
-        Fields of `ModelSettings`.
 
     Raises
     ------
     ValueError
         A setting is out of range, nothing is left to analyse, or the run has no significant edges.
     """
-    settings = ModelSettings(**choices)
-    run = None if candidates is None else open_run(candidates, *RUN.commands)
+    settings: ModelSettings = work.settings
+    run = work.take("candidates", candidates, *RUN.commands)
     run_edges = None if run is None else read_candidates(run)
-    with begin(
-        "model", out, settings, store, labels=labels, inputs={"candidates": run},
-        backend=backend, memory=memory, progress=progress,
-    ) as work:  # fmt: skip
-        with work.time("activity"):
-            activity = build_activity(
-                work.store, labels=labels, backend=work.backend, **settings.pick(CellSettings)
-            )
-            births = work.backend.xp.asarray(find_births(work.store, activity))
-            transitions = Transitions(activity, births)
-        with work.time("candidates"):
-            if run_edges is None:
-                edges = _list_coincident(activity, settings.min_support, work.memory)
-                n_outside = 0
-            else:
-                edges, n_outside = _locate(run_edges, activity)
-        rows = _fit(transitions, edges, settings, work)
-        with work.time("write"):
-            accounts, influences = _tabulate(activity, rows, settings, work.store)
-            work.write({"accounts": accounts, "influences": influences})
-        work.describe(
-            missing_kinds=list(activity.missing_kinds),
-            n_candidates_outside=n_outside,
-            dropped_accounts=activity.n_dropped,
-            summary=_summarise(activity, edges, rows, accounts, influences),
+    with work.time("activity"):
+        activity = build_activity(
+            work.store, labels=work.labels, backend=work.backend, **settings.pick(CellSettings)
         )
-    return open_run(out)
+        births = work.backend.xp.asarray(find_births(work.store, activity))
+        transitions = Transitions(activity, births)
+    with work.time("candidates"):
+        if run_edges is None:
+            edges = _list_coincident(activity, settings.min_support, work.memory)
+            n_outside = 0
+        else:
+            edges, n_outside = _locate(run_edges, activity)
+    rows = _fit(transitions, edges, settings, work)
+    with work.time("write"):
+        accounts, influences = _tabulate(activity, rows, settings, work.store)
+        work.write({"accounts": accounts, "influences": influences})
+    work.describe(
+        missing_kinds=list(activity.missing_kinds),
+        n_candidates_outside=n_outside,
+        dropped_accounts=activity.n_dropped,
+        summary=_summarise(activity, edges, rows, accounts, influences),
+    )
 
 
 # --- who may explain whom ------------------------------------------------------------------------

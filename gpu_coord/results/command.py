@@ -4,6 +4,7 @@ The one idea: a folder appears under its name when all of it is there, with a ma
 was done to what, and how long it took.
 """
 
+import inspect
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +16,7 @@ import polars as pl
 
 from gpu_coord.ground.choices import Choices
 from gpu_coord.ground.folders import replace_folder, write_json
+from gpu_coord.ground.keywords import expose, list_parameters
 from gpu_coord.results.clock import Progress, StageClock
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import find_form
@@ -36,7 +38,7 @@ class Work:
         self,
         command: str,
         folder: Path,
-        settings: Choices,
+        settings: Any,  # of the command's own class
         *,
         store: Store | None,
         labels: pl.DataFrame | None,
@@ -45,7 +47,8 @@ class Work:
         memory: int | None,
         progress: Progress | None,
     ):
-        self.command, self.folder, self.settings, self.inputs = command, folder, settings, inputs
+        self.command, self.folder, self.settings = command, folder, settings
+        self.inputs = dict(inputs or {})
         self.labels, self.clock = labels, StageClock(progress)
         self._store, self._backend, self._memory = store, backend, memory
         self.content: dict[str, Any] = {}
@@ -69,6 +72,12 @@ class Work:
     def memory(self) -> int:
         """The bytes that what is under way may take."""
         return self._memory or choose_memory(self.backend)
+
+    def take(self, name: str, value: Findings | Path | str | None, *commands: str) -> Any:
+        """Open a result that this one is also made from, and name it among the inputs."""
+        found = None if value is None else open_run(value, *commands)
+        self.inputs[name] = found
+        return found
 
     def time(self, stage: str) -> AbstractContextManager[None]:
         """Time a stage, and tell of it."""
@@ -165,6 +174,78 @@ def begin(
         )  # fmt: skip
         yield work
         work.finish()
+
+
+# What the docstring of a command says of what all commands take.
+_DESCRIBED = {
+    "store": "A store, or its folder.",
+    "out": "The folder to write; one that the same command wrote is replaced, anything else is "
+    "refused.",
+    "labels": "Columns account_id, label, in the place of the store's own labels.",
+    "backend": "Where to compute; the default is `gpu_coord.backend.choose`'s.",
+    "memory": "Bytes that what is under way may take; by default 2 GB, or half of what is free.",
+    "progress": "Called with the stage, the work done and the work in all.",
+}
+
+
+def writes(
+    command: str, settings: type[Choices], *, uses_machine: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., Findings]]:
+    """Make a command of a function that does its work.
+
+    The function takes a `Work`, then whatever it needs beside the store and the choices. What it
+    becomes takes ``store``, these, ``out`` and, as keywords, the choices and what all commands
+    have; it returns the folder.
+
+    Parameters
+    ----------
+    command
+        Its name.
+    settings
+        The class of its choices.
+    uses_machine
+        Whether it can be told where to compute, and with how much memory.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., Findings]:
+        own = list_parameters(function)[1:]
+        parameters = _list_parameters(own, uses_machine=uses_machine)
+        more = {parameter.name for parameter in own}
+        common = {p.name for p in parameters} - more - {"store", "out"}
+
+        def run(**given: Any) -> Findings:
+            needed = {name: given.pop(name) for name in more & given.keys()}
+            means = {name: given.pop(name) for name in common & given.keys()}
+            store, out = given.pop("store"), given.pop("out")
+            with begin(command, out, settings(**given), store, **means) as work:
+                function(work, **needed)
+            return open_run(out)
+
+        return expose(function, run, parameters, settings, _DESCRIBED)
+
+    return decorate
+
+
+def _list_parameters(
+    own: list[inspect.Parameter], *, uses_machine: bool
+) -> list[inspect.Parameter]:
+    """Return the parameters of a command beside its choices."""
+    first = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
+    rest = [p for p in own if p.kind is p.KEYWORD_ONLY]
+    place = partial(inspect.Parameter, kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    keyword = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY, default=None)
+    machine = [
+        keyword("backend", annotation="Backend | None"), keyword("memory", annotation="int | None")
+    ]  # fmt: skip
+    return [
+        place("store", annotation="Store | Path | str"),
+        *first,
+        place("out", annotation="Path | str"),
+        *rest,
+        keyword("labels", annotation="pl.DataFrame | None"),
+        *(machine if uses_machine else []),
+        keyword("progress", annotation="Progress | None"),
+    ]
 
 
 def choose_memory(backend: "Backend") -> int:

@@ -23,19 +23,16 @@ from gpu_coord.archive.sources import (
     plain_name,
     show_columns,
 )
-from gpu_coord.backend import Backend
 from gpu_coord.ground.choices import AUTO
-from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.kinds import names_accounts
 from gpu_coord.ground.urls import normalise_urls, registered_domains
-from gpu_coord.results.clock import Progress
-from gpu_coord.results.command import Work, begin
-from gpu_coord.results.findings import Findings, open_run
+from gpu_coord.results.command import Work, writes
+from gpu_coord.results.findings import Findings
 from gpu_coord.sharing.intervals import estimate_interval
 from gpu_coord.sharing.settings import CycleSettings, ShareSettings
 from gpu_coord.sharing.shares import Shares, hash_objects, read_shares
 from gpu_coord.sharing.sharing import share
-from gpu_coord.store.store import Store, name_accounts
+from gpu_coord.store.store import name_accounts
 
 NO_ACCOUNT, NO_OBJECT, NO_ROUND = "no new account", "no new object", "no round left"
 
@@ -44,45 +41,23 @@ Seeds = Path | str | Sequence[str] | pl.DataFrame
 _SEED_COLUMNS = ("object_id", "url", "value")  # the first that a table has
 
 
-@takes(CycleSettings)
-def run_cycle(
-    store: Store | Path | str,
-    seeds: Seeds,
-    out: Path | str,
-    *,
-    labels: pl.DataFrame | None = None,
-    graphs: bool = False,
-    backend: Backend | None = None,
-    memory: int | None = None,
-    progress: Progress | None = None,
-    **choices: Any,
-) -> Findings:
+@writes("cycle", CycleSettings)
+def run_cycle(work: Work, seeds: Seeds, *, graphs: bool = False) -> None:
     """Follow objects to the accounts that share them together, these to their objects, and so on.
 
     In each round `share` looks at the objects known so far; the accounts of its network are found;
     what ``min_sharers`` of all accounts found have shared, at any time, is looked at from the next
     round on. It ends with a round that brings no new account or no new object. A window ``auto``
     is estimated once, on all shares of these kinds, and rounded up to seconds. Seeds without a kind
-    are looked for in all kinds that are followed.
+    are looked for in all kinds that are followed. All shares of the kinds are read once, as by a
+    `share` of everything.
 
     Parameters
     ----------
-    store
-        A store, or its folder.
     seeds
         What to begin with, see `read_seeds`.
-    out
-        The folder to write; an earlier cycle there is replaced, anything else is refused.
-    labels
-        Columns account_id, label, in the place of the store's own labels.
     graphs
         Write GraphML and GEXF of each round even above 200,000 edges.
-    backend, memory
-        As of `share`. All shares of the kinds are read once, as by a `share` of everything.
-    progress
-        Called with the stage, the work done and the work in all.
-    **choices
-        Fields of `CycleSettings`.
 
     Raises
     ------
@@ -96,14 +71,9 @@ def run_cycle(
     Giglietto et al. (2020), doi:10.1080/1369118X.2020.1739732; the archive takes the place of an
     API, so what was never collected is not reached.
     """
-    settings = CycleSettings(**choices)
     given = read_seeds(seeds)
-    with begin(
-        "cycle", out, settings, store, labels=labels, inputs={"seeds": hash_objects(given)},
-        backend=backend, memory=memory, progress=progress,
-    ) as work:  # fmt: skip
-        _CycleRun(work, settings, given, graphs=graphs).write()
-    return open_run(out)
+    work.inputs["seeds"] = hash_objects(given)
+    _CycleRun(work, given, graphs=graphs).write()
 
 
 # --- seeds ---------------------------------------------------------------------------------------
@@ -325,8 +295,9 @@ class _Known:
 class _CycleRun:
     """One cycle under way: its rounds in their order, and its files."""
 
-    def __init__(self, work: Work, settings: CycleSettings, seeds: pl.DataFrame, *, graphs: bool):
-        self.work, self.settings, self.seeds, self.graphs = work, settings, seeds, graphs
+    def __init__(self, work: Work, seeds: pl.DataFrame, *, graphs: bool):
+        self.work, self.seeds, self.graphs = work, seeds, graphs
+        self.settings: CycleSettings = work.settings
         self.folder, self.store, self.clock = work.folder, work.store, work.clock
         self.rows: list[dict[str, Any]] = []
 

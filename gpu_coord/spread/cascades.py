@@ -11,13 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from gpu_coord.backend import choose
 from gpu_coord.chance.empirical import EmpiricalNull
-from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.kinds import names_accounts
 from gpu_coord.ground.times import parse_duration, parse_time
-from gpu_coord.results.clock import Progress
-from gpu_coord.results.command import Work, begin
+from gpu_coord.results.command import Work, writes
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN, Grouping
 from gpu_coord.results.members import read_members
@@ -34,59 +31,38 @@ AGES = {"1m": 60, "10m": 600, "1h": 3600, "6h": 21_600, "1d": 86_400, "7d": 604_
 _TIME = pl.Datetime("ms", "UTC")
 
 
-@takes(CascadeSettings)
+@writes("cascades", CascadeSettings, uses_machine=False)
 def trace_cascades(
-    store: Store | Path | str,
-    out: Path | str,
+    work: Work,
     *,
     run: Findings | Path | str | None = None,
-    inside: str | Collection[str] | None = None,
-    labels: pl.DataFrame | None = None,
-    progress: Progress | None = None,
-    **choices: Any,
-) -> Findings:
+    inside_ids: Collection[str] | None = None,
+) -> None:
     """Write how the objects of a store spread: platforms, escape from a group, catalysts.
 
     Parameters
     ----------
-    store
-        A store, or its folder.
-    out
-        The folder to write; earlier cascades there are replaced, anything else is refused.
     run
         The run whose groups say which accounts are inside, see `read_inside`.
-    inside
-        In the place of a run: a label, or account ids.
-    labels
-        Columns account_id, label, in the place of the store's own labels.
-    progress
-        Called with the stage, the work done and the work in all.
-    **choices
-        Fields of `CascadeSettings`.
+    inside_ids
+        In the place of a run or a label: the ids of the accounts inside.
 
     Raises
     ------
     ValueError
         A setting is out of range, nothing is left, or nobody is inside.
     """
-    settings = CascadeSettings(inside=inside if isinstance(inside, str) else None, **choices)
-    findings = None if run is None else open_run(run)
-    store = open_store(store)
-    members = _find_inside(store, findings, settings, inside, labels)
-    with begin(
-        "cascades", out, settings, store, labels=labels,
-        inputs={"run": findings, "inside": hash_ids(members)}, backend=choose("cpu"),
-        progress=progress,
-    ) as work:  # fmt: skip
-        with work.time("read"):
-            spread = read_spread(
-                store, kinds=settings.kinds, inside=members, start=settings.start,
-                end=settings.end, min_shares=settings.min_shares, labels=labels,
-            )  # fmt: skip
-        summary = _write_tables(spread, settings, work)
-        inside_is = None if members is None else {"n_accounts": members.len()}
-        work.describe(inside=inside_is, summary=summary)
-    return open_run(out)
+    settings: CascadeSettings = work.settings
+    members = _find_inside(work, run, inside_ids)
+    work.inputs["inside"] = hash_ids(members)
+    with work.time("read"):
+        spread = read_spread(
+            work.store, kinds=settings.kinds, inside=members, start=settings.start,
+            end=settings.end, min_shares=settings.min_shares, labels=work.labels,
+        )  # fmt: skip
+    summary = _write_tables(spread, settings, work)
+    inside = None if members is None else {"n_accounts": members.len()}
+    work.describe(inside=inside, summary=summary)
 
 
 # --- who is inside -------------------------------------------------------------------------------
@@ -129,34 +105,35 @@ def read_inside(
 
 
 def _find_inside(
-    store: Store,
-    run: Findings | None,
-    settings: CascadeSettings,
-    inside: str | Collection[str] | None,
-    labels: pl.DataFrame | None,
+    work: Work, run: Findings | Path | str | None, ids: Collection[str] | None
 ) -> pl.Series | None:
     """Return the ids of the accounts inside, None where nobody was asked for."""
-    if run is not None and inside is not None:
-        raise ValueError("both a run and inside say who is inside; leave one of them out.")
+    settings: CascadeSettings = work.settings
+    if sum(each is not None for each in (run, settings.inside, ids)) > 1:
+        raise ValueError("a run, a label and ids each say who is inside; give one of them.")
     if run is not None:
-        check_origin(run, store)
-        return read_inside(run, group=settings.group, group_by=settings.group_by)
+        findings = work.take("run", run, *RUN.commands)
+        check_origin(findings, work.store)
+        return read_inside(findings, group=settings.group, group_by=settings.group_by)
     if settings.group is not None:
         raise ValueError(
             f"group is {settings.group}, but no run is named; name the run that found it."
         )
-    if inside is None:
-        return None
-    known = store.read("accounts") if labels is None else labels
-    if isinstance(inside, str):
-        ids = known.filter(pl.col("label") == inside)["account_id"]
-        there = ", ".join(sorted(known["label"].drop_nulls().unique())[:10]) or "none"
-    else:
-        ids = pl.Series("account_id", sorted(set(inside)), dtype=pl.String)
-        there = "given by account ids"
+    if ids is not None:
+        members = pl.Series("account_id", sorted(set(ids)), dtype=pl.String)
+        if members.is_empty():
+            raise ValueError("nobody is inside: inside_ids is empty.")
+        return members
+    return None if settings.inside is None else _find_labelled(work, settings.inside)
+
+
+def _find_labelled(work: Work, label: str) -> pl.Series:
+    known = work.store.read("accounts") if work.labels is None else work.labels
+    ids = known.filter(pl.col("label") == label)["account_id"].unique().sort()
     if ids.is_empty():
-        raise ValueError(f"nobody is inside: inside is {inside!r}, the labels are {there}.")
-    return ids.unique().sort()
+        there = ", ".join(sorted(known["label"].drop_nulls().unique())[:10]) or "none"
+        raise ValueError(f"nobody is inside: inside is {label!r}, the labels are {there}.")
+    return ids
 
 
 # --- the shares ----------------------------------------------------------------------------------

@@ -14,16 +14,11 @@ import polars as pl
 from gpu_coord.activity.cells import Activity, build_activity
 from gpu_coord.activity.counts import count_margins, count_steps, index_cells
 from gpu_coord.activity.settings import MatchSettings
-from gpu_coord.backend import Backend
 from gpu_coord.chance.days import Axis, list_days
 from gpu_coord.chance.tests import assess_pairs
-from gpu_coord.ground.keywords import takes
 from gpu_coord.groups.groups import find_groups
 from gpu_coord.plots.chance import plot_quantiles
-from gpu_coord.results.clock import Progress
-from gpu_coord.results.command import Work, begin
-from gpu_coord.results.findings import Findings, open_run
-from gpu_coord.store.store import Store
+from gpu_coord.results.command import Work, writes
 from gpu_coord.trust.settings import CalibrateSettings
 
 FIGURE = "qq.png"
@@ -31,56 +26,25 @@ FIGURE = "qq.png"
 _N_QUANTILES = 200
 
 
-@takes(CalibrateSettings)
-def calibrate(
-    store: Store | Path | str,
-    out: Path | str,
-    *,
-    labels: pl.DataFrame | None = None,
-    backend: Backend | None = None,
-    memory: int | None = None,
-    progress: Progress | None = None,
-    **choices: Any,
-) -> Findings:
+@writes("calibrate", CalibrateSettings)
+def calibrate(work: Work) -> None:
     """Count what the tests find in copies of a store whose coordination was destroyed.
-
-    Parameters
-    ----------
-    store
-        A store, or its folder.
-    out
-        The folder to write; an earlier calibration there is replaced, anything else is refused.
-    labels
-        Columns account_id, label, in the place of the store's own labels.
-    backend
-        Where to compute; the default is `gpu_coord.backend.choose`'s.
-    memory
-        Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
-    progress
-        Called with the stage, the copies done and the copies in all.
-    **choices
-        Fields of `CalibrateSettings`.
 
     Raises
     ------
     ValueError
         A setting is out of range, nothing is left to analyse, or a bin is no part of a day.
     """
-    settings = CalibrateSettings(**choices)
-    with begin(
-        "calibrate", out, settings, store, labels=labels, backend=backend, memory=memory,
-        progress=progress,
-    ) as work:  # fmt: skip
-        with work.time("activity"):
-            activity = build_activity(
-                work.store, labels=labels, backend=work.backend, **settings.pick(MatchSettings)
-            )
-        with work.time("copies"):
-            table, quantiles = _assess_copies(activity, settings, work)
-        work.write({"copies": table, "quantiles": quantiles})
-        draw_quantiles(work.folder / FIGURE, quantiles)
-        work.describe(summary=_summarise(settings, table))
-    return open_run(out)
+    settings: CalibrateSettings = work.settings
+    with work.time("activity"):
+        activity = build_activity(
+            work.store, labels=work.labels, backend=work.backend, **settings.pick(MatchSettings)
+        )
+    with work.time("copies"):
+        table, quantiles = _assess_copies(activity, settings, work)
+    work.write({"copies": table, "quantiles": quantiles})
+    draw_quantiles(work.folder / FIGURE, quantiles)
+    work.describe(summary=_summarise(settings, table))
 
 
 def _assess_copies(
