@@ -2,69 +2,63 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import N_SHOWN, Rows, choose_id, hide_ids, print_lines, print_rows
+from gpu_coord.cli.display import choose_id, print_lines, print_top
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from gpu_coord.results.findings import Findings
 
 
 def show_cascades(found: "Findings", *, show_ids: bool) -> None:
     """Print how objects spread, and who sets them off."""
-    print_rows("From platform to platform", *_list_flows(found))
-    print_rows("Objects that most accounts shared", *_list_spread(found, show_ids=show_ids))
+    import polars as pl
+
+    cascades, accounts = found.read("cascades"), found.read("accounts")
+    print_top(
+        "From platform to platform",
+        _write_delays(found.read("flows"), "low_delay", "median_delay"),
+        {"source_platform": "from", "target_platform": "to", "n_objects": "objects",
+         "low_delay": "a quarter within", "median_delay": "half within"},
+    )  # fmt: skip
+    print_top(
+        "Objects that most accounts shared",
+        cascades,
+        {"kind": "kind", "value": "value", "n_accounts": "accounts", "n_shares": "shares",
+         "path": "path"},
+        by="-n_platforms -n_accounts kind value",
+        show_ids=show_ids,
+    )  # fmt: skip
     if found.content["inside"] is not None:
-        print_rows("First outside", *_list_escapes(found, show_ids=show_ids))
-    print_rows(
+        escaped = cascades.filter(pl.col("n_outside_before") == 0).drop_nulls("escape_time")
+        print_top(
+            "First outside",
+            _write_delays(escaped, "escape_delay"),
+            {"kind": "kind", "value": "value",
+             f"escape_{choose_id(show_ids=show_ids)}": "first outside", "escape_delay": "after",
+             "escape_followers": "followers", "n_inside": "inside", "n_outside": "outside"},
+            by="-n_outside kind value",
+            show_ids=show_ids,
+        )  # fmt: skip
+    print_top(
         "Accounts whose early shares are followed by most",
-        *_list_catalysts(found, show_ids=show_ids),
-    )
+        accounts.filter(pl.col("z_early") > 0),
+        {"account": "", "label": "label", "n_objects": "objects", "n_first": "first in",
+         "n_early": "early in", "z_early": "z", "q_early": "q"},
+        by="p_early account_id",
+        show_ids=show_ids,
+    )  # fmt: skip
     print_lines(*_describe_cascades(found))
 
 
-def _list_flows(found: "Findings") -> Rows:
-    from gpu_coord.ground.times import describe_seconds
-
-    flows = found.read("flows").head(N_SHOWN)
-    columns = ["source_platform", "target_platform", "n_objects"]
-    delays = [map(describe_seconds, flows[name]) for name in ("low_delay", "median_delay")]
-    rows = zip(*flows.select(columns), *delays, strict=True)
-    return ["from", "to", "objects", "a quarter within", "half within"], list(rows)
-
-
-def _list_spread(found: "Findings", *, show_ids: bool) -> Rows:
-    order = ["n_platforms", "n_accounts", "kind", "value"]
-    largest = found.read("cascades").sort(order, descending=[True, True, False, False])
-    columns = ["kind", "value", "n_accounts", "n_shares", "path"]
-    shown = hide_ids(largest.head(N_SHOWN), show_ids=show_ids).select(columns)
-    return ["kind", "value", "accounts", "shares", "path"], shown.rows()
-
-
-def _list_escapes(found: "Findings", *, show_ids: bool) -> Rows:
+def _write_delays(table: "pl.DataFrame", *names: str) -> "pl.DataFrame":
+    """Return a table with durations as people write them."""
     import polars as pl
 
     from gpu_coord.ground.times import describe_seconds
 
-    escaped = found.read("cascades").filter(pl.col("n_outside_before") == 0)
-    escaped = escaped.drop_nulls("escape_time")
-    order = ["n_outside", "kind", "value"]
-    largest = escaped.sort(order, descending=[True, False, False]).head(N_SHOWN)
-    delay = largest["escape_delay"].map_elements(describe_seconds, return_dtype=pl.String)
-    name = f"escape_{'account_id' if show_ids else 'pseudonym'}"
-    columns = ["kind", "value", name, "escape_delay", "escape_followers", "n_inside", "n_outside"]
-    shown = ["kind", "value", "first outside", "after", "followers", "inside", "outside"]
-    hidden = hide_ids(largest.with_columns(escape_delay=delay), show_ids=show_ids)
-    return shown, hidden.select(columns).rows()
-
-
-def _list_catalysts(found: "Findings", *, show_ids: bool) -> Rows:
-    import polars as pl
-
-    name = choose_id(show_ids=show_ids)
-    tested = found.read("accounts").filter(pl.col("z_early") > 0)
-    leading = tested.sort("p_early", "account_id").head(N_SHOWN)
-    columns = [name, "label", "n_objects", "n_first", "n_early", "z_early", "q_early"]
-    shown = [name, "label", "objects", "first in", "early in", "z", "q"]
-    return shown, leading.select(columns).rows()
+    written = (pl.col(n).map_elements(describe_seconds, return_dtype=pl.String) for n in names)
+    return table.with_columns(*written)
 
 
 def _describe_cascades(found: "Findings") -> list[str]:

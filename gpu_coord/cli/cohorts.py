@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gpu_coord.cli.display import N_SHOWN, Rows, print_lines, print_rows
+from gpu_coord.cli.display import N_SHOWN, print_lines, print_top
 
 if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
@@ -10,29 +10,24 @@ if TYPE_CHECKING:
 
 def show_cohorts(found: "Findings") -> None:
     """Print when accounts were made."""
-    settings = found.content["settings"]
-    print_rows("When accounts were made", *_list_cohorts(found, period=settings["period"]))
-    print_rows("How classes differ from the others", *_list_profiles(found))
-    print_lines(*_describe_cohorts(found.summary, alpha=settings["alpha"]))
-
-
-def _list_cohorts(found: "Findings", *, period: str) -> Rows:
     import polars as pl
 
-    p = pl.col("p_value")
-    table = found.read("cohorts").filter(p.is_null() | (p < found.content["settings"]["alpha"]))
-    order = ["p_value", "n_accounts", "class", "period"]
-    first = table.sort(order, descending=[False, True, False, False], nulls_last=True)
-    columns = ["n_accounts", "n_controls", "ratio", "q_value", "median_age_days"]
-    rows = first.head(N_SHOWN).select("class", pl.col("period").cast(pl.String), *columns).rows()
-    return ["class", period, "accounts", "others", "ratio", "q", "age, days"], rows
-
-
-def _list_profiles(found: "Findings") -> Rows:
-    columns = ["class", "measure", "n_accounts", "q25", "median", "q75", "control_median", "shift"]
-    shown = ["class", "measure", "accounts", "25 %", "median", "75 %", "others", "shift"]
-    # Classes are many where they are communities; the measures of each stay together.
-    return shown, found.read("profiles").head(5 * N_SHOWN).select(columns).rows()
+    p, alpha = pl.col("p_value"), found.settings["alpha"]
+    print_top(
+        "When accounts were made",
+        found.read("cohorts").filter(p.is_null() | (p < alpha)).cast({"period": pl.String}),
+        {"class": "class", "period": found.settings["period"], "n_accounts": "accounts",
+         "n_controls": "others", "ratio": "ratio", "q_value": "q", "median_age_days": "age, days"},
+        by="p_value -n_accounts class period",
+    )  # fmt: skip
+    print_top(
+        "How classes differ from the others",
+        found.read("profiles"),
+        {"class": "class", "measure": "measure", "n_accounts": "accounts", "q25": "25 %",
+         "median": "median", "q75": "75 %", "control_median": "others", "shift": "shift"},
+        n_shown=5 * N_SHOWN,  # classes can be many; the measures of each stay together
+    )  # fmt: skip
+    print_lines(*_describe_cohorts(found.summary, alpha=alpha))
 
 
 def _describe_cohorts(summary: dict[str, Any], *, alpha: float) -> list[str]:

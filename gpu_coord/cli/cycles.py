@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import N_SHOWN, Rows, hide_ids, print_lines, print_rows
+from gpu_coord.cli.display import print_lines, print_top
+from gpu_coord.results.forms import MAX_ROUNDS
 
 if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
@@ -10,26 +11,25 @@ if TYPE_CHECKING:
 
 def show_cycle(found: "Findings", *, show_ids: bool) -> None:
     """Print the rounds of a cycle."""
-    columns = ["n_objects", "n_edges", "n_accounts", "n_new_accounts", "n_new_objects"]
-    print_rows(
-        f"Cycle {found.path}",
-        ["round", "objects", "edges", "accounts", "new accounts", "new objects", "too popular"],
-        found.read("rounds").select("round", *columns, "n_too_popular").rows(),
-    )
-    print_rows(
-        "Objects that most of the accounts found share", *_list_followed(found, show_ids=show_ids)
-    )
-    print_lines(*_describe_cycle(found))
-
-
-def _list_followed(found: "Findings", *, show_ids: bool) -> Rows:
     import polars as pl
 
-    objects = found.read("objects").filter(pl.col("n_sharers") > 0)
-    columns = ["n_sharers", "n_accounts", "kind", "value"]
-    leading = objects.sort(columns, descending=[True, False, False, False]).head(N_SHOWN)
-    shown = hide_ids(leading, show_ids=show_ids).select("kind", "value", "round", *columns[:2])
-    return ["kind", "value", "found in round", "found accounts", "all accounts"], shown.rows()
+    print_top(
+        f"Cycle {found.path}",
+        found.read("rounds"),
+        {"round": "round", "n_objects": "objects", "n_edges": "edges", "n_accounts": "accounts",
+         "n_new_accounts": "new accounts", "n_new_objects": "new objects",
+         "n_too_popular": "too popular"},
+        n_shown=MAX_ROUNDS,
+    )  # fmt: skip
+    print_top(
+        "Objects that most of the accounts found share",
+        found.read("objects").filter(pl.col("n_sharers") > 0),
+        {"kind": "kind", "value": "value", "round": "found in round",
+         "n_sharers": "found accounts", "n_accounts": "all accounts"},
+        by="-n_sharers n_accounts kind value",
+        show_ids=show_ids,
+    )  # fmt: skip
+    print_lines(*_describe_cycle(found))
 
 
 def _describe_cycle(found: "Findings") -> list[str]:

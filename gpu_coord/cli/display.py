@@ -4,7 +4,7 @@ The terminal's libraries are loaded here, when there is something to show, and n
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,39 @@ def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     from gpu_coord.ground.terminal import open_consoles, print_table
 
     print_table(open_consoles()[0], title, columns, rows)
+
+
+def print_top(
+    title: str,
+    table: "pl.DataFrame",
+    columns: Mapping[str, str],
+    *,
+    by: str = "",
+    show_ids: bool = False,
+    n_shown: int = N_SHOWN,
+) -> None:
+    """Print the first rows of a table.
+
+    Parameters
+    ----------
+    title, table
+        What stands above it, and the table.
+    columns
+        What stands above each column that is shown; ``account`` is the column that names one.
+    by
+        Columns to sort by, with a minus where the largest come first; as they are by default.
+    show_ids
+        Name accounts, and entities that are accounts or posts, by their ids.
+    """
+    order = by.split()
+    names, falls = [name.removeprefix("-") for name in order], [n.startswith("-") for n in order]
+    first = (table.sort(names, descending=falls, nulls_last=True) if by else table).head(n_shown)
+    if "value" in columns:
+        first = hide_ids(first, show_ids=show_ids)
+    account = choose_id(show_ids=show_ids)
+    shown = {account if name == "account" else name: head for name, head in columns.items()}
+    heads = [account if name == "account" else head for name, head in columns.items()]
+    print_rows(title, heads, first.select(*shown).rows())
 
 
 def print_lines(*lines: str, wrap: bool = False) -> None:

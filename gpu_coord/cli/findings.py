@@ -2,15 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gpu_coord.cli.display import (
-    N_SHOWN,
-    Rows,
-    choose_id,
-    hide_ids,
-    list_counts,
-    print_lines,
-    print_rows,
-)
+from gpu_coord.cli.display import Rows, list_counts, print_lines, print_rows, print_top
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,15 +26,26 @@ def show_run(findings: "Findings", *, show_ids: bool) -> None:
 
 
 def _print_network(findings: "Findings", *, show_ids: bool) -> None:
+    import polars as pl
+
     print_rows(f"Run {findings.path}", ["what", "number"], _list_sizes(findings))
     print_rows("Layers", *_list_layers(findings))
-    leading = (
+    print_top(
         "Accounts that share most with others"
         if findings.command != "detect"
-        else "Accounts with the most apparent influence"
-    )
-    print_rows(leading, *_list_accounts(findings, show_ids=show_ids))
-    print_rows("Largest communities", *_list_communities(findings))
+        else "Accounts with the most apparent influence",
+        findings.read("accounts").filter(pl.col("influence") > 0),
+        {"account": "", "label": "label", "influence": "influence", "in_weight": "in-weight",
+         "out_degree": "out", "community": "community", "n_posts": "posts"},
+        by="-influence account_id",
+        show_ids=show_ids,
+    )  # fmt: skip
+    print_top(
+        "Largest communities",
+        findings.read("communities"),
+        {"community": "community", "component": "component", "n_accounts": "accounts",
+         "n_edges": "edges", "mean_weight": "mean weight", "main_label": "main label"},
+    )  # fmt: skip
     if findings.summary.get("n_significant") == 0:
         option = _ALL_EDGES.get(findings.command, "--paper")
         print_lines(
@@ -60,16 +63,33 @@ def _print_groups(findings: "Findings") -> None:
         print_lines(f"No test of groups: {reason}", "")
         return
     groups = findings.read("groups")
-    print_rows("Groups with unusual co-activity", *_list_groups(groups, confirmed=True))
-    print_rows("Sets that were not confirmed", *_list_groups(groups, confirmed=False))
+    columns = {
+        "group": "group", "size": "accounts", "n_core": "core", "n_significant": "significant",
+        "ratio": "ratio", "p_value": "p", "limiting_test": "limiting test",
+    }  # fmt: skip
+    print_top("Groups with unusual co-activity", groups.filter("confirmed"), columns)
+    print_top("Sets that were not confirmed", groups.remove("confirmed"), columns)
     print_lines(*_explain_groups(groups), "")
 
 
 def _print_entities(findings: "Findings", *, show_ids: bool) -> None:
-    entities = _list_entities(findings, show_ids=show_ids)
-    print_rows("Entities that carry the most coordination", *entities)
+    import polars as pl
+
+    print_top(
+        "Entities that carry the most coordination",
+        findings.read("entities").filter(pl.col("coordination") > 0),
+        {"kind": "kind", "value": "value", "n_accounts": "accounts", "n_events": "events",
+         "coordination": "coordination"},
+        show_ids=show_ids,
+    )  # fmt: skip
     if findings.read("accounts")["label"].null_count() < findings.summary["n_accounts"]:
-        print_rows("Edges between classes, all kinds", *_list_classes(findings))
+        print_top(
+            "Edges between classes, all kinds",
+            findings.read("classes").filter(pl.col("kind") == "all", pl.col("n_edges") > 0),
+            {"source_label": "from", "target_label": "to", "n_edges": "edges",
+             "mean_weight": "mean weight", "mean_weight_per_pair": "per pair"},
+            by="-mean_weight_per_pair",
+        )  # fmt: skip
 
 
 def _describe_edges(findings: "Findings") -> str:
@@ -175,47 +195,6 @@ def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
         ("backend", findings.content["backend"]["name"]),
         ("specification", findings.content["specification"][:12]),
     ]
-
-
-def _list_accounts(findings: "Findings", *, show_ids: bool) -> Rows:
-    import polars as pl
-
-    name = choose_id(show_ids=show_ids)
-    columns = [name, "label", "influence", "in_weight", "out_degree", "community", "n_posts"]
-    leading = findings.read("accounts").filter(pl.col("influence") > 0)
-    accounts = leading.sort("influence", "account_id", descending=[True, False])
-    shown = [name, "label", "influence", "in-weight", "out", "community", "posts"]
-    return shown, accounts.select(columns).head(N_SHOWN).rows()
-
-
-def _list_communities(findings: "Findings") -> Rows:
-    columns = ["community", "component", "n_accounts", "n_edges", "mean_weight", "main_label"]
-    shown = ["community", "component", "accounts", "edges", "mean weight", "main label"]
-    return shown, findings.read("communities").select(columns).head(N_SHOWN).rows()
-
-
-def _list_groups(groups: "pl.DataFrame", *, confirmed: bool) -> Rows:
-    columns = ["group", "size", "n_core", "n_significant", "ratio", "p_value", "limiting_test"]
-    shown = ["group", "accounts", "core", "significant", "ratio", "p", "limiting test"]
-    return shown, groups.filter(confirmed=confirmed).select(columns).head(N_SHOWN).rows()
-
-
-def _list_entities(findings: "Findings", *, show_ids: bool) -> Rows:
-    import polars as pl
-
-    entities = findings.read("entities").filter(pl.col("coordination") > 0).head(N_SHOWN)
-    columns = ["kind", "value", "n_accounts", "n_events", "coordination"]
-    shown = hide_ids(entities, show_ids=show_ids).select(columns)
-    return ["kind", "value", "accounts", "events", "coordination"], shown.rows()
-
-
-def _list_classes(findings: "Findings") -> Rows:
-    import polars as pl
-
-    columns = ["source_label", "target_label", "n_edges", "mean_weight", "mean_weight_per_pair"]
-    classes = findings.read("classes").filter(pl.col("kind") == "all", pl.col("n_edges") > 0)
-    densest = classes.sort("mean_weight_per_pair", descending=True).head(N_SHOWN)
-    return ["from", "to", "edges", "mean weight", "per pair"], densest.select(columns).rows()
 
 
 def _list_halves(findings: "Findings") -> Rows:

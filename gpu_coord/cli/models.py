@@ -2,42 +2,45 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gpu_coord.cli.display import N_SHOWN, Rows, choose_id, list_counts, print_lines, print_rows
+from gpu_coord.cli.display import choose_id, list_counts, print_lines, print_rows, print_top
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from gpu_coord.results.findings import Findings
 
 
 def show_model(found: "Findings", *, show_ids: bool) -> None:
     """Print the strongest influences of a model."""
-    leading = "Accounts whose activity others take up most"
+    import polars as pl
+
     print_rows(f"Model {found.path}", ["what", "number"], _list_fit(found))
-    print_rows(leading, *_list_accounts(found, show_ids=show_ids))
-    print_rows("Influences that explain most", *_list_influences(found, show_ids=show_ids))
+    print_top(
+        "Accounts whose activity others take up most",
+        found.read("accounts").filter(pl.col("caused") > 0),
+        {"account": "", "label": "label", "caused": "caused", "influence_pi": "pi",
+         "immigrant_ratio": "immigrant ratio", "n_active": "active"},
+        by="-caused account_id",
+        show_ids=show_ids,
+    )  # fmt: skip
+    print_top(
+        "Influences that explain most",
+        _name_ends(found, show_ids=show_ids),
+        {"source_shown": "source", "target_shown": "target", "d": "d", "slope_low": "from",
+         "slope_high": "to", "caused": "caused"},
+        by="-caused source target",
+    )  # fmt: skip
     print_lines(*_describe_fit(found))
 
 
-def _list_accounts(found: "Findings", *, show_ids: bool) -> Rows:
-    import polars as pl
-
-    name = choose_id(show_ids=show_ids)
-    causing = found.read("accounts").filter(pl.col("caused") > 0)
-    leading = causing.sort("caused", "account_id", descending=[True, False]).head(N_SHOWN)
-    columns = [name, "label", "caused", "influence_pi", "immigrant_ratio", "n_active"]
-    shown = [name, "label", "caused", "pi", "immigrant ratio", "active"]
-    return shown, leading.select(columns).rows()
-
-
-def _list_influences(found: "Findings", *, show_ids: bool) -> Rows:
+def _name_ends(found: "Findings", *, show_ids: bool) -> "pl.DataFrame":
+    """Return the influences with both accounts as they are shown."""
     names = found.read("accounts").select("account_id", shown=choose_id(show_ids=show_ids))
-    influences = found.read("influences")
-    strongest = influences.sort(["caused", "source", "target"], descending=[True, False, False])
-    named = strongest.head(N_SHOWN)
+    named = found.read("influences")
     for side in ("source", "target"):
         shown = names.rename({"account_id": side, "shown": f"{side}_shown"})
         named = named.join(shown, on=side, how="left", maintain_order="left")
-    columns = ["source_shown", "target_shown", "d", "slope_low", "slope_high", "caused"]
-    return ["source", "target", "d", "from", "to", "caused"], named.select(columns).rows()
+    return named
 
 
 def _list_fit(found: "Findings") -> list[tuple[str, Any]]:

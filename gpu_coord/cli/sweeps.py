@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import N_SHOWN, Rows, choose_id, print_lines, print_rows
+from gpu_coord.cli.display import Rows, print_lines, print_rows, print_top
 
 if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
@@ -12,7 +12,14 @@ def show_sweep(found: "Findings", *, show_ids: bool) -> None:
     """Print what holds in most cells of a sweep."""
     print_rows("From the lowest to the highest", *_list_ranges(found))
     print_rows("Which choice matters (share of variance)", *_list_variance(found))
-    print_rows("In most networks", *_list_included(found, show_ids=show_ids))
+    print_top(
+        "In most networks",
+        found.read("accounts").remove(n_cells=0),
+        {"account": "", "label": "label", "n_cells": "cells", "share": "share",
+         "share_leading": "leads in"},
+        by="-n_cells -n_leading account_id",
+        show_ids=show_ids,
+    )  # fmt: skip
     print_lines(*_describe_sweep(found))
 
 
@@ -33,17 +40,6 @@ def _list_variance(found: "Findings") -> Rows:
         "setting", index="figure", values="share"
     )
     return wide.columns, wide.rows()
-
-
-def _list_included(found: "Findings", *, show_ids: bool) -> Rows:
-    import polars as pl
-
-    name = choose_id(show_ids=show_ids)
-    included = found.read("accounts").filter(pl.col("n_cells") > 0)
-    order = ["n_cells", "n_leading", "account_id"]
-    most = included.sort(order, descending=[True, True, False]).head(N_SHOWN)
-    columns = ["label", "n_cells", "share", "share_leading"]
-    return [name, "label", "cells", "share", "leads in"], most.select(name, *columns).rows()
 
 
 def _describe_sweep(found: "Findings") -> list[str]:
