@@ -66,26 +66,25 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
         another command than `detect` and `share`.
     """
     findings = open_run(run)
-    folder = findings.path
     if (command := findings.command) not in ("detect", "share"):
         raise ValueError(
-            f"{folder} is a run of {command}, and explain reads those of detect and share; its "
+            f"{findings.path} is a run of {command}, and explain reads those of detect and share; its "
             "layers.parquet and pairs.parquet say what is behind an edge."
         )
-    accounts = pl.concat([_find_account(folder, name) for name in (a, b)])
+    accounts = pl.concat([_find_account(findings, name) for name in (a, b)])
     id_a, id_b = accounts["account_id"]
     if id_a == id_b:
         raise ValueError(f"{a!r} and {b!r} are the same account; name two.")
-    edges = _select_pair(folder / "edges.parquet", id_a, id_b)
+    edges = _select_pair(findings.scan("edges"), id_a, id_b)
     edges = edges.sort(pl.col("source") != id_a)
     if command == "share":
         return _explain_shares(findings, accounts, edges)
-    has_evidence = (folder / "evidence.parquet").is_file()
-    evidence = read_evidence(folder, id_a, id_b) if has_evidence else pl.DataFrame(schema=SCHEMA)
+    has_evidence = findings.has("evidence")
+    evidence = read_evidence(findings, id_a, id_b) if has_evidence else pl.DataFrame(schema=SCHEMA)
     return Explanation(
         accounts=accounts,
         edges=edges,
-        evidence=_name_entities(folder, evidence),
+        evidence=_name_entities(findings, evidence),
         n_left_out=sum(_count_missing(edge, evidence) for edge in edges.to_dicts()),
         has_evidence=has_evidence,
         alpha=findings.content["settings"].get("alpha"),
@@ -93,12 +92,11 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
 
 
 def _explain_shares(findings: Findings, accounts: pl.DataFrame, edges: pl.DataFrame) -> Explanation:
-    folder = findings.path
     a, b = accounts["account_id"]
     return Explanation(
         accounts=accounts,
         edges=edges.with_columns(support="n_pairs", lag=0),
-        evidence=_name_entities(folder, read_pairs(folder, a, b)),
+        evidence=_name_entities(findings, read_pairs(findings, a, b)),
         n_left_out=0,
         has_evidence=True,
         alpha=findings.content["settings"]["alpha"] if "p_value" in edges.columns else None,
@@ -106,13 +104,13 @@ def _explain_shares(findings: Findings, accounts: pl.DataFrame, edges: pl.DataFr
     )
 
 
-def read_pairs(run: Path | str, a: str, b: str) -> pl.DataFrame:
+def read_pairs(run: Findings, a: str, b: str) -> pl.DataFrame:
     """Return the pairs of shares of two accounts in a run of `share`, as evidence, by time.
 
     Parameters
     ----------
     run
-        The run folder.
+        The run.
     a, b
         Account ids.
 
@@ -120,7 +118,7 @@ def read_pairs(run: Path | str, a: str, b: str) -> pl.DataFrame:
     -------
         The columns of ``evidence.parquet``; the source is the one that was first.
     """
-    pairs = pl.scan_parquet(Path(run) / "pairs.parquet").rename(
+    pairs = run.scan("pairs").rename(
         {
             "account_id": "source", "account_id_y": "target", "object_id": "value",
             "content_id": "content_source", "content_id_y": "content_target", "time_delta": "gap",
@@ -139,7 +137,7 @@ def read_pairs(run: Path | str, a: str, b: str) -> pl.DataFrame:
     return found.select(columns).sort("time_source", "time_target", "kind", "value").collect()
 
 
-def read_evidence(run: Path | str, a: str, b: str) -> pl.DataFrame:
+def read_evidence(run: Findings, a: str, b: str) -> pl.DataFrame:
     """Return the evidence of a run about two accounts, both directions, by time.
 
     A coincidence that is evidence of an edge and of a group is there once, with the group.
@@ -147,7 +145,7 @@ def read_evidence(run: Path | str, a: str, b: str) -> pl.DataFrame:
     Parameters
     ----------
     run
-        The run folder.
+        The run.
     a, b
         Account ids.
 
@@ -156,41 +154,38 @@ def read_evidence(run: Path | str, a: str, b: str) -> pl.DataFrame:
     FileNotFoundError
         The run has no evidence.
     """
-    path = Path(run) / "evidence.parquet"
-    if not path.is_file():
-        raise FileNotFoundError(f"{run} has no evidence.parquet; `gpu-coord detect` writes it.")
     order = ["time_source", "time_target", "source", "kind", "value", "lag"]
-    evidence = _select_pair(path, a, b).sort(*order, "group", nulls_last=True)
+    evidence = _select_pair(run.scan("evidence"), a, b).sort(*order, "group", nulls_last=True)
     return evidence.unique(order, keep="first", maintain_order=True)
 
 
-def _select_pair(path: Path, a: str, b: str) -> pl.DataFrame:
+def _select_pair(table: pl.LazyFrame, a: str, b: str) -> pl.DataFrame:
     def between(source: str, target: str) -> pl.Expr:
         return (pl.col("source") == source) & (pl.col("target") == target)
 
-    return pl.scan_parquet(path).filter(between(a, b) | between(b, a)).collect()
+    return table.filter(between(a, b) | between(b, a)).collect()
 
 
-def _find_account(folder: Path, name: str) -> pl.DataFrame:
-    accounts = pl.scan_parquet(folder / "accounts.parquet")
+def _find_account(findings: Findings, name: str) -> pl.DataFrame:
+    accounts = findings.scan("accounts")
     matches = (pl.col("account_id") == name) | (pl.col("pseudonym") == name)
     found = accounts.filter(matches).collect()
     if found.height == 1:
         return found
     if found.height:
         raise ValueError(
-            f"{name!r} stands for {found.height} accounts of {folder}, by id or by pseudonym; give "
+            f"{name!r} stands for {found.height} accounts of {findings.path}, by id or by pseudonym; give "
             "the other of the two names."
         )
     n_accounts = accounts.select(pl.len()).collect().item()
     raise ValueError(
-        f"{name!r} is none of the {n_accounts:,} accounts of {folder}; give an account_id or a "
+        f"{name!r} is none of the {n_accounts:,} accounts of {findings.path}; give an account_id or a "
         "pseudonym of its accounts.parquet."
     )
 
 
-def _name_entities(folder: Path, evidence: pl.DataFrame) -> pl.DataFrame:
-    names = pl.scan_parquet(folder / "entities.parquet").select("kind", "value", "pseudonym")
+def _name_entities(findings: Findings, evidence: pl.DataFrame) -> pl.DataFrame:
+    names = findings.scan("entities").select("kind", "value", "pseudonym")
     used = evidence.lazy().join(
         names.with_columns(pl.col("kind").cast(pl.String)),
         on=["kind", "value"],

@@ -70,10 +70,17 @@ class Findings:
         FileNotFoundError
             There is no such table.
         """
-        file = self.path / f"{table}.parquet"
-        if not file.is_file():
+        if not self.has(table):
             raise FileNotFoundError(f"{self.path} has no table {table!r}; it has {self.tables}.")
-        return file
+        return self.path / f"{table}.parquet"
+
+    def has(self, table: str) -> bool:
+        """Tell whether there is a table of that name."""
+        return (self.path / f"{table}.parquet").is_file()
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """Return a table lazily; see `find`."""
+        return pl.scan_parquet(self.find(table))
 
     def read(self, table: str, columns: Collection[str] | None = None) -> pl.DataFrame:
         """Return a table, such as edges, accounts, entities, evidence or groups.

@@ -189,7 +189,7 @@ def _read_coordinated(findings: Findings, *, kind: str, value: str) -> pl.DataFr
     else:
         file, name = "evidence", "value"
         ends = (("source", "content_source"), ("target", "content_target"))
-    its = pl.scan_parquet(findings.find(file)).filter(pl.col("kind") == kind, pl.col(name) == value)
+    its = findings.scan(file).filter(pl.col("kind") == kind, pl.col(name) == value)
     posts = [its.select(pl.col(end).alias(name) for end, name in zip(names, _IDS, strict=True))
              for names in ends]  # fmt: skip
     return pl.concat(posts).unique().with_columns(coordinated=pl.lit(True)).collect()  # noqa: FBT003

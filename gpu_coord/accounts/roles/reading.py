@@ -144,8 +144,7 @@ class Analysed:
         """Return the pairs with the most coincidences, both ways together, for those expected."""
         ids = pl.concat([self.edges["source"], self.edges["target"]]).unique()
         between = pl.all_horizontal(pl.col("source", "target").is_in(ids.implode()))
-        path = self.findings.path / "edges.parquet"
-        edges = pl.scan_parquet(path).filter(between).collect()
+        edges = self.findings.scan("edges").filter(between).collect()
         observed, expected = pl.col("observed"), pl.col("expected")
         deviance = observed * (observed / expected).log() - (observed - expected)
         pairs = (
@@ -244,7 +243,7 @@ class Analysed:
         """
         source, target = self.partners
         if self.command == "share":
-            pairs = pl.scan_parquet(self.findings.path / "pairs.parquet")
+            pairs = self.findings.scan("pairs")
             ids = self.accounts["account_id"]
             n_uses = np.bincount(self.uses.account, minlength=ids.len())
             return match_pairs(pairs, ids, source, target, is_core), n_uses

@@ -318,7 +318,7 @@ def _describe_groups(findings: Findings, scored: Scored, prevalence: float) -> F
 
 def _read_groups(findings: Findings) -> pl.DataFrame | None:
     """Return ``account_id, group`` of the confirmed groups; of several the first."""
-    if not (findings.path / "group_accounts.parquet").is_file():
+    if not findings.has("group_accounts"):
         return None
     members = findings.read("group_accounts").sort("group", maintain_order=True)
     return members.unique("account_id", keep="first", maintain_order=True)
