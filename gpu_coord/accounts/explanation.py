@@ -68,8 +68,8 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
     findings = open_run(run)
     if (command := findings.command) not in ("detect", "share"):
         raise ValueError(
-            f"{findings.path} is a run of {command}, and explain reads those of detect and share; its "
-            "layers.parquet and pairs.parquet say what is behind an edge."
+            f"{findings.path} is a run of {command}, and explain reads those of detect and share; "
+            "its layers.parquet and pairs.parquet say what is behind an edge."
         )
     accounts = pl.concat([_find_account(findings, name) for name in (a, b)])
     id_a, id_b = accounts["account_id"]
@@ -174,13 +174,13 @@ def _find_account(findings: Findings, name: str) -> pl.DataFrame:
         return found
     if found.height:
         raise ValueError(
-            f"{name!r} stands for {found.height} accounts of {findings.path}, by id or by pseudonym; give "
-            "the other of the two names."
+            f"{name!r} stands for {found.height} accounts of {findings.path}, by id or by pseudonym; "
+            "give the other of the two names."
         )
     n_accounts = accounts.select(pl.len()).collect().item()
     raise ValueError(
-        f"{name!r} is none of the {n_accounts:,} accounts of {findings.path}; give an account_id or a "
-        "pseudonym of its accounts.parquet."
+        f"{name!r} is none of the {n_accounts:,} accounts of {findings.path}; give an account_id or "
+        "a pseudonym of its accounts.parquet."
     )
 
 
