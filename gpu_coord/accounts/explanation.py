@@ -174,13 +174,13 @@ def _find_account(findings: Findings, name: str) -> pl.DataFrame:
         return found
     if found.height:
         raise ValueError(
-            f"{name!r} stands for {found.height} accounts of {findings.path}, by id or by pseudonym; "
-            "give the other of the two names."
+            f"{name!r} stands for {found.height} accounts of {findings.path}, by id or by "
+            "pseudonym; give the other of the two names."
         )
     n_accounts = accounts.select(pl.len()).collect().item()
     raise ValueError(
-        f"{name!r} is none of the {n_accounts:,} accounts of {findings.path}; give an account_id or "
-        "a pseudonym of its accounts.parquet."
+        f"{name!r} is none of the {n_accounts:,} accounts of {findings.path}; give an account_id "
+        "or a pseudonym of its accounts.parquet."
     )
 
 
