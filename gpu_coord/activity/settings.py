@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpu_coord.ground.choices import DURATION, WORDS, Choices, Spelling, choose
-from gpu_coord.network.settings import Seeded
+from gpu_coord.ground.choices import DURATION, WORDS, Choices, Seeded, Spelling, choose
 from gpu_coord.store.settings import TimeRange
 
 Measure = Literal["trace", "frobenius"]

@@ -13,8 +13,8 @@ from gpu_coord.cli.errors import fail
 from gpu_coord.cli.requests import Request, command
 from gpu_coord.cli.values import read_key, read_lines, split_label
 from gpu_coord.detection.settings import DetectSettings
+from gpu_coord.ground.choices import Seeded
 from gpu_coord.model.settings import ModelSettings
-from gpu_coord.network.settings import Seeded
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
 from gpu_coord.simulation.settings import SimulateSettings
 from gpu_coord.spread.settings import CascadeSettings, TimelineSettings

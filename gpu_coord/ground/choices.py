@@ -19,6 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from gpu_coord.ground.times import count_seconds, parse_duration, parse_time, parse_window
 
 _KEY = "choice"
+MAX_SEED = 2**63 - 1
 _REQUIRED: Any = MISSING
 
 # --- what a choice is --------------------------------------------------------------------------
@@ -175,6 +176,13 @@ class Choices:
             if unit is not None and spelled[name] is not None:
                 spelled[name] = unit.parse(getattr(self, name))
         return spelled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded(Choices):
+    """Whatever is drawn by lot is drawn by a seed."""
+
+    seed: int = choose(0, "Same seed, same result.", at_least=0, at_most=MAX_SEED)
 
 
 @dataclass(frozen=True, slots=True)

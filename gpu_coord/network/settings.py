@@ -2,16 +2,7 @@
 
 from dataclasses import dataclass
 
-from gpu_coord.ground.choices import Choices, choose
-
-MAX_SEED = 2**63 - 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seeded(Choices):
-    """Whatever is drawn by lot is drawn by a seed."""
-
-    seed: int = choose(0, "Same seed, same result.", at_least=0, at_most=MAX_SEED)
+from gpu_coord.ground.choices import Seeded, choose
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpu_coord.ground.choices import choose
-from gpu_coord.network.settings import Seeded
+from gpu_coord.ground.choices import Seeded, choose
 
 Format = Literal["csv", "csv.gz", "shares.csv", "shares.csv.gz", "shares.parquet"]
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gpu_coord.detection.settings import GroupSettings
-from gpu_coord.ground.choices import Spelling, choose
-from gpu_coord.network.settings import Seeded
+from gpu_coord.ground.choices import Seeded, Spelling, choose
 
 Figure = Literal["auc", "average_precision", "precision_at_n_positive", "auc_of_least_p_value"]
 
