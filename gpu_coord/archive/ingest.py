@@ -114,6 +114,7 @@ def ingest(
         "pseudonymised": pseudonym_key is not None,
         "key_fingerprint": None if pseudonym_key is None else fingerprint_key(pseudonym_key),
         "labels": None if labels is None else Path(labels).name,
+        "labels_sha256": None if labels is None else hash_file(Path(labels)),
         "label": [[name, path.absolute().name] for path, name in named],
     }
     with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:

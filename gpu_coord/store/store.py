@@ -102,7 +102,7 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest and, with it, rows, size and hash of each table."""
     kept = [TEXTS_TABLE] if (folder / f"{TEXTS_TABLE}.parquet").is_file() else []
     tables = {name: describe_table(folder / f"{name}.parquet") for name in (*TABLES, *kept)}
-    head = {"gpu_coord": __version__, "store_version": STORE_VERSION}
+    head = {"gpu_coord": __version__, "store_version": STORE_VERSION, "command": "ingest"}
     write_json(folder / STORE_MARKER, {**head, **manifest, "tables": tables})
 
 
