@@ -1,24 +1,30 @@
 """gpu_coord: accounts acting together in social-media archives, and the evidence.
 
-The public names, in the order of the pipeline:
+Each room answers one question; the public names stand with the room that they come from.
 
-``ingest`` files to a store, ``open_store`` a store from its folder,
-``build_activity`` a store to Active/Inactive cells, ``transition_matrices`` cells to the
-2x2 matrices of all ordered pairs, ``detect`` a store to a run folder with the coordination
-network, ``share`` a store to a run folder of coordinated sharing, ``coact`` the same in several
-layers and their merge, ``run_cycle`` a list of objects to the accounts that share them and on,
-``fit_model`` a store to who takes whose activity, ``InfluenceModel`` the model behind it,
-``assign_roles`` a run to the part that each account plays in it, ``trace_cascades`` a store to how
-its objects spread, ``compare_cohorts`` a store to when its accounts were made, ``simulate`` an
-archive with a planted operation, ``evaluate`` a run against the truth,
-``sweep`` a store and a grid of settings to what holds whatever is chosen.
+==============  ==================================================================================
+``archive``     What is in these files? ``ingest``: files to a store.
+``store``       What was read? ``open_store``: the tables of a store.
+``activity``    Who was active when? ``build_activity``, ``transition_matrices``.
+``chance``      How much of it is chance? Nulls, tests, lambda.
+``groups``      Which groups act together where no single pair can show it?
+``network``     Which accounts hang together? Components, communities, graph files.
+``detection``   Who follows whom over hours? ``detect``.
+``sharing``     Who shares the same within seconds? ``share``, ``coact``, ``run_cycle``.
+``model``       Whose activity does each account take up? ``fit_model``, ``InfluenceModel``.
+``spread``      How did it spread? ``trace_cascades``, timelines.
+``accounts``    Who are they? ``assign_roles``, ``compare_cohorts``, what is behind a pair.
+``trust``       Can I believe it? ``evaluate``, ``sweep``, calibration, self-test.
+``simulation``  What would be found if the truth were known? ``simulate``.
+``plots``       What does it look like?
+``results``     What did a command find? ``open_run``, ``verify``: every folder of results.
+==============  ==================================================================================
+
+``cli`` is the command line, ``backend`` the CPU or GPU that computes, ``ground`` what all stand on.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
-
-__version__ = version("gpu-coord")
 
 # Loaded on first use: numba and scipy take longer to import than most commands run.
 _HOMES = {
@@ -38,11 +44,17 @@ _HOMES = {
     "simulate": "simulation.simulation",
     "evaluate": "trust.evaluation.evaluation",
     "sweep": "trust.sweeps.sweeps",
+    "open_run": "results.findings",
+    "verify": "results.verification",
 }
 __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # takes longer than all else here
+
+        return version("gpu-coord")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,999 @@
+"""Types of the public names; ``python -m gpu_coord.cli.reference`` writes them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+from polars import DataFrame
+
+from gpu_coord.activity.cells import Activity
+from gpu_coord.archive.ingest import AnyPath
+from gpu_coord.backend import Backend
+from gpu_coord.model.influence import InfluenceModel as InfluenceModel
+from gpu_coord.results.clock import Progress
+from gpu_coord.results.findings import Findings
+from gpu_coord.simulation.simulation import Simulation
+from gpu_coord.store.store import Store
+
+__version__: str
+__all__ = ['__version__', 'ingest', 'open_store', 'build_activity', 'transition_matrices', 'detect', 'share', 'coact', 'run_cycle', 'fit_model', 'InfluenceModel', 'assign_roles', 'trace_cascades', 'compare_cohorts', 'simulate', 'evaluate', 'sweep', 'open_run', 'verify']
+
+def ingest(
+    paths: Sequence[AnyPath] | AnyPath,
+    store: AnyPath,
+    *,
+    pseudonym_key: bytes | None = None,
+    labels: AnyPath | None = None,
+    label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    format: Literal['auto', 'x-archive', 'shares', 'crowdtangle'] = 'auto',
+    exclude: Sequence[str] | str = (),
+    url_rule: Literal['canonical', 'paper'] = 'canonical',
+    time: Literal['auto', 'stamp'] = 'auto',
+    texts: bool = False,
+) -> Store:
+    """Read archives into a store folder.
+
+    Parameters
+    ----------
+    paths
+        Files and folders: X archives or CrowdTangle exports (CSV), or share tables (CSV, JSONL,
+        Parquet), recognised by their content; CSV and JSONL also gzipped or zipped.
+    store
+        The folder to write; a store that is there is replaced once the new one is complete.
+    pseudonym_key
+        Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
+        in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
+        are the content ids of CrowdTangle exports: addresses, which name the account.
+    labels
+        Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
+    label
+        Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
+        and path where a label has several.
+    progress
+        Called with the stage, and how much of how much is done (bytes).
+    format
+        What the files are. auto accepts any, but not two sorts together.
+    exclude
+        Entities to leave out, such as search terms. Hashtags, mentions, URLs or hosts, whose
+        events are dropped and counted; upper and lower case are equal, #tag also means tag, and
+        a host (a term with a dot) also means what is under it.
+    url_rule
+        What makes two URLs the same. See `gpu_coord.ground.urls`; URLs of share tables are
+        taken as they are.
+    time
+        Time from the tweet id where it agrees, or the stamp. auto takes the milliseconds from a
+        tweetid whose minute is that of tweet_time; stamp always takes tweet_time.
+    texts
+        Keep what posts say, for similarity of texts. Normalised, in the table texts; under a
+        key without the names behind @.
+
+    Raises
+    ------
+    ArchiveError
+        An input is broken, not UTF-8, or no archive; or labels contradict each other.
+    FileExistsError
+        ``store`` exists and is no store.
+    ValueError
+        A choice is not one of those above, or texts are to be kept of a share table.
+
+    Warns
+    -----
+    UserWarning
+        The inputs hold no post and no share at all, or texts are kept under a key; the store is
+        written.
+    """
+
+def open_store(
+    path: Store | Path | str,
+) -> Store:
+    """Open a store folder; a store that is open already comes back as it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder, or one of its files is missing.
+    ValueError
+        The folder is no store, or one of a later version.
+    """
+
+def build_activity(
+    store: Store | Path | str,
+    *,
+    labels: DataFrame | None = None,
+    backend: Backend | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    kinds: Sequence[str] | str = ('hashtag', 'url', 'mention'),
+    bin: str = '1h',
+    min_posts: int = 1,
+    top_percent: float = 100.0,
+    seed: int = 0,
+    match: str | None = None,
+) -> Activity:
+    """Bin a store's events into active (entity, bin, account) cells.
+
+    Kinds that the store lacks are left out with a warning; ``domain`` is derived from ``url`` where
+    the store has no domain events of its own. Bins are multiples of their width since the epoch,
+    UTC. Of the accounts with the most posts, the share is rounded up, with ties by account id.
+
+    Parameters
+    ----------
+    store
+        From `ingest` or `open_store`, or its folder.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    start
+        First time, ISO 8601, UTC.
+    end
+        Time before which to stop.
+    kinds
+        Kinds of entity, separated by commas.
+    bin
+        Width of a time bin, like 1h or 15m.
+    min_posts
+        Leave out accounts with fewer posts.
+    top_percent
+        Keep this share of accounts, those with the most posts.
+    seed
+        Same seed, same result.
+    match
+        Label to match with as many other accounts.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, or nothing is left to analyse.
+    """
+
+def transition_matrices(
+    active: Any,
+    lag: int = 1,
+    *,
+    backend: Backend | None = None,
+) -> Any:
+    """Return the 2x2 transition matrix of every ordered pair of accounts, for many entities.
+
+    Parameters
+    ----------
+    active
+        0/1 activity, (..., n_accounts, n_bins), as from `Activity.tensor`.
+    lag
+        Bins from the source's state to the target's; 0 compares the same bin.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+
+    Returns
+    -------
+        (..., n_accounts, n_accounts, 2, 2); ``[i, j, a, b]`` = P(j is b at k | i is a at k - lag),
+        written A_ij in Asavathiratham (2000). A row is NaN where i was never in state a.
+
+    Raises
+    ------
+    ValueError
+        A value is not 0 or 1, or the lag leaves no transition.
+
+    Examples
+    --------
+    >>> leader, follower = [1, 0, 0, 1, 0], [0, 1, 0, 0, 1]
+    >>> transition_matrices([leader, follower])[0, 1].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+
+def detect(
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    labels: DataFrame | None = None,
+    graphs: bool = False,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    kinds: Sequence[str] | str = ('hashtag', 'url', 'mention'),
+    bin: str = '1h',
+    min_posts: int = 1,
+    top_percent: float = 100.0,
+    seed: int = 0,
+    match: str | None = None,
+    lags: Sequence[int] = (1,),
+    null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
+    alpha: float = 0.05,
+    groups: int = 4,
+    measure: Literal['trace', 'frobenius'] = 'trace',
+    undefined: Literal['marginal', 'zero', 'skip'] = 'marginal',
+    denominator: Literal['all', 'union', 'intersection', 'source', 'idf', 'none'] = 'all',
+    shrink: float = 0.0,
+    resolution: float = 1.0,
+    split_at: str | None = None,
+    min_support: int = 1,
+    min_weight: float = 0.0,
+    paper: bool = False,
+) -> Findings:
+    """Find the coordination network of a store, and write it as a run folder.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    out
+        The run folder; an earlier run there is replaced, anything else is refused.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    graphs
+        Write GraphML and GEXF even above 200,000 edges.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    memory
+        Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
+    progress
+        Called with the stage, the work done and the work in all.
+    start
+        First time, ISO 8601, UTC.
+    end
+        Time before which to stop.
+    kinds
+        Kinds of entity, separated by commas.
+    bin
+        Width of a time bin, like 1h or 15m.
+    min_posts
+        Leave out accounts with fewer posts.
+    top_percent
+        Keep this share of accounts, those with the most posts.
+    seed
+        Same seed, same result.
+    match
+        Label to match with as many other accounts.
+    lags
+        Bins from source to target; each is scored on its own.
+    null
+        What chance leaves as it is, in each account's activity.
+    alpha
+        Share of false ones to accept among significant edges.
+    groups
+        Groups to look for on each half of the days, the slowest stage; 0: none.
+    measure
+        How a matrix becomes a weight.
+    undefined
+        An entity that the source never used.
+    denominator
+        Which entities the mean is over.
+    shrink
+        Pseudo-transitions at the target's own rate.
+    resolution
+        Of the communities: a larger one makes more and smaller ones.
+    split_at
+        Also analyse before this time, and from it on.
+    min_support
+        Least lagged coincidences of an edge.
+    min_weight
+        An edge's weight lies above this.
+    paper
+        Skip significance: every edge is in the network.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, or nothing is left to analyse.
+    """
+
+def share(
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    labels: DataFrame | None = None,
+    objects: DataFrame | None = None,
+    graphs: bool = False,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    kinds: Sequence[str] | str,
+    null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
+    alpha: float = 0.05,
+    start: str | None = None,
+    end: str | None = None,
+    seed: int = 0,
+    resolution: float = 1.0,
+    window: str = '60s',
+    min_participation: int = 1,
+    mode: Literal['strict', 'coortweet', 'coornet', 'qut'] = 'strict',
+    edge_weight_quantile: float | None = None,
+    min_weight: float | None = None,
+    fast_window: str | None = None,
+    subgraph: int = 0,
+    tests: bool = True,
+    intervals: bool = False,
+    compare: bool = False,
+) -> Findings:
+    """Find who shared the same things within a window, and write it as a run folder.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    out
+        The run folder; an earlier run there is replaced, anything else is refused.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    objects
+        Columns kind, value: look at the shares of these objects only.
+    graphs
+        Write GraphML and GEXF even above 200,000 edges.
+    backend
+        Where the network is labelled; pairs are found on the CPU.
+    memory
+        Bytes that the pairs under way may take; by default 2 GB, or half of what is free. All
+        pairs of the busiest account are weighed at once, whatever this is. Beside them come some
+        600 bytes for each share and 350 for each edge.
+    progress
+        Called with the stage, the work done and the work in all.
+    kinds
+        Kinds of object, separated by commas.
+    null
+        What chance leaves as it is, in each account's activity.
+    alpha
+        Share of false ones to accept among significant edges.
+    start
+        First time, ISO 8601, UTC.
+    end
+        Time before which to stop.
+    seed
+        Same seed, same result.
+    resolution
+        Of the communities: a larger one makes more and smaller ones.
+    window
+        Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
+        the longest; the others are counted beside it.
+    min_participation
+        Leave out accounts with fewer events of these kinds.
+    mode
+        strict, or what another tool computes, quirks and all.
+    edge_weight_quantile
+        Quantile of the weights that an edge has to reach.
+    min_weight
+        Least weight of an edge.
+    fast_window
+        Shorter window of coortweet's fast network.
+    subgraph
+        Part of coortweet's network to take, 1 to 3.
+    tests
+        Test each edge against chance (mode strict); only significant ones are in the network.
+    intervals
+        Also tabulate what window the data suggest.
+    compare
+        Also list what the mode changes against strict.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, or nothing is left to analyse.
+    """
+
+def coact(
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    labels: DataFrame | None = None,
+    graphs: bool = False,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
+    alpha: float = 0.05,
+    start: str | None = None,
+    end: str | None = None,
+    seed: int = 0,
+    resolution: float = 1.0,
+    window: str = '60s',
+    min_participation: int = 1,
+    layers: Sequence[str] | str,
+    merge: Literal['union', 'intersection', 'fused'] = 'union',
+    min_layers: int = 1,
+    min_weight: int = 1,
+    min_tags: int = 5,
+    similarity: float = 0.8,
+) -> Findings:
+    """Find who does the same things at about the same time, layer by layer, and merge the layers.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    out
+        The run folder; an earlier run there is replaced, anything else is refused.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    graphs
+        Write GraphML and GEXF even above 200,000 edges.
+    backend
+        Where the network is labelled; pairs are found on the CPU.
+    memory
+        Bytes that the pairs under way may take; by default 2 GB, or half of what is free. All
+        pairs of the busiest account are weighed at once, whatever this is. Beside them come some
+        600 bytes for each share and 100 for each edge of each layer; of texts, see
+        `gpu_coord.sharing.texts.find_similar`.
+    progress
+        Called with the stage, the work done and the work in all.
+    null
+        What chance leaves as it is, in each account's activity.
+    alpha
+        Share of false ones to accept among significant edges.
+    start
+        First time, ISO 8601, UTC.
+    end
+        Time before which to stop.
+    seed
+        Same seed, same result.
+    resolution
+        Of the communities: a larger one makes more and smaller ones.
+    window
+        Longest gap of a pair, included, in layers without their own.
+    min_participation
+        Leave out accounts with fewer events of these kinds.
+    layers
+        co_ and a kind, like co_url, or co_url:10s for its own window; co_hashtag_sequence,
+        similar_text, fast_retweet; separated by commas. co_<kind> of any kind in the store;
+        co_hashtag_sequence: the same hashtags in the same order; similar_text: near-duplicate
+        texts, of a store with texts; fast_retweet: from the author of a post to who retweeted
+        it within seconds.
+    merge
+        Edges of any layer, of all, or those that all layers' tests support.
+    min_layers
+        Least layers of an edge.
+    min_weight
+        Least distinct objects of an edge in a layer.
+    min_tags
+        Least hashtags of a post, for it to be a sequence.
+    similarity
+        Least Jaccard index of similar texts, 0.5 to 1.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, nothing is left to analyse, or texts are asked for that the
+        store does not keep.
+    """
+
+def run_cycle(
+    store: Store | Path | str,
+    seeds: Path | str | Sequence[str] | DataFrame,
+    out: Path | str,
+    *,
+    graphs: bool = False,
+    labels: DataFrame | None = None,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Progress | None = None,
+    kinds: Sequence[str] | str = ('url',),
+    null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
+    alpha: float = 0.05,
+    start: str | None = None,
+    end: str | None = None,
+    seed: int = 0,
+    resolution: float = 1.0,
+    window: str = '60s',
+    min_participation: int = 1,
+    mode: Literal['strict', 'coortweet', 'coornet', 'qut'] = 'strict',
+    edge_weight_quantile: float | None = None,
+    min_weight: float | None = 2,
+    fast_window: str | None = None,
+    subgraph: int = 0,
+    tests: bool = False,
+    intervals: bool = False,
+    compare: bool = False,
+    min_sharers: int = 2,
+    max_popularity: int | None = None,
+    max_rounds: int = 10,
+) -> Findings:
+    """Follow objects to the accounts that share them together, these to their objects, and so on.
+
+    In each round `share` looks at the objects known so far; the accounts of its network are found;
+    what ``min_sharers`` of all accounts found have shared, at any time, is looked at from the next
+    round on. It ends with a round that brings no new account or no new object. A window ``auto``
+    is estimated once, on all shares of these kinds, and rounded up to seconds. Seeds without a kind
+    are looked for in all kinds that are followed. All shares of the kinds are read once, as by a
+    `share` of everything.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    seeds
+        What to begin with, see `read_seeds`.
+    out
+        The folder to write; one that the same command wrote is replaced, anything else is
+        refused.
+    graphs
+        Write GraphML and GEXF of each round even above 200,000 edges.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    memory
+        Bytes that what is under way may take; by default 2 GB, or half of what is free.
+    progress
+        Called with the stage, the work done and the work in all.
+    kinds
+        Kinds of object, separated by commas.
+    null
+        What chance leaves as it is, in each account's activity.
+    alpha
+        Share of false ones to accept among significant edges.
+    start
+        First time, ISO 8601, UTC.
+    end
+        Time before which to stop.
+    seed
+        Same seed, same result.
+    resolution
+        Of the communities: a larger one makes more and smaller ones.
+    window
+        Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
+        the longest; the others are counted beside it.
+    min_participation
+        Leave out accounts with fewer events of a round's objects.
+    mode
+        strict, or what another tool computes, quirks and all.
+    edge_weight_quantile
+        Quantile of the weights that an edge has to reach.
+    min_weight
+        Least weight of an edge.
+    fast_window
+        Shorter window of coortweet's fast network.
+    subgraph
+        Part of coortweet's network to take, 1 to 3.
+    tests
+        Test each edge against chance (mode strict); only significant ones are in the network.
+    intervals
+        Also tabulate what window the data suggest.
+    compare
+        Also list what the mode changes against strict.
+    min_sharers
+        Accounts found that share an object, for it to be followed.
+    max_popularity
+        Do not follow what more accounts, of all, share.
+    max_rounds
+        Rounds at most.
+
+    Raises
+    ------
+    ArchiveError
+        The file of seeds cannot be read as such.
+    ValueError
+        A setting is out of range, or no seed was shared in the time range.
+
+    Source
+    ------
+    Giglietto et al. (2020), doi:10.1080/1369118X.2020.1739732; the archive takes the place of an
+    API, so what was never collected is not reached.
+    """
+
+def fit_model(
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    candidates: Findings | Path | str | None = None,
+    labels: DataFrame | None = None,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Progress | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    kinds: Sequence[str] | str = ('hashtag', 'url', 'mention'),
+    bin: str = '1h',
+    min_posts: int = 1,
+    top_percent: float = 100.0,
+    emission: Literal['copy', 'tied', 'plugin'] = 'copy',
+    background: bool = True,
+    min_support: int = 2,
+    teleport: float = 0.1,
+    tolerance: float = 0.01,
+    max_iterations: int = 100,
+) -> Findings:
+    """Learn who takes whose activity in a store, and score its accounts.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    out
+        The folder to write; one that the same command wrote is replaced, anything else is
+        refused.
+    candidates
+        A run: the accounts of its network's edges may explain each other, in the direction of the
+        edges, and nobody else. By default all pairs with ``min_support`` coincidences may.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    memory
+        Bytes that what is under way may take; by default 2 GB, or half of what is free.
+    progress
+        Called with the stage, the work done and the work in all.
+    start
+        First time, ISO 8601, UTC.
+    end
+        Time before which to stop.
+    kinds
+        Kinds of entity, separated by commas.
+    bin
+        Width of a time bin, like 1h or 15m.
+    min_posts
+        Leave out accounts with fewer posts.
+    top_percent
+        Keep this share of accounts, those with the most posts.
+    emission
+        What accounts pass on; plugin overstates influence.
+    background
+        What accounts do of themselves.
+    min_support
+        Without a run: least lagged coincidences of a pair.
+    teleport
+        Of the influence pi: the chance to go on anywhere.
+    tolerance
+        Nats of likelihood that may be missing, for each account.
+    max_iterations
+        Steps of learning a row at most.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, nothing is left to analyse, or the run has no significant edges.
+    """
+
+def assign_roles(
+    run: Findings | Path | str,
+    store: Store | Path | str | None = None,
+    *,
+    model: Path | str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    wave: str | None = '6h',
+    min_earliness: float = 2.0,
+    min_direction: float = 2.0,
+    min_followers: int = 3,
+    min_participation: float = 0.62,
+) -> Findings:
+    """Say which part each account plays in a run; ``accounts.parquet`` gets the columns.
+
+    The run folder is replaced as a whole by one with the new table; all other files stay as they
+    are. Roles that it already has are replaced, and the same choices give the same bytes.
+
+    Parameters
+    ----------
+    run
+        A run of `detect` or `share`, or its folder.
+    store
+        What the run was made from; by default the folder of that name beside the run.
+    model
+        A folder of `gpu-coord model` on the same store, for immigrant ratios and caused events.
+    progress
+        Called with the stage, the work done and the work in all.
+    wave
+        So long a silence of an object ends its wave; None: one wave each.
+    min_earliness
+        A catalyst's earliness z lies above this.
+    min_direction
+        Leaders' direction z lies above it, amplifiers' below minus it.
+    min_followers
+        So many a core account leads.
+    min_participation
+        A bridge's participation lies above this.
+
+    Raises
+    ------
+    ValueError
+        A choice is out of range, the store or model is not that of the run, or the run is one of
+        another command.
+    """
+
+def trace_cascades(
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    run: Findings | Path | str | None = None,
+    inside_ids: Collection[str] | None = None,
+    labels: DataFrame | None = None,
+    progress: Progress | None = None,
+    group: int | None = None,
+    group_by: Literal['auto', 'group', 'component', 'community'] = 'auto',
+    inside: str | None = None,
+    kinds: Sequence[str] | str = ('url',),
+    start: str | None = None,
+    end: str | None = None,
+    min_shares: int = 2,
+    min_followers: int = 0,
+    window: str = '1h',
+    reach: str = '12h',
+    min_adopters: int = 10,
+    early: float = 0.25,
+    alpha: float = 0.05,
+) -> Findings:
+    """Write how the objects of a store spread: platforms, escape from a group, catalysts.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    out
+        The folder to write; one that the same command wrote is replaced, anything else is
+        refused.
+    run
+        The run whose groups say which accounts are inside, see `read_inside`.
+    inside_ids
+        In the place of a run or a label: the ids of the accounts inside.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    progress
+        Called with the stage, the work done and the work in all.
+    group
+        The one group of the run that is inside (all).
+    group_by
+        Groups of the run; auto: confirmed ones, or communities.
+    inside
+        In the place of a run: the label of the accounts inside.
+    kinds
+        Kinds of object, separated by commas.
+    start
+        First time, ISO 8601, UTC.
+    end
+        Time before which to stop.
+    min_shares
+        Leave out objects with fewer.
+    min_followers
+        Followers that the first adopter outside needs.
+    window
+        How long after a share adoptions follow it, like 1h.
+    reach
+        How far around an early share the object's own rate is taken.
+    min_adopters
+        Objects with fewer accounts are not tested.
+    early
+        Part of an object's accounts that is early, up to 0.5.
+    alpha
+        Share of false ones to accept among significant edges.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, nothing is left, or nobody is inside.
+    """
+
+def compare_cohorts(
+    store: Store | Path | str,
+    out: Path | str,
+    *,
+    run: Findings | Path | str | None = None,
+    labels: DataFrame | None = None,
+    progress: Progress | None = None,
+    by: Literal['auto', 'label', 'group', 'component', 'community', 'role'] = 'auto',
+    controls: str | None = None,
+    period: Literal['day', 'week', 'month'] = 'week',
+    min_accounts: int = 5,
+    alpha: float = 0.05,
+) -> Findings:
+    """Write when the accounts of each class were made, and how they differ from the others.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    out
+        The folder to write; one that the same command wrote is replaced, anything else is
+        refused.
+    run
+        A run on that store, for its groups; only its accounts take part.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    progress
+        Called with the stage, the work done and the work in all.
+    by
+        What makes a class; auto: label, or of a run groups or communities.
+    controls
+        Label to compare with (all who are not in the class).
+    period
+        What creation dates are counted by.
+    min_accounts
+        Leave out smaller classes.
+    alpha
+        Share of false ones to accept among significant edges.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, no creation date is known, or no class has enough accounts.
+    """
+
+def simulate(
+    out: str | Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    seed: int = 0,
+    preset: str = 'demo',
+    n_posts: int | None = None,
+    format: Literal['csv', 'csv.gz', 'shares.csv', 'shares.csv.gz', 'shares.parquet'] = 'csv',
+) -> Simulation:
+    """Write an archive with a planted operation, and the truth about it.
+
+    The same preset, parameters and seed give the same bytes. Nothing in it is real: what a detector
+    scores on it says little about its score on a real archive.
+
+    Parameters
+    ----------
+    out
+        Folder to write; a former simulation is replaced.
+    overrides
+        Parameters of :class:`Scenario` by name, in the place of the preset's.
+    progress
+        Called with the stage, the posts written so far and their total, after each chunk.
+    seed
+        Same seed, same result.
+    preset
+        demo, null, crowds, swift, or the size of a published takedown: august2019, june2020,
+        russia2020, turkey2020, cncc2021, cnhu2021. demo: five core accounts and 35 amplifiers
+        among 400; null: the same without an operation; crowds: the demo with fan clubs, news
+        feeds, audiences and a cohort in one time zone; swift: the demo with lags of about 20
+        seconds.
+    n_posts
+        Scale the preset to this many posts.
+    format
+        An X archive, or a share table of it.
+
+    Raises
+    ------
+    ValueError
+        For parameters that contradict each other, or an unknown format.
+    FileExistsError
+        For a path that holds anything but a former simulation.
+    """
+
+def evaluate(
+    run: Findings | Path | str,
+    truth: DataFrame | Path | str | None = None,
+    *,
+    seed: int = 0,
+    positive: str = 'operation',
+    prevalence: float = 0.01,
+    n_resamples: int = 1000,
+) -> dict[str, dict[str, Any]]:
+    """Compare a run with the truth about its accounts and, where it is known, its edges.
+
+    Parameters
+    ----------
+    run
+        A run, or its folder.
+    truth
+        A file, see :func:`read_truth`; a table ``account_id, label`` as :func:`gather_truth` makes
+        it; or None: the labels that the run has itself. A file ``truth_edges.parquet``
+        (``source, target``) beside a file is read as well.
+    seed
+        Same seed, same result.
+    positive
+        The label of the accounts that ought to be found.
+    prevalence
+        Share of such accounts for which to tell the precision.
+    n_resamples
+        Bootstrap resamples behind the intervals; 0: none.
+
+    Returns
+    -------
+        ``accounts``: of the accounts that the run analysed and the truth knows, AUC and average
+        precision of their strength (influence + in_weight), precision among the first n (n = the
+        positives), the share of core accounts among the first by influence; beside them how many
+        accounts and positives of the truth the run did not analyse. ``edges``: the same for edge
+        weights, with recall; true edges that the run lacks are never found; where the edges of a
+        run have no direction, those of the truth have none. None where a figure is not defined.
+        Where the run tested for significance, also the AUC of each account's smallest p-value (over
+        all its edges, either way), and of the significant edges their number, recall and the share
+        that is false: not true (``false_share``), and with an end that is no positive
+        (``share_outside``).
+
+        Further, each where the run and the truth have what it takes: ``ranking`` (precision among
+        the first, recall at 1 % false positives, by strength and by smallest p-value), ``network``
+        and ``confirmed_groups`` (precision, recall, F1 and precision at the prevalence of being in
+        them), ``intervals`` (95 %, bootstrap), ``groups`` (ARI, AMI and weighted purity of
+        communities, components and confirmed groups), ``influence`` (Spearman), ``roles`` (core
+        against amplifiers), ``campaigns`` (leave one out), ``classes`` (mean weights inside and
+        outside the operation), ``inside_by_half`` and ``outside_by_half`` (the same before and
+        after), ``false_discoveries`` and ``warnings``.
+
+    Raises
+    ------
+    ValueError
+        The truth lacks a column, has no account in common with the run, or only one class of them;
+        a prevalence that is no share, or a negative number of resamples.
+    """
+
+def sweep(
+    store: Store | Path | str,
+    grid: Mapping[str, Sequence[Any]] | Path | str,
+    out: Path | str,
+    *,
+    labels: DataFrame | None = None,
+    truth: Path | str | None = None,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    seed: int = 0,
+    positive: str = 'operation',
+    sample: int | None = None,
+    choose_by: Optional[Literal['auc', 'average_precision', 'precision_at_n_positive', 'auc_of_least_p_value']] = None,
+) -> Findings:
+    """Run every cell of a grid, and write what they found as one table.
+
+    What cells share is computed once: the activity, the counts, weights and tests of pairs; each
+    cell then applies its thresholds. Its numbers are those of a `detect` with its settings. A
+    sweep that was stopped goes on where it was when it is called again.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder.
+    grid
+        Lists of values by the option of `detect`, or a TOML file of them; ``groups`` is 0 unless
+        it is among them.
+    out
+        The folder to write; one of the same sweep is gone on with, anything else is refused.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
+    truth
+        CSV or Parquet with ``account_id, label``: cells are scored as by `evaluate`.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    memory
+        Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
+    progress
+        Called with the stage, the work done and the work in all.
+    seed
+        Same seed, same result.
+    positive
+        The label of the accounts that ought to be found.
+    sample
+        Cells to draw by the seed (all of the grid).
+    choose_by
+        Choose a cell by one half of the truth; score it on the other.
+
+    Raises
+    ------
+    ValueError
+        The grid, or the truth, is not fit for this; no cell could be run.
+    FileExistsError
+        The folder holds something else, or another sweep.
+    """
+
+def open_run(
+    path: Findings | Path | str,
+    *commands: str,
+) -> Findings:
+    """Open the folder that a command wrote, whichever it was.
+
+    Parameters
+    ----------
+    path
+        The folder; what is open already comes back as it is.
+    commands
+        Commands whose folders will do; all by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder, or the command was stopped before its end.
+    ValueError
+        The folder is a store.
+    """
+
+def verify(
+    path: Path | str,
+) -> dict[str, Any]:
+    """Check a store, or any folder that a command wrote; count what was checked.
+
+    Raises
+    ------
+    ValueError
+        A table or file was changed or is missing, or counts do not add up.
+    FileNotFoundError
+        There is no folder of ours at that path.
+    """
