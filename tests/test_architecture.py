@@ -14,9 +14,9 @@ GPU_LIBRARIES = {"cupy", "cupyx", "cudf", "cugraph", "rmm", "pylibcudf", "pylibc
 # A room may import those of the lines before its own.
 LAYERS = [
     {"ground"},
-    {"backend", "simulation"},
+    {"backend"},
     {"store"},
-    {"archive", "results", "activity", "network"},
+    {"archive", "results", "activity", "network", "simulation"},
     {"chance", "model", "plots"},
     {"groups", "sharing"},
     {"detection", "spread"},
