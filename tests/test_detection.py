@@ -11,8 +11,9 @@ from polars.testing import assert_frame_equal
 
 from gpu_coord.detection import run as detection
 from gpu_coord.detection.run import detect
-from gpu_coord.detection.settings import Settings
-from gpu_coord.results.findings import open_run, verify_run
+from gpu_coord.detection.settings import DetectSettings
+from gpu_coord.results.findings import open_run
+from gpu_coord.results.verification import verify
 
 KINDS = ("hashtag", "url")
 EVENTS = st.lists(
@@ -206,7 +207,7 @@ def test_detect__draws_the_network_of_the_significant_edges(backend, make_store,
     assert summary["n_edges"] == edges.height
     assert (summary["n_significant"], summary["n_pairs_tested"]) == (1, 14 * 13)
     assert summary["expected_false_edges"] == pytest.approx(0.05)
-    assert summary["lambda"] == findings.run["chance"]["by_lag"][0]["lambda"]
+    assert summary["lambda"] == findings.content["chance"]["by_lag"][0]["lambda"]
 
 
 def meet_among_others(n_members=10, n_others=100, n_days=40):
@@ -263,7 +264,7 @@ def test_detect__tells_how_strong_edges_are_and_at_which_lags(backend, make_stor
 
 def test_detect__says_why_no_group_was_tested(backend, make_store, tmp_path):
     findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
-    assert "days" in findings.run["groups"]["reason"]
+    assert "days" in findings.content["groups"]["reason"]
     assert findings.summary["n_groups"] == findings.read("groups").height == 0
 
 
@@ -280,8 +281,8 @@ def test_detect__writes_evidence_of_each_edge_of_the_network(backend, make_store
             counted, linked.select("source", "target", "support"),
             check_row_order=False, check_dtypes=False,
         )  # fmt: skip
-        assert findings.run["evidence"]["n_coincidences"] == linked["support"].sum()
-        assert findings.run["evidence"]["n_coincidences_left_out"] == 0
+        assert findings.content["evidence"]["n_coincidences"] == linked["support"].sum()
+        assert findings.content["evidence"]["n_coincidences_left_out"] == 0
 
 
 def test_detect__warns_where_everybody_coincides(backend, make_store, tmp_path):
@@ -293,10 +294,10 @@ def test_detect__warns_where_everybody_coincides(backend, make_store, tmp_path):
         for day, hour in enumerate(hours)
     ]
     findings = detect(make_store(events), tmp_path / "run", kinds=("hashtag",), backend=backend)
-    assert "one operation alone" in findings.run["chance"]["warning"]
+    assert "one operation alone" in findings.content["chance"]["warning"]
     ordinary = make_store(follow_among_others())
     findings = detect(ordinary, tmp_path / "run", kinds=("hashtag",), backend=backend)
-    assert findings.run["chance"]["warning"] is None
+    assert findings.content["chance"]["warning"] is None
 
 
 @pytest.mark.parametrize("memory", [1, 4000])
@@ -389,16 +390,16 @@ def test_detect__names_accounts_by_pseudonyms(backend, make_store, tmp_path):
 )
 def test_settings__say_what_is_wrong(choices, message):
     with pytest.raises(ValueError, match=message):
-        Settings(**choices)
+        DetectSettings(**choices)
 
 
 def test_settings__hash_tells_choices_apart():
-    assert Settings().compute_hash() == Settings(min_posts=1).compute_hash()
-    assert Settings().compute_hash() != Settings(min_posts=2).compute_hash()
-    assert Settings().compute_hash() != Settings().compute_hash("labels")
+    assert DetectSettings().compute_hash() == DetectSettings(min_posts=1).compute_hash()
+    assert DetectSettings().compute_hash() != DetectSettings(min_posts=2).compute_hash()
+    assert DetectSettings().compute_hash() != DetectSettings().compute_hash("labels")
     same = {"bin": "60m", "start": "2020-01-01T01:00+01:00", "kinds": ("url", "url")}
     plain = {"bin": "3600s", "start": "2020-01-01", "kinds": ("url",)}
-    assert Settings(**same).compute_hash() == Settings(**plain).compute_hash()
+    assert DetectSettings(**same).compute_hash() == DetectSettings(**plain).compute_hash()
 
 
 def test_open_run__refuses_other_folders(tmp_path):
@@ -419,11 +420,11 @@ def test_verify_run__tells_a_changed_table(backend, make_store, tmp_path):
     store = make_store([*FOLLOWED, event("lead", 40), event("amp", 41)])
     out = tmp_path / "run"
     detect(store, out, kinds=("hashtag",), split_at="1970-01-02T06:00", backend=backend)
-    assert verify_run(out) == {"n_tables": 33}
+    assert verify(out) == {"n_tables": 33}
     edges = pl.read_parquet(out / "before" / "edges.parquet")
     edges.with_columns(weight=pl.lit(0.5)).write_parquet(out / "before" / "edges.parquet")
     with pytest.raises(ValueError, match=r"before/edges\.parquet is not the file"):
-        verify_run(out)
+        verify(out)
 
 
 def test_detect__names_the_half_that_cannot_be_analysed(backend, make_store, tmp_path):
@@ -447,7 +448,7 @@ def test_detect__tells_runs_with_other_labels_apart(backend, make_store, tmp_pat
         findings = detect(
             store, tmp_path / "run", kinds=("hashtag",), labels=labels, backend=backend
         )
-        hashes.add(findings.run["specification"])
+        hashes.add(findings.content["specification"])
     assert len(hashes) == 3
 
 

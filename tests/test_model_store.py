@@ -14,11 +14,11 @@ from gpu_coord.model.cells import Edges, Transitions, cut_blocks
 from gpu_coord.model.fitting import (
     find_births,
     fit_model,
-    open_model,
     read_candidates,
-    verify_model,
 )
 from gpu_coord.model.settings import ModelSettings
+from gpu_coord.results.findings import open_run
+from gpu_coord.results.verification import verify
 from tests.cells import HOUR, build, draw_cells
 
 DAY = 24 * HOUR
@@ -276,12 +276,12 @@ def test_fit_model__refuses_the_store_and_what_is_not_its_own(planted, tmp_path)
 
 def test_verify_model__notices_another_table(planted, tmp_path):
     model = fit_model(planted, tmp_path / "model", kinds=("hashtag",))
-    assert verify_model(model.path) == {"n_tables": 2}
+    assert verify(model.path) == {"n_tables": 2}
     model.read("influences").head(1).write_parquet(model.path / "influences.parquet")
     with pytest.raises(ValueError, match=r"influences\.parquet is not the file"):
-        verify_model(model.path)
+        verify(model.path)
     with pytest.raises(FileNotFoundError, match="there is no model"):
-        open_model(tmp_path)
+        open_run(tmp_path)
 
 
 @pytest.mark.parametrize(

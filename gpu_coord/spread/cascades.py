@@ -70,7 +70,7 @@ def trace_cascades(
         A setting is out of range, nothing is left, or nobody is inside.
     """
     settings = CascadeSettings(inside=inside if isinstance(inside, str) else None, **choices)
-    findings = None if run is None else open_run(run)
+    findings = None if run is None else open_run(run, *RUN.commands)
     store = open_store(store)
     members = _find_inside(store, findings, settings, inside, labels)
     with begin(

@@ -1,10 +1,10 @@
 """Every choice of `cascades` and `timeline`."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gpu_coord.chance.nulls import TestSettings
-from gpu_coord.ground.choices import DURATION, WINDOW, Choices, choose, respell
+from gpu_coord.ground.choices import DURATION, WINDOW, Choices, choose, list_choices, respell
 from gpu_coord.ground.times import parse_duration
 from gpu_coord.results.forms import Grouping
 from gpu_coord.sharing.settings import ObjectSettings
@@ -20,6 +20,13 @@ class InsideSettings(Choices):
     group: int | None = choose(None, "The one group of the run that is inside (all).", at_least=0)
     group_by: Grouping = choose("auto", "Groups of the run; auto: confirmed ones, or communities.")
     inside: str | None = choose(None, "In the place of a run: the label of the accounts inside.")
+
+    def spell(self) -> dict[str, Any]:
+        """Return the other choices: the accounts inside are hashed as an input."""
+        return {name: value for name, value in super().spell().items() if name not in _INSIDE}
+
+
+_INSIDE = {each.name for each in list_choices(InsideSettings)}
 
 
 @dataclass(frozen=True, kw_only=True)
