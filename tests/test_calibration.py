@@ -11,8 +11,8 @@ from scipy.stats import binomtest
 
 from gpu_coord.activity.cells import build_activity
 from gpu_coord.backend import cpu
-from gpu_coord.trust.settings import CalibrateSettings
 from gpu_coord.trust.calibration import calibrate, find_interval, list_quantiles, permute_days
+from gpu_coord.trust.settings import CalibrateSettings
 
 HOUR, DAY = 3600, 86_400
 EVENTS = st.lists(

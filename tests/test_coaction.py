@@ -20,10 +20,10 @@ import gpu_coord as gc
 from gpu_coord.backend import choose
 from gpu_coord.cli import app
 from gpu_coord.results.verification import verify
-from gpu_coord.sharing.settings import CoactSettings
 from gpu_coord.sharing.coaction import coact
 from gpu_coord.sharing.layers import parse_layers
 from gpu_coord.sharing.merging import LayerEdges, fuse_tests, merge_layers
+from gpu_coord.sharing.settings import CoactSettings
 from gpu_coord.sharing.streams import PairStream
 from gpu_coord.sharing.texts import Uses, find_similar
 from gpu_coord.sharing.traces import read_traces
