@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from gpu_coord.detection import run as detection
 from gpu_coord.detection.run import detect
 from gpu_coord.detection.settings import DetectSettings
+from gpu_coord.network import exports
 from gpu_coord.results.findings import open_run
-from gpu_coord.results.verification import verify
 
 KINDS = ("hashtag", "url")
 EVENTS = st.lists(
@@ -115,9 +114,10 @@ def test_detect__writes_the_run_folder_of_the_contract(backend, make_store, tmp_
         "network.graphml", "network.gexf",
     }  # fmt: skip
     edges = findings.read("edges")
-    assert edges.columns == ["source", "target", "weight", "weight_hashtag", "support", "lag"]
+    columns = ["source", "target", "weight", "weight_hashtag", "support", "lag", "in_network"]
+    assert edges.columns == columns
     assert edges.schema["source"] == pl.String
-    assert edges.rows() == [("lead", "amp", 1.0, 1.0, 3, 1)]
+    assert edges.rows() == [("lead", "amp", 1.0, 1.0, 3, 1, True)]
     run = json.loads((findings.path / "run.json").read_text())
     assert run["summary"] == {
         "n_accounts": 2, "n_entities": 1, "n_bins": 11, "n_edges": 1,
@@ -188,7 +188,10 @@ def test_detect__draws_the_network_of_the_significant_edges(backend, make_store,
     edges = findings.read("edges")
     # The weights are the same; significance is beside them.
     tests = ["expected", "n_hours", "p_value", "q_value", "grade", "significant"]
-    assert edges.drop(tests).equals(paper.read("edges"))
+    assert edges.drop(tests, "in_network").equals(paper.read("edges").drop("in_network"))
+    assert (edges["in_network"] == edges["significant"]).all() and paper.read("edges")[
+        "in_network"
+    ].all()
     significant = edges.filter("significant")
     assert significant.select("source", "target", "support").rows() == [("lead", "amp", 20)]
     assert edges.height > 20
@@ -314,43 +317,12 @@ def test_detect__gives_the_same_tables_in_any_memory(backend, make_store, tmp_pa
         assert_frame_equal(parts.read(table), whole.read(table), check_exact=exact)
 
 
-def test_detect__writes_the_same_bytes_twice(backend, make_store, tmp_path):
-    store = make_store(FOLLOWED)
-    runs = [detect(store, tmp_path / name, kinds=("hashtag",), backend=backend) for name in "ab"]
-    for file in runs[0].path.iterdir():
-        if file.name != "run.json":  # it tells the seconds
-            assert file.read_bytes() == (runs[1].path / file.name).read_bytes(), file.name
-
-
 def test_detect__leaves_large_networks_out_unless_asked(backend, make_store, tmp_path, monkeypatch):
-    monkeypatch.setattr(detection, "MAX_EXPORTED_EDGES", 0)
+    monkeypatch.setattr(exports, "MAX_EXPORTED_EDGES", 0)
     store, choices = make_store(FOLLOWED), {"kinds": ("hashtag",), "backend": backend}
     choices["paper"] = True
     assert not (detect(store, tmp_path / "a", **choices).path / "network.gexf").exists()
     assert (detect(store, tmp_path / "b", graphs=True, **choices).path / "network.gexf").exists()
-
-
-def test_detect__replaces_a_run_and_nothing_else(backend, make_store, tmp_path):
-    store, choices = make_store(FOLLOWED), {"kinds": ("hashtag",), "backend": backend}
-    detect(store, tmp_path / "run", min_support=1, **choices)
-    again = detect(store, tmp_path / "run", min_support=4, **choices)
-    assert again.summary["n_edges"] == 0
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("keep")
-    with pytest.raises(FileExistsError, match="not replaced"):
-        detect(store, tmp_path / "mine", **choices)
-    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_detect__leaves_nothing_half_written(backend, make_store, tmp_path, monkeypatch, error):
-    def fail(*_, **__):
-        raise error
-
-    monkeypatch.setattr(detection, "build_network", fail)
-    with pytest.raises(error):
-        detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_detect__reports_progress_to_the_end(backend, make_store, tmp_path):
@@ -402,42 +374,11 @@ def test_settings__hash_tells_choices_apart():
     assert DetectSettings(**same).compute_hash() == DetectSettings(**plain).compute_hash()
 
 
-def test_open_run__refuses_other_folders(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no run at"):
-        open_run(tmp_path)
-
-
-def test_findings__say_which_tables_there_are(backend, make_store, tmp_path):
-    findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
-    with pytest.raises(
-        FileNotFoundError, match=r"no table 'pairs'; it has \['accounts', 'classes'"
-    ):
-        findings.read("pairs")
-    assert "accounts 2, entities 1, bins 11, edges 1" in repr(findings)
-
-
-def test_verify_run__tells_a_changed_table(backend, make_store, tmp_path):
-    store = make_store([*FOLLOWED, event("lead", 40), event("amp", 41)])
-    out = tmp_path / "run"
-    detect(store, out, kinds=("hashtag",), split_at="1970-01-02T06:00", backend=backend)
-    assert verify(out) == {"n_tables": 33}
-    edges = pl.read_parquet(out / "before" / "edges.parquet")
-    edges.with_columns(weight=pl.lit(0.5)).write_parquet(out / "before" / "edges.parquet")
-    with pytest.raises(ValueError, match=r"before/edges\.parquet is not the file"):
-        verify(out)
-
-
 def test_detect__names_the_half_that_cannot_be_analysed(backend, make_store, tmp_path):
     with pytest.raises(ValueError, match="after the split: no event"):
         detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), split_at="2000-01-01",
                backend=backend)  # fmt: skip
     assert list(tmp_path.iterdir()) == []
-
-
-def test_detect__refuses_to_write_into_the_store(backend, make_store):
-    store = make_store(FOLLOWED)
-    with pytest.raises(ValueError, match="lies in the store"):
-        detect(store, store.path / "run", kinds=("hashtag",), backend=backend)
 
 
 def test_detect__tells_runs_with_other_labels_apart(backend, make_store, tmp_path):

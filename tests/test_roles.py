@@ -522,7 +522,9 @@ def test_role_settings__refuse_what_makes_no_sense(choices, said):
 def planted(request, tmp_path_factory):
     """Return a run on an archive with a planted operation, and the truth."""
     folder = tmp_path_factory.mktemp("planted")
-    made = gc.simulate(folder / "archive", seed=request.param, follow_probability=0.35)
+    made = gc.simulate(
+        folder / "archive", seed=request.param, overrides={"follow_probability": 0.35}
+    )
     store = gc.ingest([made.tweets, made.users], folder / "store")
     return gc.detect(store, folder / "run", groups=0), pl.read_parquet(made.truth_accounts)
 
@@ -768,7 +770,8 @@ def test_assign_roles__takes_numbers_from_a_model(shares_run, tmp_path):
     assert (accounts["b"]["immigrant_ratio"], accounts["b"]["caused"]) == (0.25, 0.5)
     assert (accounts["a"]["immigrant_ratio"], accounts["a"]["caused"]) == (None, 2)
     assert accounts["=cmd()"]["immigrant_ratio"] is None
-    assert assigned.content["roles"]["model"]["marker_sha256"] == hash_file(model / "model.json")
+    named = {"folder": "model", "fingerprint": open_run(model).fingerprint}
+    assert assigned.content["roles"]["model"] == named
     assert assign_roles(shares_run).content["roles"]["model"] is None
 
 
@@ -835,14 +838,15 @@ def test_roles__says_that_there_is_no_network(tmp_path):
 
 
 def test_roles__fails_with_one_sentence(shares_run, tmp_path):
-    for arguments, said in (
-        ([tmp_path / "nothing"], "there is no run at"),
-        ([shares_run.path, "--wave", "6x"], "'6x'"),
-        ([shares_run.path, "--min-participation", "2"], "min_participation is 2.0"),
-        ([shares_run.path, "--model", tmp_path], "there is no model at"),
-        ([shares_run.path, "--store", tmp_path / "no"], "There is no store at"),
+    for arguments, code, said in (
+        ([tmp_path / "nothing"], 1, "there is no run at"),
+        ([shares_run.path, "--wave", "6x"], 1, "'6x'"),
+        ([shares_run.path, "--min-participation", "2"], 2, "2.0 is not in the range"),
+        ([shares_run.path, "--model", tmp_path], 1, "there is no model at"),
+        ([shares_run.path, "--store", tmp_path / "no"], 1, "There is no store at"),
     ):
         result = invoke("roles", *arguments)
-        assert result.exit_code == 1
-        assert said in result.stderr and result.stderr.startswith("error: ")
+        assert result.exit_code == code
+        assert said in result.stderr
+        assert result.stderr.startswith("error: " if code == 1 else "Usage: ")
     assert invoke("roles", shares_run.path, "--min-followers", "x").exit_code == 2
