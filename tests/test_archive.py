@@ -402,7 +402,7 @@ def test_ingest__a_named_format_is_held(ingest_bytes, content, other):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "csv"}, "format is 'csv'; it must be one of auto"),
+        ({"format": "csv"}, "format is 'csv'; it is one of auto, x-archive, shares, crowdtangle"),
         ({"url_rule": "own"}, "url_rule is 'own'"),
         ({"time": "id"}, "time is 'id'"),
     ],

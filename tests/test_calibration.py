@@ -11,8 +11,8 @@ from scipy.stats import binomtest
 
 from gpu_coord.activity.cells import build_activity
 from gpu_coord.backend import cpu
-from gpu_coord.detection.settings import Settings
 from gpu_coord.trust.calibration import calibrate, find_interval, list_quantiles, permute_days
+from gpu_coord.trust.settings import CalibrateSettings
 
 HOUR, DAY = 3600, 86_400
 EVENTS = st.lists(
@@ -144,11 +144,13 @@ def test_calibrate__finds_in_the_data_what_the_copies_lack(make_store, tmp_path)
         "share_interval": pytest.approx([0, 1 - 0.025**0.25]),
     }  # fmt: skip
     assert "n_groups" not in copies.columns
-    assert seen[0] == ("copies", 0, 5) and seen[-1] == ("copies", 5, 5)
+    assert seen[:2] == [("activity", 0, 1), ("activity", 1, 1)]
+    assert [report for report in seen if report[2] == 5] == [("copies", n, 5) for n in range(5)]
+    assert seen[-1] == ("copies", 1, 1)
     figure = (found.path / "qq.png").read_bytes()
     assert figure.startswith(b"\x89PNG") and len(figure) > 10_000
-    content = found.content
-    assert content["specification"] == Settings(kinds=("hashtag",), groups=0).compute_hash()
+    settings = CalibrateSettings(kinds=("hashtag",), groups=0, n_copies=4)
+    assert found.content["specification"] == settings.compute_hash()
 
 
 def test_calibrate__tests_groups_unless_told_not_to(make_store, tmp_path):
@@ -157,27 +159,6 @@ def test_calibrate__tests_groups_unless_told_not_to(make_store, tmp_path):
     )
     assert found.summary["n_groups"] == 0
     assert found.summary["false_groups"]["n_copies_with_any"] == 0
-
-
-def test_calibrate__writes_the_same_bytes_twice(make_store, tmp_path):
-    store = make_store(follow())
-    for name in "ab":
-        calibrate(store, tmp_path / name, n_copies=1, groups=0, kinds=("hashtag",))
-    for file in (tmp_path / "a").iterdir():
-        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
-
-
-def test_calibrate__refuses_no_copies_and_leaves_other_folders_alone(make_store, tmp_path):
-    store = make_store(follow(2))
-    with pytest.raises(ValueError, match="n_copies is 0"):
-        calibrate(store, tmp_path / "cal", n_copies=0)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("keep")
-    with pytest.raises(FileExistsError, match="not replaced"):
-        calibrate(store, tmp_path / "mine", n_copies=1, groups=0, kinds=("hashtag",))
-    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
-    with pytest.raises(ValueError, match="write calibrations elsewhere"):
-        calibrate(store, store.path / "cal", n_copies=1, groups=0, kinds=("hashtag",))
 
 
 def test_calibrate__without_any_coincidence_has_no_quantiles(make_store, tmp_path):

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gpu_coord.activity.counts import count_margins, index_cells
+from gpu_coord.chance import empirical, grades
 from gpu_coord.chance import tests as chance
 from gpu_coord.chance.adjust import adjust_p_values, combine_lags
 from gpu_coord.chance.empirical import EmpiricalNull, compute_log_tail, fit_null
@@ -300,7 +301,7 @@ def test_fit_null__says_where_it_did_not_settle(monkeypatch):
     expected = rng.gamma(0.5, 1.5, size=600) + 0.05
     observed = rng.poisson(1.6 * expected * rng.gamma(2, 0.5, size=600))
     assert fit_null(observed, expected).is_settled
-    monkeypatch.setattr(chance, "_MAX_FITS", 1)
+    monkeypatch.setattr(empirical, "_MAX_FITS", 1)
     unsettled = fit_null(observed, expected)
     assert not unsettled.is_settled
     assert unsettled.n_bulk + unsettled.n_left_out == 600
@@ -575,7 +576,7 @@ def test_assess_pairs__has_nothing_to_say_without_coincidences(backend):
 
 @pytest.mark.parametrize("alpha", [0, 1, -0.1, float("nan")])
 def test_assess_pairs__refuses_an_alpha_that_is_no_rate(alpha, backend):
-    with pytest.raises(ValueError, match="it is a rate between 0 and 1"):
+    with pytest.raises(ValueError, match=f"alpha is {alpha}; it lies between 0 and 1"):
         assess(build([(0, 0, 0, 0), (0, 0, 1, 1)], backend, n_bins=3), alpha=alpha)
 
 
@@ -697,8 +698,8 @@ def test_grade_pairs__fits_sources_by_lot(monkeypatch, backend):
         n_fitted.append(sources.size)
         return expect_silent(strata, sources, pairs)
 
-    monkeypatch.setattr(chance, "expect_silent", spy)
-    monkeypatch.setattr(chance, "_GRADE_PRODUCTS", 1)
+    monkeypatch.setattr(grades, "expect_silent", spy)
+    monkeypatch.setattr(grades, "_GRADE_PRODUCTS", 1)
     assert grade(activity, tests) == whole
     assert n_fitted == [20] * 4
     monkeypatch.setattr(chance, "_MIN_FITTED", 10)

@@ -12,11 +12,8 @@ from typer.testing import CliRunner
 
 from gpu_coord.chance.nulls import Null
 from gpu_coord.cli import COMMANDS, app, options
-from gpu_coord.cli.options import complete_signature
-from gpu_coord.cli.sharing import MergeChoice
 from gpu_coord.detection import run as detection
 from gpu_coord.results.findings import open_run
-from gpu_coord.sharing.coact_settings import Merge
 from gpu_coord.sharing.settings import Mode
 
 # a leads b by an hour on two objects, c stands apart.
@@ -555,7 +552,7 @@ def test_share__takes_the_finest_null(tmp_path):
     assert invoke("ingest", table, "--store", store).exit_code == 0
     request = ("share", store, "--out", tmp_path / "run", "--kind", "object")
     assert invoke(*request, "--null", "one_hour", "--window", "179s").exit_code == 0
-    assert open_run(tmp_path / "run").run["settings"]["null"] == "one_hour"
+    assert open_run(tmp_path / "run").content["settings"]["null"] == "one_hour"
     refused = invoke(*request, "--null", "one_hour", "--window", "10m")
     assert refused.exit_code == 1
     assert "a window of at most 179 s" in refused.stderr

@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 import gpu_coord as gc
 from gpu_coord.backend import choose
 from gpu_coord.cli import app
-from gpu_coord.results.findings import verify_run
-from gpu_coord.sharing.coact_settings import CoactSettings
+from gpu_coord.results.verification import verify
 from gpu_coord.sharing.coaction import coact
 from gpu_coord.sharing.layers import parse_layers
 from gpu_coord.sharing.merging import LayerEdges, fuse_tests, merge_layers
+from gpu_coord.sharing.settings import CoactSettings
 from gpu_coord.sharing.streams import PairStream
 from gpu_coord.sharing.texts import Uses, find_similar
 from gpu_coord.sharing.traces import read_traces
@@ -511,7 +511,7 @@ def test_read_traces__leave_out_accounts_with_few_events_of_all_kinds(tmp_path):
     assert findings.read("edges").select("source", "target", "layers").rows() == [
         ("B", "C", "co_hashtag co_url")
     ]
-    assert findings.run["counts"]["dropped_accounts"]["min_participation"] == 1
+    assert findings.content["counts"]["dropped_accounts"]["min_participation"] == 1
 
 
 # --- merges -------------------------------------------------------------------------------------
@@ -622,7 +622,7 @@ def archive(tmp_path_factory):
 
 def read_all(findings):
     return {
-        name: (findings.path / f"{name}.parquet").read_bytes() for name in findings.run["tables"]
+        name: (findings.path / f"{name}.parquet").read_bytes() for name in findings.content["tables"]
     }
 
 
@@ -639,7 +639,7 @@ def test_coact__has_the_edges_of_share_in_each_layer(archive, tmp_path):
         assert layers.filter(layer=name)["window_seconds"].unique().to_list() in (
             [], [600.0 if window == "10m" else 10.0]
         )  # fmt: skip
-    verify_run(findings.path)
+    verify(findings.path)
 
 
 @pytest.mark.parametrize("merge", ["union", "intersection"])
@@ -715,7 +715,7 @@ def test_coact__fuses_the_tests_of_its_layers(archive, tmp_path):
     alone = {(s, t): e for s, t, e in alone.select("source", "target", "expected").rows()}
     for s, t, e in found.filter(layer="co_retweet").select("source", "target", "expected").rows():
         assert e == pytest.approx(alone[s, t])
-    verify_run(findings.path)
+    verify(findings.path)
 
 
 def plant_pair(seed):
@@ -760,7 +760,7 @@ def test_coact__gives_the_same_bytes_for_any_memory_and_threads(archive, tmp_pat
     assert read_all(first) == read_all(other)
     for file in ("network.graphml", "network.gexf"):
         assert (first.path / file).read_bytes() == (other.path / file).read_bytes()
-    assert first.run["specification"] == other.run["specification"]
+    assert first.content["specification"] == other.content["specification"]
 
 
 def test_coact__writes_pairs_of_the_widest_window_once(archive, tmp_path):
@@ -778,7 +778,7 @@ def test_coact__writes_pairs_of_the_widest_window_once(archive, tmp_path):
 def test_coact__leaves_out_what_the_store_lacks(archive, tmp_path):
     with pytest.warns(UserWarning, match="no 'image'"):
         findings = coact(archive, tmp_path / "run", layers=["co_url", "co_image"], window="1h")
-    assert findings.run["counts"]["missing_layers"] == ["co_image"]
+    assert findings.content["counts"]["missing_layers"] == ["co_image"]
     assert "weight_co_image" not in findings.read("edges").columns
     with pytest.raises(ValueError, match="the store has no image; its kinds are domain, hashtag"):
         coact(archive, tmp_path / "run", layers=["co_image"])
@@ -814,7 +814,7 @@ def test_coact__writes_a_run_without_edges(tmp_path):
         findings = coact(store, tmp_path / merge, layers=["co_url", "co_url:1s"], merge=merge)
         assert findings.read("edges").is_empty() and findings.read("layers").is_empty()
         assert findings.summary["n_communities"] == 0
-        verify_run(findings.path)
+        verify(findings.path)
 
 
 def test_coact__refuses_a_run_in_the_store_and_tests_of_nothing(archive, tmp_path):
@@ -850,7 +850,7 @@ def test_coact__runs_on_a_real_archive(data_dir, tmp_path):
     assert equal < alike  # equal texts are alike, and some are alike that are not equal
     shared = gc.share(store, tmp_path / "share", kinds="retweet", tests=False).read("edges")
     assert rows.filter(layer="co_retweet").height == shared.height > 100
-    verify_run(findings.path)
+    verify(findings.path)
 
 
 # --- the command --------------------------------------------------------------------------------

@@ -23,12 +23,11 @@ from gpu_coord.accounts.cohorts import (
     list_accounts,
     list_members,
     measure_distance,
-    open_cohorts,
     tabulate_cohorts,
-    verify_cohorts,
 )
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.cli import app
+from gpu_coord.results.findings import open_run
 from gpu_coord.store.store import name_accounts
 from gpu_coord.store.tables import hash_file
 
@@ -141,7 +140,7 @@ def make_run(folder, store, *, accounts, manifest=None, **tables):
     (folder / "run.json").write_text(json.dumps(run))
     for name, table in ({"accounts": accounts} | tables).items():
         pl.DataFrame(table, strict=False).write_parquet(folder / f"{name}.parquet")
-    return gc.run.open_run(folder)
+    return open_run(folder)
 
 
 def test_list_members__takes_labels_groups_communities_and_roles(store, tmp_path):
@@ -173,7 +172,8 @@ def test_list_members__takes_labels_groups_communities_and_roles(store, tmp_path
     assert list_members(analysed, run=run, by="role")[1].height == 10
     found = compare_cohorts(store, tmp_path / "out", run=run, by="role")
     assert found.content["by"] == "role" and found.summary["n_accounts"] == 20
-    assert found.content["run"] == {"name": "run", "specification": "s"}
+    named = found.content["input"]["run"]
+    assert (named["folder"], named["specification"]) == ("run", "s")
     del table["role"]
     bare = make_run(tmp_path / "bare", store, accounts=table)
     with pytest.raises(ValueError, match="has no roles; `gpu-coord roles` adds them"):
@@ -367,21 +367,13 @@ def test_cohort_settings__refuse_what_makes_no_sense(choices, message):
         CohortSettings(**choices)
 
 
-def test_compare_cohorts__writes_a_folder_that_is_whole(store, tmp_path):
+def test_compare_cohorts__writes_what_is_tabulated(store, tmp_path):
     found = gc.compare_cohorts(store, tmp_path / "one")
-    again = compare_cohorts(store.path, tmp_path / "other")
-    for name in ("cohorts", "profiles", "accounts"):
-        one, other = (c.path / f"{name}.parquet" for c in (found, again))
-        assert one.read_bytes() == other.read_bytes(), name
-    assert verify_cohorts(found.path) == {"n_tables": 3}
-    assert_frame_equal(open_cohorts(found.path).read("cohorts"), tabulate_cohorts(store))
+    assert_frame_equal(found.read("cohorts"), tabulate_cohorts(store))
     summary = found.summary
     assert (summary["n_accounts"], summary["n_dated"], summary["n_contradictory"]) == (44, 40, 1)
     classes = dict(found.read("accounts").select("account_id", "class").iter_rows())
     assert classes["a0"] == "planted" and classes["zz"] is None
-    pl.DataFrame({"a": [1]}).write_parquet(found.path / "cohorts.parquet")
-    with pytest.raises(ValueError, match=r"cohorts\.parquet is not the file that was written"):
-        verify_cohorts(found.path)
 
 
 def test_compare_cohorts__refuses_what_it_cannot_use(store, tmp_path):
@@ -392,14 +384,10 @@ def test_compare_cohorts__refuses_what_it_cannot_use(store, tmp_path):
         compare_cohorts(store, out, controls="x")
     with pytest.raises(ValueError, match="no class has 99 accounts"):
         compare_cohorts(store, out, min_accounts=99)
-    with pytest.raises(ValueError, match="lies in the store"):
-        compare_cohorts(store, store.path / "out")
     accounts = {"account_id": ["a0"], "label": ["x"], "community": [0]}
     run = make_run(tmp_path / "run", store, accounts=accounts, manifest="of another")
     with pytest.raises(ValueError, match="was made from another store"):
         compare_cohorts(store, out, run=run)
-    with pytest.raises(FileNotFoundError, match="there are no cohorts at"):
-        open_cohorts(tmp_path)
     assert not out.exists()
 
 
@@ -415,8 +403,6 @@ def test_cohorts__tells_what_stands_out(store, tmp_path):
     assert "1 cohorts, with 8 accounts, are larger than the others let expect" in done.stdout
     counted = invoke("cohorts", store.path, "--out", tmp_path / "out", "--json")
     assert json.loads(counted.stdout)["n_significant"] == 1
-    verified = invoke("verify", tmp_path / "out")
-    assert verified.exit_code == 0 and "3 tables are whole" in verified.stdout
 
 
 def test_cohorts__reads_other_labels_and_obeys_none(store, tmp_path):
@@ -427,7 +413,7 @@ def test_cohorts__reads_other_labels_and_obeys_none(store, tmp_path):
     )
     assert done.exit_code == 0, done.output
     assert "[bold]x" in done.stdout and "\x1b" not in done.stdout
-    assert open_cohorts(tmp_path / "out").read("cohorts")["period"].to_list() == [date(2020, 1, 1)]
+    assert open_run(tmp_path / "out").read("cohorts")["period"].to_list() == [date(2020, 1, 1)]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from gpu_coord.detection import run as detection
 from gpu_coord.detection.run import detect
-from gpu_coord.detection.settings import Settings
-from gpu_coord.results.findings import open_run, verify_run
+from gpu_coord.detection.settings import DetectSettings
+from gpu_coord.network import exports
+from gpu_coord.results.findings import open_run
 
 KINDS = ("hashtag", "url")
 EVENTS = st.lists(
@@ -114,9 +114,10 @@ def test_detect__writes_the_run_folder_of_the_contract(backend, make_store, tmp_
         "network.graphml", "network.gexf",
     }  # fmt: skip
     edges = findings.read("edges")
-    assert edges.columns == ["source", "target", "weight", "weight_hashtag", "support", "lag"]
+    columns = ["source", "target", "weight", "weight_hashtag", "support", "lag", "in_network"]
+    assert edges.columns == columns
     assert edges.schema["source"] == pl.String
-    assert edges.rows() == [("lead", "amp", 1.0, 1.0, 3, 1)]
+    assert edges.rows() == [("lead", "amp", 1.0, 1.0, 3, 1, True)]
     run = json.loads((findings.path / "run.json").read_text())
     assert run["summary"] == {
         "n_accounts": 2, "n_entities": 1, "n_bins": 11, "n_edges": 1,
@@ -187,7 +188,10 @@ def test_detect__draws_the_network_of_the_significant_edges(backend, make_store,
     edges = findings.read("edges")
     # The weights are the same; significance is beside them.
     tests = ["expected", "n_hours", "p_value", "q_value", "grade", "significant"]
-    assert edges.drop(tests).equals(paper.read("edges"))
+    assert edges.drop(tests, "in_network").equals(paper.read("edges").drop("in_network"))
+    assert (edges["in_network"] == edges["significant"]).all() and paper.read("edges")[
+        "in_network"
+    ].all()
     significant = edges.filter("significant")
     assert significant.select("source", "target", "support").rows() == [("lead", "amp", 20)]
     assert edges.height > 20
@@ -206,7 +210,7 @@ def test_detect__draws_the_network_of_the_significant_edges(backend, make_store,
     assert summary["n_edges"] == edges.height
     assert (summary["n_significant"], summary["n_pairs_tested"]) == (1, 14 * 13)
     assert summary["expected_false_edges"] == pytest.approx(0.05)
-    assert summary["lambda"] == findings.run["chance"]["by_lag"][0]["lambda"]
+    assert summary["lambda"] == findings.content["chance"]["by_lag"][0]["lambda"]
 
 
 def meet_among_others(n_members=10, n_others=100, n_days=40):
@@ -263,7 +267,7 @@ def test_detect__tells_how_strong_edges_are_and_at_which_lags(backend, make_stor
 
 def test_detect__says_why_no_group_was_tested(backend, make_store, tmp_path):
     findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
-    assert "days" in findings.run["groups"]["reason"]
+    assert "days" in findings.content["groups"]["reason"]
     assert findings.summary["n_groups"] == findings.read("groups").height == 0
 
 
@@ -280,8 +284,8 @@ def test_detect__writes_evidence_of_each_edge_of_the_network(backend, make_store
             counted, linked.select("source", "target", "support"),
             check_row_order=False, check_dtypes=False,
         )  # fmt: skip
-        assert findings.run["evidence"]["n_coincidences"] == linked["support"].sum()
-        assert findings.run["evidence"]["n_coincidences_left_out"] == 0
+        assert findings.content["evidence"]["n_coincidences"] == linked["support"].sum()
+        assert findings.content["evidence"]["n_coincidences_left_out"] == 0
 
 
 def test_detect__warns_where_everybody_coincides(backend, make_store, tmp_path):
@@ -293,10 +297,10 @@ def test_detect__warns_where_everybody_coincides(backend, make_store, tmp_path):
         for day, hour in enumerate(hours)
     ]
     findings = detect(make_store(events), tmp_path / "run", kinds=("hashtag",), backend=backend)
-    assert "one operation alone" in findings.run["chance"]["warning"]
+    assert "one operation alone" in findings.content["chance"]["warning"]
     ordinary = make_store(follow_among_others())
     findings = detect(ordinary, tmp_path / "run", kinds=("hashtag",), backend=backend)
-    assert findings.run["chance"]["warning"] is None
+    assert findings.content["chance"]["warning"] is None
 
 
 @pytest.mark.parametrize("memory", [1, 4000])
@@ -313,43 +317,12 @@ def test_detect__gives_the_same_tables_in_any_memory(backend, make_store, tmp_pa
         assert_frame_equal(parts.read(table), whole.read(table), check_exact=exact)
 
 
-def test_detect__writes_the_same_bytes_twice(backend, make_store, tmp_path):
-    store = make_store(FOLLOWED)
-    runs = [detect(store, tmp_path / name, kinds=("hashtag",), backend=backend) for name in "ab"]
-    for file in runs[0].path.iterdir():
-        if file.name != "run.json":  # it tells the seconds
-            assert file.read_bytes() == (runs[1].path / file.name).read_bytes(), file.name
-
-
 def test_detect__leaves_large_networks_out_unless_asked(backend, make_store, tmp_path, monkeypatch):
-    monkeypatch.setattr(detection, "MAX_EXPORTED_EDGES", 0)
+    monkeypatch.setattr(exports, "MAX_EXPORTED_EDGES", 0)
     store, choices = make_store(FOLLOWED), {"kinds": ("hashtag",), "backend": backend}
     choices["paper"] = True
     assert not (detect(store, tmp_path / "a", **choices).path / "network.gexf").exists()
     assert (detect(store, tmp_path / "b", graphs=True, **choices).path / "network.gexf").exists()
-
-
-def test_detect__replaces_a_run_and_nothing_else(backend, make_store, tmp_path):
-    store, choices = make_store(FOLLOWED), {"kinds": ("hashtag",), "backend": backend}
-    detect(store, tmp_path / "run", min_support=1, **choices)
-    again = detect(store, tmp_path / "run", min_support=4, **choices)
-    assert again.summary["n_edges"] == 0
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("keep")
-    with pytest.raises(FileExistsError, match="not replaced"):
-        detect(store, tmp_path / "mine", **choices)
-    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_detect__leaves_nothing_half_written(backend, make_store, tmp_path, monkeypatch, error):
-    def fail(*_, **__):
-        raise error
-
-    monkeypatch.setattr(detection, "build_network", fail)
-    with pytest.raises(error):
-        detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_detect__reports_progress_to_the_end(backend, make_store, tmp_path):
@@ -389,41 +362,16 @@ def test_detect__names_accounts_by_pseudonyms(backend, make_store, tmp_path):
 )
 def test_settings__say_what_is_wrong(choices, message):
     with pytest.raises(ValueError, match=message):
-        Settings(**choices)
+        DetectSettings(**choices)
 
 
 def test_settings__hash_tells_choices_apart():
-    assert Settings().compute_hash() == Settings(min_posts=1).compute_hash()
-    assert Settings().compute_hash() != Settings(min_posts=2).compute_hash()
-    assert Settings().compute_hash() != Settings().compute_hash("labels")
+    assert DetectSettings().compute_hash() == DetectSettings(min_posts=1).compute_hash()
+    assert DetectSettings().compute_hash() != DetectSettings(min_posts=2).compute_hash()
+    assert DetectSettings().compute_hash() != DetectSettings().compute_hash("labels")
     same = {"bin": "60m", "start": "2020-01-01T01:00+01:00", "kinds": ("url", "url")}
     plain = {"bin": "3600s", "start": "2020-01-01", "kinds": ("url",)}
-    assert Settings(**same).compute_hash() == Settings(**plain).compute_hash()
-
-
-def test_open_run__refuses_other_folders(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no run at"):
-        open_run(tmp_path)
-
-
-def test_findings__say_which_tables_there_are(backend, make_store, tmp_path):
-    findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
-    with pytest.raises(
-        FileNotFoundError, match=r"no table 'pairs'; it has \['accounts', 'classes'"
-    ):
-        findings.read("pairs")
-    assert "accounts 2, entities 1, bins 11, edges 1" in repr(findings)
-
-
-def test_verify_run__tells_a_changed_table(backend, make_store, tmp_path):
-    store = make_store([*FOLLOWED, event("lead", 40), event("amp", 41)])
-    out = tmp_path / "run"
-    detect(store, out, kinds=("hashtag",), split_at="1970-01-02T06:00", backend=backend)
-    assert verify_run(out) == {"n_tables": 33}
-    edges = pl.read_parquet(out / "before" / "edges.parquet")
-    edges.with_columns(weight=pl.lit(0.5)).write_parquet(out / "before" / "edges.parquet")
-    with pytest.raises(ValueError, match=r"before/edges\.parquet is not the file"):
-        verify_run(out)
+    assert DetectSettings(**same).compute_hash() == DetectSettings(**plain).compute_hash()
 
 
 def test_detect__names_the_half_that_cannot_be_analysed(backend, make_store, tmp_path):
@@ -431,12 +379,6 @@ def test_detect__names_the_half_that_cannot_be_analysed(backend, make_store, tmp
         detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), split_at="2000-01-01",
                backend=backend)  # fmt: skip
     assert list(tmp_path.iterdir()) == []
-
-
-def test_detect__refuses_to_write_into_the_store(backend, make_store):
-    store = make_store(FOLLOWED)
-    with pytest.raises(ValueError, match="lies in the store"):
-        detect(store, store.path / "run", kinds=("hashtag",), backend=backend)
 
 
 def test_detect__tells_runs_with_other_labels_apart(backend, make_store, tmp_path):
@@ -447,7 +389,7 @@ def test_detect__tells_runs_with_other_labels_apart(backend, make_store, tmp_pat
         findings = detect(
             store, tmp_path / "run", kinds=("hashtag",), labels=labels, backend=backend
         )
-        hashes.add(findings.run["specification"])
+        hashes.add(findings.content["specification"])
     assert len(hashes) == 3
 
 

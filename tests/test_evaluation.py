@@ -335,9 +335,16 @@ def test_evaluate__forgets_the_direction_of_true_edges_where_the_run_has_none(
     assert (figures["n_true"], figures["n_pairs"], figures["recall"]) == (1, 3, 1.0)
 
 
-@pytest.mark.parametrize("options", [{"prevalence": 0.0}, {"prevalence": 1}, {"n_resamples": -1}])
-def test_evaluate__refuses_what_is_no_share_or_number(run, tmp_path, options):
-    with pytest.raises(ValueError, match="must lie between 0 and 1"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prevalence": 0.0}, r"prevalence is 0\.0; it lies between 0 and 1\."),
+        ({"prevalence": 1}, r"prevalence is 1\.0; it lies between 0 and 1\."),
+        ({"n_resamples": -1}, r"n_resamples is -1; it is 0 or more\."),
+    ],
+)
+def test_evaluate__refuses_what_is_no_share_or_number(run, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
         evaluate(run, write_truth(tmp_path, FOUR), **options)
 
 
@@ -462,7 +469,7 @@ def test_command__shows_every_section_and_every_warning(run, tmp_path):
     ("arguments", "message"),
     [
         (["--users", "users.csv"], "--users and --controls go together"),
-        (["--prevalence", "2"], "prevalence=2.0 must lie between 0 and 1"),
+        (["--prevalence", "2"], "prevalence is 2.0; it lies between 0 and 1"),
         ([], "have no labels; give a truth"),
     ],
 )

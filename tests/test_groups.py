@@ -1066,7 +1066,7 @@ def test_find_groups__works_on_an_archive(tmp_path, backend):
     """From a simulated archive by way of ingest to accounts with a label."""
     from gpu_coord.simulation.simulation import simulate
 
-    made = simulate(tmp_path / "archive", seed=7, follow_probability=0.6)
+    made = simulate(tmp_path / "archive", seed=7, overrides={"follow_probability": 0.6})
     store = ingest([made.tweets, made.users], store=tmp_path / "store")
     activity = build_activity(store, backend=backend)
     groups = find_groups(activity, n_replicates=199)

@@ -14,11 +14,10 @@ from gpu_coord.model.cells import Edges, Transitions, cut_blocks
 from gpu_coord.model.fitting import (
     find_births,
     fit_model,
-    open_model,
     read_candidates,
-    verify_model,
 )
 from gpu_coord.model.settings import ModelSettings
+from gpu_coord.results.findings import open_run
 from tests.cells import HOUR, build, draw_cells
 
 DAY = 24 * HOUR
@@ -225,7 +224,7 @@ def test_find_births__takes_dates_unless_activity_came_before(make_store, tmp_pa
 
 def write_run(folder, edges, **run):
     folder.mkdir()
-    marker = {"gpu_coord": "test", "command": "detect", "summary": {}, **run}
+    marker = {"gpu_coord": "test", "command": "detect", "settings": {}, "summary": {}, **run}
     (folder / "run.json").write_text(json.dumps(marker))
     edges.write_parquet(folder / "edges.parquet")
     return folder
@@ -247,41 +246,28 @@ def test_fit_model__keeps_to_the_edges_of_a_run(planted, tmp_path):
 
 def test_read_candidates__turns_edges_without_direction(tmp_path):
     edges = pl.DataFrame({"source": ["a"], "target": ["b"], "significant": [True]})
-    directed = read_candidates(write_run(tmp_path / "one", edges))
+    directed = read_candidates(open_run(write_run(tmp_path / "one", edges)))
     assert directed.select("source", "target").rows() == [("a", "b")]
-    both = read_candidates(write_run(tmp_path / "two", edges, command="share"))
+    both = read_candidates(open_run(write_run(tmp_path / "two", edges, command="share")))
     assert both.select("source", "target").rows() == [("b", "a"), ("a", "b")]
 
 
 def test_read_candidates__refuses_runs_without_tests_or_edges(tmp_path):
     edges = pl.DataFrame({"source": ["a"], "target": ["b"]})
     with pytest.raises(ValueError, match="were not tested"):
-        read_candidates(write_run(tmp_path / "one", edges))
+        read_candidates(open_run(write_run(tmp_path / "one", edges)))
     with pytest.raises(ValueError, match="no significant edge"):
-        read_candidates(write_run(tmp_path / "two", edges.with_columns(significant=False)))
+        read_candidates(
+            open_run(write_run(tmp_path / "two", edges.with_columns(significant=False)))
+        )
+
+
+def test_fit_model__refuses_a_model_that_explains_nothing(planted, tmp_path):
     with pytest.raises(FileNotFoundError, match="no run at"):
-        read_candidates(tmp_path)
-
-
-def test_fit_model__refuses_the_store_and_what_is_not_its_own(planted, tmp_path):
-    with pytest.raises(ValueError, match="lies in the store"):
-        fit_model(planted, planted.path / "model", kinds=("hashtag",))
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"no model\.json"):
-        fit_model(planted, tmp_path, kinds=("hashtag",))
+        fit_model(planted, tmp_path / "model", kinds=("hashtag",), candidates=tmp_path)
     with pytest.raises(ValueError, match="impossible without a background"):
         fit_model(planted, tmp_path / "model", kinds=("hashtag",), background=False)
     assert not (tmp_path / "model").exists()
-
-
-def test_verify_model__notices_another_table(planted, tmp_path):
-    model = fit_model(planted, tmp_path / "model", kinds=("hashtag",))
-    assert verify_model(model.path) == {"n_tables": 2}
-    model.read("influences").head(1).write_parquet(model.path / "influences.parquet")
-    with pytest.raises(ValueError, match=r"influences\.parquet is not the file"):
-        verify_model(model.path)
-    with pytest.raises(FileNotFoundError, match="there is no model"):
-        open_model(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +280,7 @@ def test_verify_model__notices_another_table(planted, tmp_path):
         ({"min_support": 0}, "min_support is 0"),
         ({"teleport": 1}, "teleport is 1"),
         ({"tolerance": 0}, "tolerance is 0"),
-        ({"max_iterations": 0}, "max_iterations 0"),
+        ({"max_iterations": 0}, "max_iterations is 0; it is 1 or more"),
     ],
 )
 def test_settings__refuse(choices, message):

@@ -2,9 +2,9 @@
 
 import polars as pl
 import pytest
+from gpu_coord.results.folder import ResultFolder, open_result, verify_tables
 
 from gpu_coord.ground.folders import write_json
-from gpu_coord.results.folder import ResultFolder, open_result, verify_tables
 from gpu_coord.store.tables import describe_table
 
 MISSING = "there is no thing at {}; `thing` makes one."

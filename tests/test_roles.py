@@ -24,12 +24,14 @@ from gpu_coord.accounts.roles.position import (
     score_positions,
     split_core,
 )
-from gpu_coord.accounts.roles.reading import Analysed, find_store
+from gpu_coord.accounts.roles.reading import Analysed
 from gpu_coord.accounts.roles.roles import ROLE_COLUMNS, assign_roles, score_roles
 from gpu_coord.accounts.roles.rule import ROLES, name_roles
-from gpu_coord.accounts.roles.settings import RoleSettings
+from gpu_coord.accounts.settings import RoleSettings
 from gpu_coord.cli import app
-from gpu_coord.results.findings import open_run, verify_run
+from gpu_coord.results.findings import open_run
+from gpu_coord.results.origin import find_store
+from gpu_coord.results.verification import verify
 from gpu_coord.store.tables import hash_file
 from gpu_coord.trust.evaluation.rankings import compute_auc
 
@@ -520,7 +522,9 @@ def test_role_settings__refuse_what_makes_no_sense(choices, said):
 def planted(request, tmp_path_factory):
     """Return a run on an archive with a planted operation, and the truth."""
     folder = tmp_path_factory.mktemp("planted")
-    made = gc.simulate(folder / "archive", seed=request.param, follow_probability=0.35)
+    made = gc.simulate(
+        folder / "archive", seed=request.param, overrides={"follow_probability": 0.35}
+    )
     store = gc.ingest([made.tweets, made.users], folder / "store")
     return gc.detect(store, folder / "run", groups=0), pl.read_parquet(made.truth_accounts)
 
@@ -543,7 +547,7 @@ def test_assign_roles__replaces_nothing_but_accounts_and_marker(planted):
     findings, _ = planted
     before = {file.name: file.stat().st_ino for file in findings.path.iterdir()}
     assigned = assign_roles(findings)
-    assert verify_run(findings.path)["n_tables"] == len(findings.run["tables"])
+    assert verify(findings.path)["n_tables"] == len(findings.content["tables"])
     after = {file.name: file.stat().st_ino for file in findings.path.iterdir()}
     assert before.keys() == after.keys()
     changed = {name for name in after if after[name] != before[name]}
@@ -552,10 +556,10 @@ def test_assign_roles__replaces_nothing_but_accounts_and_marker(planted):
     first = {name: hash_file(findings.path / name) for name in changed}
     assign_roles(findings.path)
     assert {name: hash_file(findings.path / name) for name in changed} == first
-    counts = assigned.run["roles"]["counts"]
+    counts = assigned.content["roles"]["counts"]
     assert list(counts) == list(ROLES)
     assert sum(counts.values()) == findings.summary["n_accounts"]
-    assert assigned.run["specification"] == findings.run["specification"]
+    assert assigned.content["specification"] == findings.content["specification"]
 
 
 SHARES = """account_id,object_id,content_id,timestamp_share
@@ -602,7 +606,7 @@ def test_assign_roles__keeps_hostile_names_and_guests(shares_run, tmp_path):
     ids = shares_run.read("accounts")["account_id"]
     assert assigned.read("accounts")["account_id"].to_list() == ids.to_list()
     assert {"=cmd()", "\u202e<script>"} < set(ids)
-    verify_run(shares_run.path)
+    verify(shares_run.path)
 
 
 def test_assign_roles__goes_on_without_a_network(tmp_path):
@@ -626,7 +630,7 @@ def test_assign_roles__reads_the_halves_of_a_split(planted):
         n_events = split.read("entities")["n_events"].sum()
         assert 0 < accounts["n_uses"].sum() < n_events
         assert accounts["n_uses"].sum() == analysed.read("entities")["n_events"].sum()
-    assert verify_run(split.path)["n_tables"] > 12
+    assert verify(split.path)["n_tables"] > 12
 
 
 @pytest.mark.parametrize(
@@ -657,7 +661,7 @@ def test_assign_roles__reads_runs_of_shares(choices, make_table_store, tmp_path)
     run = gc.share(store, tmp_path / "run", kinds=["object"], window="60s", **choices)
     assigned = assign_roles(run)
     accounts = {row["account_id"]: row for row in assigned.read("accounts").to_dicts()}
-    verify_run(run.path)
+    verify(run.path)
     leader, last = accounts["l"], accounts["f4"]
     assert (leader["n_uses"], leader["n_waves"]) == (12, 12)
     if leader["component"] is not None:
@@ -704,7 +708,7 @@ def test_analysed__counts_firsts_and_retweets_like_plain_loops(planted):
     findings, _ = planted
     store = find_store(findings)
     analysed = Analysed(findings, store, "detect")
-    kinds = findings.run["settings"]["kinds"]
+    kinds = findings.content["settings"]["kinds"]
     first, names = {}, dict(store.read("accounts").select("account", "account_id").rows())
     events = store.read("events").select("account", "entity", "time", "kind", "post").rows()
     for account, entity, time, kind, _ in events:
@@ -751,7 +755,7 @@ def test_find_store__asks_for_the_store_that_the_run_was_made_from(shares_run, t
 def write_model(folder, run, rows, *, manifest=None):
     """Write the part of a model's folder that roles read."""
     folder.mkdir()
-    manifest = manifest or run.run["input"]["manifest_sha256"]
+    manifest = manifest or run.content["input"]["manifest_sha256"]
     content = {"gpu_coord": "test", "input": {"manifest_sha256": manifest}}
     (folder / "model.json").write_text(json.dumps(content))
     pl.DataFrame(rows).write_parquet(folder / "accounts.parquet")
@@ -766,8 +770,9 @@ def test_assign_roles__takes_numbers_from_a_model(shares_run, tmp_path):
     assert (accounts["b"]["immigrant_ratio"], accounts["b"]["caused"]) == (0.25, 0.5)
     assert (accounts["a"]["immigrant_ratio"], accounts["a"]["caused"]) == (None, 2)
     assert accounts["=cmd()"]["immigrant_ratio"] is None
-    assert assigned.run["roles"]["model"]["marker_sha256"] == hash_file(model / "model.json")
-    assert assign_roles(shares_run).run["roles"]["model"] is None
+    named = {"folder": "model", "fingerprint": open_run(model).fingerprint}
+    assert assigned.content["roles"]["model"] == named
+    assert assign_roles(shares_run).content["roles"]["model"] is None
 
 
 def test_assign_roles__refuses_models_that_are_none_or_not_of_the_store(shares_run, tmp_path):
@@ -780,7 +785,7 @@ def test_assign_roles__refuses_models_that_are_none_or_not_of_the_store(shares_r
     less = write_model(tmp_path / "less", shares_run, {"account_id": ["a"], "caused": [1.0]})
     with pytest.raises(ValueError, match=r"lacks the columns \['immigrant_ratio'\]"):
         assign_roles(shares_run, model=less)
-    assert "roles" not in open_run(shares_run.path).run
+    assert "roles" not in open_run(shares_run.path).content
 
 
 def test_assign_roles__refuses_other_commands_and_altered_edges(shares_run):
@@ -789,7 +794,7 @@ def test_assign_roles__refuses_other_commands_and_altered_edges(shares_run):
     with pytest.raises(ValueError, match="1 edges in its network, but its accounts have 2"):
         assign_roles(shares_run)
     marker = shares_run.path / "run.json"
-    marker.write_text(json.dumps(shares_run.run | {"command": "coact"}))
+    marker.write_text(json.dumps(shares_run.content | {"command": "coact"}))
     with pytest.raises(ValueError, match="made by coact; roles are for runs of detect and share"):
         assign_roles(shares_run.path)
     with pytest.raises(FileNotFoundError, match="no run at"):
@@ -819,7 +824,7 @@ def test_roles__shows_counts_and_pseudonyms(planted):
 def test_roles__prints_its_counts_as_one_json_object(shares_run):
     result = invoke("roles", shares_run.path, "--json", "--wave", "none")
     assert json.loads(result.stdout) == dict.fromkeys(ROLES, 0) | {"none": 4}
-    assert open_run(shares_run.path).run["roles"]["settings"]["wave"] is None
+    assert open_run(shares_run.path).content["roles"]["settings"]["wave"] is None
     assert invoke("verify", shares_run.path).exit_code == 0
 
 
@@ -833,14 +838,15 @@ def test_roles__says_that_there_is_no_network(tmp_path):
 
 
 def test_roles__fails_with_one_sentence(shares_run, tmp_path):
-    for arguments, said in (
-        ([tmp_path / "nothing"], "there is no run at"),
-        ([shares_run.path, "--wave", "6x"], "'6x'"),
-        ([shares_run.path, "--min-participation", "2"], "min_participation is 2.0"),
-        ([shares_run.path, "--model", tmp_path], "there is no model at"),
-        ([shares_run.path, "--store", tmp_path / "no"], "There is no store at"),
+    for arguments, code, said in (
+        ([tmp_path / "nothing"], 1, "there is no run at"),
+        ([shares_run.path, "--wave", "6x"], 1, "'6x'"),
+        ([shares_run.path, "--min-participation", "2"], 2, "2.0 is not in the range"),
+        ([shares_run.path, "--model", tmp_path], 1, "there is no model at"),
+        ([shares_run.path, "--store", tmp_path / "no"], 1, "There is no store at"),
     ):
         result = invoke("roles", *arguments)
-        assert result.exit_code == 1
-        assert said in result.stderr and result.stderr.startswith("error: ")
+        assert result.exit_code == code
+        assert said in result.stderr
+        assert result.stderr.startswith("error: " if code == 1 else "Usage: ")
     assert invoke("roles", shares_run.path, "--min-followers", "x").exit_code == 2

@@ -26,7 +26,7 @@ from gpu_coord.archive.ingest import ingest
 from gpu_coord.backend import choose
 from gpu_coord.cli import app
 from gpu_coord.detection.run import detect
-from gpu_coord.results.findings import verify_run
+from gpu_coord.results.verification import verify
 from gpu_coord.sharing import sharing
 from gpu_coord.sharing.coaction import coact
 from gpu_coord.sharing.peers.coortweet import (
@@ -726,12 +726,12 @@ def test_share__writes_the_run_folder_of_the_contract(make_table_store, tmp_path
     assert findings.read("pairs").rows()[0] == (
         "x", "a", "b", "1", "2", 10, "object", datetime(1970, 1, 1, tzinfo=UTC),
     )  # fmt: skip
-    run = findings.run
+    run = findings.content
     assert run["settings"]["window"] == "60s"
     assert [stage["stage"] for stage in run["stages"]] == [
         "shares", "pairs", "edges", "network", "tables",
     ]  # fmt: skip
-    assert verify_run(findings.path) == {"n_tables": 11}
+    assert verify(findings.path) == {"n_tables": 11}
 
 
 def list_components(accounts):
@@ -785,26 +785,26 @@ RUNS = {
 @pytest.mark.parametrize("name", ["network.graphml", "network.gexf"])
 def test_verify_run__tells_network_files_that_are_others(make_table_store, tmp_path, command, name):
     findings = RUNS[command](make_table_store(ROWS), tmp_path / "run")
-    verify_run(findings.path)
+    verify(findings.path)
     file = findings.path / name
     content = file.read_bytes()
     file.write_bytes(content.replace(b"<graph", b"<Graph", 1))
     with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
-        verify_run(findings.path)
+        verify(findings.path)
     file.unlink()
     with pytest.raises(ValueError, match=rf"{name} is missing; repeat the run"):
-        verify_run(findings.path)
+        verify(findings.path)
     run = json.loads((findings.path / "run.json").read_text())
     kept = run["files"].pop(name)
     assert kept == {"size": len(content), "sha256": sha256(content).hexdigest()}
     (findings.path / "run.json").write_text(json.dumps(run))
-    verify_run(findings.path)  # there is none, and none is said to be there
+    verify(findings.path)  # there is none, and none is said to be there
     file.write_bytes(content)
     with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
-        verify_run(findings.path)
+        verify(findings.path)
     del run["files"]  # as earlier versions wrote it
     (findings.path / "run.json").write_text(json.dumps(run))
-    verify_run(findings.path)
+    verify(findings.path)
 
 
 @pytest.mark.parametrize("command", RUNS)
@@ -816,17 +816,17 @@ def test_verify_run__counts_the_edges_of_the_summary(make_table_store, tmp_path,
     (findings.path / "run.json").write_text(json.dumps(run))
     message = f"counts {n_edges + 1} edges, but edges.parquet has {n_edges}"
     with pytest.raises(ValueError, match=message):
-        verify_run(findings.path)
+        verify(findings.path)
     del run["summary"]["n_edges"]
     (findings.path / "run.json").write_text(json.dumps(run))
-    verify_run(findings.path)
+    verify(findings.path)
 
 
 def test_verify_run__tells_a_table_that_is_missing(make_table_store, tmp_path):
     findings = share(make_table_store(ROWS), tmp_path / "run", kinds="object")
     (findings.path / "edges.parquet").unlink()
     with pytest.raises(ValueError, match=r"edges\.parquet is missing; repeat the run"):
-        verify_run(findings.path)
+        verify(findings.path)
 
 
 def test_share__filters_at_or_above(make_table_store, tmp_path):
@@ -881,8 +881,8 @@ def test_share__estimates_the_window(make_table_store, tmp_path):
     store = make_table_store(rows)
     findings = share(store, tmp_path / "run", kinds="object", window="auto")
     # The quickest tenth: o0 alone, whose third share is the first beyond a half, 6 s after.
-    assert findings.run["window_seconds"] == 6
-    assert findings.run["settings"]["window"] == "auto"
+    assert findings.content["window_seconds"] == 6
+    assert findings.content["settings"]["window"] == "auto"
     assert findings.summary["n_pairs"] == 5 + 3 + 3 + 3
 
 
@@ -899,7 +899,7 @@ def test_share__coortweet_writes_all_edges_and_the_network_above(make_table_stor
     assert findings.read("group_stats").select("object_id", "num_accounts").rows() == [
         ("y", 2), ("x", 1),
     ]  # fmt: skip
-    assert verify_run(findings.path) == {"n_tables": 13}
+    assert verify(findings.path) == {"n_tables": 13}
 
 
 def test_share__coortweet_asks_for_participation_in_fast_pairs(make_table_store, tmp_path):
@@ -1033,7 +1033,7 @@ def test_share__leaves_out_kinds_that_are_not_there(make_table_store, tmp_path):
     store = make_table_store(ROWS)
     with pytest.warns(UserWarning, match="no 'url'"):
         findings = share(store, tmp_path / "run", kinds=["object", "url"])
-    assert findings.run["counts"]["missing_kinds"] == ["url"]
+    assert findings.content["counts"]["missing_kinds"] == ["url"]
     with pytest.raises(ValueError, match="its kinds are object"):
         share(store, tmp_path / "run", kinds="url")
 
@@ -1049,7 +1049,7 @@ def test_share__warns_of_a_window_below_what_times_were_rounded_to(
     store = make_table_store(rows)
     with pytest.warns(UserWarning, match=f"all times are whole {name}: a window of"):
         findings = share(store, tmp_path / "run", kinds="object", window=window)
-    assert findings.run["time_unit_seconds"] == unit
+    assert findings.content["time_unit_seconds"] == unit
     with pytest.warns(UserWarning, match=f"all times are whole {name}"):
         coact(store, tmp_path / "coact", layers="co_object", window=window)
     share(store, tmp_path / "run", kinds="object", window=f"{unit}s")  # warnings are errors
@@ -1179,7 +1179,7 @@ def test_share__takes_windows_of_fractions(make_table_store, tmp_path, mode, win
     assert set(run.read("pairs").select("account_id", "account_id_y").rows()) == near
     edges = set(run.read("edges").select("source", "target").rows())
     assert edges == (near | {ends[::-1] for ends in near} if mode == "qut" else near)
-    assert run.run["window_seconds"] == ms / 1000
+    assert run.content["window_seconds"] == ms / 1000
 
 
 def test_share__counts_fractions_of_shorter_and_fast_windows(make_table_store, tmp_path):
@@ -1240,7 +1240,7 @@ def test_share__is_confined_to_objects(make_table_store, tmp_path):
     assert findings.read("entities")["value"].to_list() == ["y"]
     assert findings.read("accounts")["account_id"].to_list() == ["a", "b", "c"]
     whole = share(store, tmp_path / "whole", kinds="object")
-    assert findings.run["specification"] != whole.run["specification"]
+    assert findings.content["specification"] != whole.content["specification"]
 
 
 def test_share__compares_coortweet_with_exact_windows(make_table_store, tmp_path):
@@ -1259,7 +1259,7 @@ def test_share__compares_coortweet_with_exact_windows(make_table_store, tmp_path
         ("a", "b", 2, 3, "weight"), ("c", "d", 2, 0, "own_object"),
         ("e", "f", 1, 0, "participation"),
     ]  # fmt: skip
-    assert findings.run["changes"] == {"own_object": 1, "participation": 1, "weight": 1}
+    assert findings.content["changes"] == {"own_object": 1, "participation": 1, "weight": 1}
 
 
 def test_share__knows_a_post_by_its_account_and_its_content(make_table_store, tmp_path):
@@ -1323,7 +1323,7 @@ def test_share__tabulates_intervals(make_table_store, tmp_path):
     findings = share(make_table_store(rows), tmp_path / "run", kinds="object", intervals=True)
     surface = findings.read("surface")
     at = surface.filter(pl.col("q") == 0.1, pl.col("p") == 0.5)["seconds"].item()
-    assert at == findings.run["intervals"]["quantile_seconds"] == 6
+    assert at == findings.content["intervals"]["quantile_seconds"] == 6
     assert findings.read("gaps")["observed"].sum() == 9 * 6
 
 

@@ -252,9 +252,10 @@ def test_share__links_significant_edges_only(make_table_store, tmp_path):
     store = make_table_store(table)
     findings = share(store, tmp_path / "run", kinds="object", window="10s")
     edges = findings.read("edges")
-    assert edges.columns[-6:] == [
-        "expected", "n_hours", "p_value", "q_value", "grade", "significant",
+    assert edges.columns[-7:] == [
+        "expected", "n_hours", "p_value", "q_value", "grade", "significant", "in_network",
     ]  # fmt: skip
+    assert (edges["in_network"] == edges["significant"]).all()
     linked = edges.filter("significant").select("source", "target").rows()
     assert ("a120", "a121") in linked
     accounts = findings.read("accounts").filter(pl.col("component").is_not_null())
@@ -264,5 +265,6 @@ def test_share__links_significant_edges_only(make_table_store, tmp_path):
     n = findings.summary["n_accounts"]
     assert findings.summary["n_pairs_tested"] == n * (n - 1) // 2
     whole = share(store, tmp_path / "whole", kinds="object", window="10s", tests=False)
-    assert whole.read("edges").columns == edges.columns[:-6]
+    assert whole.read("edges").columns == [*edges.columns[:-7], "in_network"]
+    assert whole.read("edges")["in_network"].all()
     assert whole.read("accounts")["component"].count() > accounts.height

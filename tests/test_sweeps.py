@@ -22,8 +22,10 @@ from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.chance import tests as chance
 from gpu_coord.cli import app
 from gpu_coord.detection.run import detect
-from gpu_coord.detection.settings import Settings
+from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.network.network import build_network
+from gpu_coord.results.findings import open_run
+from gpu_coord.results.verification import verify
 from gpu_coord.trust.evaluation.evaluation import evaluate
 from gpu_coord.trust.sweeps import stages, tables
 from gpu_coord.trust.sweeps.grid import list_cells, read_grid, spell_command
@@ -36,7 +38,7 @@ from gpu_coord.trust.sweeps.multiverse import (
 )
 from gpu_coord.trust.sweeps.scoring import flatten_figures, split_halves
 from gpu_coord.trust.sweeps.stages import measure_modularity
-from gpu_coord.trust.sweeps.sweeps import open_sweep, sweep, verify_sweep
+from gpu_coord.trust.sweeps.sweeps import sweep
 from gpu_coord.trust.sweeps.tables import SUMMARY
 
 KINDS = ("hashtag", "url")
@@ -97,7 +99,7 @@ def read_cell(found, row):
 
 def check_cell(found, row, findings):
     """Compare a cell with the run of its settings: figures, accounts, communities and edges."""
-    run = findings.run
+    run = findings.content
     assert row["specification"] == run["specification"]
     for name, value in findings.summary.items():
         assert row[name] == value, name
@@ -126,7 +128,7 @@ def check_cell(found, row, findings):
 
 def run_cell(store, row, out, backend, cells):
     settings = cells[row["cell"]].settings
-    choices = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
+    choices = {name: getattr(settings, name) for name in DetectSettings.__dataclass_fields__}
     return detect(store, out, backend=backend, **choices)
 
 
@@ -198,7 +200,7 @@ def test_sweep__has_a_row_per_cell_in_the_order_of_the_grid(backend, store, tmp_
     assert cells["seconds"].min() >= 0
     assert cells["reason"].null_count() == 4
     assert found.content["grid"] == grid
-    assert verify_sweep(tmp_path / "s") == {"n_tables": 5}
+    assert verify(tmp_path / "s") == {"n_tables": 5}
     assert repr(found).startswith("Sweep(")
 
 
@@ -314,7 +316,7 @@ def test_sweep__goes_on_after_a_kill_with_the_same_tables(store, tmp_path, truth
         assert killed.returncode == -signal.SIGKILL, (last, killed.stdout, killed.stderr)
         n_cells_done.append(len(list(out.glob("cells/[!.]*.json"))))
         with pytest.raises(FileNotFoundError, match=r"there is no sweep|stopped before its end"):
-            open_sweep(out)
+            open_run(out)
     assert n_cells_done[0] == 0
     assert 0 < n_cells_done[-2] < n_cells_done[-1] <= 8
     ended = run_killed(store, out, grid, -1, truth)
@@ -323,7 +325,7 @@ def test_sweep__goes_on_after_a_kill_with_the_same_tables(store, tmp_path, truth
     for name in ("accounts", "edges", "ari", "variance"):
         one, other = ((tmp_path / d / f"{name}.parquet").read_bytes() for d in ("whole", "killed"))
         assert one == other, name
-    cells = [open_sweep(tmp_path / d).read("sweep").drop("seconds") for d in ("whole", "killed")]
+    cells = [open_run(tmp_path / d).read("sweep").drop("seconds") for d in ("whole", "killed")]
     assert_frame_equal(*cells, check_exact=True)
     before = (out / "sweep.parquet").read_bytes()
     assert run_killed(store, out, grid, -1, truth).returncode == 0
@@ -381,7 +383,7 @@ def test_sweep__refuses_a_folder_in_use(backend, store, tmp_path):
 
 def test_open_sweep__names_what_is_missing(backend, store, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no sweep at"):
-        open_sweep(tmp_path)
+        open_run(tmp_path)
     found = sweep(store, {"kinds": ["hashtag"]}, tmp_path / "s", backend=backend)
     with pytest.raises(FileNotFoundError, match="no table 'cells'; it has sweep, accounts"):
         found.read("cells")
@@ -389,7 +391,7 @@ def test_open_sweep__names_what_is_missing(backend, store, tmp_path):
         tmp_path / "s" / "ari.parquet"
     )
     with pytest.raises(ValueError, match="ari"):
-        verify_sweep(tmp_path / "s")
+        verify(tmp_path / "s")
 
 
 # --- the grid --------------------------------------------------------------------------------
@@ -447,7 +449,7 @@ def test_list_cells__reads_lags_as_detect_does():
     cells = list_cells({"lags": ["1-1", "1-4"]})
     assert [cell.settings.lags for cell in cells] == [(1,), (1, 2, 3, 4)]
     assert cells[0].specification == list_cells({"lag": [1]})[0].specification
-    assert cells[1].specification == Settings(groups=0, lags=(1, 2, 3, 4)).compute_hash()
+    assert cells[1].specification == DetectSettings(groups=0, lags=(1, 2, 3, 4)).compute_hash()
 
 
 def test_read_grid__reads_toml_and_refuses_others(tmp_path):
@@ -731,7 +733,7 @@ def test_sweep_command__shows_what_holds(store, tmp_path, truth):
                  str(truth), "--choose-by", "auc"]  # fmt: skip
     done = CliRunner().invoke(app, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout) == open_sweep(tmp_path / "s").summary
+    assert json.loads(done.stdout) == open_run(tmp_path / "s").summary
     shown = CliRunner().invoke(app, arguments)
     assert "Which choice matters" in shown.stdout
     assert "4 specifications" in shown.stdout

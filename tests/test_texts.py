@@ -15,7 +15,8 @@ from gpu_coord.archive import posts
 from gpu_coord.archive.cells import hash_words, hide_mentions
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.cli import app
-from gpu_coord.store import store as storing
+from gpu_coord.ground.folders import write_json
+from gpu_coord.store import tables
 from gpu_coord.store.store import TABLES, open_store, verify_store
 
 HEADER = ["tweetid", "userid", "tweet_time", "tweet_text", "is_retweet", "hashtags"]
@@ -118,7 +119,7 @@ def test_ingest__texts_are_those_of_a_slow_reader(tmp_path_factory, texts, n_at_
     (folder / "tweets.csv").write_bytes(write_table(rows, HEADER))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(posts, "TEXTS_AT_A_TIME", n_at_a_time)
-        patch.setattr(storing, "ROW_GROUP_ROWS", 4)
+        patch.setattr(tables, "ROW_GROUP_ROWS", 4)
         store = ingest(folder / "tweets.csv", folder / "store", texts=True)
     words = pl.Series([normalise_text(row["tweet_text"]) for row in rows])
     check_texts(store, {text for text in words if text})
@@ -197,7 +198,7 @@ def test_verify_store__tells_texts_that_are_not_all_there(ingest_tweets):
     store = ingest_tweets(tweet(1, "one"), tweet(2, "two"))
     manifest = store.manifest
     manifest["entities_by_kind"]["text"] = 3
-    storing.write_json(store.path / "manifest.json", manifest)
+    write_json(store.path / "manifest.json", manifest)
     with pytest.raises(ValueError, match="the texts of the manifest are 3, but 2 are accounted"):
         verify_store(store.path)
 

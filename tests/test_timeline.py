@@ -228,7 +228,7 @@ def test_tabulate_timeline__refuses_what_does_not_fit(store, make_store, tmp_pat
     with pytest.raises(ValueError, match="was made by coact"):
         tabulate_timeline(store, "x.org/1", kind="url", run=tmp_path / "coact")
     (run / "evidence.parquet").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no evidence\.parquet"):
+    with pytest.raises(FileNotFoundError, match=r"has no table 'evidence'; it has \['accounts'\]"):
         tabulate_timeline(store, "x.org/1", kind="url", run=run)
 
 

@@ -20,14 +20,12 @@ from gpu_coord.activity.counts import (
     plan_blocks,
     transition_matrices,
 )
+from gpu_coord.activity.settings import Denominator, Measure, Undefined, WeightRule
 from gpu_coord.activity.weights import (
-    Denominator,
-    Measure,
-    Undefined,
     Weigher,
-    WeightRule,
     choose_lags,
     select_edges,
+    weigh_entities,
 )
 from gpu_coord.backend import cpu
 from gpu_coord.backend import pairs as pair_kernels
@@ -430,6 +428,6 @@ def test_weigh_entities__does_not_overflow():
     n_steps = 30_789_002
     for both, a, b in [(100, 100, 100), (150, 160, 155), (70_000, 70_001, 90_000)]:
         arrays_of = [np.array([count], np.int32) for count in (both, a, b)]
-        found = transitions.weigh_entities(*arrays_of, n_steps, WeightRule(), xp=np)[0]
+        found = weigh_entities(*arrays_of, n_steps, WeightRule(), xp=np)[0]
         exact = Fraction(both, a) - Fraction(b - both, n_steps - a)
         assert found == pytest.approx(float(exact), rel=1e-12)

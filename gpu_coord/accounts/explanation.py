@@ -10,6 +10,7 @@ import polars as pl
 from gpu_coord.detection.evidence import SCHEMA
 from gpu_coord.ground.kinds import names_posts
 from gpu_coord.results.findings import Findings, open_run
+from gpu_coord.results.forms import RUN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +66,7 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
         An account is not in the run or stands for two, both are the same, or the run is of
         another command than `detect` and `share`.
     """
-    findings = open_run(run)
+    findings = open_run(run, *RUN.commands)
     if (command := findings.command) not in ("detect", "share"):
         raise ValueError(
             f"{findings.path} is a run of {command}, and explain reads those of detect and share; "

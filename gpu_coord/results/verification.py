@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu_coord.results.command import describe_files
-from gpu_coord.results.findings import Findings, find_marker, open_run
+from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN
 from gpu_coord.store.store import STORE_MARKER, verify_store
 from gpu_coord.store.tables import check_tables
@@ -21,7 +21,7 @@ def verify(path: Path | str) -> dict[str, Any]:
         There is no folder of ours at that path.
     """
     path = Path(path)
-    if (path / STORE_MARKER).is_file() or find_marker(path) is None:
+    if (path / STORE_MARKER).is_file():
         return verify_store(path)
     findings = open_run(path)
     noun = findings.form.noun

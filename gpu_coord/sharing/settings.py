@@ -15,6 +15,7 @@ from gpu_coord.ground.choices import (
     choose,
     list_choices,
     respell,
+    split_list,
 )
 from gpu_coord.ground.times import parse_window
 from gpu_coord.network.settings import NetworkSettings
@@ -23,11 +24,6 @@ from gpu_coord.store.settings import TimeRange
 
 Mode = Literal["strict", "coortweet", "coornet", "qut"]
 Merge = Literal["union", "intersection", "fused"]
-
-
-def split_list(text: str) -> tuple[str, ...]:
-    """Return the parts between commas, such as kinds."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def measure_bin(window_ms: int, unit: int = 1) -> int:

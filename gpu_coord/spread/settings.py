@@ -1,7 +1,7 @@
 """Every choice of `cascades` and `timeline`."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gpu_coord.chance.nulls import TestSettings
 from gpu_coord.ground.choices import DURATION, WINDOW, Choices, choose, respell
@@ -20,6 +20,11 @@ class InsideSettings(Choices):
     group: int | None = choose(None, "The one group of the run that is inside (all).", at_least=0)
     group_by: Grouping = choose("auto", "Groups of the run; auto: confirmed ones, or communities.")
     inside: str | None = choose(None, "In the place of a run: the label of the accounts inside.")
+
+    def spell(self) -> dict[str, Any]:
+        """Return the other choices: the accounts inside are hashed as an input."""
+        inside = self.pick(InsideSettings)
+        return {name: value for name, value in super().spell().items() if name not in inside}
 
 
 @dataclass(frozen=True, kw_only=True)
