@@ -5,7 +5,7 @@ idea: a cascade is an object's shares in the order of time; an adoption is an ac
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def trace_cascades(
     work: Work,
     *,
     run: Findings | Path | str | None = None,
-    inside_ids: Collection[str] | None = None,
+    inside: str | Collection[str] | None = None,
 ) -> None:
     """Write how the objects of a store spread: platforms, escape from a group, catalysts.
 
@@ -44,16 +44,18 @@ def trace_cascades(
     ----------
     run
         The run whose groups say which accounts are inside, see `read_inside`.
-    inside_ids
-        In the place of a run or a label: the ids of the accounts inside.
+    inside
+        In the place of a run: the label of the accounts inside, or their ids.
 
     Raises
     ------
     ValueError
         A setting is out of range, nothing is left, or nobody is inside.
     """
+    if isinstance(inside, str):
+        work.settings = replace(work.settings, inside=inside)
     settings: CascadeSettings = work.settings
-    members = _find_inside(work, run, inside_ids)
+    members = _find_inside(work, run, inside)
     work.inputs["inside"] = hash_ids(members)
     with work.time("read"):
         spread = read_spread(
@@ -61,8 +63,8 @@ def trace_cascades(
             end=settings.end, min_shares=settings.min_shares, labels=work.labels,
         )  # fmt: skip
     summary = _write_tables(spread, settings, work)
-    inside = None if members is None else {"n_accounts": members.len()}
-    work.describe(inside=inside, summary=summary)
+    described = None if members is None else {"n_accounts": members.len()}
+    work.describe(inside=described, summary=summary)
 
 
 # --- who is inside -------------------------------------------------------------------------------
@@ -105,12 +107,12 @@ def read_inside(
 
 
 def _find_inside(
-    work: Work, run: Findings | Path | str | None, ids: Collection[str] | None
+    work: Work, run: Findings | Path | str | None, inside: str | Collection[str] | None
 ) -> pl.Series | None:
     """Return the ids of the accounts inside, None where nobody was asked for."""
     settings: CascadeSettings = work.settings
-    if sum(each is not None for each in (run, settings.inside, ids)) > 1:
-        raise ValueError("a run, a label and ids each say who is inside; give one of them.")
+    if run is not None and inside is not None:
+        raise ValueError("both a run and inside say who is inside; leave one of them out.")
     if run is not None:
         findings = work.take("run", run, *RUN.commands)
         check_origin(findings, work.store)
@@ -119,21 +121,18 @@ def _find_inside(
         raise ValueError(
             f"group is {settings.group}, but no run is named; name the run that found it."
         )
-    if ids is not None:
-        members = pl.Series("account_id", sorted(set(ids)), dtype=pl.String)
-        if members.is_empty():
-            raise ValueError("nobody is inside: inside_ids is empty.")
-        return members
-    return None if settings.inside is None else _find_labelled(work, settings.inside)
-
-
-def _find_labelled(work: Work, label: str) -> pl.Series:
+    if inside is None:
+        return None
     known = work.store.read("accounts") if work.labels is None else work.labels
-    ids = known.filter(pl.col("label") == label)["account_id"].unique().sort()
-    if ids.is_empty():
+    if isinstance(inside, str):
+        ids = known.filter(pl.col("label") == inside)["account_id"]
         there = ", ".join(sorted(known["label"].drop_nulls().unique())[:10]) or "none"
-        raise ValueError(f"nobody is inside: inside is {label!r}, the labels are {there}.")
-    return ids
+    else:
+        ids = pl.Series("account_id", sorted(set(inside)), dtype=pl.String)
+        there = "given by account ids"
+    if ids.is_empty():
+        raise ValueError(f"nobody is inside: inside is {inside!r}, the labels are {there}.")
+    return ids.unique().sort()
 
 
 # --- the shares ----------------------------------------------------------------------------------
