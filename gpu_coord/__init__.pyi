@@ -694,12 +694,11 @@ def trace_cascades(
     out: Path | str,
     *,
     run: Findings | Path | str | None = None,
-    inside_ids: Collection[str] | None = None,
+    inside: str | Collection[str] | None = None,
     labels: DataFrame | None = None,
     progress: Progress | None = None,
     group: int | None = None,
     group_by: Literal['auto', 'group', 'component', 'community'] = 'auto',
-    inside: str | None = None,
     kinds: Sequence[str] | str = ('url',),
     start: str | None = None,
     end: str | None = None,
@@ -722,8 +721,8 @@ def trace_cascades(
         refused.
     run
         The run whose groups say which accounts are inside, see `read_inside`.
-    inside_ids
-        In the place of a run or a label: the ids of the accounts inside.
+    inside
+        In the place of a run: the label of the accounts inside, or their ids.
     labels
         Columns account_id, label, in the place of the store's own labels.
     progress
@@ -732,8 +731,6 @@ def trace_cascades(
         The one group of the run that is inside (all).
     group_by
         Groups of the run; auto: confirmed ones, or communities.
-    inside
-        In the place of a run: the label of the accounts inside.
     kinds
         Kinds of object, separated by commas.
     start
