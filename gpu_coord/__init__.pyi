@@ -16,7 +16,7 @@ from gpu_coord.simulation.simulation import Simulation
 from gpu_coord.store.store import Store
 
 __version__: str
-__all__ = ['__version__', 'ingest', 'open_store', 'build_activity', 'transition_matrices', 'detect', 'share', 'coact', 'run_cycle', 'fit_model', 'InfluenceModel', 'assign_roles', 'trace_cascades', 'compare_cohorts', 'simulate', 'evaluate', 'sweep', 'open_run', 'verify']
+__all__: list[str]
 
 def ingest(
     paths: Sequence[AnyPath] | AnyPath,

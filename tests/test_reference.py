@@ -3,14 +3,18 @@
 import ast
 import inspect
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+import typer
 
 import gpu_coord as gc
+from gpu_coord import plots
+from gpu_coord.cli import app
 from gpu_coord.cli.commands import COMMANDS
 from gpu_coord.cli.reference import COMMON, FUNCTIONS, list_options, make_files
 from gpu_coord.ground.choices import list_choices, list_spellings
@@ -187,3 +191,30 @@ def test_columns__that_are_declared_are_in_some_table(command, written):
         columns = {column for tables in folders for column in tables.get(table, ())}
         absent = [d for d in list_declared(command, table) if not any(match(d, c) for c in columns)]
         assert not absent, f"no {table} of {command} has {absent}"
+
+
+# --- how do I ----------------------------------------------------------------------------------
+
+
+def list_code():
+    page = (Path(__file__).parents[1] / "docs" / "how.md").read_text()
+    return re.findall(r"`([^`]+)`", page)
+
+
+@pytest.mark.parametrize("line", [code for code in list_code() if code.startswith("gpu-coord ")])
+def test_how__names_commands_and_options_that_there_are(line):
+    name, *given = shlex.split(line)[1:]
+    command = typer.main.get_command(app).commands[name]
+    assert command.make_context(name, given).params
+
+
+@pytest.mark.parametrize("line", [code for code in list_code() if re.match(r"(gc|plots)\.", code)])
+def test_how__names_calls_that_there_are(line):
+    for room, function in re.findall(r"(gc|plots)\.(\w+)\(", line):
+        assert callable(getattr({"gc": gc, "plots": plots}[room], function))
+    assert all(hasattr(Findings, name) for name in re.findall(r"[)n]\.(\w+)", line))
+
+
+def test_how__is_one_screen():
+    page = (Path(__file__).parents[1] / "docs" / "how.md").read_text()
+    assert len(page.split()) <= 450

@@ -27,6 +27,7 @@ FUNCTIONS = {
     "cycle": "run_cycle", "model": "fit_model", "roles": "assign_roles",
     "cascades": "trace_cascades", "cohorts": "compare_cohorts",
 }  # fmt: skip
+Row = tuple[str, str, str]
 COMMON = ("backend", "memory", "threads", "json_", "debug")
 _OPTIONS = """# Every command and option
 
@@ -55,6 +56,7 @@ from gpu_coord.simulation.simulation import Simulation
 from gpu_coord.store.store import Store
 
 __version__: str
+__all__: list[str]
 '''
 
 
@@ -98,7 +100,7 @@ def _describe_command(command: Command) -> str:
     return f"\n## {command.name}\n\n{said}{python}\n{table}"
 
 
-def _describe_option(option: Any, settings: type[Choices]) -> tuple[str, str, str]:
+def _describe_option(option: Any, settings: type[Choices]) -> Row:
     name = option.opts[0] if option.param_type_name == "option" else option.name.upper()
     said = [option.help, *_say_choice(settings, option.name)]
     said += _list_words(get_args(BackendChoice) if option.name == "backend" else ())
@@ -106,7 +108,7 @@ def _describe_option(option: Any, settings: type[Choices]) -> tuple[str, str, st
     return f"`{name}`", default, " ".join(said)
 
 
-def _describe_keyword(declared: Declared) -> tuple[str, str, str]:
+def _describe_keyword(declared: Declared) -> Row:
     said = " ".join([declared.choice.help, *_say_values(declared)])
     return f"in Python: `{declared.name}`", _write_default(declared.default), said
 
@@ -141,20 +143,13 @@ def _list_words(words: Iterable[str]) -> list[str]:
 def _write_default(default: Any) -> str:
     if isinstance(default, bool):
         return "on" if default else "off"
-    return (
-        ""
-        if default in (None, "")
-        else f"`{default:g}`"
-        if isinstance(default, float)
-        else f"`{default}`"
-    )
+    if default in (None, ""):
+        return ""
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
-def _tabulate(
-    rows: Iterable[tuple[str, str, str]], head: str = "option | default | what it does"
-) -> str:
-    lines = [head, "---|---|---", *map(" | ".join, rows)]
-    return "".join(f"| {line} |\n" if line[0] != "-" else f"|{line}|\n" for line in lines)
+def _tabulate(rows: Iterable[Row], head: Row = ("option", "default", "what it does")) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * 3, *rows))
 
 
 # --- columns -----------------------------------------------------------------------------------
@@ -171,15 +166,11 @@ def fill_tables(page: str) -> str:
 
 
 def _describe_tables(command: str) -> str:
-    rows = [
-        row
-        for table, (is_row, columns) in read_columns()[command].items()
-        for row in [
-            (f"`{table}`", "", f"one row for each {is_row}"),
-            *(("", f"`{names}`", meaning) for names, meaning in columns.items()),
-        ]
-    ]
-    return _tabulate(rows, "table | column | meaning")
+    rows: list[Row] = []
+    for table, (is_row, columns) in read_columns()[command].items():
+        rows.append((f"`{table}`", "", f"one row for each {is_row}"))
+        rows += [("", f"`{names}`", meaning) for names, meaning in columns.items()]
+    return _tabulate(rows, ("table", "column", "meaning"))
 
 
 # --- stub --------------------------------------------------------------------------------------
@@ -187,11 +178,8 @@ def _describe_tables(command: str) -> str:
 
 def write_stub() -> str:
     """Return the types of the public names, for editors: the package loads them on first use."""
-    public = [getattr(gpu_coord, name) for name in gpu_coord.__all__[1:]]
-    functions = filter(inspect.isfunction, public)
-    return "\n".join(
-        [f"{_STUB}__all__ = {gpu_coord.__all__!r}\n", *map(_write_function, functions)]
-    )
+    public = (getattr(gpu_coord, name) for name in gpu_coord.__all__)
+    return "\n".join([_STUB, *map(_write_function, filter(inspect.isfunction, public))])
 
 
 def _write_function(function: Callable[..., Any]) -> str:
@@ -210,9 +198,8 @@ def _write_function(function: Callable[..., Any]) -> str:
 def _write_types(text: str) -> str:
     """Write the types of a parameter with bare names; a list will do where a choice is a tuple."""
     text = re.sub(r"(?<![\w.'])(?:\w+\.)+(?=[A-Z])", "", re.sub(r": '(.*?)'", r": \1", text))
-    return text.replace("tuple[str, ...]", "Sequence[str] | str").replace(
-        "tuple[int, ...]", "Sequence[int]"
-    )
+    text = text.replace("tuple[str, ...]", "Sequence[str] | str")
+    return text.replace("tuple[int, ...]", "Sequence[int]")
 
 
 if __name__ == "__main__":
