@@ -136,11 +136,11 @@ def build_activity(
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep this share of accounts, those with the most posts.
+        Keep the top percent of accounts by number of posts.
     seed
         Same seed, same result.
     match
-        Label to match with as many other accounts.
+        Keep the accounts of this label, and as many others by lot.
 
     Raises
     ------
@@ -242,29 +242,29 @@ def detect(
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep this share of accounts, those with the most posts.
+        Keep the top percent of accounts by number of posts.
     seed
         Same seed, same result.
     match
-        Label to match with as many other accounts.
+        Keep the accounts of this label, and as many others by lot.
     lags
         Bins from source to target; each is scored on its own.
     null
         What chance leaves as it is, in each account's activity.
     alpha
-        Share of false ones to accept among significant edges.
+        False discovery rate: the share of false findings to accept.
     groups
         Groups to look for on each half of the days, the slowest stage; 0: none.
     measure
         How a matrix becomes a weight.
     undefined
-        An entity that the source never used.
+        What becomes of entities the source never used.
     denominator
         Which entities the mean is over.
     shrink
         Pseudo-transitions at the target's own rate.
     resolution
-        Of the communities: a larger one makes more and smaller ones.
+        Of the communities: a larger value makes more and smaller ones.
     split_at
         Also analyse before this time, and from it on.
     min_support
@@ -335,7 +335,7 @@ def share(
     null
         What chance leaves as it is, in each account's activity.
     alpha
-        Share of false ones to accept among significant edges.
+        False discovery rate: the share of false findings to accept.
     start
         First time, ISO 8601, UTC.
     end
@@ -343,7 +343,7 @@ def share(
     seed
         Same seed, same result.
     resolution
-        Of the communities: a larger one makes more and smaller ones.
+        Of the communities: a larger value makes more and smaller ones.
     window
         Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
         the longest; the others are counted beside it.
@@ -420,7 +420,7 @@ def coact(
     null
         What chance leaves as it is, in each account's activity.
     alpha
-        Share of false ones to accept among significant edges.
+        False discovery rate: the share of false findings to accept.
     start
         First time, ISO 8601, UTC.
     end
@@ -428,7 +428,7 @@ def coact(
     seed
         Same seed, same result.
     resolution
-        Of the communities: a larger one makes more and smaller ones.
+        Of the communities: a larger value makes more and smaller ones.
     window
         Longest gap of a pair, included, in layers without their own.
     min_participation
@@ -521,7 +521,7 @@ def run_cycle(
     null
         What chance leaves as it is, in each account's activity.
     alpha
-        Share of false ones to accept among significant edges.
+        False discovery rate: the share of false findings to accept.
     start
         First time, ISO 8601, UTC.
     end
@@ -529,7 +529,7 @@ def run_cycle(
     seed
         Same seed, same result.
     resolution
-        Of the communities: a larger one makes more and smaller ones.
+        Of the communities: a larger value makes more and smaller ones.
     window
         Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
         the longest; the others are counted beside it.
@@ -624,11 +624,11 @@ def fit_model(
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep this share of accounts, those with the most posts.
+        Keep the top percent of accounts by number of posts.
     emission
         What accounts pass on; plugin overstates influence.
     background
-        What accounts do of themselves.
+        Learn what accounts do of themselves, too.
     min_support
         Without a run: least lagged coincidences of a pair.
     teleport
@@ -672,13 +672,13 @@ def assign_roles(
     progress
         Called with the stage, the work done and the work in all.
     wave
-        So long a silence of an object ends its wave; None: one wave each.
+        Silence of an object that ends its wave; None: one wave each.
     min_earliness
         A catalyst's earliness z lies above this.
     min_direction
         Leaders' direction z lies above it, amplifiers' below minus it.
     min_followers
-        So many a core account leads.
+        Accounts that a core account leads, at least.
     min_participation
         A bridge's participation lies above this.
 
@@ -738,7 +738,7 @@ def trace_cascades(
     end
         Time before which to stop.
     min_shares
-        Leave out objects with fewer.
+        Leave out objects with fewer shares.
     min_followers
         Followers that the first adopter outside needs.
     window
@@ -750,7 +750,7 @@ def trace_cascades(
     early
         Part of an object's accounts that is early, up to 0.5.
     alpha
-        Share of false ones to accept among significant edges.
+        False discovery rate: the share of false findings to accept.
 
     Raises
     ------
@@ -795,7 +795,7 @@ def compare_cohorts(
     min_accounts
         Leave out smaller classes.
     alpha
-        Share of false ones to accept among significant edges.
+        False discovery rate: the share of false findings to accept.
 
     Raises
     ------

@@ -35,12 +35,12 @@ class RoleSettings(Choices):
 
     wave: str | None = choose(
         "6h",
-        "So long a silence of an object ends its wave; None: one wave each.",
+        "Silence of an object that ends its wave; None: one wave each.",
         unit=DURATION,
         spellings=(
             Spelling(
                 "wave",
-                "So long a silence of an object ends its wave; none: one wave each.",
+                "Silence of an object that ends its wave; none: one wave each.",
                 str,
                 read_wave,
                 default="6h",
@@ -56,7 +56,7 @@ class RoleSettings(Choices):
         at_most=_MAX_CUT_OFF, advice=_ERRORS,
     )  # fmt: skip
     min_followers: int = choose(
-        3, "So many a core account leads.", at_least=1, at_most=int(_MAX_CUT_OFF)
+        3, "Accounts that a core account leads, at least.", at_least=1, at_most=int(_MAX_CUT_OFF)
     )
     # Of what Guimera & Amaral (Nature 433, 895, 2005) call connectors among accounts without a hub.
     min_participation: float = choose(

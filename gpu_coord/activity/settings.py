@@ -26,7 +26,7 @@ class CellSettings(TimeRange):
     bin: str = choose("1h", "Width of a time bin, like 1h or 15m.", unit=DURATION)
     min_posts: int = choose(1, "Leave out accounts with fewer posts.", at_least=1)
     top_percent: float = choose(
-        100.0, "Keep this share of accounts, those with the most posts.", above=0, at_most=100
+        100.0, "Keep the top percent of accounts by number of posts.", above=0, at_most=100
     )
 
 
@@ -34,7 +34,7 @@ class CellSettings(TimeRange):
 class MatchSettings(CellSettings, Seeded):
     """The same, where accounts of a label can be held against as many others."""
 
-    match: str | None = choose(None, "Label to match with as many other accounts.")
+    match: str | None = choose(None, "Keep the accounts of this label, and as many others by lot.")
 
 
 def read_lag(lag: int) -> tuple[int, ...]:
@@ -82,7 +82,7 @@ class WeightRule(Choices):
     """How the counts of a pair become its weight, see `gpu_coord.activity.weights`."""
 
     measure: Measure = choose("trace", "How a matrix becomes a weight.")
-    undefined: Undefined = choose("marginal", "An entity that the source never used.")
+    undefined: Undefined = choose("marginal", "What becomes of entities the source never used.")
     denominator: Denominator = choose("all", "Which entities the mean is over.")
     shrink: float = choose(
         0.0,

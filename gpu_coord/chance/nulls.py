@@ -52,7 +52,7 @@ class TestSettings(Choices):
     )
     alpha: float = choose(
         0.05,
-        "Share of false ones to accept among significant edges.",
+        "False discovery rate: the share of false findings to accept.",
         above=0,
         below=1,
         advice="0.05 is usual",

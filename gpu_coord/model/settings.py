@@ -16,11 +16,11 @@ class ModelSettings(CellSettings):
     emission: Emission = choose("copy", "What accounts pass on; plugin overstates influence.")
     background: bool = choose(
         True,
-        "What accounts do of themselves.",
+        "Learn what accounts do of themselves, too.",
         spellings=(
             Spelling(
                 "background",
-                "What accounts do of themselves.",
+                "Learn what accounts do of themselves, too.",
                 bool,
                 flag="--background/--no-background",
                 default=True,

@@ -11,7 +11,7 @@ class NetworkSettings(Seeded):
 
     resolution: float = choose(
         1.0,
-        "Of the communities: a larger one makes more and smaller ones.",
+        "Of the communities: a larger value makes more and smaller ones.",
         above=0,
         spellings=(),
     )
