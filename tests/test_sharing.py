@@ -1087,7 +1087,7 @@ def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
         ({"window": "1.0005s"}, "'1.0005s' is no window"),
         ({"window": "5s,60s", "mode": "qut"}, "belong to the modes strict and coortweet"),
         ({"window": "5s,soon"}, "'soon' is no window"),
-        ({"window": "5s,auto"}, "'auto' is no window"),
+        ({"window": "5s,auto"}, "window is '5s,auto'; auto stands alone"),
         ({"mode": "loose"}, "mode is 'loose'"),
         ({"edge_weight_quantile": 1.5}, "edge_weight_quantile is 1.5"),
         ({"edge_weight_quantile": float("nan")}, "edge_weight_quantile is nan"),
