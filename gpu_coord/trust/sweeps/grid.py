@@ -32,6 +32,8 @@ _TYPES: dict[Any, tuple[str, tuple[type, ...], Any]] = {
     bool: ("true or false", (bool,), pl.Boolean),
 }
 
+_KINDS = 'text like "hashtag,url", or a list of kinds'
+
 # A cell has no halves, so that nothing is split.
 OPTIONS: dict[str, Spelling] = {
     spelling.name: spelling
@@ -147,7 +149,7 @@ def _check_values(name: str, values: Any) -> None:
         )
     for value in values:
         if not _fits(name, value):
-            called = _find_type(name)[0]
+            called = _KINDS if name == "kinds" else _find_type(name)[0]
             raise ValueError(f"{name} has {value!r} in the grid; each value is {called}.")
 
 

@@ -148,7 +148,8 @@ def _check_folder(path: Path, origin: dict[str, Any]) -> None:
         )
     content = read_marker(path, SWEEP.marker)
     begun = json.loads(json.dumps(origin))
-    if content and (others := [name for name in begun if content.get(name) != begun[name]]):
+    named = ("grid", "settings", "input", *begun)  # what says most first
+    if content and (others := [name for name in named if content.get(name) != begun[name]]):
         raise FileExistsError(
             f"{path} holds another sweep: its {others[0]} is {content.get(others[0])}, not "
             f"{begun[others[0]]}; choose another path or remove it yourself."
