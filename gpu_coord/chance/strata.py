@@ -21,7 +21,6 @@ from gpu_coord.chance.nulls import Null, check_null
 
 _HOUR, _DAY = 3600, 86_400
 
-
 # Seconds of a block of time, and after how many blocks the strata begin anew.
 _BLOCKS = {
     "popularity": (_DAY, 1),
@@ -52,6 +51,11 @@ class Strata:
     stratum_start: Any  # accounts of each stratum as targets, (n_strata + 1,)
     stratum_account: Any
     stratum_count: Any
+
+    @property
+    def n_accounts(self) -> int:
+        """Accounts, silent ones included."""
+        return int(self.source_start.size) - 1
 
     @cached_property
     def source_share(self) -> Any:

@@ -18,6 +18,8 @@ from typing import Any
 
 import polars as pl
 
+from gpu_coord.activity.cells import build_activity
+from gpu_coord.activity.settings import MatchSettings
 from gpu_coord.backend import Backend, choose
 from gpu_coord.ground.choices import hash_json
 from gpu_coord.ground.folders import name_aside, read_marker, replace_file, write_json
@@ -34,7 +36,7 @@ from gpu_coord.trust.sweeps.grid import Cell, Grid, find_activity_key, list_cell
 from gpu_coord.trust.sweeps.multiverse import CORE_SHARE, find_core
 from gpu_coord.trust.sweeps.results import Results
 from gpu_coord.trust.sweeps.scoring import Half, Truth, read_truth, score_cell
-from gpu_coord.trust.sweeps.stages import CellResult, Stages, order_cells
+from gpu_coord.trust.sweeps.stages import CellResult, SharedStages, order_cells
 from gpu_coord.trust.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_tables
 
 _LOCK, _SCRATCH = "sweep.lock", ".scratch"
@@ -227,12 +229,16 @@ class _Sweeping:
         self, cells: Sequence[Cell], labels: Path | None
     ) -> Iterator[tuple[Cell, Rows, CellResult | None]]:
         start = time.perf_counter()
+        chosen = cells[0].settings.pick(MatchSettings)
         try:
             with self._warn_once():
-                stages = Stages(
-                    self.store, cells, self.scratch, backend=self.backend, labels=self.labels,
-                    memory=self.memory, progress=self.report,
-                )  # fmt: skip
+                activity = build_activity(
+                    self.store, labels=self.labels, backend=self.backend, **chosen
+                )
+            memory = self.memory or choose_memory(self.backend)
+            stages = SharedStages(
+                activity, cells, self.scratch, memory=memory, progress=self.report
+            )
         except ValueError as error:
             for cell in cells:
                 yield cell, _set_aside(error, start), None
@@ -245,7 +251,6 @@ class _Sweeping:
             else:
                 yield cell, self._describe(result, labels, start), result
             start = time.perf_counter()
-        stages.release()
 
     @contextmanager
     def _warn_once(self) -> Iterator[None]:
