@@ -5,9 +5,8 @@ one idea: neighbouring days lie in different folds, so coincidences never cross 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -26,8 +25,7 @@ _SURPRISE = 0.2
 BLOCK_EVENTS = 20_000
 
 
-@dataclass(frozen=True)
-class Calendar:
+class Calendar(NamedTuple):
     """How the days are divided; what `find_obstacle` refuses has none."""
 
     n_slots: int  # P, bins of a day
@@ -36,9 +34,8 @@ class Calendar:
     n_days: int
 
 
-@dataclass(frozen=True)
-class Fold:
-    """The events on every other day."""
+class Fold(NamedTuple):
+    """The events on every other day; kernels take it as it is."""
 
     calendar: Calendar
     n_accounts: int
@@ -141,9 +138,9 @@ def _build_fold(calendar: Calendar, n_accounts: int, cells: Any, parity: int) ->
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def weigh_slots(counts: Any, reach: int, n_accounts: int, weight: Any) -> None:
+def weigh_slots(counts: Any, fold: Fold, weight: Any) -> None:
     """Write how surprising an event in each slot is, given the events counted around it."""
-    n_slots = counts.size
+    n_slots, reach = counts.size, fold.calendar.reach
     window = 0.0
     for slot in range(min(reach, n_slots)):
         window += counts[slot]
@@ -152,15 +149,14 @@ def weigh_slots(counts: Any, reach: int, n_accounts: int, weight: Any) -> None:
             window += counts[slot + reach]
         if slot > reach:
             window -= counts[slot - reach - 1]
-        weight[slot] = np.log(1.0 + _SURPRISE * n_accounts / (window + 1.0))
+        weight[slot] = np.log(1.0 + _SURPRISE * fold.n_accounts / (window + 1.0))
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def count_stratum(stratum: int, stratum_start: Any, visit_start: Any, event_slot: Any,
-                  counts: Any) -> None:  # fmt: skip
+def count_stratum(stratum: int, fold: Fold, counts: Any) -> None:
     """Count the events of all accounts in each slot of a stratum."""
     counts[:] = 0.0
-    first = visit_start[stratum_start[stratum]]
-    last = visit_start[stratum_start[stratum + 1]]
+    first = fold.visit_start[fold.stratum_start[stratum]]
+    last = fold.visit_start[fold.stratum_start[stratum + 1]]
     for event in range(first, last):
-        counts[event_slot[event]] += 1.0
+        counts[fold.event_slot[event]] += 1.0

@@ -161,11 +161,7 @@ def _sum_sets(
 
     def work(block: tuple[int, int]) -> Any:
         sums = np.zeros((3, times.shape[1]))
-        _sum_strata(
-            strata[slice(*block)], fold.stratum_start, fold.visit_account, fold.visit_start,
-            fold.event_slot, fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts,
-            rhythms.share, rhythms.reached, rhythms.bins_per_hour, row, times, sums,
-        )  # fmt: skip
+        _sum_strata(strata[slice(*block)], fold, rhythms, row, times, sums)
         return sums
 
     total = np.zeros((3, times.shape[1]))
@@ -175,18 +171,20 @@ def _sum_sets(
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_stratum(stratum: int, stratum_start: Any, visit_account: Any, visit_start: Any,
-                 event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
-                 reached: Any, width: int, row: Any, times: Any, sums: Any) -> None:  # fmt: skip
+def _sum_stratum(stratum: int, fold: Fold, rhythms: Rhythms, row: Any, times: Any,
+                 sums: Any) -> None:  # fmt: skip
     """Add one stratum to the sums of all sets in which two accounts visit it."""
+    n_slots, reach = fold.calendar.n_slots, fold.calendar.reach
+    visit_account, visit_start, event_slot = fold.visit_account, fold.visit_start, fold.event_slot
+    share, reached = rhythms.share, rhythms.reached
     n_hours = share.shape[1]
     counts, weight = np.empty(n_slots), np.empty(n_slots)
     mean, mean_square = np.empty(n_hours), np.empty(n_hours)
-    count_stratum(stratum, stratum_start, visit_start, event_slot, counts)
-    weigh_slots(counts, reach, n_accounts, weight)
-    average_slots(weight, width, 1, mean)
-    average_slots(weight, width, 2, mean_square)
-    first, last = stratum_start[stratum], stratum_start[stratum + 1]
+    count_stratum(stratum, fold, counts)
+    weigh_slots(counts, fold, weight)
+    average_slots(weight, rhythms.bins_per_hour, 1, mean)
+    average_slots(weight, rhythms.bins_per_hour, 2, mean_square)
+    first, last = fold.stratum_start[stratum], fold.stratum_start[stratum + 1]
     visits = np.empty(last - first, np.int64)
     own = np.zeros((last - first, 3))
     n_visits = 0
@@ -244,9 +242,7 @@ def _sum_stratum(stratum: int, stratum_start: Any, visit_account: Any, visit_sta
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_strata(strata: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
-                event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
-                reached: Any, width: int, row: Any, times: Any, sums: Any) -> None:  # fmt: skip
+def _sum_strata(strata: Any, fold: Fold, rhythms: Rhythms, row: Any, times: Any,
+                sums: Any) -> None:  # fmt: skip
     for stratum in strata:
-        _sum_stratum(stratum, stratum_start, visit_account, visit_start, event_slot, n_slots,
-                     reach, n_accounts, share, reached, width, row, times, sums)  # fmt: skip
+        _sum_stratum(stratum, fold, rhythms, row, times, sums)

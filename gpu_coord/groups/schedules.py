@@ -118,15 +118,14 @@ def _sum_entities(
     *,
     n_threads: int,
 ) -> Any:
-    n_days, calendar = fold.day.size, fold.calendar
     if orders is None:
+        n_days = fold.day.size
         n_members = int(events[1].max(initial=0)) + 1
         orders = np.broadcast_to(np.arange(n_days, dtype=np.int16), (1, n_members, n_days)).copy()
 
     def work(block: tuple[int, int]) -> Any:
         columns = (column[slice(*block)] for column in events)
-        return _permute_block(*columns, orders, calendar.n_slots, calendar.reach,
-                              fold.n_accounts, profile)  # fmt: skip
+        return _permute_block(*columns, orders, fold, profile)
 
     totals = np.zeros(orders.shape[0])
     for part in map_ahead(blocks, work, n_threads=n_threads):
@@ -135,10 +134,10 @@ def _sum_entities(
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _permute_block(entity: Any, member: Any, day: Any, slot: Any, orders: Any, n_slots: int,
-                   reach: int, n_accounts: int, profile: Any) -> Any:  # fmt: skip
+def _permute_block(entity: Any, member: Any, day: Any, slot: Any, orders: Any, fold: Fold,
+                   profile: Any) -> Any:  # fmt: skip
     """Sum over entities; the events of an entity: outsiders first, then by member and day."""
-    n_days = orders.shape[2]
+    n_days, n_slots, reach = orders.shape[2], fold.calendar.n_slots, fold.calendar.reach
     totals = np.zeros(orders.shape[0])
     counts, weight = np.zeros((n_days, n_slots)), np.empty((n_days, n_slots))
     first = 0
@@ -150,7 +149,7 @@ def _permute_block(entity: Any, member: Any, day: Any, slot: Any, orders: Any, n
                 own = last + 1
             last += 1
         for row in range(n_days):
-            weigh_slots(counts[row], reach, n_accounts, weight[row])
+            weigh_slots(counts[row], fold, weight[row])
         for event in range(first, own):
             counts[day[event], slot[event]] = 0.0
         for replicate in range(orders.shape[0]):

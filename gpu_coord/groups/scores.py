@@ -4,8 +4,7 @@ The one idea: a coincidence weighs the more the fewer others were there, and wha
 pair follows from how often both visit a stratum and from their daily rhythms. For ranking only.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -22,9 +21,11 @@ _BLOCK_BYTES = 16 << 20
 _BLOCK_PRODUCTS = 5_000_000  # visits of others met in one call of the kernel: some 0.2 s
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Symmetric z: of a pair, its kept entry plus the mean of both accounts' base."""
+class Scores(NamedTuple):
+    """Symmetric z: of a pair, its kept entry plus the mean of both accounts' base.
+
+    Kernels take it as it is.
+    """
 
     row_start: Any  # (n_accounts + 1,)
     column: Any  # ascending within a row, (n_entries,)
@@ -90,16 +91,12 @@ class _Rows:
 
     def score(self, first: int, last: int, *, half: int) -> tuple[Any, Any, Any]:
         """Return the source, target and z of a range of sources; if half, of later targets only."""
-        fold, rhythms = self.fold, self.rhythms
         n_bound = int(self.bound[first:last].sum())
         target, z = np.empty(n_bound, np.int32), np.empty(n_bound, np.float32)
         n_kept = np.empty(last - first, np.int64)
         end = _score_rows(
             first, last, half, self.account_start, self.account_visit, self.visit_stratum,
-            fold.stratum_start, fold.visit_account, fold.visit_start, fold.event_slot,
-            fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts,
-            rhythms.share, rhythms.reached, rhythms.bins_per_hour, self.noise,
-            target, z, n_kept,
+            self.fold, self.rhythms, self.noise, target, z, n_kept,
         )  # fmt: skip
         source = np.repeat(np.arange(first, last, dtype=np.int32), n_kept)
         return source, target[:end], z[:end]
@@ -171,19 +168,16 @@ def _find_lowest(starts: Any, z: Any, n_kept: int) -> Any:
 
 def _mean_weight(fold: Fold) -> float:
     """Return the mean weight of an event, all accounts counted."""
-    total = _sum_weights(fold.stratum_start, fold.visit_start, fold.event_slot,
-                         fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts)  # fmt: skip
-    return float(total) / max(fold.n_events, 1)
+    return float(_sum_weights(fold)) / max(fold.n_events, 1)
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_weights(stratum_start: Any, visit_start: Any, event_slot: Any, n_slots: int, reach: int,
-                 n_accounts: int) -> float:  # fmt: skip
-    counts, weight = np.empty(n_slots), np.empty(n_slots)
+def _sum_weights(fold: Fold) -> float:
+    counts, weight = np.empty(fold.calendar.n_slots), np.empty(fold.calendar.n_slots)
     total = 0.0
-    for stratum in range(stratum_start.size - 1):
-        count_stratum(stratum, stratum_start, visit_start, event_slot, counts)
-        weigh_slots(counts, reach, n_accounts, weight)
+    for stratum in range(fold.stratum_start.size - 1):
+        count_stratum(stratum, fold, counts)
+        weigh_slots(counts, fold, weight)
         total += (counts * weight).sum()
     return total
 
@@ -219,9 +213,9 @@ def _expect_visit(share: Any, reached: Any, mean: Any, n_events: int, own: Any,
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _meet_visits(mine: int, other: int, visit_start: Any, event_slot: Any, reach: int,
-                 weight: Any) -> float:  # fmt: skip
+def _meet_visits(mine: int, other: int, fold: Fold, weight: Any) -> float:
     """Sum the weights of coincidences of two visits, the mean of the weights of both events."""
+    visit_start, event_slot, reach = fold.visit_start, fold.event_slot, fold.calendar.reach
     total = 0.0
     stop = visit_start[other + 1]
     start = visit_start[other]
@@ -238,12 +232,12 @@ def _meet_visits(mine: int, other: int, visit_start: Any, event_slot: Any, reach
 
 @numba.njit(cache=CACHE, nogil=True)
 def _score_rows(first: int, last: int, half: int, account_start: Any, account_visit: Any,
-                visit_stratum: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
-                event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
-                reached: Any, width: int, noise: float, target: Any, z: Any,
-                n_kept: Any) -> int:  # fmt: skip
+                visit_stratum: Any, fold: Fold, rhythms: Rhythms, noise: float, target: Any,
+                z: Any, n_kept: Any) -> int:  # fmt: skip
     """Write target and z of the pairs of the sources first..last-1; return how many there are."""
-    n_hours = share.shape[1]
+    n_slots, n_accounts, n_hours = fold.calendar.n_slots, fold.n_accounts, rhythms.share.shape[1]
+    stratum_start, visit_start = fold.stratum_start, fold.visit_start
+    share, reached = rhythms.share, rhythms.reached
     counts, weight, mean = np.empty(n_slots), np.empty(n_slots), np.empty(n_hours)
     rhythm = np.empty((4, n_hours))
     observed, expected = np.zeros(n_accounts), np.zeros(n_accounts)
@@ -259,24 +253,22 @@ def _score_rows(first: int, last: int, half: int, account_start: Any, account_vi
             stop = stratum_start[stratum + 1]
             if stop - start < 1 or stop - stratum_start[stratum] < 2:
                 continue
-            count_stratum(stratum, stratum_start, visit_start, event_slot, counts)
-            weigh_slots(counts, reach, n_accounts, weight)
+            count_stratum(stratum, fold, counts)
+            weigh_slots(counts, fold, weight)
             n_events = visit_start[mine + 1] - visit_start[mine]
             for power in range(1, 3):
-                average_slots(weight, width, power, mean)
+                average_slots(weight, rhythms.bins_per_hour, power, mean)
                 _expect_visit(share[source], reached[source], mean, n_events,
                               rhythm[2 * power - 2], rhythm[2 * power - 1])  # fmt: skip
             for other in range(start, stop):
-                account = visit_account[other]
+                account = fold.visit_account[other]
                 if account == source:
                     continue
                 if variance[account] == 0.0:
                     listed[n_listed] = account
                     n_listed += 1
                 n_others = visit_start[other + 1] - visit_start[other]
-                observed[account] += _meet_visits(
-                    mine, other, visit_start, event_slot, reach, weight
-                )
+                observed[account] += _meet_visits(mine, other, fold, weight)
                 expected[account] += n_others * _dot(
                     rhythm[0], rhythm[1], reached[account], share[account]
                 )
