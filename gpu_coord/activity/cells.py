@@ -66,6 +66,11 @@ class Activity:
         """Active (entity, bin, account) cells."""
         return int(self.entity.size)
 
+    def read_cells(self) -> tuple[Any, Any, Any]:
+        """Return entity, bin and account of the cells, on the host."""
+        entity, bin, account = map(self.backend.to_host, (self.entity, self.bin, self.account))
+        return entity, bin, account
+
     @cached_property
     def entity_kind(self) -> Any:
         """Position in `kinds` of each entity's kind, (n_entities,)."""

@@ -264,10 +264,14 @@ def plan_blocks(
     """
     bounds = [_bound_pairs(index, margin, min_support=min_support) for margin in margins]
     n_pairs = index.backend.to_host(sum(bounds[1:], bounds[0]))
-    block_pairs = max(1, memory // _PAIR_BYTES)
-    block = np.cumsum(n_pairs) // block_pairs
+    return cut_rows(n_pairs, memory // _PAIR_BYTES)
+
+
+def cut_rows(sizes: Any, most: int) -> list[tuple[int, int]]:
+    """Cut rows of some sizes into ranges of about at most so much; a row of more is its own."""
+    block = np.cumsum(sizes) // max(1, most)
     cuts = np.flatnonzero(np.diff(block)) + 1
-    edges = [0, *cuts.tolist(), index.n_accounts]
+    edges = [0, *cuts.tolist(), len(sizes)]
     return [(first, last) for first, last in pairwise(edges) if first < last]
 
 

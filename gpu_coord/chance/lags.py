@@ -135,9 +135,7 @@ _LAGS: dict[str, Any] = {
 
 def _select_cells(activity: Activity, accounts: Sequence[int] | np.ndarray | None) -> _Cells:
     """Return the cells of the accounts on entities that at least two of them use."""
-    account, entity, bin = map(
-        activity.backend.to_host, (activity.account, activity.entity, activity.bin)
-    )
+    entity, bin, account = activity.read_cells()
     chosen = np.ones(activity.n_accounts, bool)
     if accounts is not None:
         chosen = np.isin(np.arange(activity.n_accounts), _check_accounts(accounts, activity))

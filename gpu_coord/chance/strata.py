@@ -172,9 +172,7 @@ def _count_strata(
     blocks = _locate_blocks(
         activity.first_bin, activity.bin_seconds, margins.n_steps, null, phase=phase
     )
-    account, entity, bin = map(
-        activity.backend.to_host, (activity.account, activity.entity, activity.bin)
-    )
+    entity, bin, account = activity.read_cells()
     entity_kind = activity.backend.to_host(activity.entity_kind)
     page = entity_kind[entity] if null == "popularity" else entity
     as_source, as_target = bin < margins.n_steps, bin >= margins.lag

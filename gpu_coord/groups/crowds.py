@@ -11,7 +11,6 @@ import numba
 import numpy as np
 
 from gpu_coord.backend.pairs import CACHE
-from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.draws import draw_slots, open_stream
 from gpu_coord.groups.folds import Fold, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
@@ -45,7 +44,6 @@ def replicate_crowd(
     hidden: Any = None,
     n_replicates: int,
     key: Any,
-    n_threads: int,
 ) -> Coincidences:
     """Count a set's coincidences on a fold, and those of replicates.
 
@@ -63,24 +61,18 @@ def replicate_crowd(
         How many.
     key
         Of the chance numbers.
-    n_threads
-        Days that are worked on at a time.
     """
     hidden = inside if hidden is None else inside | hidden
-    n_members, n_hidden = (
-        np.bincount(fold.visit_stratum, weights=who[fold.visit_account], minlength=fold.n_strata)
-        for who in (inside, hidden)
-    )
-    strata = np.flatnonzero(n_members >= 2)
-    n_lags = fold.calendar.reach + 1
+    strata = np.flatnonzero(fold.count_visits(inside) >= 2)
 
-    def work(block: tuple[int, int]) -> Any:
-        by_lag = np.zeros((1 + n_replicates, n_lags))
-        _replicate_strata(strata[slice(*block)], fold, inside, hidden, rhythms, key, by_lag)
+    def work(strata: Any) -> Any:
+        by_lag = np.zeros((1 + n_replicates, fold.calendar.reach + 1))
+        _replicate_strata(strata, fold, inside, hidden, rhythms, key, by_lag)
         return clear_rounding(np.einsum("rl,lc->rc", by_lag, lag_weights))
 
-    days = list(map_ahead(fold.block_strata(strata, by_day=True), work, n_threads=n_threads))
-    n_crowded = int((np.diff(fold.stratum_start)[strata] > n_hidden[strata]).sum())
+    days = list(fold.map_strata(strata, work, by_day=True))
+    has_outsider = np.diff(fold.stratum_start) > fold.count_visits(hidden)
+    n_crowded = int(has_outsider[strata].sum())
     empty = np.zeros((0, 1 + n_replicates, lag_weights.shape[1]))
     return Coincidences(np.stack(days) if days else empty, strata.size, n_crowded)
 

@@ -109,12 +109,7 @@ def _rank(finding: Finding) -> tuple[Any, ...]:
 
 
 def assess_findings(
-    findings: Sequence[Finding],
-    folds: tuple[Fold, Fold],
-    rhythms: Rhythms,
-    *,
-    alpha: float,
-    n_threads: int,
+    findings: Sequence[Finding], folds: tuple[Fold, Fold], rhythms: Rhythms, *, alpha: float
 ) -> pl.DataFrame:
     """Test every account against every confirmed group, and list members and significant ones.
 
@@ -124,9 +119,7 @@ def assess_findings(
     confirmed = [finding for finding in findings if finding.is_confirmed]
     if not confirmed:
         return pl.DataFrame(schema=ACCOUNTS_SCHEMA)
-    p_value = np.stack(
-        [_test_finding(finding, folds, rhythms, n_threads=n_threads) for finding in confirmed]
-    )
+    p_value = np.stack([_test_finding(finding, folds, rhythms) for finding in confirmed])
     log_p = np.log(np.maximum(p_value, np.finfo(float).tiny)).ravel()
     q_value = adjust_p_values(log_p, n_tests=log_p.size).reshape(p_value.shape)
     is_member, is_core = np.zeros(p_value.shape, bool), np.zeros(p_value.shape, bool)
@@ -148,23 +141,13 @@ def assess_findings(
     return pl.DataFrame(columns, schema=ACCOUNTS_SCHEMA).sort("group", "tier", "p_value", "account")
 
 
-def _test_finding(
-    finding: Finding, folds: tuple[Fold, Fold], rhythms: Rhythms, *, n_threads: int
-) -> Any:
+def _test_finding(finding: Finding, folds: tuple[Fold, Fold], rhythms: Rhythms) -> Any:
     p_values = []
     for trial in finding.trials:
         if trial.is_confirmed:
-            inside = np.zeros(folds[0].n_accounts, bool)
-            inside[trial.members] = True
-            p_values.append(
-                assess_accounts(
-                    folds[1 - trial.fold],
-                    rhythms,
-                    inside,
-                    baseline=trial.baseline,
-                    n_threads=n_threads,
-                )
-            )
+            fold = folds[1 - trial.fold]
+            inside = fold.mark(trial.members)
+            p_values.append(assess_accounts(fold, rhythms, inside, baseline=trial.baseline))
     return np.minimum(2 * np.min(p_values, axis=0), 1)
 
 

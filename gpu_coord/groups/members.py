@@ -10,15 +10,12 @@ import numba
 import numpy as np
 
 from gpu_coord.backend.pairs import CACHE
-from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.crowds import count_outsiders, tilt_slots
 from gpu_coord.groups.folds import Fold
 from gpu_coord.groups.rhythms import Rhythms
 
 
-def assess_accounts(
-    fold: Fold, rhythms: Rhythms, inside: Any, *, baseline: float = 1.0, n_threads: int
-) -> Any:
+def assess_accounts(fold: Fold, rhythms: Rhythms, inside: Any, *, baseline: float = 1.0) -> Any:
     """Return the p-value of each account, (n_accounts,); 1 where it met nobody.
 
     Parameters
@@ -29,24 +26,18 @@ def assess_accounts(
         Who is in the set, (n_accounts,) booleans.
     baseline
         Times that everyone meets others, for each time that crowd and rhythms say.
-    n_threads
-        Blocks of strata that are worked on at a time.
     """
     from scipy import special
 
-    n_members = np.bincount(
-        fold.visit_stratum, weights=inside[fold.visit_account], minlength=fold.n_strata
-    )
-    strata = np.flatnonzero((n_members > 0) & (np.diff(fold.stratum_start) > 1))
+    met_anyone = (fold.count_visits(inside) > 0) & (np.diff(fold.stratum_start) > 1)
+    nothing = np.zeros((3, fold.n_accounts))
 
-    def work(block: tuple[int, int]) -> Any:
-        sums = np.zeros((3, fold.n_accounts))
-        _meet_in_strata(strata[slice(*block)], fold, inside, rhythms, sums)
+    def work(strata: Any) -> Any:
+        sums = nothing.copy()
+        _meet_in_strata(strata, fold, inside, rhythms, sums)
         return sums
 
-    sums = np.zeros((3, fold.n_accounts))
-    for part in map_ahead(fold.block_strata(strata), work, n_threads=n_threads):
-        sums += part
+    sums = sum(fold.map_strata(np.flatnonzero(met_anyone), work), nothing)
     met, mean, variance = sums[0], baseline * sums[1], baseline * sums[2]
     p_value = np.ones(fold.n_accounts)
     some = (met > 0) & (mean > 0) & (variance > 0)

@@ -25,7 +25,6 @@ def permute_days(
     *,
     n_replicates: int,
     key: Any,
-    n_threads: int,
     memory: int,
 ) -> Any:
     """Sum up a set's coincidences on a fold with every member's days permuted.
@@ -44,8 +43,6 @@ def permute_days(
         How many.
     key
         Of the chance numbers.
-    n_threads
-        Blocks of entities that are worked on at a time.
     memory
         Bytes that the permutations may take.
 
@@ -58,11 +55,11 @@ def permute_days(
     blocks = _block_entities(events)
     room = min(memory // 4, _ORDER_BYTES)
     step = int(max(1, min(n_replicates, room // max(n_members * n_days * 2, 1))))
-    totals = [_sum_entities(fold, events, blocks, None, profile, n_threads=n_threads)]
+    totals = [_sum_entities(fold, events, blocks, None, profile)]
     for first in range(0, n_replicates, step):
         last = min(first + step, n_replicates)
         orders = _draw_orders(first, last, n_members, n_days, key)
-        totals.append(_sum_entities(fold, events, blocks, orders, profile, n_threads=n_threads))
+        totals.append(_sum_entities(fold, events, blocks, orders, profile))
     return clear_rounding(np.concatenate(totals))
 
 
@@ -115,8 +112,6 @@ def _sum_entities(
     blocks: list[tuple[int, int]],
     orders: Any,
     profile: Any,
-    *,
-    n_threads: int,
 ) -> Any:
     if orders is None:
         n_days = fold.day.size
@@ -127,10 +122,7 @@ def _sum_entities(
         columns = (column[slice(*block)] for column in events)
         return _permute_block(*columns, orders, fold, profile)
 
-    totals = np.zeros(orders.shape[0])
-    for part in map_ahead(blocks, work, n_threads=n_threads):
-        totals += part
-    return totals
+    return sum(map_ahead(blocks, work, n_threads=fold.n_threads), np.zeros(orders.shape[0]))
 
 
 @numba.njit(cache=CACHE, nogil=True)

@@ -4,6 +4,7 @@ The one idea: a coincidence weighs the more the fewer others were there, and wha
 pair follows from how often both visit a stratum and from their daily rhythms. For ranking only.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numba
@@ -38,15 +39,13 @@ class Scores(NamedTuple):
         return int(self.base.size)
 
 
-def score_pairs(fold: Fold, rhythms: Rhythms, *, n_threads: int, memory: int) -> Scores:
+def score_pairs(fold: Fold, rhythms: Rhythms, *, memory: int) -> Scores:
     """Score all pairs; where memory is short keep each account's highest, and the mean of the rest.
 
     Parameters
     ----------
     fold, rhythms
         What happened, and what the accounts are used to.
-    n_threads
-        Blocks of accounts that are worked on at a time.
     memory
         Bytes that the scores may take, those of blocks under way included.
     """
@@ -55,7 +54,7 @@ def score_pairs(fold: Fold, rhythms: Rhythms, *, n_threads: int, memory: int) ->
     n_pairs = min(int((users * (users - 1) // 2).sum()), n_accounts * (n_accounts - 1) // 2)
     room = memory // 2 // _PAIR_BYTES
     block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
-    rows = _Rows(fold, rhythms, n_threads=n_threads, block_bytes=block_bytes)
+    rows = _Rows(fold, rhythms, block_bytes=block_bytes)
     if n_pairs <= room:
         lowest, total = np.full(n_accounts, -np.inf), None
     else:
@@ -67,10 +66,10 @@ def score_pairs(fold: Fold, rhythms: Rhythms, *, n_threads: int, memory: int) ->
 class _Rows:
     """Computes rows of z, block by block."""
 
-    def __init__(self, fold: Fold, rhythms: Rhythms, *, n_threads: int, block_bytes: int) -> None:
+    def __init__(self, fold: Fold, rhythms: Rhythms, *, block_bytes: int) -> None:
         by_account = np.argsort(fold.visit_account, kind="stable")
         accounts = np.arange(fold.n_accounts + 1)
-        self.fold, self.rhythms, self.n_threads = fold, rhythms, n_threads
+        self.fold, self.rhythms = fold, rhythms
         self.account_start = np.searchsorted(fold.visit_account[by_account], accounts)
         self.account_visit = by_account
         self.visit_stratum = fold.visit_stratum
@@ -110,8 +109,7 @@ class _Rows:
             lowest, total = _find_lowest(starts, z, n_kept)
             return lowest, total
 
-        parts = list(map_ahead(self.plan(), work, n_threads=self.n_threads))
-        lowest, total = (np.concatenate(column) for column in zip(*parts, strict=True))
+        lowest, total = self._join(work)
         return lowest, total
 
     def collect(self, lowest: Any) -> tuple[Any, Any, Any]:
@@ -122,9 +120,13 @@ class _Rows:
             kept = z >= np.minimum(lowest[source], lowest[target])
             return source[kept], target[kept], z[kept]
 
-        parts = list(map_ahead(self.plan(), work, n_threads=self.n_threads))
-        source, target, z = (np.concatenate(column) for column in zip(*parts, strict=True))
+        source, target, z = self._join(work)
         return source, target, z
+
+    def _join(self, work: Callable[[tuple[int, int]], tuple[Any, ...]]) -> Iterator[Any]:
+        """Return the columns that come of all ranges of accounts."""
+        parts = list(map_ahead(self.plan(), work, n_threads=self.fold.n_threads))
+        return map(np.concatenate, zip(*parts, strict=True))
 
 
 def _mirror(source: Any, target: Any, z: Any, total: Any, n_accounts: int) -> Scores:

@@ -57,12 +57,10 @@ def search_groups(
 
 def measure_set(scores: Scores, accounts: Any) -> float:
     """Return the sum of z of all pairs of a set over the root of their number."""
-    inside = np.zeros(scores.n_accounts, bool)
-    inside[accounts] = True
     sums = np.zeros(scores.n_accounts)
     _add_rows(np.asarray(accounts), scores, sums)
-    n = len(accounts)
-    total = sums[inside].sum() / 2 + (n - 1) * scores.base[inside].sum() / 2
+    n, members = len(accounts), np.sort(accounts)
+    total = sums[members].sum() / 2 + (n - 1) * scores.base[members].sum() / 2
     return float(total / np.sqrt(n * (n - 1) / 2))
 
 
