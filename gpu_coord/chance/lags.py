@@ -21,6 +21,11 @@ from gpu_coord.ground.threads import map_ahead
 # Sums over all pairs and over pairs of an account with itself, nearer than this, are equal.
 _ROUNDING = 1e-12
 
+_LAGS: dict[str, Any] = {
+    "group": pl.Int32, "lag": pl.Int32, "observed": pl.Int64, "expected": pl.Float64,
+    "ratio": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
@@ -125,12 +130,6 @@ def tabulate_lags(
         if len(accounts) > 1 and max_lag >= 0
     ]
     return pl.concat(tables) if tables else pl.DataFrame(schema=_LAGS)
-
-
-_LAGS: dict[str, Any] = {
-    "group": pl.Int32, "lag": pl.Int32, "observed": pl.Int64, "expected": pl.Float64,
-    "ratio": pl.Float64, "low": pl.Float64, "high": pl.Float64,
-}  # fmt: skip
 
 
 def _select_cells(activity: Activity, accounts: Sequence[int] | np.ndarray | None) -> _Cells:

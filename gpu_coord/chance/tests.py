@@ -22,16 +22,10 @@ from gpu_coord.activity.counts import (
     plan_blocks,
 )
 from gpu_coord.chance.adjust import combine_tests
-from gpu_coord.chance.days import Axis, Visits, list_visits
+from gpu_coord.chance.days import list_visits
 from gpu_coord.chance.empirical import EmpiricalNull, fit_null, mark_bulk
 from gpu_coord.chance.nulls import Null
-from gpu_coord.chance.strata import (
-    Strata,
-    count_products,
-    expect_pairs,
-    expect_silent,
-    stratify,
-)
+from gpu_coord.chance.strata import Strata, count_products, expect_pairs, expect_silent, stratify
 from gpu_coord.ground.choices import check_alpha
 from gpu_coord.ground.threads import map_ahead
 
@@ -68,10 +62,6 @@ class LagTests:
     inflation: float  # lambda: coincidences of the bulk for each that was expected
     fitted_share: float  # of the sources, by lot: all their pairs are here, and the null is theirs
     min_left_out: int = 1  # hours of a pair that the null need not be fitted to
-
-    def list_arrays(self) -> tuple[Any, ...]:
-        """Return what grows with the pairs."""
-        return self.pair, self.observed, self.n_hours, self.expected, self.log_p
 
     def read_log_p(self, min_support: int) -> Any:
         """Return the logs of the p-values, 0 where there are fewer coincidences than that."""
@@ -118,13 +108,6 @@ class PairTests:
     def inflation(self) -> float:
         """The largest lambda of any lag."""
         return max(lag.inflation for lag in self.by_lag)
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that the arrays hold."""
-        arrays = [self.pair, self.log_p, self.q_value, self.grade]
-        arrays += [a for lag in self.by_lag for a in lag.list_arrays()]
-        return sum({id(array): array.nbytes for array in arrays}.values())
 
     def mark_significant(self, source: Any, target: Any) -> Any:
         """Mark which of some pairs that have a coincidence are significant."""
@@ -263,7 +246,7 @@ def assess_lag(
 ) -> LagTests:
     """Return the pairs of one lag that are kept; see `assess_pairs`, whose work it is."""
     strata = stratify(activity, index, margins, null=null, n_phases=n_phases)
-    visits = _list_visits(activity, index)
+    visits = list_visits(activity, index)
     n_coincidences = index.backend.to_host(margins.n_coincidences)
     share, is_fitted = choose_fitted(strata, n_coincidences, max_cost=_FIT_PRODUCTS)
     block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
@@ -284,13 +267,6 @@ def assess_lag(
         report(int(n_until[last - 1]))
     listed = _Block(*map(np.concatenate, zip(*parts, strict=True)))
     return _conclude(listed, lag=margins.lag, min_support=min_support, fitted_share=share)
-
-
-def _list_visits(activity: Activity, index: CellIndex) -> Visits:
-    to_host = index.backend.to_host
-    axis = Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)
-    entity = to_host(index.column_entity)[to_host(index.cell_column)]
-    return list_visits(axis, to_host(index.account_start), entity, to_host(index.cell_bin))
 
 
 def _count_kept(
@@ -327,15 +303,9 @@ def _join_lags(
 
 
 def assess_listed(
-    strata: Strata,
-    pairs: PairCounts,
-    n_hours: Any,
-    *,
-    lag: int = 0,
-    alpha: float = 0.05,
-    min_left_out: int = 1,
+    strata: Strata, pairs: PairCounts, n_hours: Any, *, alpha: float = 0.05, min_left_out: int = 1
 ) -> PairTests:
-    """Test pairs whose coincidences were counted elsewhere, such as shares within a window.
+    """Test pairs whose coincidences, at lag 0, were counted elsewhere: shares within a window, say.
 
     Parameters
     ----------
@@ -346,8 +316,6 @@ def assess_listed(
         stratum.
     n_hours
         Hours with a coincidence, what is tested: see `assess_pairs`.
-    lag
-        Bins between a source's and a target's.
     alpha
         False discovery rate to hold.
     min_left_out
@@ -363,7 +331,7 @@ def assess_listed(
     share, is_fitted = choose_fitted(strata, n_listed, max_cost=_FIT_PRODUCTS)
     expected = expect_pairs(strata, pairs).sum(axis=1)
     listed = _fill_block(strata, pairs, n_hours, expected, is_fitted, slice(None))
-    tests = _conclude(listed, lag=lag, min_support=1, fitted_share=share, min_left_out=min_left_out)
+    tests = _conclude(listed, lag=0, min_support=1, fitted_share=share, min_left_out=min_left_out)
     return _join_lags(
         [tests], n_accounts=strata.n_accounts, null=strata.null, n_phases=strata.n_phases,
         alpha=alpha,

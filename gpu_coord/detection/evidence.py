@@ -17,7 +17,8 @@ import polars as pl
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import count_margins, count_pairs, cut_rows, index_cells, plan_blocks
 from gpu_coord.backend import choose
-from gpu_coord.backend.pairs import CACHE, first_at_least
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.chance.days import match_visits
 from gpu_coord.store.queries import map_entities, select_range, to_milliseconds
 from gpu_coord.store.store import Store
 from gpu_coord.store.tables import TableWriter
@@ -39,8 +40,7 @@ SCHEMA: dict[str, Any] = {
 # --- links: whose coincidences -------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(NamedTuple):
     """Ordered pairs of accounts, each at a lag, in the order in which they matter; on the host."""
 
     source: Any  # row of the account, (n_links,)
@@ -61,8 +61,8 @@ class Links:
 
 def join_links(parts: Sequence[Links]) -> Links:
     """Return links one after the other."""
-    names = ("source", "target", "lag", "groups")
-    return Links(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    columns = zip(*((*part[:3], part.groups) for part in parts), strict=True)
+    return Links(*map(np.concatenate, columns))
 
 
 def link_groups(
@@ -110,9 +110,8 @@ def link_groups(
 
 def _gather_groups(activity: Activity, members: pl.DataFrame) -> Activity:
     """Return the activity of the members, who meet on an entity only within their group."""
-    cells = pl.DataFrame(
-        dict(zip(("entity", "bin", "account"), activity.read_cells(), strict=True))
-    )
+    entity, bin, account = activity.read_cells()
+    cells = pl.DataFrame({"entity": entity, "bin": bin, "account": account})
     numbered = members.with_row_index("member").with_columns(pl.col("account").cast(pl.Int32))
     joined = (
         cells.with_columns(pl.col("account").cast(pl.Int32))
@@ -183,7 +182,8 @@ def write_evidence(
         The links are none of this activity, or the time range is not the one it was built with.
     """
     _check_links(links, activity)
-    cells = _index_posts(store, activity, links, start, end)
+    span = select_range(to_milliseconds(start), to_milliseconds(end))
+    cells = _index_posts(store, activity, links, span)
     rows, count = _find_rows(cells, links, max_rows=max_rows, memory=memory)
     contents = _read_contents(store, cells, rows)
     with TableWriter(Path(path), SCHEMA) as writer:
@@ -227,15 +227,9 @@ class _Cells:
     post: Any
 
 
-def _index_posts(
-    store: Store,
-    activity: Activity,
-    links: Links,
-    start: str | int | None,
-    end: str | int | None,
-) -> _Cells:
+def _index_posts(store: Store, activity: Activity, links: Links, span: Any) -> _Cells:
     linked = np.unique(np.concatenate([links.source, links.target]))
-    events = _select_posts(store, activity, linked, start, end)
+    events = _select_posts(store, activity, linked, span)
     place = ["account", "entity", "bin"]
     cells = events.group_by(place, maintain_order=True).agg(
         n_events=pl.len(), n_posts=pl.col("post").n_unique()
@@ -256,20 +250,13 @@ def _index_posts(
     )
 
 
-def _select_posts(
-    store: Store,
-    activity: Activity,
-    linked: Any,
-    start: str | int | None,
-    end: str | int | None,
-) -> pl.DataFrame:
+def _select_posts(store: Store, activity: Activity, linked: Any, span: Any) -> pl.DataFrame:
     """Return account row, entity row, bin, time and post of what the linked accounts posted."""
     rows = activity.accounts.select("account_id").with_row_index("row")[linked]
     accounts = store.scan("accounts").select("account", "account_id")
     accounts = accounts.join(rows.lazy(), on="account_id").select("account", row_account="row")
     values = activity.entities.select("kind", "value").with_row_index("row").lazy()
     entities = map_entities(store, activity.kinds).lazy().join(values, on=["kind", "value"])
-    span = select_range(to_milliseconds(start), to_milliseconds(end))
     bin = pl.col("time") // (1000 * activity.bin_seconds) - activity.first_bin
     return (
         nw.from_native(store.scan("events"))
@@ -362,23 +349,11 @@ def _match_cells(source: Any, target: Any, lag: Any, account_start: Any, cell_ke
     """Write the cells of each pair that lie a lag apart, by entity and bin; return how many."""
     n_found = 0
     for pair in range(source.size):
-        n_before = n_found
-        start, stop = account_start[source[pair]], account_start[source[pair] + 1]
-        other, other_stop = account_start[target[pair]], account_start[target[pair] + 1]
-        shift = np.int64(lag[pair])
-        from_target = stop - start > other_stop - other
-        if from_target:
-            start, stop, other, other_stop, shift = other, other_stop, start, stop, -shift
-        for cell in range(start, stop):
-            wanted = cell_key[cell] + shift
-            other = first_at_least(cell_key, other, other_stop, wanted)
-            if other == other_stop:
-                break
-            if cell_key[other] == wanted:
-                source_cell[n_found] = other if from_target else cell
-                target_cell[n_found] = cell if from_target else other
-                n_found += 1
-        n_matches[pair] = n_found - n_before
+        n_matches[pair] = match_visits(
+            source[pair], target[pair], account_start, cell_key, np.int64(lag[pair]),
+            source_cell[n_found:], target_cell[n_found:],
+        )  # fmt: skip
+        n_found += n_matches[pair]
     return n_found
 
 

@@ -3,8 +3,7 @@
 The only file that knows the order; the stages take values and can be used alone.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,8 +95,11 @@ def detect(
     ) as work:  # fmt: skip
         _run(work, settings, graphs=graphs)
         for half, choice in _split(settings).items():
-            with work.open_part(half, choice) as part, _naming_half(half):
-                _run(part, choice, graphs=graphs)
+            with work.open_part(half, choice) as part:
+                try:
+                    _run(part, choice, graphs=graphs)
+                except ValueError as error:
+                    raise ValueError(f"{half} the split: {error}") from error
     return open_run(out)
 
 
@@ -109,14 +111,6 @@ def _split(settings: DetectSettings) -> dict[str, DetectSettings]:
         "before": replace(settings, split_at=None, end=settings.split_at),
         "after": replace(settings, split_at=None, start=settings.split_at),
     }
-
-
-@contextmanager
-def _naming_half(half: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{half} the split: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -183,9 +177,7 @@ def _find_edges(
     kept = [no_edges(len(activity.kinds))]
     path = work.folder / "edges.parquet"
     with EdgeWriter(path, activity.accounts, activity.kinds, tests) as writer:
-        for edges, in_network, share in stages.find_edges(
-            weighers, min_support=settings.min_support, min_weight=settings.min_weight, take=take
-        ):
+        for edges, in_network, share in stages.find_edges(settings, weighers, take):
             carried += share
             kept.append(edges.take(in_network))
             writer.add(edges, in_network)

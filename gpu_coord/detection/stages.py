@@ -77,20 +77,18 @@ class Stages:
 
     def find_edges(
         self,
+        settings: DetectSettings,
         weighers: Sequence[Weigher],
-        *,
-        min_support: int,
-        min_weight: float,
         take: Callable[[Edges], Result],
     ) -> Iterator[Result]:
         """Count, weigh and select block by block.
 
         Parameters
         ----------
+        settings
+            Which pairs are edges; each has the lag of its largest weight.
         weighers
             Of each lag.
-        min_support, min_weight
-            Which pairs are edges; each has the lag of its largest weight.
         take
             Called with the edges of each block, on the backend, in a thread.
 
@@ -99,13 +97,13 @@ class Stages:
             What that returns, in the order of the blocks.
         """
         margins = [weigher.margins for weigher in weighers]
-        blocks = plan_blocks(self.index, margins, min_support=min_support, memory=self.block_bytes)
+        blocks = plan_blocks(
+            self.index, margins, min_support=settings.min_support, memory=self.block_bytes
+        )
         n_until = np.cumsum(sum(self.backend.to_host(each.n_coincidences) for each in margins))
 
         def find(block: tuple[int, int]) -> Result:
-            by_lag = [
-                self._weigh_block(weigher, block, min_support, min_weight) for weigher in weighers
-            ]
+            by_lag = [self._weigh_block(weigher, block, settings) for weigher in weighers]
             n_accounts = self.activity.n_accounts
             return take(choose_lags(by_lag, n_accounts=n_accounts, xp=self.backend.xp))
 
@@ -115,14 +113,12 @@ class Stages:
             self.progress("pairs", int(n_until[last - 1]), int(n_until[-1]))
 
     def _weigh_block(
-        self, weigher: Weigher, block: tuple[int, int], min_support: int, min_weight: float
+        self, weigher: Weigher, block: tuple[int, int], settings: DetectSettings
     ) -> Edges:
-        margins = weigher.margins
-        pairs = count_pairs(self.index, margins, *block, min_support=min_support)
+        lag, xp = weigher.margins.lag, self.backend.xp
+        pairs = count_pairs(self.index, weigher.margins, *block, min_support=settings.min_support)
         weights = weigher.weigh(pairs, memory=self.block_bytes)
-        return select_edges(
-            pairs, weights, lag=margins.lag, min_weight=min_weight, xp=self.backend.xp
-        )
+        return select_edges(pairs, weights, lag=lag, min_weight=settings.min_weight, xp=xp)
 
     def attribute(self, weighers: Sequence[Weigher], edges: Edges) -> np.ndarray:
         """Return how much of the edges' weight each entity carries, (n_entities,), on the host."""

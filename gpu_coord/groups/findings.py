@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from gpu_coord.chance.adjust import adjust_p_values
 from gpu_coord.groups.folds import Fold
@@ -154,11 +155,7 @@ def _test_finding(finding: Finding, folds: tuple[Fold, Fold], rhythms: Rhythms) 
 def tabulate_findings(findings: Sequence[Finding], accounts: pl.DataFrame) -> pl.DataFrame:
     """Return one row for each group."""
     rows = [_describe(number, finding, accounts) for number, finding in enumerate(findings)]
-    return pl.DataFrame(rows, schema=TABLE_SCHEMA)
-
-
-def _drop_nan(value: float) -> float | None:
-    return None if np.isnan(value) else value
+    return pl.DataFrame(rows, schema=TABLE_SCHEMA).with_columns(cs.float().fill_nan(None))
 
 
 def _describe(number: int, finding: Finding, accounts: pl.DataFrame) -> dict[str, Any]:
@@ -170,10 +167,10 @@ def _describe(number: int, finding: Finding, accounts: pl.DataFrame) -> dict[str
         "n_core": finding.list_members(in_both=True).size,
         "n_significant": int((mine["tier"] == "significant").sum()),
         "confirmed": finding.is_confirmed,
-        "ratio": _drop_nan(first.ratio),
+        "ratio": first.ratio,
         "baseline": first.baseline,
-        "p_value": _drop_nan(first.p_value),
-        **{f"p_{test}": _drop_nan(p) for test, p in zip(TESTS, first.p_values, strict=True)},
+        "p_value": first.p_value,
+        **{f"p_{test}": p for test, p in zip(TESTS, first.p_values, strict=True)},
         "limiting_test": first.limiting_test,
         "n_folds": finding.n_folds,
         "n_strata": first.n_strata,

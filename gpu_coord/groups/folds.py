@@ -36,7 +36,7 @@ class Calendar(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """The events on every other day; kernels take it as it is."""
+    """The events on every other day; a tuple, so that kernels take it as it is."""
 
     calendar: Calendar
     n_accounts: int

@@ -19,10 +19,7 @@ _HOURS = 24
 
 
 class Rhythms(NamedTuple):
-    """Shares of an account's events by hour, or by bin where bins are longer; rows sum to 1.
-
-    Kernels take it as it is.
-    """
+    """Shares of an account's events by hour, or by bin where bins are longer; rows sum to 1."""
 
     share: Any  # (n_accounts, n_hours)
     pooled: Any  # everybody, (n_hours,)

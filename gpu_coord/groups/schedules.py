@@ -19,13 +19,7 @@ _ORDER_BYTES = 64 << 20
 
 
 def permute_days(
-    fold: Fold,
-    inside: Any,
-    profile: Any,
-    *,
-    n_replicates: int,
-    key: Any,
-    memory: int,
+    fold: Fold, inside: Any, profile: Any, *, n_replicates: int, key: Any, memory: int
 ) -> Any:
     """Sum up a set's coincidences on a fold with every member's days permuted.
 
@@ -55,7 +49,8 @@ def permute_days(
     blocks = _block_entities(events)
     room = min(memory // 4, _ORDER_BYTES)
     step = int(max(1, min(n_replicates, room // max(n_members * n_days * 2, 1))))
-    totals = [_sum_entities(fold, events, blocks, None, profile)]
+    as_seen = np.broadcast_to(np.arange(n_days, dtype=np.int16), (1, n_members, n_days)).copy()
+    totals = [_sum_entities(fold, events, blocks, as_seen, profile)]
     for first in range(0, n_replicates, step):
         last = min(first + step, n_replicates)
         orders = _draw_orders(first, last, n_members, n_days, key)
@@ -106,17 +101,8 @@ def _draw_orders(first: int, last: int, n_members: int, n_days: int, key: Any) -
     return orders
 
 
-def _sum_entities(
-    fold: Fold,
-    events: tuple[Any, ...],
-    blocks: list[tuple[int, int]],
-    orders: Any,
-    profile: Any,
-) -> Any:
-    if orders is None:
-        n_days = fold.day.size
-        n_members = int(events[1].max(initial=0)) + 1
-        orders = np.broadcast_to(np.arange(n_days, dtype=np.int16), (1, n_members, n_days)).copy()
+def _sum_entities(fold: Fold, events: Any, blocks: Any, orders: Any, profile: Any) -> Any:
+    """Sum up the coincidences of all blocks of events, for each order of the days."""
 
     def work(block: tuple[int, int]) -> Any:
         columns = (column[slice(*block)] for column in events)

@@ -23,10 +23,7 @@ _BLOCK_PRODUCTS = 5_000_000  # visits of others met in one call of the kernel: s
 
 
 class Scores(NamedTuple):
-    """Symmetric z: of a pair, its kept entry plus the mean of both accounts' base.
-
-    Kernels take it as it is.
-    """
+    """Symmetric z: of a pair, its kept entry plus the mean of both accounts' base."""
 
     row_start: Any  # (n_accounts + 1,)
     column: Any  # ascending within a row, (n_entries,)
@@ -100,7 +97,7 @@ class _Rows:
         source = np.repeat(np.arange(first, last, dtype=np.int32), n_kept)
         return source, target[:end], z[:end]
 
-    def summarise(self, n_kept: int) -> tuple[Any, Any]:
+    def summarise(self, n_kept: int) -> Any:
         """Return of each account the n-th highest z, and the sum of all."""
 
         def work(block: tuple[int, int]) -> tuple[Any, Any]:
@@ -109,10 +106,9 @@ class _Rows:
             lowest, total = _find_lowest(starts, z, n_kept)
             return lowest, total
 
-        lowest, total = self._join(work)
-        return lowest, total
+        return self._join(work)
 
-    def collect(self, lowest: Any) -> tuple[Any, Any, Any]:
+    def collect(self, lowest: Any) -> Any:
         """Return each pair once that is among the highest of either account."""
 
         def work(block: tuple[int, int]) -> tuple[Any, Any, Any]:
@@ -120,8 +116,7 @@ class _Rows:
             kept = z >= np.minimum(lowest[source], lowest[target])
             return source[kept], target[kept], z[kept]
 
-        source, target, z = self._join(work)
-        return source, target, z
+        return self._join(work)
 
     def _join(self, work: Callable[[tuple[int, int]], tuple[Any, ...]]) -> Iterator[Any]:
         """Return the columns that come of all ranges of accounts."""

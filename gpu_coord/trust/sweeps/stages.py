@@ -119,12 +119,13 @@ class SharedStages(Stages):
     def _write_edges(self, rule: WeightRule, margins: Margins) -> Path:
         """Count and weigh the pairs of a lag, and write those that some cell may ask for."""
         sharing = [s for s in self.settings if s.rule == rule and margins.lag in s.lags]
-        found = self.find_edges(
-            [Weigher(self.activity, self.index, margins, rule)],
+        loosest = replace(
+            sharing[0],
             min_support=min(settings.min_support for settings in sharing),
             min_weight=min(settings.min_weight for settings in sharing),
-            take=partial(move_to_host, backend=self.backend),
         )
+        weigher = Weigher(self.activity, self.index, margins, rule)
+        found = self.find_edges(loosest, [weigher], partial(move_to_host, backend=self.backend))
         file = self.folder / f"{len(self._written)}.parquet"
         with pq.ParquetWriter(file, _to_table(no_edges(1)).schema, compression="lz4") as writer:
             for edges in found:
@@ -199,11 +200,6 @@ def _to_table(edges: Edges) -> pa.Table:
 
 
 def _to_edges(table: pl.DataFrame, lag: int) -> Edges:
-    return Edges(
-        source=table["source"].to_numpy(),
-        target=table["target"].to_numpy(),
-        weight=table["weight"].to_numpy(),
-        by_kind=np.empty((table.height, 0)),
-        support=table["support"].to_numpy(),
-        lag=np.full(table.height, lag, np.int32),
-    )
+    source, target, weight, support = (column.to_numpy() for column in table)
+    by_kind, lags = np.empty((table.height, 0)), np.full(table.height, lag, np.int32)
+    return Edges(source, target, weight, by_kind, support, lags)

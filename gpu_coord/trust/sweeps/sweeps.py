@@ -34,7 +34,7 @@ from gpu_coord.store.tables import hash_file
 from gpu_coord.trust.settings import SweepSettings
 from gpu_coord.trust.sweeps.grid import Cell, Grid, find_activity_key, list_cells, read_grid
 from gpu_coord.trust.sweeps.multiverse import CORE_SHARE, find_core
-from gpu_coord.trust.sweeps.results import Results
+from gpu_coord.trust.sweeps.results import Results, count_networks
 from gpu_coord.trust.sweeps.scoring import Half, Truth, read_truth, score_cell
 from gpu_coord.trust.sweeps.stages import CellResult, SharedStages, order_cells
 from gpu_coord.trust.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_tables
@@ -304,12 +304,13 @@ class _Sweeping:
         n_failed = table["n_accounts"].null_count()
         is_unscored = pl.col("n_accounts").is_not_null() & pl.col("reason").is_not_null()
         n_scored = table.height - n_failed - table.filter(is_unscored).height
+        rows = [self.results.read(cell.specification) for cell in self.cells]
         return {
             "n_cells": table.height,
             "n_failed": n_failed,
             "n_scored": n_scored if self.truth else None,
             "n_without_bulk": table.height - int(table["has_bulk"].fill_null(value=True).sum()),
-            "n_networks": len(set(_list_networks(self.results, self.cells))),
+            "n_networks": len(count_networks(rows)),
             "n_accounts_ever": accounts.filter(pl.col("n_cells") > 0).height,
             "n_core": find_core(accounts).height,
             "n_leading_core": find_core(accounts, part="leading").height,
@@ -327,8 +328,3 @@ def _describe_row(
     seconds = round(time.perf_counter() - start, 3)
     found = {"summary": summary or {}, "figures": figures or {}}
     return found | {"seconds": seconds, "reason": reason}
-
-
-def _list_networks(results: Results, cells: Sequence[Cell]) -> list[str]:
-    found = (results.read(cell.specification)["network"] for cell in cells)
-    return [digest for digest in found if digest is not None]
