@@ -14,7 +14,7 @@ from gpu_coord.chance.nulls import Null
 from gpu_coord.cli import COMMANDS, app, options
 from gpu_coord.cli.options import complete_signature
 from gpu_coord.cli.sharing import MergeChoice
-from gpu_coord.detection import stages as detection
+from gpu_coord.detection import run as detection
 from gpu_coord.results.findings import open_run
 from gpu_coord.sharing.coact_settings import Merge
 from gpu_coord.sharing.settings import Mode
