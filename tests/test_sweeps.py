@@ -21,6 +21,7 @@ import gpu_coord as gc
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.chance import tests as chance
 from gpu_coord.cli import app
+from gpu_coord.detection import stages as detection
 from gpu_coord.detection.run import detect
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.network.network import build_network
@@ -167,18 +168,20 @@ def test_sweep__takes_every_setting(backend, store, tmp_path, null, choice):
 def test_sweep__counts_and_tests_once_for_all_thresholds(backend, store, tmp_path, monkeypatch):
     tested, counted, activities = [], [], []
 
-    def watch(name, calls, describe):
-        original = getattr(stages, name)
+    def watch(module, name, calls, describe):
+        original = getattr(module, name)
 
         def call(*args, **options):
             calls.append(describe(*args, **options))
             return original(*args, **options)
 
-        monkeypatch.setattr(stages, name, call)
+        monkeypatch.setattr(module, name, call)
 
-    watch("assess_pairs", tested, lambda a, i, m, null, **_: (i.n_bins, m[0].lag, null))
-    watch("count_pairs", counted, lambda i, m, first, last, **_: (i.n_bins, m.lag, first))
-    watch("index_cells", activities, lambda activity: activity.n_bins)
+    watch(stages, "assess_lag", tested, lambda a, i, m, null, **_: (i.n_bins, m.lag, null))
+    watch(
+        detection, "count_pairs", counted, lambda i, m, first, last, **_: (i.n_bins, m.lag, first)
+    )
+    watch(detection, "index_cells", activities, lambda activity: activity.n_bins)
     grid = GRID | {"lags": ["1-1", "0-2", "2-2"], "null": ["day", "hour"]}
     sweep(store, grid, tmp_path / "s", backend=backend)
     assert len(activities) == 2

@@ -172,13 +172,10 @@ def _make_cell(grid: Grid, place: int, number: int, seed: int, labels_sha256: st
     for name in reversed(list(grid)):
         place, position = divmod(place, len(grid[name]))
         chosen[name] = grid[name][position]
-    settings = _make_settings({"groups": _DEFAULT_GROUPS, "seed": seed} | chosen)
+    read = read_options(DetectSettings, {"groups": _DEFAULT_GROUPS, "seed": seed} | chosen)
+    settings = DetectSettings(**read)
     options = _spell_options(settings, lags=chosen.get("lags"))
     return Cell(number, options, settings, settings.compute_hash(labels_sha256))
-
-
-def _make_settings(chosen: dict[str, Any]) -> DetectSettings:
-    return DetectSettings(**read_options(DetectSettings, chosen))
 
 
 def _spell_options(settings: DetectSettings, *, lags: str | None) -> dict[str, Any]:
