@@ -32,9 +32,9 @@ from gpu_coord.results.clock import Progress
 from gpu_coord.results.command import Work, begin
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.sharing.intervals import estimate_interval
+from gpu_coord.sharing.run import share
 from gpu_coord.sharing.settings import CycleSettings, ShareSettings
 from gpu_coord.sharing.shares import Shares, hash_objects, read_shares
-from gpu_coord.sharing.sharing import share
 from gpu_coord.store.store import Store, name_accounts
 
 NO_ACCOUNT, NO_OBJECT, NO_ROUND = "no new account", "no new object", "no round left"

@@ -15,6 +15,7 @@ from gpu_coord.ground.choices import (
     choose,
     list_choices,
     respell,
+    split_list,
 )
 from gpu_coord.ground.times import parse_window
 from gpu_coord.network.settings import NetworkSettings
@@ -23,11 +24,6 @@ from gpu_coord.store.settings import TimeRange
 
 Mode = Literal["strict", "coortweet", "coornet", "qut"]
 Merge = Literal["union", "intersection", "fused"]
-
-
-def split_list(text: str) -> tuple[str, ...]:
-    """Return the parts between commas, such as kinds."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def measure_bin(window_ms: int, unit: int = 1) -> int:
@@ -160,11 +156,6 @@ class ShareSettings(ObjectSettings, PairSettings):
     def is_tested(self) -> bool:
         """Whether edges are tested: other tools' networks are what these would find."""
         return self.tests and self.mode == "strict"
-
-    @property
-    def is_directed(self) -> bool:
-        """Whether an edge and its reverse are two."""
-        return self.mode == "qut"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from gpu_coord.sharing.intervals import find_quantile
 from gpu_coord.sharing.peers.qut import join_edges
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.streams import check_room
+from gpu_coord.sharing.strict import count_popularity
 from gpu_coord.sharing.windows import DEFAULT_MEMORY, cut_ranges, pair_shares
 
 _EDGE_BYTES = 16
@@ -69,7 +70,8 @@ def cut_shares(shares: Shares, *, interval_seconds: float) -> Cuts:
     interval_seconds = int(interval_seconds)
     first = shares.time[shares.object_start[shares.object]] // 1000 * 1000
     bin = (shares.time - first) // (1000 * interval_seconds)
-    grouped = (_count_run(shares.object, bin) > 1) & _find_shared(shares)
+    is_shared = (count_popularity(shares) > 1)[shares.object]
+    grouped = (_count_run(shares.object, bin) > 1) & is_shared
     coordinated = np.isin(shares.object, shares.object[grouped])
     coordinated &= np.isin(shares.time, shares.time[grouped])
     coordinated &= np.isin(shares.account, shares.account[grouped])
@@ -235,14 +237,6 @@ def _count_run(object: np.ndarray, bin: np.ndarray) -> Any:
     new[1:] = (object[1:] != object[:-1]) | (bin[1:] != bin[:-1])
     run = np.cumsum(new) - 1
     return np.bincount(run)[run] if run.size else run
-
-
-def _find_shared(shares: Shares) -> Any:
-    """Tell which shares are of an object that two accounts or more shared."""
-    n_accounts = shares.accounts.height
-    pairs = np.unique(shares.object.astype(np.int64) * n_accounts + shares.account)
-    n_sharers = np.bincount(pairs // n_accounts, minlength=shares.objects.height)
-    return n_sharers[shares.object] > 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ the window, before or after: directed, not temporal. The one idea: one row of co
 so that no pair of messages is ever stored.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -126,37 +126,16 @@ def weigh_kinds(shares: Shares, messages: pl.DataFrame, **choices: Any) -> pl.Da
         The edges and ``weight_<kind>`` of each kind; a message near on two kinds counts in both.
     """
     choices["min_weight"] = 1
-
-    def count(of_kind: Any) -> pl.DataFrame:
-        return count_messages(shares.select(of_kind), **choices)
-
-    return join_kinds(shares, messages, count)
-
-
-def join_kinds(
-    shares: Shares, edges: pl.DataFrame, count: Callable[[Any], pl.DataFrame]
-) -> pl.DataFrame:
-    """Add ``weight_<kind>`` of each kind to edges; 0 where an edge has none of it.
-
-    Parameters
-    ----------
-    shares
-        From `read_shares`.
-    edges
-        ``source, target, weight`` over all kinds.
-    count
-        Makes edges of the shares that are marked, (n_shares,).
-    """
     kind_of = shares.objects["kind"].cast(pl.String)
     kinds = kind_of.unique().sort()
     if len(kinds) == 1:
-        return edges.with_columns(pl.col("weight").cast(pl.Float64).alias(f"weight_{kinds[0]}"))
+        return messages.with_columns(pl.col("weight").cast(pl.Float64).alias(f"weight_{kinds[0]}"))
     for kind in kinds:
-        part = count((kind_of == kind).to_numpy()[shares.object])
-        part = part.rename({"weight": f"weight_{kind}"})
-        edges = edges.join(part, on=["source", "target"], how="left", maintain_order="left")
+        of_kind = shares.select((kind_of == kind).to_numpy()[shares.object])
+        part = count_messages(of_kind, **choices).rename({"weight": f"weight_{kind}"})
+        messages = messages.join(part, on=["source", "target"], how="left", maintain_order="left")
     by_kind = pl.col([f"weight_{kind}" for kind in kinds])
-    return edges.with_columns(by_kind.fill_null(0).cast(pl.Float64))
+    return messages.with_columns(by_kind.fill_null(0).cast(pl.Float64))
 
 
 def join_edges(blocks: Iterator[tuple[Any, Any, Any]]) -> pl.DataFrame:
