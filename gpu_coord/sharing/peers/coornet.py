@@ -16,7 +16,7 @@ import polars.selectors as cs
 
 from gpu_coord.backend.pairs import CACHE
 from gpu_coord.ground.threads import map_ahead
-from gpu_coord.sharing.intervals import find_quantile
+from gpu_coord.sharing.intervals import Repeated, find_quantile
 from gpu_coord.sharing.peers.qut import join_edges
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.streams import check_room
@@ -266,10 +266,10 @@ def _index_objects(shares: Shares, cuts: Cuts) -> _Table:
 
 
 def _find_threshold(by_weight: Any, quantile: float) -> float:
-    n_edges = int(by_weight.sum())
-    if not n_edges:
+    if not by_weight.any():
         return float("nan")
-    return float(find_quantile(_Steps(np.cumsum(by_weight)), quantile))
+    weights = Repeated(np.arange(float(by_weight.size)), np.cumsum(by_weight))
+    return float(find_quantile(weights, quantile))
 
 
 def _check_kept(by_weight: Any, least: int) -> None:
@@ -281,19 +281,6 @@ def _check_kept(by_weight: Any, least: int) -> None:
         way_out=f"take --min-weight {least + 1}, which leaves {n_heavier:,}, a shorter window or a "
         "time range",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """The ascending weights of all edges, known by how many lie at or below each weight."""
-
-    n_at_most: Any  # (max_weight + 1,)
-
-    def __len__(self) -> int:
-        return int(self.n_at_most[-1])
-
-    def __getitem__(self, position: Any) -> Any:
-        return np.searchsorted(self.n_at_most, position, "right").astype(np.float64)
 
 
 @numba.njit(cache=CACHE, nogil=True)
