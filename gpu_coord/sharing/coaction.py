@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.results.command import Work
 from gpu_coord.sharing.engine import Run
 from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.merging import FusedTests, LayerEdges, fuse_tests, merge_layers
@@ -35,10 +34,6 @@ class Coaction(Run):
 
     settings: CoactSettings
     fused: FusedTests | None = None
-
-    def __init__(self, work: Work, settings: CoactSettings, *, graphs: bool) -> None:
-        super().__init__(work, graphs=graphs)
-        self.settings = settings
 
     def _read(self) -> list[Trace]:
         settings = self.settings
@@ -73,10 +68,11 @@ class Coaction(Run):
     def _merge(self) -> pl.DataFrame:
         settings, n_accounts = self.settings, self.shares.accounts.height
         with self.work.time("merge"):
-            ordered = sorted(self.found, key=lambda each: settings.parsed.index(each.layer))
-            self.found = [replace(each, edges=self._drop_light(each.edges)) for each in ordered]
+            self.found.sort(key=lambda each: settings.parsed.index(each.layer))
+            for place, each in enumerate(self.found):
+                self.found[place] = replace(each, edges=self._drop_light(each.edges))
             self._write_layers()
-            n_layers = len(ordered) if settings.merge == "intersection" else settings.min_layers
+            n_layers = len(self.found) if settings.merge == "intersection" else settings.min_layers
             both = [self._turn(each) for each in self.found]
             edges = merge_layers(both, n_accounts=n_accounts, min_layers=n_layers)
             tests = [each.tests for each in self.found if each.tests is not None]

@@ -43,7 +43,6 @@ _NONE = np.empty(0, np.int32)
 class Run(ABC):
     """A run under way; how it reads, pairs, weighs and links is the matter of those derived."""
 
-    settings: ShareSettings | CoactSettings
     traces: list[Trace]
     shares: Shares  # of all traces
     pairs: list[Pairs]  # of each trace
@@ -52,8 +51,11 @@ class Run(ABC):
     is_directed = False  # whether an edge and its reverse are two
     lists_shares = False  # whether every share is listed, with its mark
 
-    def __init__(self, work: Work, *, graphs: bool) -> None:
-        self.work, self.memory, self.graphs = work, work.memory, graphs
+    def __init__(
+        self, work: Work, settings: ShareSettings | CoactSettings, *, graphs: bool
+    ) -> None:
+        self.work, self.settings, self.graphs = work, settings, graphs
+        self.memory = work.memory  # which may be of what is free now
         self.room: dict[str, Any] = {"memory": self.memory // 4, "threads": work.backend.threads}
 
     def write(self) -> None:

@@ -43,9 +43,8 @@ class Strict(Run):
     def __init__(
         self, work: Work, settings: ShareSettings, objects: pl.DataFrame | None, *, graphs: bool
     ) -> None:
-        super().__init__(work, graphs=graphs)
-        self.settings, self.objects = settings, objects
-        quantile = settings.edge_weight_quantile
+        super().__init__(work, settings, graphs=graphs)
+        self.objects, quantile = objects, settings.edge_weight_quantile
         self.quantile = self.default_quantile if quantile is None else quantile
         self.is_heavy = pl.col("weight") >= (settings.min_weight or 0)
 

@@ -17,7 +17,7 @@ import polars as pl
 from gpu_coord.backend import choose
 from gpu_coord.backend.graphs import label_components
 from gpu_coord.sharing.layers import FAST, SEQUENCE, SIMILAR, Layer
-from gpu_coord.sharing.shares import Shares, describe_accounts, read_shares
+from gpu_coord.sharing.shares import Shares, describe_accounts, find_rows, read_shares
 from gpu_coord.sharing.strict import Blocks, count_popularity
 from gpu_coord.sharing.texts import Uses, find_similar
 from gpu_coord.sharing.windows import pair_shares
@@ -311,17 +311,10 @@ def _add_authors(
     return replace(
         shares,
         accounts=accounts,
-        account=_find_rows(shares.accounts["account_id"], accounts["account_id"])[shares.account],
+        account=find_rows(shares.accounts["account_id"], accounts["account_id"])[shares.account],
         contents=contents,
-        content=_find_rows(shares.contents, contents)[shares.content],
+        content=find_rows(shares.contents, contents)[shares.content],
     )
-
-
-def _find_rows(names: pl.Series, among: pl.Series) -> np.ndarray:
-    """Return the row of each name in a series that holds it once."""
-    rows = pl.DataFrame({"name": among, "row": np.arange(among.len(), dtype=np.int32)})
-    found = names.alias("name").to_frame().join(rows, on="name", how="left", maintain_order="left")
-    return found["row"].to_numpy()
 
 
 def _trace_fast(layers: Sequence[Layer], retweets: Shares, *, originals: pl.DataFrame) -> Trace:
@@ -330,9 +323,9 @@ def _trace_fast(layers: Sequence[Layer], retweets: Shares, *, originals: pl.Data
     authors = originals.select(
         "time",
         "post",
-        object=_find_rows(originals["content_id"], objects["value"]),
-        account=_find_rows(originals["account_id"], retweets.accounts["account_id"]),
-        content=_find_rows(originals["content_id"], retweets.contents),
+        object=find_rows(originals["content_id"], objects["value"]),
+        account=find_rows(originals["account_id"], retweets.accounts["account_id"]),
+        content=find_rows(originals["content_id"], retweets.contents),
         is_original=True,
     )
     shared = _frame(retweets).with_columns(is_original=False)

@@ -244,7 +244,10 @@ def mark_heavy(edges: pl.DataFrame, quantile: float = DEFAULT_QUANTILE) -> pl.Da
         With ``weight_threshold``; with fast pairs also ``weight_threshold_fast``, by the quantile
         of the weights of fast edges, null for the others.
     """
-    check_quantile(quantile)
+    if not 0 <= quantile <= 1:
+        raise ValueError(
+            f"edge_weight_quantile is {quantile}; it lies between 0 and 1, 0.5 is the median."
+        )
     weights = [name for name in ("weight", "weight_fast") if name in edges.columns]
     return edges.with_columns(
         (pl.col(name) > pl.col(name).quantile(quantile, "linear"))
@@ -252,20 +255,6 @@ def mark_heavy(edges: pl.DataFrame, quantile: float = DEFAULT_QUANTILE) -> pl.Da
         .alias(name.replace("weight", "weight_threshold"))
         for name in weights
     )
-
-
-def check_quantile(quantile: float) -> None:
-    """Refuse a quantile outside 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        The quantile is out of range.
-    """
-    if not 0 <= quantile <= 1:
-        raise ValueError(
-            f"edge_weight_quantile is {quantile}; it lies between 0 and 1, 0.5 is the median."
-        )
 
 
 def take_subgraph(edges: pl.DataFrame, subgraph: int) -> pl.DataFrame:
