@@ -27,8 +27,7 @@ from gpu_coord.backend import choose
 from gpu_coord.cli import app
 from gpu_coord.detection.run import detect
 from gpu_coord.results.findings import verify_run
-from gpu_coord.sharing import sharing
-from gpu_coord.sharing.coaction import coact
+from gpu_coord.sharing import engine, streams
 from gpu_coord.sharing.peers.coortweet import (
     account_stats,
     detect_groups,
@@ -39,9 +38,9 @@ from gpu_coord.sharing.peers.coortweet import (
     take_subgraph,
     weigh_network,
 )
+from gpu_coord.sharing.run import coact, share
 from gpu_coord.sharing.settings import ShareSettings
 from gpu_coord.sharing.shares import Shares, read_shares
-from gpu_coord.sharing.sharing import share
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 
@@ -1061,7 +1060,7 @@ def test_share__leaves_nothing_half_written(make_table_store, tmp_path, monkeypa
 
     store = make_table_store(ROWS)
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr(sharing.run, "build_network", fail)
+    monkeypatch.setattr(engine, "build_network", fail)
     with pytest.raises(MemoryError):
         share(store, tmp_path / "run", kinds="object")
     assert sorted(tmp_path.iterdir()) == before
@@ -1074,13 +1073,13 @@ def test_share__refuses_edges_without_room(run, make_table_store, tmp_path, monk
     store = make_table_store(ROWS)
     n_edges = run(store, tmp_path / "first").read("edges").height
     full = dataclasses.replace(choose("cpu"), free_memory=lambda: 200 * n_edges - 1)
-    monkeypatch.setattr(sharing.streams, "choose", lambda _: full)
+    monkeypatch.setattr(streams, "choose", lambda _: full)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(MemoryError, match=f"{n_edges:,} edges were found so far"):
         run(store, tmp_path / "run")
     assert sorted(tmp_path.iterdir()) == before
     enough = dataclasses.replace(full, free_memory=lambda: 200 * n_edges)
-    monkeypatch.setattr(sharing.streams, "choose", lambda _: enough)
+    monkeypatch.setattr(streams, "choose", lambda _: enough)
     assert run(store, tmp_path / "run").read("edges").height == n_edges
 
 
