@@ -41,7 +41,7 @@ _NONE = np.empty(0, np.int32)
 
 
 class Run(ABC):
-    """A run under way; how it reads, pairs, weighs and links is the matter of those derived."""
+    """A run under way; what `share` and `coact` do in ways of their own, their classes say."""
 
     traces: list[Trace]
     shares: Shares  # of all traces
@@ -192,7 +192,7 @@ class Run(ABC):
     # --- from edges to tables ----------------------------------------------------------------
 
     def _write_edges(self, merged: pl.DataFrame) -> tuple[int, pl.DataFrame]:
-        """Return how many edges were written, and those in the network."""
+        """Write the edges; return how many they are, and those in the network."""
         edges = self._link(merged)
         self.work.write({"edges": name_ends(edges, self.shares)})
         # No copy where all are in it.

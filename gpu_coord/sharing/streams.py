@@ -133,5 +133,4 @@ def count_pairs(
 
 
 def _find_smaller(shares: Shares, older: np.ndarray, newer: np.ndarray) -> np.ndarray:
-    smaller: np.ndarray = np.minimum(shares.account[older], shares.account[newer])
-    return smaller
+    return np.asarray(np.minimum(shares.account[older], shares.account[newer]))

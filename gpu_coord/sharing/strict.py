@@ -38,16 +38,13 @@ class EdgeRuns:
     @cached_property
     def gap_ms(self) -> np.ndarray:
         """Milliseconds from the older to the newer share, (n_pairs,)."""
-        gaps: np.ndarray = self.shares.time[self.newer] - self.shares.time[self.older]
-        return gaps
+        return np.asarray(self.shares.time[self.newer] - self.shares.time[self.older])
 
     @cached_property
     def source_older(self) -> np.ndarray:
         """Whether the older share is the source's, (n_pairs,)."""
-        is_source: np.ndarray = self.shares.account[self.older] == np.repeat(
-            self.source, self.n_pairs
-        )
-        return is_source
+        source = np.repeat(self.source, self.n_pairs)
+        return np.asarray(self.shares.account[self.older] == source)
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over the pairs of each edge, (n_edges,)."""

@@ -74,10 +74,8 @@ def read_traces(
     layers
         From `parse_layers`. Those of kinds that the store lacks are left out with a warning, and
         so are sequences where no post has enough hashtags.
-    min_tags
-        Hashtags that a post needs to have a sequence.
-    similarity
-        Least Jaccard index of near-duplicate texts.
+    min_tags, similarity
+        See `CoactSettings`.
     threads
         Blocks of texts to work on at a time.
     start, end, labels, min_participation

@@ -72,7 +72,7 @@ def count_messages(
     message = shares.account.astype(np.int64) * shares.contents.len() + shares.content
     order = np.argsort(message)
     first_row = np.searchsorted(shares.account[order], np.arange(n_accounts + 1))
-    n_met = _sum_ranges((stop - start - 1)[order], first_row)
+    n_met = np.bincount(shares.account, stop - start - 1, n_accounts).astype(np.int64)
     bound = np.minimum(n_met, n_accounts)
     columns = (bound, first_row, order, start, stop, shares.account, shares.content)
 
@@ -145,11 +145,6 @@ def join_edges(blocks: Iterator[tuple[Any, Any, Any]]) -> pl.DataFrame:
     columns = zip(empty, *blocks, strict=True)
     names = ("source", "target", "weight")
     return pl.DataFrame({n: np.concatenate(c) for n, c in zip(names, columns, strict=True)})
-
-
-def _sum_ranges(values: Any, starts: Any) -> Any:
-    total = np.concatenate([[0], np.cumsum(values)])
-    return total[starts[1:]] - total[starts[:-1]]
 
 
 @numba.njit(cache=CACHE, nogil=True)
