@@ -28,7 +28,6 @@ from gpu_coord.cli import app
 from gpu_coord.detection.run import detect
 from gpu_coord.results.verification import verify
 from gpu_coord.sharing import streams
-from gpu_coord.sharing.coaction import coact
 from gpu_coord.sharing.peers.coortweet import (
     account_stats,
     detect_groups,
@@ -39,9 +38,9 @@ from gpu_coord.sharing.peers.coortweet import (
     take_subgraph,
     weigh_network,
 )
+from gpu_coord.sharing.run import coact, share
 from gpu_coord.sharing.settings import ShareSettings
 from gpu_coord.sharing.shares import Shares, read_shares
-from gpu_coord.sharing.sharing import share
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 

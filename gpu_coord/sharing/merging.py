@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.chance.adjust import combine_tests
+from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.significance import ShareTests
 
 
@@ -18,7 +19,7 @@ from gpu_coord.sharing.significance import ShareTests
 class LayerEdges:
     """The edges of one layer, and what was found of all its pairs where it was tested."""
 
-    name: str
+    layer: Layer
     edges: pl.DataFrame  # source, target (rows of accounts), weight and more
     tests: ShareTests | None = None
 
@@ -106,7 +107,7 @@ def merge_layers(layers: Sequence[LayerEdges], *, n_accounts: int, min_layers: i
     for column, (layer, key) in enumerate(zip(layers, keys, strict=True)):
         weights[np.searchsorted(pairs, key), column] = layer.edges["weight"].to_numpy()
     source, target = np.divmod(pairs, n_accounts)
-    names = [layer.name for layer in layers]
+    names = [each.layer.name for each in layers]
     merged = pl.DataFrame(
         {
             "source": source.astype(np.int32),
