@@ -1,4 +1,4 @@
-"""Types of the public names; ``python -m gpu_coord.cli.reference`` writes them."""
+"""Types of the public names; ``python docs/reference.py`` writes them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -186,11 +186,11 @@ def detect(
     store: Store | Path | str,
     out: Path | str,
     *,
-    labels: DataFrame | None = None,
     graphs: bool = False,
+    labels: DataFrame | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     start: str | None = None,
     end: str | None = None,
     kinds: Sequence[str] | str = ('hashtag', 'url', 'mention'),
@@ -220,15 +220,16 @@ def detect(
     store
         A store, or its folder.
     out
-        The run folder; an earlier run there is replaced, anything else is refused.
+        The folder to write; one that the same command wrote is replaced, anything else is
+        refused.
+    graphs
+        Write GraphML and GEXF of the network even above 200,000 edges.
     labels
         Columns account_id, label, in the place of the store's own labels.
-    graphs
-        Write GraphML and GEXF even above 200,000 edges.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
-        Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
+        Bytes that what is under way may take; by default 2 GB, or half of what is free.
     progress
         Called with the stage, the work done and the work in all.
     start
@@ -284,12 +285,12 @@ def share(
     store: Store | Path | str,
     out: Path | str,
     *,
-    labels: DataFrame | None = None,
     objects: DataFrame | None = None,
     graphs: bool = False,
+    labels: DataFrame | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     kinds: Sequence[str] | str,
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
     alpha: float = 0.05,
@@ -315,13 +316,14 @@ def share(
     store
         A store, or its folder.
     out
-        The run folder; an earlier run there is replaced, anything else is refused.
-    labels
-        Columns account_id, label, in the place of the store's own labels.
+        The folder to write; one that the same command wrote is replaced, anything else is
+        refused.
     objects
         Columns kind, value: look at the shares of these objects only.
     graphs
-        Write GraphML and GEXF even above 200,000 edges.
+        Write GraphML and GEXF of the network even above 200,000 edges.
+    labels
+        Columns account_id, label, in the place of the store's own labels.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
@@ -376,11 +378,11 @@ def coact(
     store: Store | Path | str,
     out: Path | str,
     *,
-    labels: DataFrame | None = None,
     graphs: bool = False,
+    labels: DataFrame | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
     alpha: float = 0.05,
     start: str | None = None,
@@ -403,17 +405,16 @@ def coact(
     store
         A store, or its folder.
     out
-        The run folder; an earlier run there is replaced, anything else is refused.
+        The folder to write; one that the same command wrote is replaced, anything else is
+        refused.
+    graphs
+        Write GraphML and GEXF of the network even above 200,000 edges.
     labels
         Columns account_id, label, in the place of the store's own labels.
-    graphs
-        Write GraphML and GEXF even above 200,000 edges.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
-        Bytes that the pairs under way may take; by default 2 GB, or half of what is free. All
-        pairs of the busiest account are weighed at once, whatever this is. Beside them come some
-        600 bytes for each share and 100 for each edge of each layer; of texts, see
+        As of `share`; 100 bytes for each edge of each layer; of texts, see
         `gpu_coord.sharing.texts.find_similar`.
     progress
         Called with the stage, the work done and the work in all.
@@ -507,7 +508,7 @@ def run_cycle(
         The folder to write; one that the same command wrote is replaced, anything else is
         refused.
     graphs
-        Write GraphML and GEXF of each round even above 200,000 edges.
+        Write GraphML and GEXF of the network even above 200,000 edges.
     labels
         Columns account_id, label, in the place of the store's own labels.
     backend

@@ -5,8 +5,6 @@ The only file that knows the order; the stages take values and can be used alone
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +14,6 @@ from gpu_coord.activity.cells import build_activity
 from gpu_coord.activity.counts import Margins
 from gpu_coord.activity.settings import MatchSettings
 from gpu_coord.activity.weights import Edges, Weigher, join_edges
-from gpu_coord.backend import Backend
 from gpu_coord.chance.effects import tabulate_effects
 from gpu_coord.chance.grades import grade_significant
 from gpu_coord.chance.lags import tabulate_lags
@@ -31,7 +28,6 @@ from gpu_coord.detection.evidence import (
 )
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.detection.stages import Stages, choose_network, move_to_host
-from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.kinds import names_accounts
 from gpu_coord.groups.groups import Groups
 from gpu_coord.network.exports import export_network
@@ -42,65 +38,28 @@ from gpu_coord.network.network import (
     summarise_communities,
     summarise_components,
 )
-from gpu_coord.results.clock import Progress
-from gpu_coord.results.command import Work, begin
-from gpu_coord.results.findings import Findings, open_run
-from gpu_coord.store.store import Store, name_accounts
+from gpu_coord.results.command import Work, writes
+from gpu_coord.store.store import name_accounts
 
 _NO_MEMBERS = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
 
 
-@takes(DetectSettings)
-def detect(
-    store: Store | Path | str,
-    out: Path | str,
-    *,
-    labels: pl.DataFrame | None = None,
-    graphs: bool = False,
-    backend: Backend | None = None,
-    memory: int | None = None,
-    progress: Progress | None = None,
-    **choices: Any,
-) -> Findings:
+@writes("detect", DetectSettings)
+def detect(work: Work, *, graphs: bool = False) -> None:
     """Find the coordination network of a store, and write it as a run folder.
-
-    Parameters
-    ----------
-    store
-        A store, or its folder.
-    out
-        The run folder; an earlier run there is replaced, anything else is refused.
-    labels
-        Columns account_id, label, in the place of the store's own labels.
-    graphs
-        Write GraphML and GEXF even above 200,000 edges.
-    backend
-        Where to compute; the default is `gpu_coord.backend.choose`'s.
-    memory
-        Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
-    progress
-        Called with the stage, the work done and the work in all.
-    **choices
-        Fields of `DetectSettings`.
 
     Raises
     ------
     ValueError
         A setting is out of range, or nothing is left to analyse.
     """
-    settings = DetectSettings(**choices)
-    with begin(
-        "detect", out, settings, store, labels=labels, backend=backend, memory=memory,
-        progress=progress,
-    ) as work:  # fmt: skip
-        _run(work, settings, graphs=graphs)
-        for half, choice in _split(settings).items():
-            with work.open_part(half, choice) as part:
-                try:
-                    _run(part, choice, graphs=graphs)
-                except ValueError as error:
-                    raise ValueError(f"{half} the split: {error}") from error
-    return open_run(out)
+    _run(work, work.settings, graphs=graphs)
+    for half, settings in _split(work.settings).items():
+        with work.open_part(half, settings) as part:
+            try:
+                _run(part, settings, graphs=graphs)
+            except ValueError as error:
+                raise ValueError(f"{half} the split: {error}") from error
 
 
 def _split(settings: DetectSettings) -> dict[str, DetectSettings]:

@@ -181,6 +181,7 @@ _DESCRIBED = {
     "store": "A store, or its folder.",
     "out": "The folder to write; one that the same command wrote is replaced, anything else is "
     "refused.",
+    "graphs": "Write GraphML and GEXF of the network even above 200,000 edges.",
     "labels": "Columns account_id, label, in the place of the store's own labels.",
     "backend": "Where to compute; the default is `gpu_coord.backend.choose`'s.",
     "memory": "Bytes that what is under way may take; by default 2 GB, or half of what is free.",

@@ -56,8 +56,6 @@ def run_cycle(work: Work, seeds: Seeds, *, graphs: bool = False) -> None:
     ----------
     seeds
         What to begin with, see `read_seeds`.
-    graphs
-        Write GraphML and GEXF of each round even above 200,000 edges.
 
     Raises
     ------

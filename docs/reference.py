@@ -1,6 +1,6 @@
 """What is written of the code by the code: tables of options and of columns, and the stub.
 
-``python -m gpu_coord.cli.reference`` writes them into the checkout; a test says when one of them
+``python docs/reference.py`` writes them into the checkout; a test says when one of them
 is not what the code makes.
 """
 
@@ -21,7 +21,7 @@ from gpu_coord.cli.requests import Command
 from gpu_coord.ground.choices import WORDS, Choices, Declared, list_choices, list_spellings
 from gpu_coord.results.columns import read_columns
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 # The functions behind commands, where they have other names.
 FUNCTIONS = {
     "cycle": "run_cycle", "model": "fit_model", "roles": "assign_roles",
@@ -31,14 +31,14 @@ Row = tuple[str, str, str]
 COMMON = ("backend", "memory", "threads", "json_", "debug")
 _OPTIONS = """# Every command and option
 
-The code makes this page: `python -m gpu_coord.cli.reference`. In Python, and in the grid of a
+The code makes this page: `python docs/reference.py`. In Python, and in the grid of a
 [sweep](sweeps.md), a choice has the name of its option with underscores, unless the table names
 another keyword. A duration is a number with `s`, `m`, `h` or `d`.
 
 Options of all commands; `--backend` and `--memory` of those that compute:
 
 """
-_STUB = '''"""Types of the public names; ``python -m gpu_coord.cli.reference`` writes them."""
+_STUB = '''"""Types of the public names; ``python docs/reference.py`` writes them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
