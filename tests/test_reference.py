@@ -24,7 +24,7 @@ from gpu_coord.trust.calibration import calibrate
 
 # The page is made by a script beside the docs, which is no part of the package.
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
-from reference import COMMON, FUNCTIONS, list_options, make_files  # noqa: E402
+from reference import COMMON, FUNCTIONS, list_options, make_files
 
 PUBLIC = [name for name in gc.__all__[1:] if inspect.isfunction(getattr(gc, name))]
 CHOOSING = {FUNCTIONS.get(c.name, c.name): c.settings for c in COMMANDS if c.settings}
