@@ -66,7 +66,7 @@ def _prepare(name: str, table: pl.DataFrame) -> Path:
 def _describe_floors() -> str:
     """Say what a process takes that does nothing: no table makes it smaller."""
     peaks = []
-    for names in ("numpy", "numpy, polars", "numpy, polars, numba", "gpu_coord.sharing.sharing"):
+    for names in ("numpy", "numpy, polars", "numpy, polars, numba", "gpu_coord.sharing.run"):
         code = f"import {names}; print(open('/proc/self/status').read())"
         said = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, check=True, text=True

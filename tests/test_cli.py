@@ -4,17 +4,16 @@ import os
 import re
 import subprocess
 import sys
-from typing import get_args
 
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from gpu_coord.chance.nulls import Null
-from gpu_coord.cli import COMMANDS, app, options
+from gpu_coord.cli import app
+from gpu_coord.cli.commands import COMMANDS
 from gpu_coord.detection import run as detection
+from gpu_coord.ground.choices import list_spellings
 from gpu_coord.results.findings import open_run
-from gpu_coord.sharing.settings import Mode
 
 # a leads b by an hour on two objects, c stands apart.
 SHARES = """account_id,object_id,content_id,timestamp_share
@@ -138,15 +137,15 @@ def test_detect__takes_one_lag_as_a_range(store, tmp_path):
     assert hashes[0] == hashes[1]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
-def test_complete_signature__gives_every_command_the_common_options(command):
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_sign__gives_every_command_its_choices_and_the_common_options(command):
     common = ["backend", "memory", "threads", "seed", "json_", "debug"]
-    own = list(inspect.signature(command).parameters)
-    names = list(complete_signature(command).parameters)
-    assert [name for name in names if name in own] == own
+    own = list(inspect.signature(command.function).parameters)[1:]
+    chosen = [] if command.settings is None else list_spellings(command.settings)
+    own += [spelling.name for _, spelling in chosen]
+    names = list(command.sign().parameters)
     assert sorted(names) == sorted({*own, *common})
-    added = [name for name in names if name not in own]
-    assert added == [name for name in common if name in added]
+    assert [name for name in names if name in common] == common
     assert names[-2:] == ["json_", "debug"]
 
 
@@ -295,7 +294,7 @@ def test_simulate__and_demo_write_where_they_are_told(tmp_path):
         (["ingest", "SHARES", "--store", "S", "--label", "control"], 1, "NAME=PATH"),
         (["ingest", "NOWHERE", "--store", "S"], 1, "NOWHERE"),
         (["simulate", "--out", "S", "--preset", "moon"], 1, "moon"),
-        (["verify", "NOWHERE"], 1, "no store at"),
+        (["verify", "NOWHERE"], 1, "there is no result at NOWHERE; the commands of gpu-coord"),
     ],
 )
 def test_errors__have_a_code_and_one_sentence(
@@ -331,7 +330,7 @@ def test_interruption__is_said_and_leaves_nothing(store, tmp_path, monkeypatch):
 def test_termination__is_said_and_leaves_nothing(store, tmp_path):
     code = (
         "import sys, time\n"
-        "from gpu_coord import cli, detection\n"
+        "from gpu_coord import cli\nfrom gpu_coord.detection import run as detection\n"
         "def wait(*_, **__):\n"
         "    print('waiting', flush=True)\n"
         "    time.sleep(60)\n"
@@ -374,7 +373,7 @@ def test_share__takes_auto_alone(store, tmp_path, window):
     arguments = ["share", store, "--out", tmp_path / "run", "--kind", "object", "--window"]
     result = invoke(*arguments, window)
     assert result.exit_code == 1
-    assert f"--window is '{window}'; auto stands alone" in result.stderr
+    assert f"window is '{window}'; auto stands alone" in result.stderr
     assert invoke(*arguments, "auto").exit_code == 0
 
 
@@ -535,14 +534,6 @@ def test_threads__reach_the_libraries(store, tmp_path):
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip
     assert result.stdout.splitlines()[-1] == "1 1"
-
-
-@pytest.mark.parametrize(
-    ("choice", "taken"),
-    [(options.NullChoice, Null), (options.ModeChoice, Mode), (MergeChoice, Merge)],
-)
-def test_choices__are_those_of_the_stages(choice, taken):
-    assert get_args(choice) == get_args(taken)
 
 
 def test_share__takes_the_finest_null(tmp_path):

@@ -19,15 +19,17 @@ from typer.testing import CliRunner
 import gpu_coord as gc
 from gpu_coord.backend import choose
 from gpu_coord.cli import app
+from gpu_coord.model.fitting import read_candidates
 from gpu_coord.results.verification import verify
-from gpu_coord.sharing.coaction import coact
-from gpu_coord.sharing.layers import parse_layers
+from gpu_coord.sharing.coaction import weigh_action
+from gpu_coord.sharing.engine import weigh_layers
+from gpu_coord.sharing.layers import Layer, parse_layers
 from gpu_coord.sharing.merging import LayerEdges, fuse_tests, merge_layers
+from gpu_coord.sharing.run import coact
 from gpu_coord.sharing.settings import CoactSettings
-from gpu_coord.sharing.streams import PairStream
+from gpu_coord.sharing.streams import count_pairs
 from gpu_coord.sharing.texts import Uses, find_similar
 from gpu_coord.sharing.traces import read_traces
-from gpu_coord.sharing.weighing import weigh_layers
 from gpu_coord.store.store import TABLES, open_store
 
 # --- stores -------------------------------------------------------------------------------------
@@ -378,20 +380,18 @@ def weigh_slowly_all(rows, layers):
     return expected
 
 
-def weigh_store(store, layers, *, memory=1 << 30, threads=1, tests=False):
+def weigh_store(store, layers, *, memory=1 << 30, threads=1):
     """Return the traces and the edges of each layer."""
     traces = read_traces(store, layers, min_tags=2, similarity=0.6, threads=threads)
     found = {}
     for trace in traces:
-        own = [layer for layer in layers if layer.action == trace.action]
-        widest = max(layer.window_ms for layer in own)
-        stream = PairStream(
-            trace.shares,
-            partial(trace.list_pairs, window_ms=widest, memory=memory // 4, threads=threads),
-            memory // 2,
+        room = {"memory": memory // 4, "threads": threads}
+        list_pairs = partial(trace.list_pairs, window_ms=trace.window_ms, **room)
+        pairs = count_pairs(trace.shares, list_pairs, memory=memory // 2)
+        edges = weigh_layers(
+            trace.layers, pairs, lambda _, runs, trace=trace: weigh_action(trace, runs)
         )
-        counts = stream.count(lambda older, newer: None)
-        found |= weigh_layers(trace, stream, counts, own, tests=tests)
+        found |= {layer.name: each for layer, each in zip(trace.layers, edges, strict=True)}
     return traces, found
 
 
@@ -533,7 +533,10 @@ def test_merge_layers__matches_loops(layers, data):
     names = ["b", "a", "a_10s", "c"][: len(layers)]
     min_layers = data.draw(st.integers(1, len(layers)))
     found = merge_layers(
-        [LayerEdges(name, to_frame(edges)) for name, edges in zip(names, layers, strict=True)],
+        [
+            LayerEdges(Layer(name, name, 0), to_frame(edges))
+            for name, edges in zip(names, layers, strict=True)
+        ],
         n_accounts=4,
         min_layers=min_layers,
     )
@@ -622,7 +625,8 @@ def archive(tmp_path_factory):
 
 def read_all(findings):
     return {
-        name: (findings.path / f"{name}.parquet").read_bytes() for name in findings.content["tables"]
+        name: (findings.path / f"{name}.parquet").read_bytes()
+        for name in findings.content["tables"]
     }
 
 
@@ -652,7 +656,8 @@ def test_coact__merges_its_layers(archive, tmp_path, merge):
     edges = findings.read("edges")
     assert edges.height > 0
     assert edges.select("source", "target").rows() == sorted(ends)
-    for s, t, weight, *weights, n_layers, layers in edges.rows():
+    assert edges["in_network"].all()
+    for s, t, weight, *weights, n_layers, layers in edges.drop("in_network").rows():
         assert weights == [hashtag.get((s, t), 0), retweet.get((s, t), 0)]
         means = [sum(each.values()) / len(each) for each in (hashtag, retweet)]
         scaled = sum(w / m for w, m in zip(weights, means, strict=True)) / 2
@@ -752,6 +757,46 @@ def test_coact__links_the_significant_edges_of_fused_layers(tmp_path):
     assert linked["p_value"].item() < 2 * of_pair["p_value"].min()
 
 
+def test_coact__of_a_directed_layer_is_directed_for_all_that_read_it(tmp_path):
+    rows = [*plant_pair(seed=5), post("A", "said", 0), post("B", "again", 5, retweet=["said"])]
+    store = write_store(tmp_path / "store", rows)
+    others, fast = ["co_url", "co_hashtag"], "fast_retweet"
+    choices = {"window": "5m", "merge": "fused"}
+    # Only A -> B is in all three layers: the other two go both ways.
+    one_way = coact(store, tmp_path / "one", layers=[*others, fast], min_layers=3, **choices)
+    two_ways = coact(store, tmp_path / "two", layers=[*others, fast], **choices)
+    undirected = coact(store, tmp_path / "none", layers=others, **choices)
+    assert [run.is_directed for run in (one_way, two_ways, undirected)] == [True, True, False]
+    assert [run.content["directed"] for run in (one_way, undirected)] == [True, False]
+    there, back = ("A", "B"), ("B", "A")
+    found = [
+        sorted(run.read_network().select("source", "target").rows())
+        for run in (one_way, two_ways, undirected)
+    ]
+    assert found == [[there], [there, back], [there]]
+    candidates = [sorted(read_candidates(run).rows()) for run in (one_way, two_ways, undirected)]
+    assert candidates == [[there], [there, back], [there, back]]
+    model = gc.fit_model(
+        store, tmp_path / "model", candidates=one_way.path, kinds=["url", "hashtag"], bin="1m"
+    )
+    assert model.summary["n_candidates"] == 1
+    assert set(model.read("influences").select("source", "target").rows()) <= {there}
+    # The truth is the other way round: a run without direction does not mind.
+    accounts = store.read("accounts").select(
+        "account_id", label=pl.when(pl.col("account_id").is_in(["A", "B"]))
+        .then(pl.lit("operation")).otherwise(pl.lit("unaffiliated")),
+    )  # fmt: skip
+    accounts.write_parquet(tmp_path / "truth_accounts.parquet")
+    pl.DataFrame([back], ["source", "target"], orient="row").write_parquet(
+        tmp_path / "truth_edges.parquet"
+    )
+    figures = [
+        gc.evaluate(run, tmp_path / "truth_accounts.parquet", n_resamples=0)["significant"]
+        for run in (one_way, undirected)
+    ]
+    assert [each["recall"] for each in figures] == [0, 1]
+
+
 @pytest.mark.parametrize("merge", ["union", "fused"])
 def test_coact__gives_the_same_bytes_for_any_memory_and_threads(archive, tmp_path, merge):
     choices = {"layers": SOME, "window": "30m", "merge": merge}
@@ -817,20 +862,17 @@ def test_coact__writes_a_run_without_edges(tmp_path):
         verify(findings.path)
 
 
-def test_coact__refuses_a_run_in_the_store_and_tests_of_nothing(archive, tmp_path):
-    with pytest.raises(ValueError, match="lies in the store"):
-        coact(archive, archive.path / "run", layers=["co_url"])
+def test_coact__refuses_tests_of_nothing(archive, tmp_path):
     with pytest.raises(ValueError, match="fast_retweet cannot be tested"):
         coact(archive, tmp_path / "run", layers=["fast_retweet"], merge="fused")
 
 
-def test_coact__replaces_its_own_run_and_reports_progress(archive, tmp_path):
+def test_coact__reports_progress(archive, tmp_path):
     seen = []
-    for _ in range(2):
-        coact(
-            archive, tmp_path / "run", layers="co_url",
-            progress=lambda stage, done, total: seen.append((stage, done <= total)),
-        )  # fmt: skip
+    coact(
+        archive, tmp_path / "run", layers="co_url",
+        progress=lambda stage, done, total: seen.append((stage, done <= total)),
+    )  # fmt: skip
     assert {"shares", "pairs", "edges", "merge", "network", "tables"} == {
         stage for stage, _ in seen
     }

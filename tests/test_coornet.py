@@ -21,7 +21,7 @@ from gpu_coord.sharing.peers.coornet import (
     project_accounts,
     weigh_kinds,
 )
-from gpu_coord.sharing.sharing import share
+from gpu_coord.sharing.run import share
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 

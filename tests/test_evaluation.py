@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.cli import app
 from gpu_coord.detection.run import detect
-from gpu_coord.sharing.sharing import share
+from gpu_coord.sharing.run import share
 from gpu_coord.trust.evaluation.evaluation import evaluate
 from gpu_coord.trust.evaluation.rankings import (
     compute_auc,

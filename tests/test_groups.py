@@ -392,7 +392,7 @@ def test_score_pairs__equals_all_pairs_by_hand(bin_seconds, backend):
     _, folds = split_days(activity)
     rhythms = estimate_rhythms(folds)
     for fold in folds:
-        scores = score_pairs(fold, rhythms, n_threads=1, memory=1 << 30)
+        scores = score_pairs(fold, rhythms, memory=1 << 30)
         np.testing.assert_allclose(spread_out(scores), score_by_hand(fold, rhythms), atol=1e-5)
         assert not scores.base.any()
 
@@ -400,7 +400,7 @@ def test_score_pairs__equals_all_pairs_by_hand(bin_seconds, backend):
 def test_score_pairs__keeps_the_highest_where_memory_is_short(ordinary):
     (fold, _), rhythms = ordinary
     z = score_by_hand(fold, rhythms)
-    scores = score_pairs(fold, rhythms, n_threads=2, memory=80 * 40 * 10)
+    scores = score_pairs(fold, rhythms, memory=80 * 40 * 10)
     kept = np.zeros(z.shape, bool)
     for row in range(scores.n_accounts):
         kept[row, scores.column[scores.row_start[row] : scores.row_start[row + 1]]] = True
@@ -419,7 +419,7 @@ def test_score_pairs__keeps_the_highest_where_memory_is_short(ordinary):
 
 def test_score_pairs__is_the_same_for_any_threads(ordinary):
     (fold, _), rhythms = ordinary
-    one, two = (score_pairs(fold, rhythms, n_threads=n, memory=40_000) for n in (1, 2))
+    one, two = (score_pairs(fold._replace(n_threads=n), rhythms, memory=40_000) for n in (1, 2))
     for name in ("row_start", "column", "value", "base"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
@@ -537,7 +537,7 @@ def mark(members, n_accounts):
 
 def replicate(fold, rhythms, inside, lag_weights=None, **choices):
     lag_weights = np.eye(fold.calendar.reach + 1) if lag_weights is None else lag_weights
-    choices = {"key": make_key(1), "n_threads": 1} | choices
+    choices = {"key": make_key(1)} | choices
     return replicate_crowd(fold, rhythms, inside, lag_weights, **choices)
 
 
@@ -580,7 +580,7 @@ def test_replicate_crowd__draws_from_crowd_and_rhythms(backend):
         for h, k in itertools.product(range(24), range(24)):
             if abs(h - k) <= 3:
                 wanted[abs(h - k)] += first[h] * second[k] * (weight[h] + weight[k]) / 2
-    found = replicate(fold, rhythms, inside, n_replicates=20_000, n_threads=2)
+    found = replicate(fold, rhythms, inside, n_replicates=20_000)
     drawn = found.by_day[:, 1:].sum(axis=0)
     error = drawn.std(axis=0) / math.sqrt(20_000)
     assert (np.abs(drawn.mean(axis=0) - wanted) < 4 * error).all()
@@ -684,8 +684,7 @@ def test_studentise_days__asks_for_steady_excess():
 def test_permute_days__begins_with_what_was_seen(ordinary):
     (fold, _), rhythms = ordinary
     inside, profile = mark(range(15), 40), np.array([1, 0.4, 0.2, 0.7])
-    found = permute_days(fold, inside, profile, n_replicates=3, key=make_key(4), n_threads=2,
-                         memory=1 << 20)  # fmt: skip
+    found = permute_days(fold, inside, profile, n_replicates=3, key=make_key(4), memory=1 << 20)
     crowd = replicate(fold, rhythms, inside, profile[:, None], n_replicates=1)
     assert found[0] == pytest.approx(crowd.by_day[:, 0].sum())
 
@@ -696,8 +695,7 @@ def test_permute_days__moves_whole_days_of_single_members(ordinary):
     orders = _draw_orders(0, 3, 15, fold.day.size, make_key(5))
     everyday = np.broadcast_to(np.arange(fold.day.size), orders.shape)
     np.testing.assert_array_equal(np.sort(orders, axis=2), everyday)
-    found = permute_days(fold, inside, profile, n_replicates=3, key=make_key(5), n_threads=1,
-                         memory=4)  # fmt: skip
+    found = permute_days(fold, inside, profile, n_replicates=3, key=make_key(5), memory=4)
     for order, total in zip(orders, found[1:], strict=True):
         wanted = count_by_hand(fold, inside, lambda i, day, order=order: int(order[i, day]))
         assert total == pytest.approx((wanted @ profile).sum())
@@ -708,7 +706,7 @@ def test_permute_days__of_daily_habits_changes_nothing():
     rows = [(day, 0, account, 3 + account) for day in range(7) for account in range(3)]
     fold = make_fold(rows, Calendar(24, 3, 0, 14), 3, np.arange(0, 14, 2))
     totals = permute_days(fold, np.ones(3, bool), np.ones(4), n_replicates=9, key=make_key(6),
-                          n_threads=1, memory=1 << 20)  # fmt: skip
+                          memory=1 << 20)  # fmt: skip
     np.testing.assert_allclose(totals, 7 * 3 * math.log(1 + 0.2 * 3))
 
 
@@ -718,7 +716,7 @@ def test_permute_days__of_daily_habits_changes_nothing():
 def test_draw_matches__takes_the_nearest_outsiders(ordinary):
     (fold, _), rhythms = ordinary
     members = np.array([2, 3, 30])
-    drawn = draw_matches(fold, rhythms, members, n_replicates=400, key=make_key(7), n_threads=2)
+    drawn = draw_matches(fold, rhythms, members, n_replicates=400, key=make_key(7))
     size = np.log1p(fold.activity)
     apart = np.abs(rhythms.share[:, None] - rhythms.share).sum(axis=2)
     distance = np.abs(size[:, None] - size) + 2 * apart
@@ -733,7 +731,7 @@ def test_draw_matches__takes_nobody_twice_in_a_set(ordinary):
     """Twelve members like one another: the ten nearest are not enough."""
     (fold, _), rhythms = ordinary
     size = np.argsort(fold.activity)
-    drawn = draw_matches(fold, rhythms, size[-12:], n_replicates=50, key=make_key(7), n_threads=1)
+    drawn = draw_matches(fold, rhythms, size[-12:], n_replicates=50, key=make_key(7))
     assert (np.diff(np.sort(drawn, axis=1), axis=1) > 0).all()
     assert not np.isin(drawn, size[-12:]).any()
 
@@ -744,16 +742,14 @@ def test_draw_matches__of_members_that_are_alike_are_not_all_the_same(backend):
     bin = 24 * day + 10 + (account % 2) * (account >= 10)
     _, folds = split_days(build(backend, account, np.zeros(account.size, int), bin))
     rhythms = estimate_rhythms(folds)
-    drawn = draw_matches(
-        folds[0], rhythms, np.arange(10), n_replicates=99, key=make_key(7), n_threads=1
-    )
+    drawn = draw_matches(folds[0], rhythms, np.arange(10), n_replicates=99, key=make_key(7))
     assert len({tuple(sorted(chosen)) for chosen in drawn.tolist()}) > 50
     assert all(len(set(chosen)) == 10 for chosen in drawn.tolist())
 
 
 def test_draw_matches__needs_two_outsiders_for_each(ordinary):
     (fold, _), rhythms = ordinary
-    choices = {"n_replicates": 2, "key": make_key(1), "n_threads": 1}
+    choices = {"n_replicates": 2, "key": make_key(1)}
     assert draw_matches(fold, rhythms, np.arange(13), **choices) is not None
     assert draw_matches(fold, rhythms, np.arange(14), **choices) is None
 
@@ -764,7 +760,7 @@ def test_compare_matches__equals_sums_over_pairs(ordinary):
     matches = np.array([[9, 10, 11], [20, 20, 21], [12, 12, 12]])
     tables = np.array(tabulate_pairs(fold, rhythms)[:3])
     for n_threads in (1, 2):
-        found = compare_matches(fold, rhythms, members, matches, n_threads=n_threads)
+        found = compare_matches(fold._replace(n_threads=n_threads), rhythms, members, matches)
         for column, accounts in enumerate([members, *matches]):
             pairs = list(itertools.combinations(accounts, 2))
             o, e, v = (sum(table[i, j] for i, j in pairs) for table in tables)
@@ -792,7 +788,7 @@ def test_assess_accounts__equals_every_meeting_by_hand(ordinary):
             mean[i] += len(visits[i]) * habits @ value
             variance[i] += len(visits[i]) * (habits @ value**2 - (habits @ value) ** 2)
     for baseline in (1.0, 1.5):
-        p = assess_accounts(fold, rhythms, inside, baseline=baseline, n_threads=2)
+        p = assess_accounts(fold, rhythms, inside, baseline=baseline)
         some = met > 0
         wanted = stats.gamma.sf(met, baseline * mean**2 / variance, scale=variance / mean)
         np.testing.assert_allclose(p[some], wanted[some], rtol=1e-6)
@@ -1053,7 +1049,7 @@ def test_fixed_groups__have_honest_p_values(backend):
         for draw in range(10):
             inside = mark(rng.permutation(120)[:20], 120)
             found = replicate(folds[draw % 2], rhythms, inside, np.ones((4, 1)), n_replicates=99,
-                              key=make_key(seed, draw), n_threads=2)  # fmt: skip
+                              key=make_key(seed, draw))  # fmt: skip
             by_day = found.by_day[:, :, 0]
             p_crowd.append(compute_excess_p(studentise_days(by_day)))
             p_margin.append(compute_excess_p(by_day.sum(axis=0), margin=1.2))
@@ -1081,8 +1077,8 @@ def test_find_groups__works_on_an_archive(tmp_path, backend):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"alpha": 0}, "it is a rate between 0 and 1"),
-        ({"alpha": math.nan}, "it is a rate between 0 and 1"),
+        ({"alpha": 0}, "it lies between 0 and 1"),
+        ({"alpha": math.nan}, "it lies between 0 and 1"),
         ({"seed": -1}, "must not be negative"),
         ({"n_groups": 0}, "at least one set"),
         ({"n_replicates": 158}, "it takes 159"),

@@ -841,7 +841,7 @@ def test_roles__fails_with_one_sentence(shares_run, tmp_path):
     for arguments, code, said in (
         ([tmp_path / "nothing"], 1, "there is no run at"),
         ([shares_run.path, "--wave", "6x"], 1, "'6x'"),
-        ([shares_run.path, "--min-participation", "2"], 2, "2.0 is not in the range"),
+        ([shares_run.path, "--min-participation", "2"], 2, "--min-participation"),
         ([shares_run.path, "--model", tmp_path], 1, "there is no model at"),
         ([shares_run.path, "--store", tmp_path / "no"], 1, "There is no store at"),
     ):

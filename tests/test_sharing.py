@@ -27,8 +27,7 @@ from gpu_coord.backend import choose
 from gpu_coord.cli import app
 from gpu_coord.detection.run import detect
 from gpu_coord.results.verification import verify
-from gpu_coord.sharing import sharing
-from gpu_coord.sharing.coaction import coact
+from gpu_coord.sharing import streams
 from gpu_coord.sharing.peers.coortweet import (
     account_stats,
     detect_groups,
@@ -39,9 +38,9 @@ from gpu_coord.sharing.peers.coortweet import (
     take_subgraph,
     weigh_network,
 )
+from gpu_coord.sharing.run import coact, share
 from gpu_coord.sharing.settings import ShareSettings
 from gpu_coord.sharing.shares import Shares, read_shares
-from gpu_coord.sharing.sharing import share
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 
@@ -705,11 +704,11 @@ def test_share__writes_the_run_folder_of_the_contract(make_table_store, tmp_path
         "community_sharing.parquet", "top_objects.parquet", "top_posts.parquet",
     }  # fmt: skip
     edges = findings.read("edges")
-    assert edges.columns == STRICT_COLUMNS
+    assert edges.columns == [*STRICT_COLUMNS, "in_network"]
     assert edges.rows() == [
-        ("a", "b", 2, 2, 2, 2, 2, 2, 15, 15, 1, 1, 1.5),
-        ("a", "c", 1, 1, 1, 1, 1, 1, 15, 15, 1, 1, 0.5),
-        ("b", "c", 1, 1, 1, 1, 1, 1, 5, 5, 0, 1, 0.5),
+        ("a", "b", 2, 2, 2, 2, 2, 2, 15, 15, 1, 1, 1.5, True),
+        ("a", "c", 1, 1, 1, 1, 1, 1, 15, 15, 1, 1, 0.5, True),
+        ("b", "c", 1, 1, 1, 1, 1, 1, 5, 5, 0, 1, 0.5, True),
     ]  # fmt: skip
     accounts = findings.read("accounts")
     assert accounts["account_id"].to_list() == list("abcde")
@@ -984,20 +983,6 @@ def test_share__has_no_fast_pairs_without_a_fast_window(make_table_store, tmp_pa
     assert "is_fast" not in run.read("pairs").columns
 
 
-def test_share__same_seed_same_bytes(make_table_store, tmp_path):
-    store = make_table_store(random_rows())
-    for name in ("one", "two"):
-        share(store, tmp_path / name, kinds="object", seed=3)
-    files = [file.name for file in (tmp_path / "one").iterdir() if file.name != "run.json"]
-    assert len(files) == 13
-    for file in files:
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
-    runs = [json.loads((tmp_path / n / "run.json").read_text()) for n in ("one", "two")]
-    for run in runs:
-        del run["stages"]
-    assert runs[0] == runs[1]
-
-
 def test_share__takes_labels(make_table_store, tmp_path):
     labels = pl.DataFrame({"account_id": ["a", "b"], "label": ["x", "y"]})
     findings = share(
@@ -1055,18 +1040,6 @@ def test_share__warns_of_a_window_below_what_times_were_rounded_to(
     share(store, tmp_path / "run", kinds="object", window=f"{unit}s")  # warnings are errors
 
 
-def test_share__leaves_nothing_half_written(make_table_store, tmp_path, monkeypatch):
-    def fail(*_, **__):
-        raise MemoryError
-
-    store = make_table_store(ROWS)
-    before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr(sharing.run, "build_network", fail)
-    with pytest.raises(MemoryError):
-        share(store, tmp_path / "run", kinds="object")
-    assert sorted(tmp_path.iterdir()) == before
-
-
 @pytest.mark.parametrize(
     "run", [partial(share, kinds="object"), partial(coact, layers="co_object")]
 )
@@ -1074,20 +1047,14 @@ def test_share__refuses_edges_without_room(run, make_table_store, tmp_path, monk
     store = make_table_store(ROWS)
     n_edges = run(store, tmp_path / "first").read("edges").height
     full = dataclasses.replace(choose("cpu"), free_memory=lambda: 200 * n_edges - 1)
-    monkeypatch.setattr(sharing.streams, "choose", lambda _: full)
+    monkeypatch.setattr(streams, "choose", lambda _: full)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(MemoryError, match=f"{n_edges:,} edges were found so far"):
         run(store, tmp_path / "run")
     assert sorted(tmp_path.iterdir()) == before
     enough = dataclasses.replace(full, free_memory=lambda: 200 * n_edges)
-    monkeypatch.setattr(sharing.streams, "choose", lambda _: enough)
+    monkeypatch.setattr(streams, "choose", lambda _: enough)
     assert run(store, tmp_path / "run").read("edges").height == n_edges
-
-
-def test_share__refuses_to_write_into_the_store(make_table_store):
-    store = make_table_store(ROWS)
-    with pytest.raises(ValueError, match="lies in the store"):
-        share(store, store.path / "run", kinds="object")
 
 
 def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
@@ -1114,12 +1081,12 @@ def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
         ({"null": "one_hour", "window": "180s"}, "a bin is 361 s.*a window of at most 179 s"),
         ({"compare": True}, "choose a mode"),
         ({"subgraph": 1}, "subgraph belongs to the mode coortweet"),
-        ({"shorter_windows": ("60s",)}, "60s is not shorter"),
-        ({"shorter_windows": ("1.5s",), "window": "1.5s"}, "1.5s is not shorter"),
         ({"fast_window": "1.5s", "window": "1s", "mode": "coortweet"}, "fast_window is 1.5s"),
         ({"window": "0.9s", "mode": "coornet"}, "window is 0.9s; in the mode coornet it is 1s"),
         ({"window": "1.0005s"}, "'1.0005s' is no window"),
-        ({"shorter_windows": ("5s",), "mode": "qut"}, "belong to the modes strict and coortweet"),
+        ({"window": "5s,60s", "mode": "qut"}, "belong to the modes strict and coortweet"),
+        ({"window": "5s,soon"}, "'soon' is no window"),
+        ({"window": "5s,auto"}, "window is '5s,auto'; auto stands alone"),
         ({"mode": "loose"}, "mode is 'loose'"),
         ({"edge_weight_quantile": 1.5}, "edge_weight_quantile is 1.5"),
         ({"edge_weight_quantile": float("nan")}, "edge_weight_quantile is nan"),
@@ -1136,6 +1103,8 @@ def test_share_settings__say_what_is_wrong(choices, message):
 
 def test_share_settings__hash_tells_choices_apart():
     plain = ShareSettings(kinds=("url",))
+    assert plain.compute_hash() == ShareSettings(kinds=("url",), window="1m,60s").compute_hash()
+    assert plain.compute_hash() != ShareSettings(kinds=("url",), window="1m,5s").compute_hash()
     assert plain.compute_hash() == ShareSettings(kinds=("url", "url"), window="1m").compute_hash()
     assert plain.compute_hash() != ShareSettings(kinds=("url",), window="61s").compute_hash()
     assert plain.compute_hash() != plain.compute_hash("labels")
@@ -1146,10 +1115,8 @@ def test_share_settings__hash_tells_choices_apart():
 
 def test_share_settings__spell_whole_seconds_as_before():
     choices = {"kinds": ("url",), "mode": "coortweet"}
-    spelt = ShareSettings(
-        window="1m", shorter_windows=("10s", "2s", "10"), fast_window="5s", **choices
-    ).spell()
-    wanted = {"window": 60, "shorter_windows": [2, 10], "fast_window": 5}
+    spelt = ShareSettings(window="1m,10s,2s,10", fast_window="5s", **choices).spell()
+    wanted = {"window": [2, 10, 60], "fast_window": 5}
     assert json.dumps({name: spelt[name] for name in wanted}) == json.dumps(wanted)
     one, other = (ShareSettings(window=w, **choices) for w in ("1.5s", "1.50"))
     assert one.compute_hash() == other.compute_hash()
@@ -1185,7 +1152,7 @@ def test_share__takes_windows_of_fractions(make_table_store, tmp_path, mode, win
 def test_share__counts_fractions_of_shorter_and_fast_windows(make_table_store, tmp_path):
     run = share(
         make_fractions(make_table_store), tmp_path / "run", kinds="object", mode="coortweet",
-        window="30s", shorter_windows=("0s", "1.001s", "2s"), fast_window="1.001s",
+        window="0s,1.001s,2s,30s", fast_window="1.001s",
     )  # fmt: skip
     edges = run.read("edges")
     gaps = {(f"a{i:05}", f"a{j:05}"): j - i for i, j in combinations(FRACTIONS, 2)}
@@ -1211,9 +1178,7 @@ def test_share__counts_shorter_windows_beside_the_longest(make_table_store, tmp_
     # a and b: x at gaps 1 and 8 (two posts of a), y at a gap of 40, z at 5.
     rows = [("a", "x", "1", 0), ("a", "x", "2", 9), ("b", "x", "3", 1), ("a", "y", "4", 100),
             ("b", "y", "5", 140), ("a", "z", "6", 200), ("b", "z", "7", 205)]  # fmt: skip
-    findings = share(
-        make_table_store(rows), tmp_path / "run", kinds="object", shorter_windows=("5s", "8s")
-    )
+    findings = share(make_table_store(rows), tmp_path / "run", kinds="object", window="5s,8s,60s")
     counts = [
         "n_objects",
         "n_pairs",
@@ -1225,7 +1190,7 @@ def test_share__counts_shorter_windows_beside_the_longest(make_table_store, tmp_
 @pytest.mark.parametrize("mode", ["strict", "coortweet"])
 def test_share__shorter_windows_equal_runs_of_their_own(make_table_store, tmp_path, mode):
     store = make_table_store(random_rows())
-    both = share(store, tmp_path / "a", kinds="object", mode=mode, shorter_windows=("7s",))
+    both = share(store, tmp_path / "a", kinds="object", mode=mode, window="7s,60s")
     own = share(store, tmp_path / "b", kinds="object", window="7s")
     wanted = own.read("edges").select("source", "target", "n_objects", "n_pairs")
     found = both.read("edges").filter(pl.col("n_pairs_7s") > 0)

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gpu_coord.backend import choose
+from gpu_coord.sharing.run import share
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.sharing.sharing import share
 from gpu_coord.sharing.significance import assess_edges, count_hours
 from gpu_coord.sharing.strict import group_pairs, join_blocks
 from gpu_coord.sharing.windows import pair_shares

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_coord.archive.ingest import ingest
-from gpu_coord.sharing.sharing import share
+from gpu_coord.sharing.run import share
 from gpu_coord.spread.timeline import mark_near, tabulate_timeline
 from gpu_coord.store.objects import find_object
 from gpu_coord.store.store import name_accounts

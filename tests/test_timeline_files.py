@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.cli import app
-from gpu_coord.sharing.sharing import share
+from gpu_coord.sharing.run import share
 from gpu_coord.spread.timeline import tabulate_timeline
 from gpu_coord.spread.timeline_files import draw_timeline, write_timeline
 from gpu_coord.store.store import name_accounts

@@ -85,6 +85,8 @@ def build(events, backend):
 
 def on_host(backend, value):
     """Return a frozen value with its arrays on the host, where tests look at them."""
+    if isinstance(value, tuple):
+        return type(value)(*map(backend.to_host, value))
     arrays_of = {
         field.name: backend.to_host(getattr(value, field.name))
         for field in dataclasses.fields(value)

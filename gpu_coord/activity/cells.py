@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -19,14 +20,8 @@ from gpu_coord.activity.settings import MatchSettings
 from gpu_coord.backend import Backend, choose
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.times import parse_duration
-from gpu_coord.store.queries import collect_lazy
-from gpu_coord.store.store import open_store
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from gpu_coord.store.store import Store
 from gpu_coord.store.queries import (
+    collect_lazy,
     count_posts,
     label_accounts,
     map_entities,
@@ -34,6 +29,7 @@ from gpu_coord.store.queries import (
     scan_table,
     select_range,
 )
+from gpu_coord.store.store import Store, open_store
 
 MAX_BINS = 2**31 - 1
 
@@ -69,6 +65,11 @@ class Activity:
     def n_cells(self) -> int:
         """Active (entity, bin, account) cells."""
         return int(self.entity.size)
+
+    def read_cells(self) -> tuple[Any, Any, Any]:
+        """Return entity, bin and account of the cells, on the host."""
+        entity, bin, account = map(self.backend.to_host, (self.entity, self.bin, self.account))
+        return entity, bin, account
 
     @cached_property
     def entity_kind(self) -> Any:
@@ -132,7 +133,7 @@ class Activity:
 
 @takes(MatchSettings)
 def build_activity(
-    store: "Store | Path | str",
+    store: Store | Path | str,
     *,
     labels: pl.DataFrame | None = None,
     backend: Backend | None = None,
@@ -215,9 +216,7 @@ def _send(frame: pl.DataFrame, like: Any, *, backend: Backend) -> Any:
 
 
 def _select_accounts(
-    posts: pl.DataFrame,
-    accounts: pl.DataFrame,
-    settings: MatchSettings,
+    posts: pl.DataFrame, accounts: pl.DataFrame, settings: MatchSettings
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Return the accounts to analyse, in the order of their ids, and how many were left out why."""
     posting = accounts.join(posts, on="account", how="inner").sort("account_id")
@@ -260,7 +259,7 @@ def _match_controls(accounts: pl.DataFrame, label: str, *, seed: int) -> pl.Data
 
 
 def _select_events(
-    store: "Store",
+    store: Store,
     span: Any,
     accounts: pl.DataFrame,
     members: pl.DataFrame,

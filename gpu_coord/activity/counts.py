@@ -8,7 +8,7 @@ only. Notation: a, b, n11, K as in docs/measure.md.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -163,14 +163,14 @@ def index_cells(activity: Activity) -> CellIndex:
         backend=activity.backend,
         n_accounts=activity.n_accounts,
         n_bins=activity.n_bins,
-        account_start=_count_up(account_cells, activity.n_accounts, xp=xp),
+        account_start=_start_keys(account_cells, activity.n_accounts, xp=xp),
         cell_column=column[by_account].astype(np.int32),
         cell_bin=bin[by_account].astype(np.int32),
         column_start=xp.concatenate([column_starts, n_cells, n_cells]),
         column_account=account,
         column_entity=entity[column_starts],
         column_bin=bin[column_starts],
-        account_group=_count_up(account_cells[group_starts], activity.n_accounts, xp=xp),
+        account_group=_start_keys(account_cells[group_starts], activity.n_accounts, xp=xp),
         group_start=xp.concatenate([group_starts, n_cells]),
         group_entity=group_of[group_starts],
     )
@@ -185,11 +185,16 @@ def mark_changes(*keys: Any, xp: Any) -> Any:
     return changed
 
 
-def _count_up(keys: Any, n_keys: int, *, xp: Any) -> Any:
-    """Return where each key's rows begin, keys ascending, (n_keys + 1,)."""
-    starts = xp.zeros(n_keys + 1, dtype=np.int64)
-    starts[1:] = xp.cumsum(xp.bincount(keys, minlength=n_keys))
+def _start_ranges(sizes: Any, *, xp: Any) -> Any:
+    """Return where ranges of some sizes begin, and where the last one ends."""
+    starts = xp.zeros(sizes.size + 1, dtype=np.int64)
+    xp.cumsum(sizes, out=starts[1:])
     return starts
+
+
+def _start_keys(keys: Any, n_keys: int, *, xp: Any) -> Any:
+    """Return where each key's rows begin, keys ascending, (n_keys + 1,)."""
+    return _start_ranges(xp.bincount(keys, minlength=n_keys), xp=xp)
 
 
 @dataclass(frozen=True)
@@ -238,13 +243,11 @@ def _find_lagged(index: CellIndex, lag: int) -> Any:
 
 def _sum_ranges(values: Any, starts: Any, *, xp: Any) -> Any:
     """Sum integers over consecutive ranges, empty ones included."""
-    total = xp.zeros(values.size + 1, dtype=np.int64)
-    xp.cumsum(values, out=total[1:])
+    total = _start_ranges(values, xp=xp)
     return total[starts[1:]] - total[starts[:-1]]
 
 
-@dataclass(frozen=True)
-class PairCounts:
+class PairCounts(NamedTuple):
     """The pairs of a block of sources with enough coincidences, by source, then target."""
 
     source: Any  # (n_pairs,)
@@ -261,10 +264,14 @@ def plan_blocks(
     """
     bounds = [_bound_pairs(index, margin, min_support=min_support) for margin in margins]
     n_pairs = index.backend.to_host(sum(bounds[1:], bounds[0]))
-    block_pairs = max(1, memory // _PAIR_BYTES)
-    block = np.cumsum(n_pairs) // block_pairs
+    return cut_rows(n_pairs, memory // _PAIR_BYTES)
+
+
+def cut_rows(sizes: Any, most: int) -> list[tuple[int, int]]:
+    """Cut rows of some sizes into ranges of about at most so much; a row of more is its own."""
+    block = np.cumsum(sizes) // max(1, most)
     cuts = np.flatnonzero(np.diff(block)) + 1
-    edges = [0, *cuts.tolist(), index.n_accounts]
+    edges = [0, *cuts.tolist(), len(sizes)]
     return [(first, last) for first, last in pairwise(edges) if first < last]
 
 
@@ -288,12 +295,6 @@ def count_pairs(
     )  # fmt: skip
     source = backend.repeat(xp.arange(first, last, dtype=np.int32), n_kept)
     return PairCounts(source, target, support)
-
-
-def _start_ranges(sizes: Any, *, xp: Any) -> Any:
-    starts = xp.zeros(sizes.size + 1, dtype=np.int64)
-    xp.cumsum(sizes, out=starts[1:])
-    return starts
 
 
 @dataclass(frozen=True)
@@ -324,13 +325,11 @@ def iter_shared(
             pairs.source[rows], pairs.target[rows], shared_start, index.account_group,
             index.group_entity, index.group_start, index.cell_bin, margins.lag,
         )  # fmt: skip
-        yield (
-            rows,
-            SharedCounts(
-                pair=backend.repeat(xp.arange(last - first), n_shared[rows]),
-                entity=index.group_entity[i],
-                source_active=margins.source_active[i],
-                target_active=margins.target_active[j],
-                both_active=both,
-            ),
+        shared = SharedCounts(
+            pair=backend.repeat(xp.arange(last - first), n_shared[rows]),
+            entity=index.group_entity[i],
+            source_active=margins.source_active[i],
+            target_active=margins.target_active[j],
+            both_active=both,
         )
+        yield rows, shared

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -199,8 +199,7 @@ class Weigher:
         return self._sum_kinds(shared.pair, kind, common.astype(float), n_pairs)
 
 
-@dataclass(frozen=True)
-class Edges:
+class Edges(NamedTuple):
     """Ordered pairs that pass the thresholds, by source, then target."""
 
     source: Any  # account, (n_edges,)
@@ -217,22 +216,21 @@ class Edges:
 
     def take(self, rows: Any) -> "Edges":
         """Return some of the edges, by position or by mark."""
-        columns = (self.source, self.target, self.weight, self.by_kind, self.support, self.lag)
-        return Edges(*(column[rows] for column in columns))
+        return Edges(*(column[rows] for column in self))
+
+
+def join_edges(parts: Sequence[Edges], *, xp: Any = np) -> Edges:
+    """Return several tables of edges, one after the other."""
+    return Edges(*map(xp.concatenate, zip(*parts, strict=True)))
 
 
 def select_edges(
     pairs: PairCounts, weights: PairWeights, *, lag: int, min_weight: float, xp: Any
 ) -> Edges:
     """Return the pairs whose weight lies above a minimum."""
-    edges = Edges(
-        source=pairs.source,
-        target=pairs.target,
-        weight=weights.weight,
-        by_kind=weights.by_kind,
-        support=pairs.support,
-        lag=xp.full(pairs.source.size, lag, dtype=np.int32),
-    )
+    lags = xp.full(pairs.source.size, lag, dtype=np.int32)
+    source, target, support = pairs
+    edges = Edges(source, target, weights.weight, weights.by_kind, support, lags)
     return edges.take(edges.weight > min_weight)
 
 
@@ -240,8 +238,7 @@ def choose_lags(by_lag: Sequence[Edges], *, n_accounts: int, xp: Any) -> Edges:
     """Return each pair once, at the lag of its largest weight; ties go to the shorter lag."""
     if len(by_lag) == 1:
         return by_lag[0]
-    names = ("source", "target", "weight", "by_kind", "support", "lag")
-    edges = Edges(*(xp.concatenate([getattr(part, name) for part in by_lag]) for name in names))
+    edges = join_edges(by_lag, xp=xp)
     pair = edges.source.astype(np.int64) * n_accounts + edges.target
     order = xp.lexsort(xp.stack([edges.lag, -edges.weight, pair]))
     return edges.take(order[mark_changes(pair[order], xp=xp)])

@@ -9,6 +9,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.counts import CellIndex
 from gpu_coord.backend.pairs import CACHE, first_at_least
 
 _HOUR = 3600
@@ -154,11 +156,47 @@ class Visits:
         )  # fmt: skip
 
 
-def list_visits(axis: Axis, account_start: Any, entity: Any, bin: Any) -> Visits:
-    """Put entity and bin of each cell into one number; cells by account, entity and bin."""
-    stride = 2 * axis.n_bins
-    key = entity.astype(np.int64) * stride + bin
-    return Visits(axis, account_start, key, stride)
+def list_visits(activity: Activity, index: CellIndex) -> Visits:
+    """Put entity and bin of each cell into one number."""
+    to_host, stride = index.backend.to_host, 2 * activity.n_bins
+    axis = Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)
+    entity = to_host(index.column_entity)[to_host(index.cell_column)]
+    key = entity.astype(np.int64) * stride + to_host(index.cell_bin)
+    return Visits(axis, to_host(index.account_start), key, stride)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def match_visits(source: int, target: int, account_start: Any, key: Any, lag: int, at_source: Any,
+                 at_target: Any) -> int:  # fmt: skip
+    """Write where the key of a target is that of its source and a lag; return how often it is.
+
+    Parameters
+    ----------
+    source, target
+        Accounts.
+    account_start, key
+        As of `Visits`.
+    lag
+        To be added to the keys of the source.
+    at_source, at_target
+        Room for as many positions as the account with fewer keys has.
+    """
+    start, stop = account_start[source], account_start[source + 1]
+    other, other_stop = account_start[target], account_start[target + 1]
+    is_turned = stop - start > other_stop - other
+    if is_turned:
+        start, stop, other, other_stop, lag = other, other_stop, start, stop, -lag
+    n_found = 0
+    for position in range(start, stop):
+        wanted = key[position] + lag
+        other = first_at_least(key, other, other_stop, wanted)
+        if other == other_stop:
+            break
+        if key[other] == wanted:
+            at_source[n_found] = other if is_turned else position
+            at_target[n_found] = position if is_turned else other
+            n_found += 1
+    return n_found
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -167,30 +205,15 @@ def _count_common_hours(source: Any, target: Any, account_start: Any, key: Any, 
                        hour_seconds: int) -> Any:  # fmt: skip
     """Count the distinct hours of the keys of each source that its target has a lag later."""
     n_hours = np.zeros(source.size, np.int32)
-    found = np.empty(64, np.int64)
+    room = np.diff(account_start).max()
+    at_source, at_target = np.empty(room, np.int64), np.empty(room, np.int64)
     for pair in range(source.size):
-        start, stop = account_start[source[pair]], account_start[source[pair] + 1]
-        other, other_stop = account_start[target[pair]], account_start[target[pair] + 1]
-        shift, is_turned = lag, stop - start > other_stop - other
-        if is_turned:
-            start, stop, other, other_stop, shift = other, other_stop, start, stop, -lag
-        n_found = 0
-        for position in range(start, stop):
-            wanted = key[position] + shift
-            other = first_at_least(key, other, other_stop, wanted)
-            if other == other_stop:
-                break
-            if key[other] == wanted:
-                if n_found == found.size:
-                    grown = np.empty(2 * found.size, np.int64)
-                    grown[:n_found] = found
-                    found = grown
-                own = key[other] if is_turned else key[position]
-                found[n_found] = (first_second + own % stride * bin_seconds) // hour_seconds
-                n_found += 1
+        n_found = match_visits(source[pair], target[pair], account_start, key, lag, at_source,
+                               at_target)  # fmt: skip
         if n_found < 2:
             n_hours[pair] = n_found
         else:
-            hours = np.sort(found[:n_found])
+            bin = key[at_source[:n_found]] % stride
+            hours = np.sort((first_second + bin * bin_seconds) // hour_seconds)
             n_hours[pair] = 1 + np.count_nonzero(hours[1:] != hours[:-1])
     return n_hours

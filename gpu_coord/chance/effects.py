@@ -6,8 +6,7 @@ errors are right, and what the null misses (see `EmpiricalNull`) they miss too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,14 +16,13 @@ from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, iter_shared
 from gpu_coord.activity.weights import Edges
 from gpu_coord.chance.nulls import Null
-from gpu_coord.chance.strata import Strata, expect_pairs, send_factors, stratify, sum_products
+from gpu_coord.chance.strata import Strata, expect_pairs, stratify
 
 _NORMAL_97_5 = 1.959963984540054  # so many standard errors make a 95 % interval
 _TAIL = 0.025
 
 
-@dataclass(frozen=True, slots=True)
-class Effects:
+class Effects(NamedTuple):
     """How strongly the target of each pair follows its source, (n_pairs,) each, on the host.
 
     NaN where nothing can be said: the pair shares no stratum, or its tables are empty or full.
@@ -41,6 +39,13 @@ class Effects:
     log_odds_high: Any
     risk_difference: Any  # by how much more often the target is active after the source
     risk_difference_error: Any  # standard error under the null
+
+
+_EFFECTS: dict[str, Any] = {
+    "source": pl.Int32, "target": pl.Int32, "lag": pl.Int32, "observed": pl.Int64,
+    **{name: pl.Float64 for name in Effects._fields if name != "observed"},
+    "direction": pl.Float64, "row": pl.Int64,
+}  # fmt: skip
 
 
 def measure_effects(strata: Strata, pairs: PairCounts) -> Effects:
@@ -98,22 +103,19 @@ def measure_effects(strata: Strata, pairs: PairCounts) -> Effects:
 
 def _sum_variances(strata: Strata, pairs: PairCounts) -> Any:
     """Return the sum over strata of a (T - a) b (T - b) / (T^2 (T - 1)), hypergeometric."""
-    n_steps = strata.stratum_steps[strata.source_stratum]
-    a = strata.source_count
+    n_steps, a = strata.n_steps[strata.sources.other], strata.sources.count
     source = a * (n_steps - a) / n_steps**2 / strata.n_phases
-    n_steps = strata.stratum_steps[strata.target_stratum]
-    b = strata.target_count
+    n_steps, b = strata.n_steps[strata.targets.other], strata.targets.count
     target = b * (n_steps - b) / np.maximum(n_steps - 1, 1)
-    return sum_products(send_factors(strata, source, target), pairs).sum(axis=1)
+    return strata.sum_products(strata.send_factors(source, target), pairs).sum(axis=1)
 
 
 def _sum_exposures(strata: Strata, pairs: PairCounts) -> Any:
     """Return the sum of a (T - a) / T over the strata in which the target is active."""
-    n_steps = strata.stratum_steps[strata.source_stratum]
-    a = strata.source_count
+    n_steps, a = strata.n_steps[strata.sources.other], strata.sources.count
     source = a * (n_steps - a) / n_steps / strata.n_phases
-    factors = send_factors(strata, source, np.ones_like(strata.target_count))
-    return sum_products(factors, pairs).sum(axis=1)
+    factors = strata.send_factors(source, np.ones_like(strata.targets.count))
+    return strata.sum_products(factors, pairs).sum(axis=1)
 
 
 def _bound_ratio(observed: Any, expected: Any) -> tuple[Any, Any]:
@@ -202,15 +204,7 @@ def tabulate_effects(
         source, target = edges.source[rows], edges.target[rows]
         there = measure_effects(strata, PairCounts(source, target, edges.support[rows]))
         back = measure_effects(strata, count_listed(index, margin, target, source))
-        columns = {field.name: getattr(there, field.name) for field in fields(Effects)}
+        columns = {"source": source, "target": target, "lag": edges.lag[rows], **there._asdict()}
         columns |= {"direction": compare_directions(there, back), "row": rows}
-        named = {"source": source, "target": target, "lag": edges.lag[rows]}
-        parts.append(pl.DataFrame(named | columns, schema=_EFFECTS))
+        parts.append(pl.DataFrame(columns, schema=_EFFECTS))
     return pl.concat(parts).sort("row").drop("row").with_columns(cs.float().fill_nan(None))
-
-
-_EFFECTS: dict[str, Any] = {
-    "source": pl.Int32, "target": pl.Int32, "lag": pl.Int32, "observed": pl.Int64,
-    **{field.name: pl.Float64 for field in fields(Effects) if field.name != "observed"},
-    "direction": pl.Float64, "row": pl.Int64,
-}  # fmt: skip

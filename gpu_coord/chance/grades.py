@@ -11,13 +11,8 @@ from gpu_coord.activity.counts import CellIndex, Margins, PairCounts
 from gpu_coord.chance.adjust import combine_lags
 from gpu_coord.chance.empirical import fit_null
 from gpu_coord.chance.nulls import Null, list_nulls
-from gpu_coord.chance.strata import (
-    Strata,
-    expect_pairs,
-    expect_silent,
-    stratify,
-)
-from gpu_coord.chance.tests import LagTests, PairTests, choose_fitted, share_fitted
+from gpu_coord.chance.strata import Strata, expect_pairs, expect_silent, stratify
+from gpu_coord.chance.tests import LagTests, PairTests, choose_fitted
 from gpu_coord.ground.threads import map_ahead
 
 # The same for each null and lag of the grades.
@@ -88,10 +83,11 @@ def grade_pairs(
 
 def _retest(strata: Strata, tests: LagTests, pair: Any) -> Any:
     """Return the logs of the p-values of some pairs at one lag, under another null."""
-    n_accounts = strata.source_start.size - 1
+    n_accounts = strata.n_accounts
     n_listed = np.bincount(tests.pair // n_accounts, minlength=n_accounts)
-    share = share_fitted(strata, n_listed, max_cost=_GRADE_PRODUCTS)
-    is_fitted = choose_fitted(strata, min(share, tests.fitted_share))
+    _, is_fitted = choose_fitted(
+        strata, n_listed, max_cost=_GRADE_PRODUCTS, max_share=tests.fitted_share
+    )
     rows = is_fitted[tests.pair // n_accounts]
     pairs = _split_pairs(tests.pair[rows], tests.n_hours[rows], n_accounts)
     silent = expect_silent(strata, np.flatnonzero(is_fitted), pairs).sum(axis=0)

@@ -21,6 +21,11 @@ from gpu_coord.ground.threads import map_ahead
 # Sums over all pairs and over pairs of an account with itself, nearer than this, are equal.
 _ROUNDING = 1e-12
 
+_LAGS: dict[str, Any] = {
+    "group": pl.Int32, "lag": pl.Int32, "observed": pl.Int64, "expected": pl.Float64,
+    "ratio": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
@@ -127,17 +132,9 @@ def tabulate_lags(
     return pl.concat(tables) if tables else pl.DataFrame(schema=_LAGS)
 
 
-_LAGS: dict[str, Any] = {
-    "group": pl.Int32, "lag": pl.Int32, "observed": pl.Int64, "expected": pl.Float64,
-    "ratio": pl.Float64, "low": pl.Float64, "high": pl.Float64,
-}  # fmt: skip
-
-
 def _select_cells(activity: Activity, accounts: Sequence[int] | np.ndarray | None) -> _Cells:
     """Return the cells of the accounts on entities that at least two of them use."""
-    account, entity, bin = map(
-        activity.backend.to_host, (activity.account, activity.entity, activity.bin)
-    )
+    entity, bin, account = activity.read_cells()
     chosen = np.ones(activity.n_accounts, bool)
     if accounts is not None:
         chosen = np.isin(np.arange(activity.n_accounts), _check_accounts(accounts, activity))

@@ -7,7 +7,7 @@ listed pairs are summed on the backend. Sums are equal for any blocks and any nu
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -21,7 +21,6 @@ from gpu_coord.chance.nulls import Null, check_null
 
 _HOUR, _DAY = 3600, 86_400
 
-
 # Seconds of a block of time, and after how many blocks the strata begin anew.
 _BLOCKS = {
     "popularity": (_DAY, 1),
@@ -33,6 +32,14 @@ _BLOCKS = {
 }
 
 
+class Uses(NamedTuple):
+    """Active bins in one role, by account or by stratum; a tuple, for the kernels."""
+
+    start: Any  # rows of each account or stratum, (n + 1,)
+    other: Any  # the strata of an account, or the accounts of a stratum, ascending
+    count: Any  # active bins
+
+
 @dataclass(frozen=True)
 class Strata:
     """What each account did in each stratum, as a source and as a target, on the host."""
@@ -41,36 +48,49 @@ class Strata:
     null: Null
     n_phases: int
     n_kinds: int
-    stratum_kind: Any  # (n_strata,)
-    stratum_steps: Any  # transitions, T
-    source_start: Any  # strata of each account as a source, (n_accounts + 1,)
-    source_stratum: Any  # ascending within each account
-    source_count: Any  # active bins, a
-    target_start: Any  # strata of each account as a target, (n_accounts + 1,)
-    target_stratum: Any
-    target_count: Any  # active bins, b
-    stratum_start: Any  # accounts of each stratum as targets, (n_strata + 1,)
-    stratum_account: Any
-    stratum_count: Any
+    kind: Any  # of each stratum, (n_strata,)
+    n_steps: Any  # transitions of each stratum, T
+    sources: Uses  # a, by account
+    targets: Uses  # b, by account
+    users: Uses  # b, by stratum
+
+    @property
+    def n_accounts(self) -> int:
+        """Accounts, silent ones included."""
+        return int(self.sources.start.size) - 1
 
     @cached_property
     def source_share(self) -> Any:
         """Active bins over the transitions of the stratum, a / T; phases share the whole."""
-        return self.source_count / (self.n_phases * self.stratum_steps)[self.source_stratum]
+        return self.sources.count / (self.n_phases * self.n_steps)[self.sources.other]
 
     @cached_property
-    def expectation(self) -> "Factors":
+    def expectation(self) -> tuple[Any, ...]:
         """The factors of the expected coincidences, sent to the backend when first asked for."""
-        return send_factors(self, self.source_share, self.target_count)
+        return self.send_factors(self.source_share, self.targets.count)
 
+    def send_factors(self, source_factor: Any, target_factor: Any) -> tuple[Any, ...]:
+        """Send a factor for each row of the sources and of the targets to the backend."""
+        arrays = (*self.sources[:2], source_factor, *self.targets[:2], target_factor, self.kind)
+        return tuple(map(self.backend.xp.asarray, arrays))
 
-@dataclass(frozen=True)
-class Factors:
-    """A number for each account in each of its strata, in both roles, on the backend."""
+    def sum_products(self, factors: tuple[Any, ...], pairs: PairCounts) -> Any:
+        """Sum the products of two accounts' factors over the strata that both used.
 
-    backend: Backend
-    n_kinds: int
-    arrays: tuple[Any, ...]  # start, stratum, factor of sources, of targets; the strata's kinds
+        Parameters
+        ----------
+        factors
+            From `send_factors`.
+        pairs
+            The pairs, on the host or on the backend.
+
+        Returns
+        -------
+            (n_pairs, n_kinds), on the host; the same to the bit on every backend.
+        """
+        source, target = map(self.backend.xp.asarray, pairs[:2])
+        summed = self.backend.pairs.sum_products(source, target, *factors, self.n_kinds)
+        return self.backend.to_host(summed)
 
 
 @dataclass(frozen=True)
@@ -115,8 +135,7 @@ def _locate_blocks(
     )
 
 
-@dataclass(frozen=True)
-class _Counts:
+class _Counts(NamedTuple):
     """Active bins by account and stratum, in that order."""
 
     account: Any
@@ -168,9 +187,7 @@ def _count_strata(
     blocks = _locate_blocks(
         activity.first_bin, activity.bin_seconds, margins.n_steps, null, phase=phase
     )
-    account, entity, bin = map(
-        activity.backend.to_host, (activity.account, activity.entity, activity.bin)
-    )
+    entity, bin, account = activity.read_cells()
     entity_kind = activity.backend.to_host(activity.entity_kind)
     page = entity_kind[entity] if null == "popularity" else entity
     as_source, as_target = bin < margins.n_steps, bin >= margins.lag
@@ -221,33 +238,29 @@ def _join_phases(
     first = np.cumsum([0, *(kind.size for *_, kind in parts)])
     sources = _join_counts([part[0] for part in parts], first)
     targets = _join_counts([part[1] for part in parts], first)
-    by_stratum = np.argsort(targets.stratum, kind="stable")
-    accounts, strata = np.arange(activity.n_accounts + 1), np.arange(first[-1] + 1)
     return Strata(
         backend=activity.backend,
         null=null,
         n_phases=len(parts),
         n_kinds=len(activity.kinds),
-        stratum_kind=np.concatenate([part[3] for part in parts]).astype(np.int32),
-        stratum_steps=np.concatenate([part[2] for part in parts]),
-        source_start=np.searchsorted(sources.account, accounts),
-        source_stratum=sources.stratum.astype(np.int32),
-        source_count=sources.count,
-        target_start=np.searchsorted(targets.account, accounts),
-        target_stratum=targets.stratum.astype(np.int32),
-        target_count=targets.count,
-        stratum_start=np.searchsorted(targets.stratum[by_stratum], strata),
-        stratum_account=targets.account[by_stratum].astype(np.int32),
-        stratum_count=targets.count[by_stratum],
+        kind=np.concatenate([part[3] for part in parts]).astype(np.int32),
+        n_steps=np.concatenate([part[2] for part in parts]),
+        sources=_sort_uses(*sources, activity.n_accounts),
+        targets=_sort_uses(*targets, activity.n_accounts),
+        users=_sort_uses(targets.stratum, targets.account, targets.count, first[-1]),
     )
 
 
 def _join_counts(parts: list[_Counts], first: Any) -> _Counts:
-    account = np.concatenate([part.account for part in parts])
-    stratum = np.concatenate([p.stratum + f for p, f in zip(parts, first[:-1], strict=True)])
-    count = np.concatenate([part.count for part in parts])
-    by_account = np.argsort(account, kind="stable")
-    return _Counts(account[by_account], stratum[by_account], count[by_account])
+    moved = (p._replace(stratum=p.stratum + f) for p, f in zip(parts, first[:-1], strict=True))
+    return _Counts(*map(np.concatenate, zip(*moved, strict=True)))
+
+
+def _sort_uses(key: Any, other: Any, count: Any, n_keys: int) -> Uses:
+    """Return the uses by one of their keys, in the order of the other."""
+    order = np.argsort(key, kind="stable")
+    start = np.searchsorted(key[order], np.arange(n_keys + 1))
+    return Uses(start, other[order].astype(np.int32), count[order])
 
 
 def expect_pairs(strata: Strata, pairs: PairCounts) -> Any:
@@ -260,46 +273,7 @@ def expect_pairs(strata: Strata, pairs: PairCounts) -> Any:
     -------
         (n_pairs, n_kinds), on the host; positive wherever the pair has a coincidence.
     """
-    return sum_products(strata.expectation, pairs)
-
-
-def send_factors(strata: Strata, source_factor: Any, target_factor: Any) -> Factors:
-    """Send a factor for each row of the strata, as a source and as a target, to the backend.
-
-    Parameters
-    ----------
-    strata
-        The strata whose rows the factors belong to.
-    source_factor, target_factor
-        As `Strata.source_count` and `Strata.target_count`, on the host.
-    """
-    arrays = (
-        strata.source_start, strata.source_stratum, source_factor,
-        strata.target_start, strata.target_stratum, target_factor, strata.stratum_kind,
-    )  # fmt: skip
-    send = strata.backend.xp.asarray
-    return Factors(strata.backend, strata.n_kinds, tuple(send(array) for array in arrays))
-
-
-def sum_products(factors: Factors, pairs: PairCounts) -> Any:
-    """Sum the products of two accounts' factors over the strata that both used.
-
-    Parameters
-    ----------
-    factors
-        Of each account in each stratum.
-    pairs
-        The pairs, on the host or on the backend.
-
-    Returns
-    -------
-        (n_pairs, n_kinds), on the host; the same to the bit on every backend.
-    """
-    backend = factors.backend
-    source, target = (backend.xp.asarray(of_pair) for of_pair in (pairs.source, pairs.target))
-    return backend.to_host(
-        backend.pairs.sum_products(source, target, *factors.arrays, factors.n_kinds)
-    )
+    return strata.sum_products(strata.expectation, pairs)
 
 
 def expect_silent(strata: Strata, sources: Any, pairs: PairCounts) -> Any:
@@ -321,55 +295,46 @@ def expect_silent(strata: Strata, sources: Any, pairs: PairCounts) -> Any:
         Over the pairs of each source that share a stratum: their number, the sum of their
         expected coincidences and the sum of the squares, (n_sources, 3).
     """
-    source = np.asarray(pairs.source)
-    return _sum_unlisted(
-        sources, np.searchsorted(source, sources), np.searchsorted(source, sources, side="right"),
-        np.asarray(pairs.target), strata.source_start, strata.source_stratum, strata.source_share,
-        strata.stratum_start, strata.stratum_account, strata.stratum_count,
-    )  # fmt: skip
+    source, target = np.asarray(pairs.source), np.asarray(pairs.target)
+    start, stop = (np.searchsorted(source, sources, side=side) for side in ("left", "right"))
+    shares = strata.sources._replace(count=strata.source_share)
+    return _sum_unlisted(sources, start, stop, target, shares, strata.users)
 
 
 def count_products(strata: Strata) -> Any:
     """Return what `expect_silent` costs: the products to sum for each source, (n_accounts,)."""
-    n_users = np.diff(strata.stratum_start)[strata.source_stratum]
-    total = np.concatenate([[0], np.cumsum(n_users)])
-    return total[strata.source_start[1:]] - total[strata.source_start[:-1]]
+    n_users = np.diff(strata.users.start)[strata.sources.other]
+    return np.diff(np.concatenate([[0], np.cumsum(n_users)])[strata.sources.start])
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _fill_row(source: int, source_start: Any, source_stratum: Any, source_share: Any,
-              stratum_start: Any, stratum_account: Any, stratum_count: Any,
-              row: Any, listed: Any) -> int:  # fmt: skip
+def _fill_row(source: int, shares: Uses, users: Uses, row: Any, listed: Any) -> int:
     """Sum share * count over a source's strata into row[target], and list the targets met.
 
     Every product is positive: a target is listed once.
     """
     n_listed = 0
-    for position in range(source_start[source], source_start[source + 1]):
-        stratum, share = source_stratum[position], source_share[position]
-        for user in range(stratum_start[stratum], stratum_start[stratum + 1]):
-            target = stratum_account[user]
+    for position in range(shares.start[source], shares.start[source + 1]):
+        stratum, share = shares.other[position], shares.count[position]
+        for user in range(users.start[stratum], users.start[stratum + 1]):
+            target = users.other[user]
             if row[target] == 0.0:
                 listed[n_listed] = target
                 n_listed += 1
-            row[target] += share * stratum_count[user]
+            row[target] += share * users.count[user]
     return n_listed
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_unlisted(sources: Any, pair_start: Any, pair_stop: Any, pair_target: Any,
-                  source_start: Any, source_stratum: Any, source_share: Any, stratum_start: Any,
-                  stratum_account: Any, stratum_count: Any) -> Any:  # fmt: skip
+def _sum_unlisted(sources: Any, pair_start: Any, pair_stop: Any, pair_target: Any, shares: Uses,
+                  users: Uses) -> Any:  # fmt: skip
     """Return number, sum and sum of squares over each source's targets that are not listed."""
-    n_accounts = source_start.size - 1
+    n_accounts = shares.start.size - 1
     row, listed = np.zeros(n_accounts), np.empty(n_accounts, np.int32)
     sums = np.zeros((sources.size, 3))
     for k in range(sources.size):
         source = sources[k]
-        n_listed = _fill_row(
-            source, source_start, source_stratum, source_share, stratum_start, stratum_account,
-            stratum_count, row, listed,
-        )  # fmt: skip
+        n_listed = _fill_row(source, shares, users, row, listed)
         row[source] = 0.0
         for position in range(pair_start[k], pair_stop[k]):
             row[pair_target[position]] = 0.0

@@ -86,7 +86,7 @@ def share(
 ) -> None:
     """Find who shared the same things within seconds."""
     from gpu_coord.cli.findings import show_run
-    from gpu_coord.sharing.sharing import share as run
+    from gpu_coord.sharing.run import share as run
 
     found = request.run(run, store, out, labels=labels, graphs=graphs)
     request.show(found, lambda: show_run(found, show_ids=show_ids))
@@ -103,7 +103,7 @@ def coact(
 ) -> None:
     """Find who does the same things in several ways: layers of co-action, and their merge."""
     from gpu_coord.cli.findings import show_run
-    from gpu_coord.sharing.coaction import coact as run
+    from gpu_coord.sharing.run import coact as run
 
     found = request.run(run, store, out, labels=labels, graphs=graphs)
     request.show(found, lambda: show_run(found, show_ids=show_ids))

@@ -4,22 +4,22 @@ A coincidence: the source is active on an entity in a bin, the target on the sam
 later. Each is told by the two posts that lie closest in time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import narwhals as nw
 import numba
 import numpy as np
 import polars as pl
 
 from gpu_coord.activity.cells import Activity
-from gpu_coord.activity.counts import count_margins, count_pairs, index_cells, plan_blocks
+from gpu_coord.activity.counts import count_margins, count_pairs, cut_rows, index_cells, plan_blocks
 from gpu_coord.backend import choose
-from gpu_coord.backend.pairs import CACHE, first_at_least
-from gpu_coord.ground.times import parse_time
-from gpu_coord.store.queries import map_entities
+from gpu_coord.backend.pairs import CACHE
+from gpu_coord.chance.days import match_visits
+from gpu_coord.store.queries import map_entities, select_range, to_milliseconds
 from gpu_coord.store.store import Store
 from gpu_coord.store.tables import TableWriter
 
@@ -40,8 +40,7 @@ SCHEMA: dict[str, Any] = {
 # --- links: whose coincidences -------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(NamedTuple):
     """Ordered pairs of accounts, each at a lag, in the order in which they matter; on the host."""
 
     source: Any  # row of the account, (n_links,)
@@ -62,8 +61,8 @@ class Links:
 
 def join_links(parts: Sequence[Links]) -> Links:
     """Return links one after the other."""
-    names = ("source", "target", "lag", "groups")
-    return Links(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    columns = zip(*((*part[:3], part.groups) for part in parts), strict=True)
+    return Links(*map(np.concatenate, columns))
 
 
 def link_groups(
@@ -111,9 +110,8 @@ def link_groups(
 
 def _gather_groups(activity: Activity, members: pl.DataFrame) -> Activity:
     """Return the activity of the members, who meet on an entity only within their group."""
-    to_host = activity.backend.to_host
-    names = ("entity", "bin", "account")
-    cells = pl.DataFrame({name: to_host(getattr(activity, name)) for name in names})
+    entity, bin, account = activity.read_cells()
+    cells = pl.DataFrame({"entity": entity, "bin": bin, "account": account})
     numbered = members.with_row_index("member").with_columns(pl.col("account").cast(pl.Int32))
     joined = (
         cells.with_columns(pl.col("account").cast(pl.Int32))
@@ -184,7 +182,8 @@ def write_evidence(
         The links are none of this activity, or the time range is not the one it was built with.
     """
     _check_links(links, activity)
-    cells = _index_posts(store, activity, links, start, end)
+    span = select_range(to_milliseconds(start), to_milliseconds(end))
+    cells = _index_posts(store, activity, links, span)
     rows, count = _find_rows(cells, links, max_rows=max_rows, memory=memory)
     contents = _read_contents(store, cells, rows)
     with TableWriter(Path(path), SCHEMA) as writer:
@@ -228,15 +227,9 @@ class _Cells:
     post: Any
 
 
-def _index_posts(
-    store: Store,
-    activity: Activity,
-    links: Links,
-    start: str | int | None,
-    end: str | int | None,
-) -> _Cells:
+def _index_posts(store: Store, activity: Activity, links: Links, span: Any) -> _Cells:
     linked = np.unique(np.concatenate([links.source, links.target]))
-    events = _select_posts(store, activity, linked, start, end)
+    events = _select_posts(store, activity, linked, span)
     place = ["account", "entity", "bin"]
     cells = events.group_by(place, maintain_order=True).agg(
         n_events=pl.len(), n_posts=pl.col("post").n_unique()
@@ -257,24 +250,18 @@ def _index_posts(
     )
 
 
-def _select_posts(
-    store: Store,
-    activity: Activity,
-    linked: Any,
-    start: str | int | None,
-    end: str | int | None,
-) -> pl.DataFrame:
+def _select_posts(store: Store, activity: Activity, linked: Any, span: Any) -> pl.DataFrame:
     """Return account row, entity row, bin, time and post of what the linked accounts posted."""
     rows = activity.accounts.select("account_id").with_row_index("row")[linked]
     accounts = store.scan("accounts").select("account", "account_id")
     accounts = accounts.join(rows.lazy(), on="account_id").select("account", row_account="row")
     values = activity.entities.select("kind", "value").with_row_index("row").lazy()
     entities = map_entities(store, activity.kinds).lazy().join(values, on=["kind", "value"])
-    times = [parse_time(time) if isinstance(time, str) else time for time in (start, end)]
     bin = pl.col("time") // (1000 * activity.bin_seconds) - activity.first_bin
     return (
-        store.scan("events")
-        .filter(*_in_range(*times))
+        nw.from_native(store.scan("events"))
+        .filter(span)
+        .to_native()
         .select("post", "account", "entity", "time")
         .join(accounts, on="account")
         .join(entities.select("entity", row_entity="row"), on="entity")
@@ -290,11 +277,6 @@ def _select_posts(
     )
 
 
-def _in_range(start: int | None, end: int | None) -> list[pl.Expr]:
-    conditions = [] if start is None else [pl.col("time") >= start]
-    return conditions if end is None else [*conditions, pl.col("time") < end]
-
-
 def _check_cells(activity: Activity, linked: Any, n_cells: int) -> None:
     n_expected = int(np.isin(activity.backend.to_host(activity.account), linked).sum())
     if n_cells != n_expected:
@@ -304,8 +286,7 @@ def _check_cells(activity: Activity, linked: Any, n_cells: int) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
+class _Rows(NamedTuple):
     """Coincidences, by link and time."""
 
     link: Any  # position of the link, (n_rows,)
@@ -315,13 +296,7 @@ class _Rows:
     target_post: Any
 
     def take(self, rows: Any) -> "_Rows":
-        return _Rows(
-            self.link[rows],
-            self.source_cell[rows],
-            self.target_cell[rows],
-            self.source_post[rows],
-            self.target_post[rows],
-        )
+        return _Rows(*(column[rows] for column in self))
 
 
 def _find_rows(
@@ -331,7 +306,9 @@ def _find_rows(
     kept = [_Rows(*(np.empty(0, np.int64) for _ in range(5)))]
     n_pairs, n_found = 0, 0
     room, n_pairs_kept = max_rows, 0
-    for first, last in _cut_links(cells, links, memory):
+    # Ranges of links whose coincidences fit the memory, whatever they turn out to be.
+    bounds = _bound_matches(cells, links.source, links.target)
+    for first, last in cut_rows(bounds, memory // _MATCH_BYTES):
         rows, n_matches = _match_links(cells, links, first, last)
         total = np.cumsum(n_matches)
         n_fitting = int(np.searchsorted(total, room, side="right"))
@@ -342,8 +319,7 @@ def _find_rows(
         room = room - n_rows if n_fitting == n_matches.size else 0
         n_pairs += int((n_matches > 0).sum())
         n_found += int(total[-1])
-    names = ("link", "source_cell", "target_cell", "source_post", "target_post")
-    rows = _Rows(*(np.concatenate([getattr(part, name) for part in kept]) for name in names))
+    rows = _Rows(*map(np.concatenate, zip(*kept, strict=True)))
     n_kept = rows.link.size
     return rows, EvidenceCount(n_pairs_kept, n_kept, n_pairs - n_pairs_kept, n_found - n_kept)
 
@@ -353,19 +329,11 @@ def _bound_matches(cells: _Cells, source: Any, target: Any) -> Any:
     return np.minimum(n_cells[source], n_cells[target])
 
 
-def _cut_links(cells: _Cells, links: Links, memory: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of links whose coincidences fit the memory, whatever they turn out to be."""
-    total = np.cumsum(_bound_matches(cells, links.source, links.target))
-    block = total // max(1, memory // _MATCH_BYTES)
-    cuts = np.flatnonzero(np.diff(block)) + 1
-    yield from ((a, b) for a, b in pairwise([0, *cuts.tolist(), links.n_links]) if a < b)
-
-
 def _match_links(cells: _Cells, links: Links, first: int, last: int) -> tuple[_Rows, Any]:
     """Return the coincidences of a range of links, without posts, and how many each link has."""
     source, target, lag = (c[first:last] for c in (links.source, links.target, links.lag))
     n_most = int(_bound_matches(cells, source, target).sum())
-    source_cell, target_cell = np.empty(n_most, np.int64), np.empty(n_most, np.int64)
+    source_cell, target_cell = np.empty((2, n_most), np.int64)
     n_matches = np.empty(last - first, np.int64)
     n_found = _match_cells(
         source, target, lag, cells.account_start, cells.key, source_cell, target_cell, n_matches
@@ -381,32 +349,17 @@ def _match_cells(source: Any, target: Any, lag: Any, account_start: Any, cell_ke
     """Write the cells of each pair that lie a lag apart, by entity and bin; return how many."""
     n_found = 0
     for pair in range(source.size):
-        n_before = n_found
-        start, stop = account_start[source[pair]], account_start[source[pair] + 1]
-        other, other_stop = account_start[target[pair]], account_start[target[pair] + 1]
-        shift = np.int64(lag[pair])
-        from_target = stop - start > other_stop - other
-        if from_target:
-            start, stop, other, other_stop, shift = other, other_stop, start, stop, -shift
-        for cell in range(start, stop):
-            wanted = cell_key[cell] + shift
-            other = first_at_least(cell_key, other, other_stop, wanted)
-            if other == other_stop:
-                break
-            if cell_key[other] == wanted:
-                source_cell[n_found] = other if from_target else cell
-                target_cell[n_found] = cell if from_target else other
-                n_found += 1
-        n_matches[pair] = n_found - n_before
+        n_matches[pair] = match_visits(
+            source[pair], target[pair], account_start, cell_key, np.int64(lag[pair]),
+            source_cell[n_found:], target_cell[n_found:],
+        )  # fmt: skip
+        n_found += n_matches[pair]
     return n_found
 
 
 def _choose_posts(cells: _Cells, links: Links, rows: _Rows) -> _Rows:
     """Return coincidences with the closest posts of their cells, by link and time."""
-    source_post, target_post = (
-        np.empty(rows.link.size, np.int64),
-        np.empty(rows.link.size, np.int64),
-    )
+    source_post, target_post = np.empty((2, rows.link.size), np.int64)
     _find_closest(
         rows.source_cell, rows.target_cell, cells.post_start, cells.time, source_post, target_post
     )

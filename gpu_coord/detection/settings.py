@@ -48,6 +48,16 @@ class DetectSettings(GroupSettings, WeightRule, NetworkSettings):
     paper: bool = choose(False, "Skip significance: every edge is in the network.")
 
     @property
+    def is_tested(self) -> bool:
+        """Whether the edges of the network are the significant ones."""
+        return not self.paper
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether groups are looked for."""
+        return self.is_tested and self.groups > 0
+
+    @property
     def rule(self) -> WeightRule:
         """The choices that turn counts into weights."""
         return WeightRule(**self.pick(WeightRule))

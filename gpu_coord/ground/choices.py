@@ -44,7 +44,10 @@ def parse_windows(text: str | float) -> int | float | list[int | float] | str:
     """Return the seconds of a window, or of several from the shortest; ``auto`` stays."""
     if text == AUTO:
         return AUTO
-    seconds = sorted({count_seconds(parse_window(part)) for part in str(text).split(",")})
+    parts = [part.strip() for part in str(text).split(",")]
+    if AUTO in parts:
+        raise ValueError(f"window is {text!r}; auto stands alone.")
+    seconds = sorted({count_seconds(parse_window(part)) for part in parts})
     return seconds[0] if len(seconds) == 1 else seconds
 
 

@@ -11,7 +11,6 @@ import numba
 import numpy as np
 
 from gpu_coord.backend.pairs import CACHE
-from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.draws import draw_slots, open_stream
 from gpu_coord.groups.folds import Fold, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
@@ -45,7 +44,6 @@ def replicate_crowd(
     hidden: Any = None,
     n_replicates: int,
     key: Any,
-    n_threads: int,
 ) -> Coincidences:
     """Count a set's coincidences on a fold, and those of replicates.
 
@@ -63,28 +61,18 @@ def replicate_crowd(
         How many.
     key
         Of the chance numbers.
-    n_threads
-        Days that are worked on at a time.
     """
     hidden = inside if hidden is None else inside | hidden
-    n_members, n_hidden = (
-        np.bincount(fold.visit_stratum, weights=who[fold.visit_account], minlength=fold.n_strata)
-        for who in (inside, hidden)
-    )
-    strata = np.flatnonzero(n_members >= 2)
-    n_lags = fold.calendar.reach + 1
+    strata = np.flatnonzero(fold.count_visits(inside) >= 2)
 
-    def work(block: tuple[int, int]) -> Any:
-        by_lag = np.zeros((1 + n_replicates, n_lags))
-        _replicate_strata(
-            strata[slice(*block)], fold.stratum_start, fold.visit_account, fold.visit_start,
-            fold.event_slot, fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts, inside,
-            hidden, rhythms.share, rhythms.pooled, rhythms.bins_per_hour, key, by_lag,
-        )  # fmt: skip
+    def work(strata: Any) -> Any:
+        by_lag = np.zeros((1 + n_replicates, fold.calendar.reach + 1))
+        _replicate_strata(strata, fold, inside, hidden, rhythms, key, by_lag)
         return clear_rounding(np.einsum("rl,lc->rc", by_lag, lag_weights))
 
-    days = list(map_ahead(fold.block_strata(strata, by_day=True), work, n_threads=n_threads))
-    n_crowded = int((np.diff(fold.stratum_start)[strata] > n_hidden[strata]).sum())
+    days = list(fold.map_strata(strata, work, by_day=True))
+    has_outsider = np.diff(fold.stratum_start) > fold.count_visits(hidden)
+    n_crowded = int(has_outsider[strata].sum())
     empty = np.zeros((0, 1 + n_replicates, lag_weights.shape[1]))
     return Coincidences(np.stack(days) if days else empty, strata.size, n_crowded)
 
@@ -144,33 +132,32 @@ def studentise_days(by_day: Any, *, baseline: float = 1.0) -> Any:
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def count_outsiders(stratum: int, stratum_start: Any, visit_account: Any, visit_start: Any,
-                    event_slot: Any, hidden: Any, share: Any, counts: Any,
+def count_outsiders(stratum: int, fold: Fold, hidden: Any, share: Any, counts: Any,
                     expected: Any) -> None:  # fmt: skip
     """Count the events of who is not hidden by slot, and by hour what their rhythms promise."""
     counts[:] = 0.0
     expected[:] = 0.0
-    for visit in range(stratum_start[stratum], stratum_start[stratum + 1]):
-        account = visit_account[visit]
+    for visit in range(fold.stratum_start[stratum], fold.stratum_start[stratum + 1]):
+        account = fold.visit_account[visit]
         if hidden[account]:
             continue
-        first, last = visit_start[visit], visit_start[visit + 1]
+        first, last = fold.visit_start[visit], fold.visit_start[visit + 1]
         for event in range(first, last):
-            counts[event_slot[event]] += 1.0
+            counts[fold.event_slot[event]] += 1.0
         for hour in range(expected.size):
             expected[hour] += (last - first) * share[account, hour]
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def tilt_slots(counts: Any, expected: Any, pooled: Any, width: int, tilt: Any) -> None:
+def tilt_slots(counts: Any, expected: Any, rhythms: Rhythms, tilt: Any) -> None:
     """Write how much more than their rhythms promise the others did in and around each slot."""
-    n_slots = counts.size
+    n_slots, width = counts.size, rhythms.bins_per_hour
     for slot in range(n_slots):
         first, last = max(slot - 1, 0), min(slot + 2, n_slots)
         crowd = 0.0
         for other in range(first, last):
             crowd += counts[other]
-        prior = _CROWD_PRIOR * pooled[slot // width] / width
+        prior = _CROWD_PRIOR * rhythms.pooled[slot // width] / width
         tilt[slot] = (crowd / (last - first) + prior) / (expected[slot // width] / width + prior)
 
 
@@ -198,24 +185,23 @@ def _add_coincidences(slots: Any, visit_end: Any, weight: Any, reach: int, count
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _replicate_stratum(stratum: int, stratum_start: Any, visit_account: Any, visit_start: Any,
-                       event_slot: Any, n_slots: int, reach: int, n_accounts: int, inside: Any,
-                       hidden: Any, share: Any, pooled: Any, width: int, key: Any,
-                       by_lag: Any) -> None:  # fmt: skip
+def _replicate_stratum(stratum: int, fold: Fold, inside: Any, hidden: Any, rhythms: Rhythms,
+                       key: Any, by_lag: Any) -> None:  # fmt: skip
     """Add the coincidences of a stratum, as seen and in each replicate, by lag."""
+    n_slots, reach, visit_start = fold.calendar.n_slots, fold.calendar.reach, fold.visit_start
+    share, width = rhythms.share, rhythms.bins_per_hour
     counts, weight, tilt = np.empty(n_slots), np.empty(n_slots), np.empty(n_slots)
     expected = np.empty(share.shape[1])
-    count_outsiders(stratum, stratum_start, visit_account, visit_start, event_slot, hidden, share,
-                    counts, expected)  # fmt: skip
-    weigh_slots(counts, reach, n_accounts, weight)
-    tilt_slots(counts, expected, pooled, width, tilt)
-    first, last = stratum_start[stratum], stratum_start[stratum + 1]
+    count_outsiders(stratum, fold, hidden, share, counts, expected)
+    weigh_slots(counts, fold, weight)
+    tilt_slots(counts, expected, rhythms, tilt)
+    first, last = fold.stratum_start[stratum], fold.stratum_start[stratum + 1]
     cumulative = np.empty((last - first, n_slots))
     visit_end = np.empty(last - first, np.int64)
     slots = np.empty(visit_start[last] - visit_start[first], np.int64)
     n_visits, n_events = 0, 0
     for visit in range(first, last):
-        account = visit_account[visit]
+        account = fold.visit_account[visit]
         if not inside[account]:
             continue
         total = 0.0
@@ -223,7 +209,7 @@ def _replicate_stratum(stratum: int, stratum_start: Any, visit_account: Any, vis
             total += share[account, slot // width] * tilt[slot]
             cumulative[n_visits, slot] = total
         for event in range(visit_start[visit], visit_start[visit + 1]):
-            slots[n_events] = event_slot[event]
+            slots[n_events] = fold.event_slot[event]
             n_events += 1
         visit_end[n_visits] = n_events
         n_visits += 1
@@ -242,11 +228,7 @@ def _replicate_stratum(stratum: int, stratum_start: Any, visit_account: Any, vis
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _replicate_strata(strata: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
-                      event_slot: Any, n_slots: int, reach: int, n_accounts: int, inside: Any,
-                      hidden: Any, share: Any, pooled: Any, width: int, key: Any,
-                      by_lag: Any) -> None:  # fmt: skip
+def _replicate_strata(strata: Any, fold: Fold, inside: Any, hidden: Any, rhythms: Rhythms,
+                      key: Any, by_lag: Any) -> None:  # fmt: skip
     for stratum in strata:
-        _replicate_stratum(stratum, stratum_start, visit_account, visit_start, event_slot, n_slots,
-                           reach, n_accounts, inside, hidden, share, pooled, width, key,
-                           by_lag)  # fmt: skip
+        _replicate_stratum(stratum, fold, inside, hidden, rhythms, key, by_lag)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from gpu_coord.chance.adjust import adjust_p_values
 from gpu_coord.groups.folds import Fold
@@ -109,12 +110,7 @@ def _rank(finding: Finding) -> tuple[Any, ...]:
 
 
 def assess_findings(
-    findings: Sequence[Finding],
-    folds: tuple[Fold, Fold],
-    rhythms: Rhythms,
-    *,
-    alpha: float,
-    n_threads: int,
+    findings: Sequence[Finding], folds: tuple[Fold, Fold], rhythms: Rhythms, *, alpha: float
 ) -> pl.DataFrame:
     """Test every account against every confirmed group, and list members and significant ones.
 
@@ -124,9 +120,7 @@ def assess_findings(
     confirmed = [finding for finding in findings if finding.is_confirmed]
     if not confirmed:
         return pl.DataFrame(schema=ACCOUNTS_SCHEMA)
-    p_value = np.stack(
-        [_test_finding(finding, folds, rhythms, n_threads=n_threads) for finding in confirmed]
-    )
+    p_value = np.stack([_test_finding(finding, folds, rhythms) for finding in confirmed])
     log_p = np.log(np.maximum(p_value, np.finfo(float).tiny)).ravel()
     q_value = adjust_p_values(log_p, n_tests=log_p.size).reshape(p_value.shape)
     is_member, is_core = np.zeros(p_value.shape, bool), np.zeros(p_value.shape, bool)
@@ -148,34 +142,20 @@ def assess_findings(
     return pl.DataFrame(columns, schema=ACCOUNTS_SCHEMA).sort("group", "tier", "p_value", "account")
 
 
-def _test_finding(
-    finding: Finding, folds: tuple[Fold, Fold], rhythms: Rhythms, *, n_threads: int
-) -> Any:
+def _test_finding(finding: Finding, folds: tuple[Fold, Fold], rhythms: Rhythms) -> Any:
     p_values = []
     for trial in finding.trials:
         if trial.is_confirmed:
-            inside = np.zeros(folds[0].n_accounts, bool)
-            inside[trial.members] = True
-            p_values.append(
-                assess_accounts(
-                    folds[1 - trial.fold],
-                    rhythms,
-                    inside,
-                    baseline=trial.baseline,
-                    n_threads=n_threads,
-                )
-            )
+            fold = folds[1 - trial.fold]
+            inside = fold.mark(trial.members)
+            p_values.append(assess_accounts(fold, rhythms, inside, baseline=trial.baseline))
     return np.minimum(2 * np.min(p_values, axis=0), 1)
 
 
 def tabulate_findings(findings: Sequence[Finding], accounts: pl.DataFrame) -> pl.DataFrame:
     """Return one row for each group."""
     rows = [_describe(number, finding, accounts) for number, finding in enumerate(findings)]
-    return pl.DataFrame(rows, schema=TABLE_SCHEMA)
-
-
-def _drop_nan(value: float) -> float | None:
-    return None if np.isnan(value) else value
+    return pl.DataFrame(rows, schema=TABLE_SCHEMA).with_columns(cs.float().fill_nan(None))
 
 
 def _describe(number: int, finding: Finding, accounts: pl.DataFrame) -> dict[str, Any]:
@@ -187,10 +167,10 @@ def _describe(number: int, finding: Finding, accounts: pl.DataFrame) -> dict[str
         "n_core": finding.list_members(in_both=True).size,
         "n_significant": int((mine["tier"] == "significant").sum()),
         "confirmed": finding.is_confirmed,
-        "ratio": _drop_nan(first.ratio),
+        "ratio": first.ratio,
         "baseline": first.baseline,
-        "p_value": _drop_nan(first.p_value),
-        **{f"p_{test}": _drop_nan(p) for test, p in zip(TESTS, first.p_values, strict=True)},
+        "p_value": first.p_value,
+        **{f"p_{test}": p for test, p in zip(TESTS, first.p_values, strict=True)},
         "limiting_test": first.limiting_test,
         "n_folds": finding.n_folds,
         "n_strata": first.n_strata,

@@ -4,16 +4,16 @@ A stratum is an entity on a day, a visit what one account does in it, an event o
 one idea: neighbouring days lie in different folds, so coincidences never cross a stratum.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.backend.pairs import CACHE
+from gpu_coord.ground.threads import map_ahead
 
 _DAY, _REACH = 86_400, 3 * 3600  # seconds
 
@@ -26,8 +26,7 @@ _SURPRISE = 0.2
 BLOCK_EVENTS = 20_000
 
 
-@dataclass(frozen=True)
-class Calendar:
+class Calendar(NamedTuple):
     """How the days are divided; what `find_obstacle` refuses has none."""
 
     n_slots: int  # P, bins of a day
@@ -36,9 +35,8 @@ class Calendar:
     n_days: int
 
 
-@dataclass(frozen=True)
-class Fold:
-    """The events on every other day."""
+class Fold(NamedTuple):
+    """The events on every other day; a tuple, so that kernels take it as it is."""
 
     calendar: Calendar
     n_accounts: int
@@ -49,6 +47,7 @@ class Fold:
     visit_account: Any  # ascending within a stratum, (n_visits,)
     visit_start: Any  # events of each visit, (n_visits + 1,)
     event_slot: Any  # ascending within a visit, (n_events,)
+    n_threads: int = 1  # blocks of strata that are worked on at a time
 
     @property
     def n_events(self) -> int:
@@ -71,13 +70,27 @@ class Fold:
         sizes = np.diff(self.visit_start)
         return np.bincount(self.visit_account, weights=sizes, minlength=self.n_accounts)
 
-    def block_strata(self, strata: Any, *, by_day: bool = False) -> Iterator[tuple[int, int]]:
-        """Cut a list of strata into ranges of about as many events, or into days."""
+    def mark(self, accounts: Any) -> Any:
+        """Mark some accounts, (n_accounts,) booleans."""
+        marked = np.zeros(self.n_accounts, bool)
+        marked[accounts] = True
+        return marked
+
+    def count_visits(self, marked: Any) -> Any:
+        """Count the visits of marked accounts to each stratum, (n_strata,)."""
+        visits = marked[self.visit_account]
+        return np.bincount(self.visit_stratum, weights=visits, minlength=self.n_strata)
+
+    def map_strata(
+        self, strata: Any, work: Callable[[Any], Any], *, by_day: bool = False
+    ) -> Iterator[Any]:
+        """Yield what comes of blocks of some strata, of about as many events or a day each."""
         size = self.visit_start[self.stratum_start[strata + 1]]
         size = size - self.visit_start[self.stratum_start[strata]]
         key = self.stratum_day[strata] if by_day else np.cumsum(size) // BLOCK_EVENTS
         bounds = np.flatnonzero(np.diff(key, prepend=-1, append=-1)) if strata.size else [0]
-        yield from pairwise(bounds)
+        blocks = [strata[first:last] for first, last in pairwise(bounds)]
+        return map_ahead(blocks, work, n_threads=self.n_threads)
 
 
 def find_obstacle(activity: Activity) -> str | None:
@@ -106,15 +119,15 @@ def split_days(activity: Activity) -> tuple[Any, tuple[Fold, Fold]]:
 
     Accounts are numbered anew in the folds: by their position in what is returned first.
     """
-    to_host = activity.backend.to_host
     calendar = read_calendar(activity)
-    accounts, account = np.unique(to_host(activity.account), return_inverse=True)
-    entity = to_host(activity.entity)
-    day, slot = np.divmod(to_host(activity.bin).astype(np.int64) + activity.first_bin,
-                          calendar.n_slots)  # fmt: skip
+    entity, bin, account = activity.read_cells()
+    accounts, account = np.unique(account, return_inverse=True)
+    day, slot = np.divmod(bin.astype(np.int64) + activity.first_bin, calendar.n_slots)
     order = np.lexsort((slot, account, entity, day))
     cells = tuple(column[order] for column in (day, entity, account, slot))
-    even, odd = (_build_fold(calendar, accounts.size, cells, parity) for parity in (0, 1))
+    folds = (_build_fold(calendar, accounts.size, cells, parity) for parity in (0, 1))
+    n_threads = max(1, activity.backend.threads)
+    even, odd = (fold._replace(n_threads=n_threads) for fold in folds)
     return accounts, (even, odd)
 
 
@@ -141,9 +154,9 @@ def _build_fold(calendar: Calendar, n_accounts: int, cells: Any, parity: int) ->
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def weigh_slots(counts: Any, reach: int, n_accounts: int, weight: Any) -> None:
+def weigh_slots(counts: Any, fold: Fold, weight: Any) -> None:
     """Write how surprising an event in each slot is, given the events counted around it."""
-    n_slots = counts.size
+    n_slots, reach = counts.size, fold.calendar.reach
     window = 0.0
     for slot in range(min(reach, n_slots)):
         window += counts[slot]
@@ -152,15 +165,14 @@ def weigh_slots(counts: Any, reach: int, n_accounts: int, weight: Any) -> None:
             window += counts[slot + reach]
         if slot > reach:
             window -= counts[slot - reach - 1]
-        weight[slot] = np.log(1.0 + _SURPRISE * n_accounts / (window + 1.0))
+        weight[slot] = np.log(1.0 + _SURPRISE * fold.n_accounts / (window + 1.0))
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def count_stratum(stratum: int, stratum_start: Any, visit_start: Any, event_slot: Any,
-                  counts: Any) -> None:  # fmt: skip
+def count_stratum(stratum: int, fold: Fold, counts: Any) -> None:
     """Count the events of all accounts in each slot of a stratum."""
     counts[:] = 0.0
-    first = visit_start[stratum_start[stratum]]
-    last = visit_start[stratum_start[stratum + 1]]
+    first = fold.visit_start[fold.stratum_start[stratum]]
+    last = fold.visit_start[fold.stratum_start[stratum + 1]]
     for event in range(first, last):
-        counts[event_slot[event]] += 1.0
+        counts[fold.event_slot[event]] += 1.0

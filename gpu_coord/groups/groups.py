@@ -4,14 +4,14 @@ For groups in which no single pair can be significant. Sets are found on even da
 days, and the other way round; a group is confirmed where four tests agree.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
 
 import polars as pl
 
+from gpu_coord.activity.cells import Activity
+from gpu_coord.ground.choices import check_alpha
 from gpu_coord.groups.findings import (
     ACCOUNTS_SCHEMA,
     TABLE_SCHEMA,
@@ -24,15 +24,6 @@ from gpu_coord.groups.rhythms import estimate_rhythms
 from gpu_coord.groups.scores import score_pairs
 from gpu_coord.groups.search import search_groups
 from gpu_coord.groups.trials import Trial, try_group
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gpu_coord.activity.cells import Activity
-
-    Progress = Callable[[int, int], None]
-
-__all__ = ["Groups", "find_groups"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ def find_groups(
     n_groups: int = 4,
     n_replicates: int = 499,
     memory: int = 1 << 30,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Groups:
     """Find groups of accounts that coincide more than crowd, rhythms and schedules explain.
 
@@ -110,50 +101,40 @@ def find_groups(
     if reason is not None:
         nothing = pl.DataFrame(schema=TABLE_SCHEMA)
         return Groups(nothing, pl.DataFrame(schema=ACCOUNTS_SCHEMA), reason)
-    n_threads = max(1, activity.backend.threads)
-    report = _Report(2 * (1 + 2 * n_groups), progress)
+    n_done, n_steps = 0, 2 * (1 + 2 * n_groups)
+
+    def advance(n: int = 1) -> None:
+        nonlocal n_done
+        n_done += n
+        if n and progress is not None:
+            progress(n_done, n_steps)
+
     accounts, folds = split_days(activity)
     rhythms = estimate_rhythms(folds)
     trials: list[Trial] = []
     for fold in (0, 1):
-        scores = score_pairs(folds[fold], rhythms, n_threads=n_threads, memory=memory)
-        report.advance()
-        sets = search_groups(scores, n_groups, report=report.advance)
+        scores = score_pairs(folds[fold], rhythms, memory=memory)
+        advance()
+        sets = search_groups(scores, n_groups, report=advance)
         del scores
-        report.advance(n_groups - len(sets))
+        advance(n_groups - len(sets))
         for rank, members in enumerate(sets):
-            trials.append(
-                try_group(
-                    folds, rhythms, members, fold=fold, rank=rank,
-                    threshold=alpha / (2 * n_groups), n_replicates=n_replicates, seed=seed,
-                    n_threads=n_threads, memory=memory,
-                )
+            trial = try_group(
+                folds, rhythms, members, fold=fold, rank=rank, threshold=alpha / (2 * n_groups),
+                n_replicates=n_replicates, seed=seed, memory=memory,
             )  # fmt: skip
-            report.advance()
-        report.advance(n_groups - len(sets))
+            trials.append(trial)
+            advance()
+        advance(n_groups - len(sets))
     findings = pair_trials(trials)
-    listed = assess_findings(findings, folds, rhythms, alpha=alpha, n_threads=n_threads)
+    listed = assess_findings(findings, folds, rhythms, alpha=alpha)
     table = tabulate_findings(findings, listed)
     rows = pl.Series(accounts, dtype=pl.Int32).gather(listed["account"])
     return Groups(table, listed.with_columns(account=rows), None)
 
 
-class _Report:
-    """Counts steps, and says so."""
-
-    def __init__(self, n_steps: int, progress: Progress | None) -> None:
-        self.n_steps, self.progress, self.n_done = n_steps, progress, 0
-
-    def advance(self, n_steps: int = 1) -> None:
-        """Take so many steps."""
-        self.n_done += n_steps
-        if n_steps and self.progress is not None:
-            self.progress(self.n_done, self.n_steps)
-
-
 def _check_settings(alpha: float, seed: int, n_groups: int, n_replicates: int) -> None:
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}; it is a rate between 0 and 1, such as 0.05.")
+    check_alpha(alpha)
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must not be negative.")
     if n_groups < 1:

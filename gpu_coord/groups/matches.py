@@ -22,9 +22,7 @@ _RATIO_PRIOR = 10.0  # weight of coincidences that ratios are shrunk by
 _BLOCK_DISTANCES = 200_000  # sorted in one call of the kernel: some 0.1 s
 
 
-def draw_matches(
-    fold: Fold, rhythms: Rhythms, members: Any, *, n_replicates: int, key: Any, n_threads: int
-) -> Any:
+def draw_matches(fold: Fold, rhythms: Rhythms, members: Any, *, n_replicates: int, key: Any) -> Any:
     """Draw sets of outsiders like a set: for each member one of those nearest to it, by lot.
 
     Near in activity on the fold and in daily rhythm. Members that are all alike have the same few
@@ -41,30 +39,23 @@ def draw_matches(
         How many sets.
     key
         Of the chance numbers.
-    n_threads
-        Blocks of members that are worked on at a time.
 
     Returns
     -------
         Positions of outsiders, (n_replicates, n_members); None where fewer than two outsiders for
         each member are active.
     """
-    activity = fold.activity
-    inside = np.zeros(fold.n_accounts, bool)
-    inside[members] = True
-    outsiders = np.flatnonzero(~inside & (activity > 0))
+    outsiders = np.flatnonzero(~fold.mark(members) & (fold.activity > 0))
     if outsiders.size < 2 * members.size:
         return None
-    near = _list_neighbours(rhythms, activity, members, outsiders, n_threads=n_threads)
+    near = _list_neighbours(fold, rhythms, members, outsiders)
     n_near = min(max(_MIN_NEIGHBOURS, members.size // 2), near.shape[1])
     while n_near < near.shape[1] and np.unique(near[:, :n_near]).size < members.size + _MIN_SPARE:
         n_near += 1
     return _draw_sets(near, n_near, n_replicates, fold.n_accounts, key)
 
 
-def compare_matches(
-    fold: Fold, rhythms: Rhythms, members: Any, matches: Any, *, n_threads: int
-) -> Any:
+def compare_matches(fold: Fold, rhythms: Rhythms, members: Any, matches: Any) -> Any:
     """Return by how much a set, then matched sets, coincide beyond their rhythms.
 
     Both as an excess in units of its standard deviation and as a ratio: where everyone coincides
@@ -84,24 +75,22 @@ def compare_matches(
     row = np.full(fold.n_accounts, -1, np.int64)
     row[pool] = np.arange(pool.size)
     row[members] = pool.size + np.arange(members.size)
-    observed, expected, variance = _sum_sets(fold, rhythms, row, times, n_threads=n_threads)
+    observed, expected, variance = _sum_sets(fold, rhythms, row, times)
     excess = (observed - expected) / np.sqrt(variance + 1)
     return np.stack([excess, (observed + _RATIO_PRIOR) / (expected + _RATIO_PRIOR)])
 
 
-def _list_neighbours(
-    rhythms: Rhythms, activity: Any, members: Any, outsiders: Any, *, n_threads: int
-) -> Any:
+def _list_neighbours(fold: Fold, rhythms: Rhythms, members: Any, outsiders: Any) -> Any:
     """Return the outsiders nearest to each member, nearest first, (n_members, n_neighbours)."""
     n_near = min(max(_MIN_NEIGHBOURS, members.size + _MIN_SPARE), _MAX_NEIGHBOURS, outsiders.size)
-    size = np.log1p(activity)
+    size = np.log1p(fold.activity)
     step = max(1, _BLOCK_DISTANCES // outsiders.size)
     blocks = [members[first : first + step] for first in range(0, members.size, step)]
 
     def work(block: Any) -> Any:
         return _find_nearest(block, outsiders, size, rhythms.share, n_near)
 
-    return np.concatenate(list(map_ahead(blocks, work, n_threads=n_threads)))
+    return np.concatenate(list(map_ahead(blocks, work, n_threads=fold.n_threads)))
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -150,43 +139,34 @@ def _draw_sets(near: Any, n_near: int, n_sets: int, n_accounts: int, key: Any) -
     return drawn
 
 
-def _sum_sets(
-    fold: Fold, rhythms: Rhythms, row: Any, times: Any, *, n_threads: int
-) -> tuple[Any, Any, Any]:
+def _sum_sets(fold: Fold, rhythms: Rhythms, row: Any, times: Any) -> Any:
     """Sum observed and expected coincidences and their variance over strata, for every set."""
-    n_users = np.bincount(
-        fold.visit_stratum, weights=row[fold.visit_account] >= 0, minlength=fold.n_strata
-    )
-    strata = np.flatnonzero(n_users >= 2)
+    nothing = np.zeros((3, times.shape[1]))
 
-    def work(block: tuple[int, int]) -> Any:
-        sums = np.zeros((3, times.shape[1]))
-        _sum_strata(
-            strata[slice(*block)], fold.stratum_start, fold.visit_account, fold.visit_start,
-            fold.event_slot, fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts,
-            rhythms.share, rhythms.reached, rhythms.bins_per_hour, row, times, sums,
-        )  # fmt: skip
+    def work(strata: Any) -> Any:
+        sums = nothing.copy()
+        _sum_strata(strata, fold, rhythms, row, times, sums)
         return sums
 
-    total = np.zeros((3, times.shape[1]))
-    for part in map_ahead(fold.block_strata(strata), work, n_threads=n_threads):
-        total += part
-    return total[0], total[1], total[2]
+    strata = np.flatnonzero(fold.count_visits(row >= 0) >= 2)
+    return sum(fold.map_strata(strata, work), nothing)
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_stratum(stratum: int, stratum_start: Any, visit_account: Any, visit_start: Any,
-                 event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
-                 reached: Any, width: int, row: Any, times: Any, sums: Any) -> None:  # fmt: skip
+def _sum_stratum(stratum: int, fold: Fold, rhythms: Rhythms, row: Any, times: Any,
+                 sums: Any) -> None:  # fmt: skip
     """Add one stratum to the sums of all sets in which two accounts visit it."""
+    n_slots, reach = fold.calendar.n_slots, fold.calendar.reach
+    visit_account, visit_start, event_slot = fold.visit_account, fold.visit_start, fold.event_slot
+    share, reached = rhythms.share, rhythms.reached
     n_hours = share.shape[1]
     counts, weight = np.empty(n_slots), np.empty(n_slots)
     mean, mean_square = np.empty(n_hours), np.empty(n_hours)
-    count_stratum(stratum, stratum_start, visit_start, event_slot, counts)
-    weigh_slots(counts, reach, n_accounts, weight)
-    average_slots(weight, width, 1, mean)
-    average_slots(weight, width, 2, mean_square)
-    first, last = stratum_start[stratum], stratum_start[stratum + 1]
+    count_stratum(stratum, fold, counts)
+    weigh_slots(counts, fold, weight)
+    average_slots(weight, rhythms.bins_per_hour, 1, mean)
+    average_slots(weight, rhythms.bins_per_hour, 2, mean_square)
+    first, last = fold.stratum_start[stratum], fold.stratum_start[stratum + 1]
     visits = np.empty(last - first, np.int64)
     own = np.zeros((last - first, 3))
     n_visits = 0
@@ -244,9 +224,7 @@ def _sum_stratum(stratum: int, stratum_start: Any, visit_account: Any, visit_sta
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_strata(strata: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
-                event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
-                reached: Any, width: int, row: Any, times: Any, sums: Any) -> None:  # fmt: skip
+def _sum_strata(strata: Any, fold: Fold, rhythms: Rhythms, row: Any, times: Any,
+                sums: Any) -> None:  # fmt: skip
     for stratum in strata:
-        _sum_stratum(stratum, stratum_start, visit_account, visit_start, event_slot, n_slots,
-                     reach, n_accounts, share, reached, width, row, times, sums)  # fmt: skip
+        _sum_stratum(stratum, fold, rhythms, row, times, sums)

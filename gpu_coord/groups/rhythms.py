@@ -4,8 +4,7 @@ The one idea: an account that says little about itself is taken for a member of 
 zones, say) that it resembles, not for a copy of everybody.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ _ACCOUNT_PRIOR = 10.0  # events of its cohorts that are added to an account's
 _HOURS = 24
 
 
-@dataclass(frozen=True)
-class Rhythms:
+class Rhythms(NamedTuple):
     """Shares of an account's events by hour, or by bin where bins are longer; rows sum to 1."""
 
     share: Any  # (n_accounts, n_hours)

@@ -19,14 +19,7 @@ _ORDER_BYTES = 64 << 20
 
 
 def permute_days(
-    fold: Fold,
-    inside: Any,
-    profile: Any,
-    *,
-    n_replicates: int,
-    key: Any,
-    n_threads: int,
-    memory: int,
+    fold: Fold, inside: Any, profile: Any, *, n_replicates: int, key: Any, memory: int
 ) -> Any:
     """Sum up a set's coincidences on a fold with every member's days permuted.
 
@@ -44,8 +37,6 @@ def permute_days(
         How many.
     key
         Of the chance numbers.
-    n_threads
-        Blocks of entities that are worked on at a time.
     memory
         Bytes that the permutations may take.
 
@@ -58,11 +49,12 @@ def permute_days(
     blocks = _block_entities(events)
     room = min(memory // 4, _ORDER_BYTES)
     step = int(max(1, min(n_replicates, room // max(n_members * n_days * 2, 1))))
-    totals = [_sum_entities(fold, events, blocks, None, profile, n_threads=n_threads)]
+    as_seen = np.broadcast_to(np.arange(n_days, dtype=np.int16), (1, n_members, n_days)).copy()
+    totals = [_sum_entities(fold, events, blocks, as_seen, profile)]
     for first in range(0, n_replicates, step):
         last = min(first + step, n_replicates)
         orders = _draw_orders(first, last, n_members, n_days, key)
-        totals.append(_sum_entities(fold, events, blocks, orders, profile, n_threads=n_threads))
+        totals.append(_sum_entities(fold, events, blocks, orders, profile))
     return clear_rounding(np.concatenate(totals))
 
 
@@ -109,36 +101,21 @@ def _draw_orders(first: int, last: int, n_members: int, n_days: int, key: Any) -
     return orders
 
 
-def _sum_entities(
-    fold: Fold,
-    events: tuple[Any, ...],
-    blocks: list[tuple[int, int]],
-    orders: Any,
-    profile: Any,
-    *,
-    n_threads: int,
-) -> Any:
-    n_days, calendar = fold.day.size, fold.calendar
-    if orders is None:
-        n_members = int(events[1].max(initial=0)) + 1
-        orders = np.broadcast_to(np.arange(n_days, dtype=np.int16), (1, n_members, n_days)).copy()
+def _sum_entities(fold: Fold, events: Any, blocks: Any, orders: Any, profile: Any) -> Any:
+    """Sum up the coincidences of all blocks of events, for each order of the days."""
 
     def work(block: tuple[int, int]) -> Any:
         columns = (column[slice(*block)] for column in events)
-        return _permute_block(*columns, orders, calendar.n_slots, calendar.reach,
-                              fold.n_accounts, profile)  # fmt: skip
+        return _permute_block(*columns, orders, fold, profile)
 
-    totals = np.zeros(orders.shape[0])
-    for part in map_ahead(blocks, work, n_threads=n_threads):
-        totals += part
-    return totals
+    return sum(map_ahead(blocks, work, n_threads=fold.n_threads), np.zeros(orders.shape[0]))
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _permute_block(entity: Any, member: Any, day: Any, slot: Any, orders: Any, n_slots: int,
-                   reach: int, n_accounts: int, profile: Any) -> Any:  # fmt: skip
+def _permute_block(entity: Any, member: Any, day: Any, slot: Any, orders: Any, fold: Fold,
+                   profile: Any) -> Any:  # fmt: skip
     """Sum over entities; the events of an entity: outsiders first, then by member and day."""
-    n_days = orders.shape[2]
+    n_days, n_slots, reach = orders.shape[2], fold.calendar.n_slots, fold.calendar.reach
     totals = np.zeros(orders.shape[0])
     counts, weight = np.zeros((n_days, n_slots)), np.empty((n_days, n_slots))
     first = 0
@@ -150,7 +127,7 @@ def _permute_block(entity: Any, member: Any, day: Any, slot: Any, orders: Any, n
                 own = last + 1
             last += 1
         for row in range(n_days):
-            weigh_slots(counts[row], reach, n_accounts, weight[row])
+            weigh_slots(counts[row], fold, weight[row])
         for event in range(first, own):
             counts[day[event], slot[event]] = 0.0
         for replicate in range(orders.shape[0]):

@@ -4,8 +4,8 @@ The one idea: a coincidence weighs the more the fewer others were there, and wha
 pair follows from how often both visit a stratum and from their daily rhythms. For ranking only.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -22,8 +22,7 @@ _BLOCK_BYTES = 16 << 20
 _BLOCK_PRODUCTS = 5_000_000  # visits of others met in one call of the kernel: some 0.2 s
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """Symmetric z: of a pair, its kept entry plus the mean of both accounts' base."""
 
     row_start: Any  # (n_accounts + 1,)
@@ -37,15 +36,13 @@ class Scores:
         return int(self.base.size)
 
 
-def score_pairs(fold: Fold, rhythms: Rhythms, *, n_threads: int, memory: int) -> Scores:
+def score_pairs(fold: Fold, rhythms: Rhythms, *, memory: int) -> Scores:
     """Score all pairs; where memory is short keep each account's highest, and the mean of the rest.
 
     Parameters
     ----------
     fold, rhythms
         What happened, and what the accounts are used to.
-    n_threads
-        Blocks of accounts that are worked on at a time.
     memory
         Bytes that the scores may take, those of blocks under way included.
     """
@@ -54,7 +51,7 @@ def score_pairs(fold: Fold, rhythms: Rhythms, *, n_threads: int, memory: int) ->
     n_pairs = min(int((users * (users - 1) // 2).sum()), n_accounts * (n_accounts - 1) // 2)
     room = memory // 2 // _PAIR_BYTES
     block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
-    rows = _Rows(fold, rhythms, n_threads=n_threads, block_bytes=block_bytes)
+    rows = _Rows(fold, rhythms, block_bytes=block_bytes)
     if n_pairs <= room:
         lowest, total = np.full(n_accounts, -np.inf), None
     else:
@@ -66,10 +63,10 @@ def score_pairs(fold: Fold, rhythms: Rhythms, *, n_threads: int, memory: int) ->
 class _Rows:
     """Computes rows of z, block by block."""
 
-    def __init__(self, fold: Fold, rhythms: Rhythms, *, n_threads: int, block_bytes: int) -> None:
+    def __init__(self, fold: Fold, rhythms: Rhythms, *, block_bytes: int) -> None:
         by_account = np.argsort(fold.visit_account, kind="stable")
         accounts = np.arange(fold.n_accounts + 1)
-        self.fold, self.rhythms, self.n_threads = fold, rhythms, n_threads
+        self.fold, self.rhythms = fold, rhythms
         self.account_start = np.searchsorted(fold.visit_account[by_account], accounts)
         self.account_visit = by_account
         self.visit_stratum = fold.visit_stratum
@@ -90,21 +87,17 @@ class _Rows:
 
     def score(self, first: int, last: int, *, half: int) -> tuple[Any, Any, Any]:
         """Return the source, target and z of a range of sources; if half, of later targets only."""
-        fold, rhythms = self.fold, self.rhythms
         n_bound = int(self.bound[first:last].sum())
         target, z = np.empty(n_bound, np.int32), np.empty(n_bound, np.float32)
         n_kept = np.empty(last - first, np.int64)
         end = _score_rows(
             first, last, half, self.account_start, self.account_visit, self.visit_stratum,
-            fold.stratum_start, fold.visit_account, fold.visit_start, fold.event_slot,
-            fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts,
-            rhythms.share, rhythms.reached, rhythms.bins_per_hour, self.noise,
-            target, z, n_kept,
+            self.fold, self.rhythms, self.noise, target, z, n_kept,
         )  # fmt: skip
         source = np.repeat(np.arange(first, last, dtype=np.int32), n_kept)
         return source, target[:end], z[:end]
 
-    def summarise(self, n_kept: int) -> tuple[Any, Any]:
+    def summarise(self, n_kept: int) -> Any:
         """Return of each account the n-th highest z, and the sum of all."""
 
         def work(block: tuple[int, int]) -> tuple[Any, Any]:
@@ -113,11 +106,9 @@ class _Rows:
             lowest, total = _find_lowest(starts, z, n_kept)
             return lowest, total
 
-        parts = list(map_ahead(self.plan(), work, n_threads=self.n_threads))
-        lowest, total = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return lowest, total
+        return self._join(work)
 
-    def collect(self, lowest: Any) -> tuple[Any, Any, Any]:
+    def collect(self, lowest: Any) -> Any:
         """Return each pair once that is among the highest of either account."""
 
         def work(block: tuple[int, int]) -> tuple[Any, Any, Any]:
@@ -125,9 +116,12 @@ class _Rows:
             kept = z >= np.minimum(lowest[source], lowest[target])
             return source[kept], target[kept], z[kept]
 
-        parts = list(map_ahead(self.plan(), work, n_threads=self.n_threads))
-        source, target, z = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return source, target, z
+        return self._join(work)
+
+    def _join(self, work: Callable[[tuple[int, int]], tuple[Any, ...]]) -> Iterator[Any]:
+        """Return the columns that come of all ranges of accounts."""
+        parts = list(map_ahead(self.plan(), work, n_threads=self.fold.n_threads))
+        return map(np.concatenate, zip(*parts, strict=True))
 
 
 def _mirror(source: Any, target: Any, z: Any, total: Any, n_accounts: int) -> Scores:
@@ -171,19 +165,16 @@ def _find_lowest(starts: Any, z: Any, n_kept: int) -> Any:
 
 def _mean_weight(fold: Fold) -> float:
     """Return the mean weight of an event, all accounts counted."""
-    total = _sum_weights(fold.stratum_start, fold.visit_start, fold.event_slot,
-                         fold.calendar.n_slots, fold.calendar.reach, fold.n_accounts)  # fmt: skip
-    return float(total) / max(fold.n_events, 1)
+    return float(_sum_weights(fold)) / max(fold.n_events, 1)
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_weights(stratum_start: Any, visit_start: Any, event_slot: Any, n_slots: int, reach: int,
-                 n_accounts: int) -> float:  # fmt: skip
-    counts, weight = np.empty(n_slots), np.empty(n_slots)
+def _sum_weights(fold: Fold) -> float:
+    counts, weight = np.empty(fold.calendar.n_slots), np.empty(fold.calendar.n_slots)
     total = 0.0
-    for stratum in range(stratum_start.size - 1):
-        count_stratum(stratum, stratum_start, visit_start, event_slot, counts)
-        weigh_slots(counts, reach, n_accounts, weight)
+    for stratum in range(fold.stratum_start.size - 1):
+        count_stratum(stratum, fold, counts)
+        weigh_slots(counts, fold, weight)
         total += (counts * weight).sum()
     return total
 
@@ -219,9 +210,9 @@ def _expect_visit(share: Any, reached: Any, mean: Any, n_events: int, own: Any,
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _meet_visits(mine: int, other: int, visit_start: Any, event_slot: Any, reach: int,
-                 weight: Any) -> float:  # fmt: skip
+def _meet_visits(mine: int, other: int, fold: Fold, weight: Any) -> float:
     """Sum the weights of coincidences of two visits, the mean of the weights of both events."""
+    visit_start, event_slot, reach = fold.visit_start, fold.event_slot, fold.calendar.reach
     total = 0.0
     stop = visit_start[other + 1]
     start = visit_start[other]
@@ -238,12 +229,12 @@ def _meet_visits(mine: int, other: int, visit_start: Any, event_slot: Any, reach
 
 @numba.njit(cache=CACHE, nogil=True)
 def _score_rows(first: int, last: int, half: int, account_start: Any, account_visit: Any,
-                visit_stratum: Any, stratum_start: Any, visit_account: Any, visit_start: Any,
-                event_slot: Any, n_slots: int, reach: int, n_accounts: int, share: Any,
-                reached: Any, width: int, noise: float, target: Any, z: Any,
-                n_kept: Any) -> int:  # fmt: skip
+                visit_stratum: Any, fold: Fold, rhythms: Rhythms, noise: float, target: Any,
+                z: Any, n_kept: Any) -> int:  # fmt: skip
     """Write target and z of the pairs of the sources first..last-1; return how many there are."""
-    n_hours = share.shape[1]
+    n_slots, n_accounts, n_hours = fold.calendar.n_slots, fold.n_accounts, rhythms.share.shape[1]
+    stratum_start, visit_start = fold.stratum_start, fold.visit_start
+    share, reached = rhythms.share, rhythms.reached
     counts, weight, mean = np.empty(n_slots), np.empty(n_slots), np.empty(n_hours)
     rhythm = np.empty((4, n_hours))
     observed, expected = np.zeros(n_accounts), np.zeros(n_accounts)
@@ -259,24 +250,22 @@ def _score_rows(first: int, last: int, half: int, account_start: Any, account_vi
             stop = stratum_start[stratum + 1]
             if stop - start < 1 or stop - stratum_start[stratum] < 2:
                 continue
-            count_stratum(stratum, stratum_start, visit_start, event_slot, counts)
-            weigh_slots(counts, reach, n_accounts, weight)
+            count_stratum(stratum, fold, counts)
+            weigh_slots(counts, fold, weight)
             n_events = visit_start[mine + 1] - visit_start[mine]
             for power in range(1, 3):
-                average_slots(weight, width, power, mean)
+                average_slots(weight, rhythms.bins_per_hour, power, mean)
                 _expect_visit(share[source], reached[source], mean, n_events,
                               rhythm[2 * power - 2], rhythm[2 * power - 1])  # fmt: skip
             for other in range(start, stop):
-                account = visit_account[other]
+                account = fold.visit_account[other]
                 if account == source:
                     continue
                 if variance[account] == 0.0:
                     listed[n_listed] = account
                     n_listed += 1
                 n_others = visit_start[other + 1] - visit_start[other]
-                observed[account] += _meet_visits(
-                    mine, other, visit_start, event_slot, reach, weight
-                )
+                observed[account] += _meet_visits(mine, other, fold, weight)
                 expected[account] += n_others * _dot(
                     rhythm[0], rhythm[1], reached[account], share[account]
                 )

@@ -57,12 +57,10 @@ def search_groups(
 
 def measure_set(scores: Scores, accounts: Any) -> float:
     """Return the sum of z of all pairs of a set over the root of their number."""
-    inside = np.zeros(scores.n_accounts, bool)
-    inside[accounts] = True
     sums = np.zeros(scores.n_accounts)
-    _add_rows(np.asarray(accounts), scores.row_start, scores.column, scores.value, sums)
-    n = len(accounts)
-    total = sums[inside].sum() / 2 + (n - 1) * scores.base[inside].sum() / 2
+    _add_rows(np.asarray(accounts), scores, sums)
+    n, members = len(accounts), np.sort(accounts)
+    total = sums[members].sum() / 2 + (n - 1) * scores.base[members].sum() / 2
     return float(total / np.sqrt(n * (n - 1) / 2))
 
 
@@ -85,7 +83,7 @@ def _peel(scores: Scores, alive: Any, max_size: int) -> tuple[float, Any]:
     """Take out the account with the least sum, again and again; return the best set passed."""
     members = np.flatnonzero(alive).astype(np.int32)
     sums = np.zeros(scores.n_accounts)
-    _add_rows(members, scores.row_start, scores.column, scores.value, sums)
+    _add_rows(members, scores, sums)
     heap, place = members.copy(), np.full(scores.n_accounts, -1, np.int32)
     removed = np.empty(members.size, np.int32)
     value = np.empty(members.size + 1)
@@ -94,8 +92,7 @@ def _peel(scores: Scores, alive: Any, max_size: int) -> tuple[float, Any]:
     state = np.array([members.size, 0, min(MIN_SIZE - 1, members.size)], np.int64)
     totals = np.array([sums[members].sum() / 2, scores.base[members].sum()])
     while state[0] > state[2]:
-        _peel_some(scores.row_start, scores.column, scores.value, scores.base, sums, heap, place,
-                   keys, removed, value, state, totals)  # fmt: skip
+        _peel_some(scores, sums, heap, place, keys, removed, value, state, totals)
     sizes = np.arange(MIN_SIZE, min(max_size, members.size) + 1)
     best = sizes[np.argmax(value[sizes] / np.sqrt(sizes * (sizes - 1) / 2))]
     left = np.concatenate([removed[: members.size - state[0]], heap[: state[0]]])
@@ -103,11 +100,11 @@ def _peel(scores: Scores, alive: Any, max_size: int) -> tuple[float, Any]:
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _add_rows(accounts: Any, row_start: Any, column: Any, value: Any, sums: Any) -> None:
+def _add_rows(accounts: Any, scores: Scores, sums: Any) -> None:
     """Add the rows of accounts to the sums of the others."""
     for account in accounts:
-        for entry in range(row_start[account], row_start[account + 1]):
-            sums[column[entry]] += value[entry]
+        for entry in range(scores.row_start[account], scores.row_start[account + 1]):
+            sums[scores.column[entry]] += scores.value[entry]
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -143,10 +140,10 @@ def _sift_down(heap: Any, size: int, place: Any, keys: Any, position: int) -> No
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _peel_some(row_start: Any, column: Any, entry_value: Any, base: Any, sums: Any, heap: Any,
-               place: Any, keys: Any, removed: Any, value: Any, state: Any,
-               totals: Any) -> None:  # fmt: skip
+def _peel_some(scores: Scores, sums: Any, heap: Any, place: Any, keys: Any, removed: Any,
+               value: Any, state: Any, totals: Any) -> None:  # fmt: skip
     """Take out accounts until enough entries were visited; value[n] is the sum of a set of n."""
+    row_start, column, entry_value, base = scores
     size, made, last = state
     n = removed.size
     value[size] = totals[0] + (size - 1) * totals[1] / 2
@@ -200,8 +197,7 @@ def _find_vectors(scores: Scores, alive: Any) -> Any:
     diagonal, beside = np.zeros(n_steps), np.zeros(n_steps)
     for step in range(n_steps):
         product = np.zeros(scores.n_accounts)
-        _multiply(scores.row_start, scores.column, scores.value, scores.base, alive, basis[step],
-                  product)  # fmt: skip
+        _multiply(scores, alive, basis[step], product)
         diagonal[step] = _project_out(basis, step, product)
         _project_out(basis, step, product)
         beside[step] = np.sqrt((product**2).sum())
@@ -217,9 +213,9 @@ def _find_vectors(scores: Scores, alive: Any) -> Any:
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _multiply(row_start: Any, column: Any, value: Any, base: Any, alive: Any, vector: Any,
-              product: Any) -> None:  # fmt: skip
+def _multiply(scores: Scores, alive: Any, vector: Any, product: Any) -> None:
     """Write z @ vector; the vector is 0 where an account is not alive."""
+    row_start, column, value, base = scores
     total, based = vector.sum(), (base * vector).sum()
     for row in range(product.size):
         if alive[row]:
@@ -248,7 +244,7 @@ def _project_out(basis: Any, last: int, vector: Any) -> float:
 def _cut_prefix(scores: Scores, order: Any, max_size: int) -> tuple[float, Any]:
     """Return the best of the sets that an order begins with."""
     order = order[:max_size].astype(np.int32)
-    value = _sum_prefixes(order, scores.row_start, scores.column, scores.value, scores.base)
+    value = _sum_prefixes(order, scores)
     sizes = np.arange(MIN_SIZE, order.size + 1)
     value = value[MIN_SIZE - 1 :] / np.sqrt(sizes * (sizes - 1) / 2)
     best = int(np.argmax(value))
@@ -256,7 +252,8 @@ def _cut_prefix(scores: Scores, order: Any, max_size: int) -> tuple[float, Any]:
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_prefixes(order: Any, row_start: Any, column: Any, value: Any, base: Any) -> Any:
+def _sum_prefixes(order: Any, scores: Scores) -> Any:
+    row_start, column, value, base = scores
     sums = np.zeros(base.size)
     totals = np.empty(order.size)
     total, based = 0.0, 0.0
@@ -274,17 +271,16 @@ def _move(scores: Scores, alive: Any, group: Any, max_size: int) -> tuple[float,
     """Add or take out the one account that helps most, as long as one does."""
     inside = np.zeros(scores.n_accounts, bool)
     inside[group] = True
-    _move_accounts(scores.row_start, scores.column, scores.value, scores.base, alive, inside,
-                   max_size)  # fmt: skip
+    _move_accounts(scores, alive, inside, max_size)
     moved = np.flatnonzero(inside)
     return measure_set(scores, moved), moved
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _move_accounts(row_start: Any, column: Any, value: Any, base: Any, alive: Any, inside: Any,
-                   max_size: int) -> None:  # fmt: skip
+def _move_accounts(scores: Scores, alive: Any, inside: Any, max_size: int) -> None:
+    row_start, column, value, base = scores
     sums = np.zeros(base.size)
-    _add_rows(np.flatnonzero(inside), row_start, column, value, sums)
+    _add_rows(np.flatnonzero(inside), scores, sums)
     size, based = inside.sum(), base[inside].sum()
     total = sums[inside].sum() / 2 + (size - 1) * based / 2
     for _ in range(_MAX_MOVES):

@@ -96,7 +96,6 @@ def try_group(
     threshold: float,
     n_replicates: int,
     seed: int,
-    n_threads: int,
     memory: int,
 ) -> Trial:
     """Learn a set's lag profile on the fold it was found on, and test it on the other.
@@ -111,39 +110,33 @@ def try_group(
         Where the set was found, and as which one.
     threshold
         p-value that confirms.
-    n_replicates, seed, n_threads, memory
+    n_replicates, seed, memory
         See `find_groups`.
     """
     found_on, tested_on = folds[fold], folds[1 - fold]
     keys = [make_key(seed, fold, rank, test) for test in range(5)]
-    inside = _mark(members, tested_on.n_accounts)
+    inside = tested_on.mark(members)
     each_lag = np.eye(found_on.calendar.reach + 1)
     learned = replicate_crowd(
-        found_on, rhythms, inside, each_lag, n_replicates=_N_LEARNING, key=keys[0],
-        n_threads=n_threads,
-    )  # fmt: skip
+        found_on, rhythms, inside, each_lag, n_replicates=_N_LEARNING, key=keys[0]
+    )
     profile = learn_profile(learned)
     crowd = replicate_crowd(
-        tested_on, rhythms, inside, profile[:, None], n_replicates=n_replicates, key=keys[1],
-        n_threads=n_threads,
-    )  # fmt: skip
-    by_day = crowd.by_day[:, :, 0]
-    matches = draw_matches(
-        tested_on, rhythms, members, n_replicates=n_replicates, key=keys[2], n_threads=n_threads
+        tested_on, rhythms, inside, profile[:, None], n_replicates=n_replicates, key=keys[1]
     )
+    by_day = crowd.by_day[:, :, 0]
+    matches = draw_matches(tested_on, rhythms, members, n_replicates=n_replicates, key=keys[2])
     p_matched, baseline = float("nan"), 1.0
     if matches is not None:
-        compared = compare_matches(tested_on, rhythms, members, matches, n_threads=n_threads)
+        compared = compare_matches(tested_on, rhythms, members, matches)
         if np.ptp(compared[0, 1:]) > 0:
             p_matched = max(compute_excess_p(statistic) for statistic in compared)
         baseline = _find_baseline(
-            tested_on, rhythms, inside, matches[:_N_BASELINE], profile, key=keys[3],
-            n_threads=n_threads,
-        )  # fmt: skip
+            tested_on, rhythms, inside, matches[:_N_BASELINE], profile, key=keys[3]
+        )
     permuted = permute_days(
-        tested_on, inside, profile, n_replicates=n_replicates, key=keys[4], n_threads=n_threads,
-        memory=memory,
-    )  # fmt: skip
+        tested_on, inside, profile, n_replicates=n_replicates, key=keys[4], memory=memory
+    )
     seen, expected = _compare_total(by_day)
     return Trial(
         fold=fold,
@@ -164,12 +157,6 @@ def try_group(
     )
 
 
-def _mark(members: Any, n_accounts: int) -> Any:
-    inside = np.zeros(n_accounts, bool)
-    inside[members] = True
-    return inside
-
-
 def _compare_total(by_day: Any) -> tuple[float, float]:
     """Return the sum over days as seen, and its mean over replicates."""
     totals = by_day.sum(axis=0)
@@ -177,14 +164,7 @@ def _compare_total(by_day: Any) -> tuple[float, float]:
 
 
 def _find_baseline(
-    fold: Fold,
-    rhythms: Rhythms,
-    inside: Any,
-    matches: Any,
-    profile: Any,
-    *,
-    key: Any,
-    n_threads: int,
+    fold: Fold, rhythms: Rhythms, inside: Any, matches: Any, profile: Any, *, key: Any
 ) -> float:
     """Return how often matched sets coincide, for each time that crowd and rhythms say; at least 1.
 
@@ -194,9 +174,8 @@ def _find_baseline(
     seen, expected = _BASELINE_PRIOR, _BASELINE_PRIOR
     for number, match in enumerate(matches):
         found = replicate_crowd(
-            fold, rhythms, _mark(match, fold.n_accounts), profile[:, None],
-            hidden=inside, n_replicates=_N_BASELINE_REPLICATES, key=make_key(int(key), number),
-            n_threads=n_threads,
+            fold, rhythms, fold.mark(match), profile[:, None], hidden=inside,
+            n_replicates=_N_BASELINE_REPLICATES, key=make_key(int(key), number),
         )  # fmt: skip
         totals = _compare_total(found.by_day[:, :, 0])
         seen, expected = seen + totals[0], expected + totals[1]

@@ -29,9 +29,9 @@ from gpu_coord.ground.urls import normalise_urls, registered_domains
 from gpu_coord.results.command import Work, writes
 from gpu_coord.results.findings import Findings
 from gpu_coord.sharing.intervals import estimate_interval
+from gpu_coord.sharing.run import share
 from gpu_coord.sharing.settings import CycleSettings, ShareSettings
 from gpu_coord.sharing.shares import Shares, hash_objects, read_shares
-from gpu_coord.sharing.sharing import share
 from gpu_coord.store.store import name_accounts
 
 NO_ACCOUNT, NO_OBJECT, NO_ROUND = "no new account", "no new object", "no round left"

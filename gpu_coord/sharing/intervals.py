@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import numba
 import numpy as np
 import polars as pl
 
-from gpu_coord.backend.pairs import CACHE
 from gpu_coord.chance.days import draw_days
 from gpu_coord.ground.choices import check_choice
 from gpu_coord.ground.threads import map_ahead
 from gpu_coord.sharing.shares import Shares
+from gpu_coord.sharing.windows import find_window_ends
 
 GapNull = Literal["day", "block"]
 
@@ -48,6 +47,20 @@ class _Paces:
 
     second: Any  # from the first share to the second, (n_objects,)
     past: Any  # from the first share to the one that passes the part p, (n_ps, n_objects)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Ascending values, each some times, read as if all were listed."""
+
+    values: Any
+    n_until: Any  # how many lie at each place or before it
+
+    def __len__(self) -> int:
+        return int(self.n_until[-1])
+
+    def __getitem__(self, position: Any) -> Any:
+        return self.values[np.searchsorted(self.n_until, position, "right")]
 
 
 def estimate_interval(shares: Shares, *, q: float = 0.1, p: float = 0.5) -> Interval:
@@ -129,15 +142,17 @@ def measure_surface(
     if n_bootstrap < 0:
         raise ValueError(f"n_bootstrap is {n_bootstrap}; draw none or more.")
     paces = _measure_paces(shares, qs, ps)
-    sorted_paces = _sort_paces(paces)
-    n_objects = paces.second.size
-    places = _place_quantiles(n_objects, np.asarray(qs, float))
+    n_objects, by_second = paces.second.size, np.argsort(paces.second, kind="stable")
+    paces = _Paces(paces.second[by_second], paces.past[:, by_second])
+    by_past = np.argsort(paces.past, axis=1, kind="stable")
+    paces = _Paces(paces.second, np.take_along_axis(paces.past, by_past, axis=1))
 
     def estimate(draw: int) -> Any:
         drawn = np.random.default_rng((seed, draw)).integers(0, n_objects, n_objects)
-        return _estimate_cells(*sorted_paces, np.bincount(drawn, minlength=n_objects), *places)[0]
+        weight = np.bincount(drawn, minlength=n_objects)[by_second]
+        return _estimate_cells(paces, by_past, weight, qs)[0]
 
-    seconds, n_quick = _estimate_cells(*sorted_paces, np.ones(n_objects, np.int64), *places)
+    seconds, n_quick = _estimate_cells(paces, by_past, np.ones(n_objects, np.int64), qs)
     draws = list(map_ahead(range(n_bootstrap), estimate, n_threads=threads))
     return pl.DataFrame(
         {
@@ -156,12 +171,14 @@ def find_quantile(ascending: Any, q: Any) -> Any:
     Parameters
     ----------
     ascending
-        One value or more, sorted; or columns of these.
+        One value or more, sorted; or columns of these, or `Repeated` ones.
     q
         From 0 to 1: one number, or several of one sorted column.
     """
-    low, high, part = _place_quantiles(len(ascending), np.asarray(q, float))
-    first, second = ascending[low], ascending[high]
+    index = 1 + (len(ascending) - 1) * np.asarray(q, float)  # from 1 on, as R adds it: rounding
+    low = np.floor(index)  # moves thresholds
+    part = index - low
+    first, second = (ascending[place.astype(np.int64) - 1] for place in (low, np.ceil(index)))
     between = (1 - part) * first + part * second
     return np.where((part > 0) & (first != second), between, first)
 
@@ -288,73 +305,21 @@ def _rank_past(n_shares: Any, p: float) -> Any:
     return rank
 
 
-def _place_quantiles(n_values: int, q: Any) -> tuple[Any, Any, Any]:
-    """Return the two positions that each quantile lies between, and the weight of the second."""
-    index = 1 + (n_values - 1) * q  # from 1 on, as R adds it: rounding moves thresholds
-    low = np.floor(index)
-    return low.astype(np.int64) - 1, np.ceil(index).astype(np.int64) - 1, index - low
-
-
-def _sort_paces(paces: _Paces) -> tuple[Any, Any, Any, Any, Any]:
-    by_second = np.argsort(paces.second, kind="stable")
-    rank = np.empty(by_second.size, np.int64)
-    rank[by_second] = np.arange(by_second.size)
-    by_past = np.argsort(paces.past, axis=1, kind="stable")
-    past = np.take_along_axis(paces.past, by_past, axis=1)
-    return by_second, paces.second[by_second], rank, by_past, past
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _find_weighted(values: Any, order: Any, weight: Any, position: int) -> float:
-    """Return what is at a position of the ascending values, each taken weight times."""
-    for place in range(order.size):
-        position -= weight[order[place]]
-        if position < 0:
-            return float(values[place])
-    return np.nan
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _count_quick(second: Any, order: Any, weight: Any, low: int, high: int, part: float) -> int:
-    """Return how many objects have a second share no later than the quantile."""
-    limit = _find_weighted(second, order, weight, low)
-    other = _find_weighted(second, order, weight, high)
-    if part > 0 and limit != other:
-        limit = (1 - part) * limit + part * other
-    return int(np.searchsorted(second, limit, side="right"))
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _find_median(past: Any, order: Any, rank: Any, weight: Any, n_quick: int, total: int) -> float:
-    """Return the median over the objects of the first n_quick ranks, each taken weight times."""
-    low, seen = np.nan, 0
-    for place in range(order.size):
-        if rank[order[place]] >= n_quick or weight[order[place]] == 0:
-            continue
-        seen += weight[order[place]]
-        if np.isnan(low) and seen > (total - 1) // 2:
-            low = past[place]
-        if seen > total // 2:
-            return 0.5 * low + 0.5 * past[place] if low != past[place] else low
-    return low
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _estimate_cells(by_second: Any, second: Any, rank: Any, by_past: Any, past: Any, weight: Any,
-                    low: Any, high: Any, part: Any) -> Any:  # fmt: skip
+def _estimate_cells(paces: _Paces, by_past: Any, weight: Any, qs: Sequence[float]) -> Any:
     """Estimate every cell of the surface with each object taken weight times.
 
     Returns the seconds, (n_qs, n_ps), and the objects that they are over, (n_qs,).
     """
-    seconds = np.empty((low.size, by_past.shape[0]))
-    totals = np.empty(low.size, np.int64)
-    for q in range(low.size):
-        n_quick = _count_quick(second, by_second, weight, low[q], high[q], part[q])
-        totals[q] = weight[by_second[:n_quick]].sum()
-        for p in range(by_past.shape[0]):
-            median = _find_median(past[p], by_past[p], rank, weight, n_quick, totals[q])
-            seconds[q, p] = median if median > 0 else 1.0
-    return seconds, totals
+    until = np.cumsum(weight)
+    limits = find_quantile(Repeated(paces.second, until), qs)
+    n_quick = np.searchsorted(paces.second, limits, "right")
+    seconds = np.empty((len(qs), len(by_past)))
+    for p, order in enumerate(by_past):
+        weights = weight[order].astype(np.int32)
+        for q, n in enumerate(n_quick):
+            seen = np.cumsum(weights * (order < n), dtype=np.int32)
+            seconds[q, p] = find_quantile(Repeated(paces.past[p], seen), 0.5)
+    return np.where(seconds > 0, seconds, 1.0), until[n_quick - 1]
 
 
 def _bound_draws(draws: list[Any], n_cells: int) -> dict[str, Any]:
@@ -451,17 +416,10 @@ def _count_gaps(groups: _Groups, time: Any, edges: Any) -> Any:
     return np.diff(together - _count_within(groups.own[order], time[order], edges), prepend=0)
 
 
-@numba.njit(cache=CACHE, nogil=True)
 def _count_within(group: Any, time: Any, edges: Any) -> Any:
     """Count the pairs of one group no further apart than each edge, (n_edges,)."""
-    counts = np.zeros(edges.size, np.int64)
-    for edge in range(edges.size):
-        first = 0
-        for row in range(group.size):
-            while group[first] != group[row] or time[row] - time[first] > edges[edge]:
-                first += 1
-            counts[edge] += row - first
-    return counts
+    n_first = group.size * (group.size + 1) // 2  # of what each row meets, its own place
+    return np.array([find_window_ends(group, time, edge).sum() - n_first for edge in edges])
 
 
 def _tabulate_gaps(edges: Any, observed: Any, copies: Any) -> pl.DataFrame:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.chance.adjust import adjust_p_values, combine_lags
+from gpu_coord.chance.adjust import combine_tests
+from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.significance import ShareTests
 
 
@@ -18,7 +19,7 @@ from gpu_coord.sharing.significance import ShareTests
 class LayerEdges:
     """The edges of one layer, and what was found of all its pairs where it was tested."""
 
-    name: str
+    layer: Layer
     edges: pl.DataFrame  # source, target (rows of accounts), weight and more
     tests: ShareTests | None = None
 
@@ -62,8 +63,8 @@ class FusedTests:
 def fuse_tests(tests: Sequence[ShareTests], *, n_accounts: int, alpha: float) -> FusedTests:
     """Give each pair of accounts one p-value for all layers, and its q-value among all pairs.
 
-    The p-values of the layers are combined by Cauchy's law (`adjust.combine_lags`),
-    which holds whatever the dependence between layers: one post may be in several.
+    The p-values of the layers are combined by Cauchy's law (`adjust.combine_lags`), which holds
+    whatever the dependence between layers: one post may be in several.
 
     Parameters
     ----------
@@ -78,13 +79,8 @@ def fuse_tests(tests: Sequence[ShareTests], *, n_accounts: int, alpha: float) ->
     for each in tests:
         source, target = np.divmod(each.pairs.pair, n_accounts)
         by_layer.append((each.pairs.pair[source < target], each.pairs.log_p[source < target]))
-    pair = np.unique(np.concatenate([pairs for pairs, _ in by_layer]))
-    log_p = np.zeros((pair.size, len(by_layer)))
-    for column, (pairs, found) in enumerate(by_layer):
-        log_p[np.searchsorted(pair, pairs), column] = found
-    combined = combine_lags(log_p)
-    q_value = adjust_p_values(combined, n_tests=n_accounts * (n_accounts - 1) // 2)
-    return FusedTests(n_accounts, alpha, pair, combined, q_value)
+    n_tests = n_accounts * (n_accounts - 1) // 2
+    return FusedTests(n_accounts, alpha, *combine_tests(by_layer, n_tests=n_tests))
 
 
 def merge_layers(layers: Sequence[LayerEdges], *, n_accounts: int, min_layers: int) -> pl.DataFrame:
@@ -111,7 +107,7 @@ def merge_layers(layers: Sequence[LayerEdges], *, n_accounts: int, min_layers: i
     for column, (layer, key) in enumerate(zip(layers, keys, strict=True)):
         weights[np.searchsorted(pairs, key), column] = layer.edges["weight"].to_numpy()
     source, target = np.divmod(pairs, n_accounts)
-    names = [layer.name for layer in layers]
+    names = [each.layer.name for each in layers]
     merged = pl.DataFrame(
         {
             "source": source.astype(np.int32),

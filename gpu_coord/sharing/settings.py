@@ -157,11 +157,6 @@ class ShareSettings(ObjectSettings, PairSettings):
         """Whether edges are tested: other tools' networks are what these would find."""
         return self.tests and self.mode == "strict"
 
-    @property
-    def is_directed(self) -> bool:
-        """Whether an edge and its reverse are two."""
-        return self.mode == "qut"
-
 
 @dataclass(frozen=True, kw_only=True)
 class CoactSettings(PairSettings):

@@ -237,15 +237,15 @@ def _order_shares(
 ) -> Shares:
     """Sort the shares; objects, accounts and contents become the numbers of their rows."""
     shared = objects.join(events.select(row="object").unique(), on="row", how="semi").sort("row")
-    contents = posts.select(pl.col("content_id").unique().sort()).to_series()
-    rows = (
-        events.join(_number(shared, "row", "object"), left_on="object", right_on="row")
-        .join(_number(accounts, "account", "row_account"), on="account")
-        .join(posts, on="post")
-        .join(_number(contents.to_frame(), "content_id", "content"), on="content_id")
-        .select("time", "post", "content", object="object_right", account="row_account")
-        .sort("object", "time", "content", "account", "post")
-    )
+    contents = posts["content_id"].unique().sort()
+    rows = events.join(posts, on="post")
+    rows = rows.select(
+        "time",
+        "post",
+        object=find_rows(rows["object"], shared["row"]),
+        account=find_rows(rows["account"], accounts["account"]),
+        content=find_rows(rows["content_id"], contents),
+    ).sort("object", "time", "content", "account", "post")
     return Shares(
         **{name: rows[name].to_numpy() for name in _ROWS},
         objects=shared.select("kind", "value"),
@@ -255,5 +255,8 @@ def _order_shares(
     )
 
 
-def _number(frame: pl.DataFrame, key: str, name: str) -> pl.DataFrame:
-    return frame.select(key, pl.int_range(frame.height, dtype=pl.Int32).alias(name))
+def find_rows(names: pl.Series, among: pl.Series) -> np.ndarray:
+    """Return the row, int32, of each name in a series that holds it once."""
+    rows = pl.DataFrame({"name": among, "row": np.arange(among.len(), dtype=np.int32)})
+    found = names.alias("name").to_frame().join(rows, on="name", how="left", maintain_order="left")
+    return found["row"].to_numpy()

@@ -133,16 +133,12 @@ def assess_edges(
     tests = assess_listed(strata, pairs, n_hours, alpha=alpha, min_left_out=2)
     tests = grade_significant(activity, index, [margins], tests)
     # A pair that met only across full hours was not listed: nothing speaks against chance.
-    found: dict[str, Any] = {
-        "expected": np.zeros(edges.height),
-        "p_value": np.ones(edges.height),
-        "q_value": np.ones(edges.height),
-        "grade": np.zeros(edges.height, np.int8),
-        "significant": np.zeros(edges.height, bool),
-    }
+    unlisted = {"expected": 0.0, "p_value": 1.0, "q_value": 1.0, "grade": np.int8(0)}
+    found = {}
     read = tests.read_edges(pairs.source, pairs.target, np.zeros(edge.size, np.int32))
-    for name, column in found.items():
-        column[edge] = getattr(read, name)
+    for name, value in (unlisted | {"significant": False}).items():
+        found[name] = np.full(edges.height, value)
+        found[name][edge] = getattr(read, name)
     return ShareTests(tests, pl.DataFrame(found).insert_column(1, edges["n_hours"]))
 
 

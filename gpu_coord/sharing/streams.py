@@ -11,9 +11,11 @@ import numpy as np
 
 from gpu_coord.backend import choose
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.sharing.strict import BYTES_PER_PAIR, Blocks, join_blocks, take_accounts
+from gpu_coord.sharing.strict import Blocks, join_blocks
 from gpu_coord.sharing.windows import cut_ranges
 
+# A pair while it is weighed: its rows, its key and its place, and some columns of it.
+_PAIR_BYTES = 128
 # Of an edge while it is tested and linked, beside its row in the table of edges.
 _EDGE_BYTES = 200
 _WAY_OUT = "choose a shorter window, a larger --min-participation or a time range"
@@ -45,75 +47,90 @@ def check_room(n_edges: int, *, bytes_each: int = _EDGE_BYTES, way_out: str = _W
 
 
 @dataclass(frozen=True)
-class PairCounts:
-    """What one pass over the pairs counts, and the pairs themselves where there is room."""
+class Pairs:
+    """Pairs of shares, counted; listed again as often as they are needed, or held."""
 
+    shares: Shares
+    list_pairs: Callable[[], Blocks]
+    room: int  # pairs that may be weighed at once
     by_account: np.ndarray  # as the one with the smaller row, (n_accounts,)
     by_object: np.ndarray  # (n_objects,)
     is_paired: np.ndarray  # which shares are in a pair, (n_shares,)
-    held: list[tuple[np.ndarray, np.ndarray]] | None
+    held: list[tuple[np.ndarray, np.ndarray]] | None  # all of them, where there is room
 
     @property
     def n_pairs(self) -> int:
         """All pairs of shares."""
         return int(self.by_object.sum())
 
-
-@dataclass(frozen=True)
-class PairStream:
-    """Pairs of shares, listed as often as they are needed."""
-
-    shares: Shares
-    list_pairs: Callable[[], Blocks]
-    memory: int  # bytes that the pairs of a range of accounts may take
-
-    @property
-    def room(self) -> int:
-        """Pairs that may be weighed at once."""
-        return max(1, self.memory // BYTES_PER_PAIR)
-
-    def count(self, see: Callable[[np.ndarray, np.ndarray], None]) -> PairCounts:
-        """Count the pairs while another looks at them, too."""
-        shares = self.shares
-        by_account = np.zeros(shares.accounts.height, np.int64)
-        by_object = np.zeros(shares.objects.height, np.int64)
-        is_paired = np.zeros(shares.n_shares, bool)
-        held: list[tuple[np.ndarray, np.ndarray]] | None = []
-        n_pairs = 0
-        for older, newer in self.list_pairs():
-            smaller = np.minimum(shares.account[older], shares.account[newer])
-            by_account += np.bincount(smaller, minlength=by_account.size)
-            by_object += np.bincount(shares.object[older], minlength=by_object.size)
-            is_paired[older] = is_paired[newer] = True
-            n_pairs += older.size
-            if held is not None:
-                # Copies: a block may be a view of more than its pairs.
-                held.append((older.copy(), newer.copy()))
-            held = None if n_pairs > self.room else held
-            see(older, newer)
-        return PairCounts(by_account, by_object, is_paired, held)
-
-    def repeat(self, counts: PairCounts) -> Blocks:
+    def repeat(self) -> Blocks:
         """Yield all pairs once more, in any order."""
-        yield from self.list_pairs() if counts.held is None else counts.held
+        yield from self.list_pairs() if self.held is None else self.held
 
-    def gather(
-        self, counts: PairCounts, report: Callable[[int, int], None] | None = None
-    ) -> Blocks:
+    def gather(self, report: Callable[[int], None] | None = None) -> Blocks:
         """Yield all pairs of a range of accounts at a time, accounts ascending.
 
         Parameters
         ----------
-        counts
-            From `count`.
         report
-            Called with the pairs gathered so far, and with all.
+            Called with the pairs gathered so far.
         """
-        if counts.held is not None:
-            yield join_blocks(counts.held)
+        if self.held is not None:
+            yield join_blocks(self.held)
             return
-        n_until = np.cumsum(counts.by_account)
-        for first, last in cut_ranges(counts.by_account, self.room):
-            yield join_blocks(take_accounts(self.shares, self.list_pairs(), first, last))
+        n_until = np.cumsum(self.by_account)
+        for first, last in cut_ranges(self.by_account, self.room):
+            yield join_blocks(self._take_accounts(first, last))
             if report is not None:
-                report(int(n_until[last - 1]), counts.n_pairs)
+                report(int(n_until[last - 1]))
+
+    def _take_accounts(self, first: int, last: int) -> Blocks:
+        """Yield the pairs whose account with the smaller row is in a range."""
+        for older, newer in self.list_pairs():
+            smaller = _find_smaller(self.shares, older, newer)
+            kept = (smaller >= first) & (smaller < last)
+            yield older[kept], newer[kept]
+
+
+def count_pairs(
+    shares: Shares,
+    list_pairs: Callable[[], Blocks],
+    *,
+    memory: int,
+    see: Callable[[np.ndarray, np.ndarray], None] | None = None,
+) -> Pairs:
+    """Count pairs of shares while another looks at them, too.
+
+    Parameters
+    ----------
+    shares
+        From `read_shares`.
+    list_pairs
+        Yields blocks of pairs (older, newer), ascending by object.
+    memory
+        Bytes that the pairs weighed at once may take; those of one account are never divided.
+    see
+        Called with each block.
+    """
+    room = max(1, memory // _PAIR_BYTES)
+    by_account = np.zeros(shares.accounts.height, np.int64)
+    by_object = np.zeros(shares.objects.height, np.int64)
+    is_paired = np.zeros(shares.n_shares, bool)
+    held: list[tuple[np.ndarray, np.ndarray]] | None = []
+    n_pairs = 0
+    for older, newer in list_pairs():
+        by_account += np.bincount(_find_smaller(shares, older, newer), minlength=by_account.size)
+        by_object += np.bincount(shares.object[older], minlength=by_object.size)
+        is_paired[older] = is_paired[newer] = True
+        n_pairs += older.size
+        if held is not None:
+            # Copies: a block may be a view of more than its pairs.
+            held.append((older.copy(), newer.copy()))
+        held = None if n_pairs > room else held
+        if see is not None:
+            see(older, newer)
+    return Pairs(shares, list_pairs, room, by_account, by_object, is_paired, held)
+
+
+def _find_smaller(shares: Shares, older: np.ndarray, newer: np.ndarray) -> np.ndarray:
+    return np.asarray(np.minimum(shares.account[older], shares.account[newer]))

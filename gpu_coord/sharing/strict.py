@@ -1,10 +1,10 @@
 """Pairs of shares -> edges between accounts, with every weight side by side.
 
-In: rows of two shares each, the older first. Out: one row per pair of accounts, source < target.
+In: rows of two shares each, the older first. Out: one row per pair of accounts.
 The one idea: one stable sort by the pair of accounts; each edge is then a run of rows.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,12 +15,8 @@ import polars as pl
 
 from gpu_coord.backend.pairs import CACHE
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.sharing.windows import cut_ranges
 
 Blocks = Iterator[tuple[np.ndarray, np.ndarray]]
-
-# A pair while it is weighed: its rows, its key and its place, and some columns of it.
-BYTES_PER_PAIR = 128
 
 
 @dataclass(frozen=True)
@@ -31,18 +27,8 @@ class EdgeRuns:
     older: np.ndarray  # rows of `shares`, (n_pairs,); by account pair, then in the order given
     newer: np.ndarray
     start: np.ndarray  # where the pairs of each edge begin, and the last end, (n_edges + 1,)
-
-    @cached_property
-    def source(self) -> np.ndarray:
-        """Account with the smaller row of each edge, (n_edges,)."""
-        source: np.ndarray = np.minimum(*self._ends())
-        return source
-
-    @cached_property
-    def target(self) -> np.ndarray:
-        """Account with the larger row of each edge, (n_edges,)."""
-        target: np.ndarray = np.maximum(*self._ends())
-        return target
+    source: np.ndarray  # account of each edge, int32 (n_edges,)
+    target: np.ndarray
 
     @cached_property
     def n_pairs(self) -> np.ndarray:
@@ -52,16 +38,13 @@ class EdgeRuns:
     @cached_property
     def gap_ms(self) -> np.ndarray:
         """Milliseconds from the older to the newer share, (n_pairs,)."""
-        gaps: np.ndarray = self.shares.time[self.newer] - self.shares.time[self.older]
-        return gaps
+        return np.asarray(self.shares.time[self.newer] - self.shares.time[self.older])
 
-    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
-        account, first = self.shares.account, self.start[:-1]
-        return account[self.older[first]], account[self.newer[first]]
-
-    def take(self, kept: np.ndarray) -> "EdgeRuns":
-        """Return some of the pairs, chosen by Booleans (n_pairs,), and the edges they make."""
-        return group_pairs(self.shares, self.older[kept], self.newer[kept])
+    @cached_property
+    def source_older(self) -> np.ndarray:
+        """Whether the older share is the source's, (n_pairs,)."""
+        source = np.repeat(self.source, self.n_pairs)
+        return np.asarray(self.shares.account[self.older] == source)
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over the pairs of each edge, (n_edges,)."""
@@ -72,8 +55,23 @@ class EdgeRuns:
         """Return the number of distinct values of each edge, int64 (n_edges,)."""
         return np.asarray(_count_distinct(self.start, values))
 
+    def count_by_side(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Count the distinct values of the source's and of the target's shares, (n_edges,) each.
 
-def group_pairs(shares: Shares, older: np.ndarray, newer: np.ndarray) -> EdgeRuns:
+        Parameters
+        ----------
+        values
+            Of all shares, (n_shares,).
+        """
+        older, newer = values[self.older], values[self.newer]
+        of_source = np.where(self.source_older, older, newer)
+        of_target = np.where(self.source_older, newer, older)
+        return self.count_distinct(of_source), self.count_distinct(of_target)
+
+
+def group_pairs(
+    shares: Shares, older: np.ndarray, newer: np.ndarray, *, directed: bool = False
+) -> EdgeRuns:
     """Bring the pairs of each two accounts together.
 
     Parameters
@@ -82,53 +80,21 @@ def group_pairs(shares: Shares, older: np.ndarray, newer: np.ndarray) -> EdgeRun
         From `read_shares`.
     older, newer
         Rows of two shares of one object, (n_pairs,), ascending by object.
+    directed
+        An edge goes from the account of the older share to that of the newer; otherwise from the
+        account with the smaller row to the other.
     """
-    one, other = shares.account[older], shares.account[newer]
-    key = np.minimum(one, other).astype(np.int64) * shares.accounts.height
-    key += np.maximum(one, other)
+    n_accounts, one, other = shares.accounts.height, shares.account[older], shares.account[newer]
+    if not directed:
+        one, other = np.minimum(one, other), np.maximum(one, other)
+    key = one.astype(np.int64) * n_accounts + other
     order = np.argsort(key, kind="stable")
     key = key[order]
     is_first = np.ones(key.size, bool)
     is_first[1:] = key[1:] != key[:-1]
-    start = np.append(np.flatnonzero(is_first), key.size)
-    return EdgeRuns(shares, older[order], newer[order], start)
-
-
-def weigh_in_ranges(
-    shares: Shares,
-    list_pairs: Callable[[], Blocks],
-    weigh: Callable[[EdgeRuns], pl.DataFrame],
-    *,
-    memory: int,
-) -> pl.DataFrame:
-    """Weigh all edges, those of some accounts at a time; the pairs are listed once for each part.
-
-    Parameters
-    ----------
-    shares
-        From `read_shares`.
-    list_pairs
-        Yields blocks of pairs (older, newer), ascending by object.
-    weigh
-        Returns a row for each edge.
-    memory
-        Bytes that the pairs weighed at once may take; those of one account are never divided.
-    """
-    n_pairs = np.zeros(shares.accounts.height, np.int64)
-    for older, newer in list_pairs():
-        smaller = np.minimum(shares.account[older], shares.account[newer])
-        n_pairs += np.bincount(smaller, minlength=n_pairs.size)
-    ranges = cut_ranges(n_pairs, memory // BYTES_PER_PAIR)
-    blocks = (take_accounts(shares, list_pairs(), *accounts) for accounts in ranges)
-    return pl.concat([weigh(group_pairs(shares, *join_blocks(block))) for block in blocks])
-
-
-def take_accounts(shares: Shares, blocks: Blocks, first: int, last: int) -> Blocks:
-    """Yield the pairs whose account with the smaller row is in a range."""
-    for older, newer in blocks:
-        smaller = np.minimum(shares.account[older], shares.account[newer])
-        kept = (smaller >= first) & (smaller < last)
-        yield older[kept], newer[kept]
+    start = np.flatnonzero(is_first)
+    source, target = (ends.astype(np.int32) for ends in np.divmod(key[start], n_accounts))
+    return EdgeRuns(shares, older[order], newer[order], np.append(start, key.size), source, target)
 
 
 def join_blocks(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -174,12 +140,9 @@ def describe_edges(runs: EdgeRuns, popularity: np.ndarray) -> pl.DataFrame:
     """
     shares, gap_ms = runs.shares, runs.gap_ms
     is_new = is_new_object(runs)
-    source_older = shares.account[runs.older] == np.repeat(runs.source, runs.n_pairs)
-    content = shares.content[runs.older], shares.content[runs.newer]
-    halves = np.where(gap_ms == 0, 1, 2 * source_older)
+    halves = np.where(gap_ms == 0, 1, 2 * runs.source_older)
     rarity = is_new / np.maximum(popularity[shares.object[runs.older]] - 1, 1)
-    n_source = runs.count_distinct(np.where(source_older, *content))
-    n_target = runs.count_distinct(np.where(source_older, *content[::-1]))
+    n_source, n_target = runs.count_by_side(shares.content)
     return pl.DataFrame(
         {
             "n_objects": runs.sum(is_new.astype(np.int64)),

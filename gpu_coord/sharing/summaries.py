@@ -131,10 +131,11 @@ def summarise_sharing(
         raise ValueError(f"n_top is {n_top}; name 1 domain or more.")
     members = _select_members(accounts, by)
     found = marked.filter("coordinated").join(members.select("account", *by), on="account")
+    domains, objects = _list_domains(found), _count_values(found, by, "object_id")
     tables = [
         found.group_by(by).agg(n_coord_shares=pl.len()),
-        *(_summarise_domains(_list_domains(found), by, name, n_top) for name in _DOMAINS),
-        _name_top(found, by, "object_id", n_top).rename({"top": "top_objects"}),
+        *(_summarise_domains(domains, by, name, n_top) for name in _DOMAINS),
+        objects.group_by(by).agg(top_objects=pl.col("object_id").head(n_top)),
     ]
     summary = _summarise_members(members, by)
     for table in tables:
@@ -289,7 +290,7 @@ def _list_domains(found: pl.DataFrame) -> pl.DataFrame:
 def _summarise_domains(
     found: pl.DataFrame, by: Sequence[str], name: str, n_top: int
 ) -> pl.DataFrame:
-    counts = found.drop_nulls(name).group_by(*by, name).len()
+    counts = _count_values(found, by, name)
     n, rank, size = pl.len(), pl.col("len").rank("ordinal").cast(pl.Float64), pl.col("len")
     # Gini of n sizes: 2 sum(rank size) / (n sum(size)) - (n + 1) / n.
     biased = 2 * (rank * size).sum() / (n * size.sum()) - (n + 1) / n
@@ -297,23 +298,17 @@ def _summarise_domains(
         n.alias(f"n_{name}s"),
         # Sizes that are alike miss 0 by a rounding.
         pl.when(size.min() < size.max()).then(biased).otherwise(0.0).alias(f"gini_{name}_biased"),
+        pl.col(name).head(n_top).alias(f"top_{name}s"),
     )
     unbiased = pl.col(f"gini_{name}_biased") * pl.col(f"n_{name}s") / (pl.col(f"n_{name}s") - 1)
     one = pl.col(f"n_{name}s") == 1
-    top = _name_top(found, by, name, n_top).rename({"top": f"top_{name}s"})
-    return gini.with_columns(pl.when(one).then(1.0).otherwise(unbiased).alias(f"gini_{name}")).join(
-        top, on=by
-    )
+    return gini.with_columns(pl.when(one).then(1.0).otherwise(unbiased).alias(f"gini_{name}"))
 
 
-def _name_top(found: pl.DataFrame, by: Sequence[str], name: str, n_top: int) -> pl.DataFrame:
-    """Name the most frequent values of each group: no more than so many, whatever the ties."""
+def _count_values(found: pl.DataFrame, by: Sequence[str], name: str) -> pl.DataFrame:
+    """Count the values of each group, the most frequent first, ties by name."""
     counts = found.drop_nulls(name).group_by(*by, name).len()
-    return (
-        counts.sort("len", name, descending=[True, False])
-        .group_by(by, maintain_order=True)
-        .agg(top=pl.col(name).head(n_top))
-    )
+    return counts.sort("len", name, descending=[True, False])
 
 
 def _check_order(order_by: str, known: Sequence[str], top: int) -> None:

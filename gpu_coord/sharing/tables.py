@@ -83,7 +83,13 @@ class RunTables:
         return table.with_columns(pl.col("n_edges") // 2, pl.col("total_weight") / 2)
 
     def _build_entities(self, kinds: list[str]) -> pl.DataFrame:
-        entities = describe_objects(self.shares, self.n_pairs, self.popularity)
+        """Return the objects, those with the most pairs first."""
+        entities = self.shares.objects.with_columns(
+            pl.col("kind").cast(pl.String),
+            n_accounts=pl.Series(self.popularity),
+            n_events=pl.Series(np.diff(self.shares.object_start)),
+            coordination=pl.Series(self.n_pairs),
+        ).sort("coordination", "kind", "value", descending=[True, False, False])
         are_accounts = pl.col("kind").is_in(list(filter(names_accounts, kinds)))
         named = name_accounts(entities["value"], self.store)
         return entities.with_columns(pseudonym=pl.when(are_accounts).then(named))
@@ -96,26 +102,17 @@ class RunTables:
             accounts = accounts.join(followers, on="account_id", how="left", maintain_order="left")
         marked = tabulate_shares(self.shares, self.coordinated)
         if self.lists_shares:
-            yield (
-                "marked_shares",
-                marked.drop("row", "account", "post").with_columns(
-                    pl.col("time").cast(PAIRS_SCHEMA["time"])
-                ),
-            )
+            listed = marked.drop("row", "account", "post")
+            yield "marked_shares", listed.with_columns(pl.col("time").cast(PAIRS_SCHEMA["time"]))
+        for name, by in (("component", ()), ("community", ("community",))):
+            yield f"{name}_sharing", summarise_sharing(marked, accounts, by=("component", *by))
         posts = self._read_engagement()
-        yield "component_sharing", summarise_sharing(marked, accounts)
-        yield (
-            "community_sharing",
-            summarise_sharing(marked, accounts, by=("component", "community")),
-        )
         for name, rank in (("top_objects", rank_objects), ("top_posts", rank_posts)):
             by_component = rank(marked, accounts, posts)
             overall = rank(marked, accounts, posts, by=None)
             # A component that is null stands for all of them.
-            yield (
-                name,
-                pl.concat([overall, by_component], how="diagonal").select(by_component.columns),
-            )
+            top = pl.concat([overall, by_component], how="diagonal")
+            yield name, top.select(by_component.columns)
 
     def _read_engagement(self) -> pl.DataFrame:
         """Return the counts of the posts that were shared."""
@@ -141,16 +138,6 @@ def describe_pairs(shares: Shares, older: np.ndarray, newer: np.ndarray) -> pl.D
             "time": pl.Series(shares.time[older]).cast(PAIRS_SCHEMA["time"]),
         }
     )
-
-
-def describe_objects(shares: Shares, n_pairs: np.ndarray, popularity: np.ndarray) -> pl.DataFrame:
-    """Return the objects, those with the most pairs first."""
-    return shares.objects.with_columns(
-        pl.col("kind").cast(pl.String),
-        n_accounts=pl.Series(popularity),
-        n_events=pl.Series(np.bincount(shares.object, minlength=shares.objects.height)),
-        coordination=pl.Series(n_pairs),
-    ).sort("coordination", "kind", "value", descending=[True, False, False])
 
 
 def mark_edges(edges: pl.DataFrame, linked: pl.DataFrame) -> pl.DataFrame:

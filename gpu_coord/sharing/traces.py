@@ -6,9 +6,9 @@ time.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,12 @@ import polars as pl
 from gpu_coord.backend import choose
 from gpu_coord.backend.graphs import label_components
 from gpu_coord.sharing.layers import FAST, SEQUENCE, SIMILAR, Layer
-from gpu_coord.sharing.shares import Shares, describe_accounts, read_shares
+from gpu_coord.sharing.shares import Shares, describe_accounts, find_rows, read_shares
+from gpu_coord.sharing.strict import Blocks, count_popularity
 from gpu_coord.sharing.texts import Uses, find_similar
 from gpu_coord.sharing.windows import pair_shares
 from gpu_coord.store.queries import count_posts, scan_table, select_range, to_milliseconds
 from gpu_coord.store.store import TEXTS_TABLE, Store
-
-Blocks = Iterator[tuple[np.ndarray, np.ndarray]]
 
 _ORDER = ("object", "time", "content", "account", "post")
 _TYPES: dict[str, Any] = dict.fromkeys(_ORDER, pl.Int32) | dict.fromkeys(("time", "post"), pl.Int64)
@@ -31,12 +30,27 @@ _TYPES: dict[str, Any] = dict.fromkeys(_ORDER, pl.Int32) | dict.fromkeys(("time"
 
 @dataclass(frozen=True)
 class Trace:
-    """The shares of one action, and what pairs them; accounts have the same rows in all traces."""
+    """The shares of one action, how they pair, and the layers made of the pairs."""
 
-    action: str
-    shares: Shares
+    layers: Sequence[Layer]
+    shares: Shares  # accounts have the same rows in all traces
     list_pairs: Callable[..., Blocks]  # (*, window_ms, memory, threads), as `pair_shares`
     variant: np.ndarray | None = None  # which of the texts of its family, (n_shares,)
+
+    @property
+    def action(self) -> str:
+        """What accounts do alike in all of its layers."""
+        return self.layers[0].action
+
+    @property
+    def window_ms(self) -> int:
+        """The widest window: its pairs are those of all layers."""
+        return max(layer.window_ms for layer in self.layers)
+
+    @cached_property
+    def popularity(self) -> np.ndarray:
+        """Accounts that shared each object, (n_objects,)."""
+        return count_popularity(self.shares)
 
 
 def read_traces(
@@ -60,10 +74,8 @@ def read_traces(
     layers
         From `parse_layers`. Those of kinds that the store lacks are left out with a warning, and
         so are sequences where no post has enough hashtags.
-    min_tags
-        Hashtags that a post needs to have a sequence.
-    similarity
-        Least Jaccard index of near-duplicate texts.
+    min_tags, similarity
+        See `CoactSettings`.
     threads
         Blocks of texts to work on at a time.
     start, end, labels, min_participation
@@ -78,38 +90,39 @@ def read_traces(
     ValueError
         A setting is out of range, nothing is left to analyse, or the store keeps no texts.
     """
-    actions = list(dict.fromkeys(layer.action for layer in layers))
-    texts = _read_texts(store) if SIMILAR in actions else None
+    by_action: dict[str, list[Layer]] = {}
+    for layer in layers:
+        by_action.setdefault(layer.action, []).append(layer)
     kinds = list(dict.fromkeys(layer.kind for layer in layers))
     shares = read_shares(
         store, kinds=kinds, min_participation=min_participation, start=start, end=end, labels=labels
     )
-    originals = _find_originals(store, shares, start, end) if FAST in actions else None
-    if originals is not None:
-        shares = _add_authors(store, shares, originals, start, end, labels)
-    traces = []
-    for action in actions:
-        layer = next(layer for layer in layers if layer.action == action)
-        found = _take_kind(shares, layer.kind)
-        if not found.n_shares:
-            continue
-        if action == SEQUENCE:
-            traces.extend(_trace_sequences(store, found, min_tags))
-        elif texts is not None and action == SIMILAR:
-            widest = max(each.window_ms for each in layers if each.action == action)
-            traces.append(_trace_similar(found, texts, similarity, widest, threads))
-        elif originals is not None and action == FAST:
-            traces.append(_trace_fast(found, originals))
-        else:
-            traces.append(Trace(action, found, partial(pair_shares, found)))
+    originals = pl.DataFrame()
+    if FAST in by_action:
+        span = select_range(to_milliseconds(start), to_milliseconds(end))
+        originals = _find_originals(store, shares, span)
+        shares = _add_authors(store, shares, originals, span, labels)
+    tracers: dict[str, Callable[..., Trace | None]] = {
+        SEQUENCE: partial(_trace_sequences, store=store, min_tags=min_tags),
+        SIMILAR: partial(_trace_similar, store=store, similarity=similarity, threads=threads),
+        FAST: partial(_trace_fast, originals=originals),
+    }
+    found = (
+        tracers.get(action, _trace_equal)(own, posted)
+        for action, own in by_action.items()
+        if (posted := _take_kind(shares, own[0].kind)).n_shares
+    )
+    traces = [trace for trace in found if trace is not None]
     if not traces:
-        raise ValueError(f"nothing is left of the layers {', '.join(actions)}; choose others.")
+        raise ValueError(f"nothing is left of the layers {', '.join(by_action)}; choose others.")
     return traces
 
 
 def join_traces(traces: Sequence[Trace]) -> Shares:
     """Return the shares of all traces as one, with all their objects."""
     parts = [trace.shares for trace in traces]
+    if len(parts) == 1:
+        return parts[0]
     n_before = np.cumsum([0, *(part.objects.height for part in parts)]).tolist()
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
@@ -143,10 +156,17 @@ def _frame(shares: Shares) -> pl.DataFrame:
     return pl.DataFrame({name: getattr(shares, name) for name in _ORDER}, schema=_TYPES)
 
 
+def _trace_equal(layers: Sequence[Layer], posted: Shares) -> Trace:
+    """Return the trace of posts with the same objects."""
+    return Trace(layers, posted, partial(pair_shares, posted))
+
+
 # --- sequences of hashtags -----------------------------------------------------------------------
 
 
-def _trace_sequences(store: Store, hashtags: Shares, min_tags: int) -> list[Trace]:
+def _trace_sequences(
+    layers: Sequence[Layer], hashtags: Shares, *, store: Store, min_tags: int
+) -> Trace | None:
     """Return the trace of posts with the same hashtags in the same order, if there are any."""
     tags = _order_tags(store, hashtags)
     posts = tags.group_by("post", "time", "account", "content", maintain_order=True).agg(
@@ -158,15 +178,14 @@ def _trace_sequences(store: Store, hashtags: Shares, min_tags: int) -> list[Trac
     if posts.is_empty():
         warnings.warn(
             f"no post has {min_tags} hashtags or more and {SEQUENCE} is left out; lower min_tags.",
-            stacklevel=4,
+            stacklevel=5,
         )
-        return []
+        return None
     sequences = posts.select("value", "sequence").unique().sort("value", "sequence")
     numbered = sequences.select("sequence", object=pl.int_range(pl.len(), dtype=pl.Int32))
     objects = sequences.select(pl.lit("hashtag_sequence").alias("kind"), "value")
     rows = posts.drop("object", strict=False).join(numbered, on="sequence").sort(_ORDER)
-    shares = _sort_shares(hashtags, rows, objects)
-    return [Trace(SEQUENCE, shares, partial(pair_shares, shares))]
+    return _trace_equal(layers, _sort_shares(hashtags, rows, objects))
 
 
 def _order_tags(store: Store, hashtags: Shares) -> pl.DataFrame:
@@ -198,7 +217,7 @@ def _read_texts(store: Store) -> pl.DataFrame:
 
 
 def _trace_similar(
-    posted: Shares, texts: pl.DataFrame, similarity: float, window_ms: int, threads: int
+    layers: Sequence[Layer], posted: Shares, *, store: Store, similarity: float, threads: int
 ) -> Trace:
     """Return the trace of posts with near-duplicate texts; its objects are families of them.
 
@@ -206,16 +225,18 @@ def _trace_similar(
     own two texts are alike.
     """
     names, variant = posted.objects, posted.object
-    said = names.join(texts, on="value", how="left", maintain_order="left")["text"]
-    uses = _describe_uses(posted)
-    alike = find_similar(said, uses, threshold=similarity, window_ms=window_ms, threads=threads)
+    texts = names.join(_read_texts(store), on="value", how="left", maintain_order="left")["text"]
+    alike = find_similar(
+        texts, _describe_uses(posted), threshold=similarity, threads=threads,
+        window_ms=max(layer.window_ms for layer in layers),
+    )  # fmt: skip
     family, objects = _join_families(*alike, names)
     rows = _frame(posted).with_columns(object=family[variant], variant=variant)
     rows = rows.sort(*_ORDER, "variant")
     shares = _sort_shares(posted, rows, objects)
     ordered = rows["variant"].to_numpy()
     key = alike[0].astype(np.int64) * names.height + alike[1]
-    return Trace(SIMILAR, shares, partial(_pair_alike, shares, ordered, key), ordered)
+    return Trace(layers, shares, partial(_pair_alike, shares, ordered, key), ordered)
 
 
 def _describe_uses(posted: Shares) -> Uses:
@@ -261,11 +282,8 @@ def _pair_alike(
 # --- fast retweets -------------------------------------------------------------------------------
 
 
-def _find_originals(
-    store: Store, shares: Shares, start: str | int | None, end: str | int | None
-) -> pl.DataFrame:
+def _find_originals(store: Store, shares: Shares, span: Any) -> pl.DataFrame:
     """Return the posts that were retweeted: post, time, account (of the store), content_id."""
-    span = select_range(to_milliseconds(start), to_milliseconds(end))
     retweets = shares.objects.filter(pl.col("kind").cast(pl.String) == "retweet")
     columns = ("post", "time", "account", "content_id")
     in_range = scan_table(store, "posts", *columns, backend=choose("cpu")).filter(span).to_native()
@@ -279,56 +297,45 @@ def _add_authors(
     store: Store,
     shares: Shares,
     originals: pl.DataFrame,
-    start: str | int | None,
-    end: str | int | None,
+    span: Any,
     labels: pl.DataFrame | None,
 ) -> Shares:
     """Add the originals and their authors, who need not share anything themselves."""
     ids = pl.concat([shares.accounts["account_id"], originals["account_id"]]).unique()
     members = store.read("accounts").join(ids.to_frame(), on="account_id", how="semi")
-    span = select_range(to_milliseconds(start), to_milliseconds(end))
     posts = count_posts(store, span, backend=choose("cpu"))
     accounts = describe_accounts(store, posts, members, labels).drop("account")
     contents = pl.concat([shares.contents, originals["content_id"]]).unique().sort()
     return replace(
         shares,
         accounts=accounts,
-        account=_find_rows(shares.accounts["account_id"], accounts["account_id"])[shares.account],
+        account=find_rows(shares.accounts["account_id"], accounts["account_id"])[shares.account],
         contents=contents,
-        content=_find_rows(shares.contents, contents)[shares.content],
+        content=find_rows(shares.contents, contents)[shares.content],
     )
 
 
-def _find_rows(names: pl.Series, among: pl.Series) -> np.ndarray:
-    """Return the row of each name in a series that holds it once."""
-    rows = pl.DataFrame({"name": among, "row": np.arange(among.len(), dtype=np.int32)})
-    found = names.alias("name").to_frame().join(rows, on="name", how="left", maintain_order="left")
-    return found["row"].to_numpy()
-
-
-def _trace_fast(retweets: Shares, originals: pl.DataFrame) -> Trace:
+def _trace_fast(layers: Sequence[Layer], retweets: Shares, *, originals: pl.DataFrame) -> Trace:
     """Return the trace of originals and their retweets."""
     objects = retweets.objects.with_columns(kind=pl.lit("fast_retweet"))
     authors = originals.select(
         "time",
         "post",
-        object=_find_rows(originals["content_id"], objects["value"]),
-        account=_find_rows(originals["account_id"], retweets.accounts["account_id"]),
-        content=_find_rows(originals["content_id"], retweets.contents),
+        object=find_rows(originals["content_id"], objects["value"]),
+        account=find_rows(originals["account_id"], retweets.accounts["account_id"]),
+        content=find_rows(originals["content_id"], retweets.contents),
         is_original=True,
     )
     shared = _frame(retweets).with_columns(is_original=False)
     rows = pl.concat([shared, authors.select(shared.columns)]).sort(*_ORDER, "is_original")
     shares = _sort_shares(retweets, rows, objects)
     is_original = rows["is_original"].to_numpy()
-    return Trace(FAST, shares, partial(_pair_fast, shares, is_original))
+    return Trace(layers, shares, partial(_pair_fast, shares, is_original))
 
 
-def _pair_fast(
-    shares: Shares, is_original: np.ndarray, *, window_ms: int, memory: int, threads: int
-) -> Blocks:
+def _pair_fast(shares: Shares, is_original: np.ndarray, *, window_ms: int, **_: int) -> Blocks:
     """Yield the originals and those of their retweets by others that came within a window."""
-    del memory, threads  # as many pairs as retweets
+    # As many pairs as retweets: there is room for all at once.
     row = pl.int_range(pl.len(), dtype=pl.Int32)
     rows = _frame(shares).with_columns(row=row, is_original=is_original)
     originals = rows.filter("is_original").select("object", "time", "account", older="row")

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -10,9 +10,6 @@ import polars as pl
 from gpu_coord.backend import Backend
 from gpu_coord.ground.times import parse_time
 from gpu_coord.store.store import Store
-
-if TYPE_CHECKING:
-    from gpu_coord.store.store import Store
 
 _EVER = (-(2**63), 2**63 - 1)  # milliseconds
 
@@ -31,12 +28,12 @@ def select_range(start: int | None, end: int | None) -> Any:
     return (nw.col("time") >= start) & (nw.col("time") < end)
 
 
-def scan_table(store: "Store", table: str, *columns: str, backend: Backend) -> Any:
+def scan_table(store: Store, table: str, *columns: str, backend: Backend) -> Any:
     """Return some columns of a table of a store where the backend keeps frames; may be lazy."""
     return backend.scan(str(store.path / f"{table}.parquet"), list(columns))
 
 
-def count_posts(store: "Store", span: Any, *, backend: Backend) -> pl.DataFrame:
+def count_posts(store: Store, span: Any, *, backend: Backend) -> pl.DataFrame:
     """Count each account's posts with a time in the range, and find the first and last of them."""
     columns = ("account", "post", "time")
     times = scan_table(store, "posts", *columns, backend=backend).filter(span)
@@ -67,7 +64,7 @@ def label_accounts(accounts: pl.DataFrame, labels: pl.DataFrame | None) -> pl.Da
     return accounts.drop("label").join(labels, on="account_id", how="left", maintain_order="left")
 
 
-def map_entities(store: "Store", kinds: Sequence[str]) -> pl.DataFrame:
+def map_entities(store: Store, kinds: Sequence[str]) -> pl.DataFrame:
     """Return the entities asked for: store entity -> kind, value; domains stand for their urls."""
     stored = store.scan("entities").with_columns(pl.col("kind").cast(pl.String))
     present = set(stored.select(pl.col("kind").unique()).collect()["kind"])

@@ -3,9 +3,35 @@
 The one idea: one outer join; each mode loses, adds or counts pairs for reasons of its own.
 """
 
+import numpy as np
 import polars as pl
 
+from gpu_coord.sharing.strict import EdgeRuns, is_new_object
+
 _ENDS = ["source", "target"]
+
+
+def describe_exactly(runs: EdgeRuns, is_own: np.ndarray) -> pl.DataFrame:
+    """Return the edges of exact windows, and how many of their pairs other tools can have.
+
+    Parameters
+    ----------
+    runs
+        Pairs of shares within the window, from `group_pairs`.
+    is_own
+        The shares whose content is the object, (n_shares,).
+
+    Returns
+    -------
+        ``source, target, n_objects``; ``n_distinct``, pairs of two contents; ``n_other``, those of
+        them of which no content is the object.
+    """
+    content = runs.shares.content
+    is_distinct = content[runs.older] != content[runs.newer]
+    is_other = is_distinct & ~(is_own[runs.older] | is_own[runs.newer])
+    counted = {"n_objects": is_new_object(runs), "n_distinct": is_distinct, "n_other": is_other}
+    counts = {name: runs.sum(marks.astype(np.int64)) for name, marks in counted.items()}
+    return pl.DataFrame({"source": runs.source, "target": runs.target} | counts)
 
 
 def compare_edges(strict: pl.DataFrame, edges: pl.DataFrame, *, absent: pl.Expr) -> pl.DataFrame:

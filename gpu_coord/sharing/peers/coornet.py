@@ -16,10 +16,11 @@ import polars.selectors as cs
 
 from gpu_coord.backend.pairs import CACHE
 from gpu_coord.ground.threads import map_ahead
-from gpu_coord.sharing.intervals import find_quantile
+from gpu_coord.sharing.intervals import Repeated, find_quantile
 from gpu_coord.sharing.peers.qut import join_edges
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.streams import check_room
+from gpu_coord.sharing.strict import count_popularity
 from gpu_coord.sharing.windows import DEFAULT_MEMORY, cut_ranges, pair_shares
 
 _EDGE_BYTES = 16
@@ -69,7 +70,8 @@ def cut_shares(shares: Shares, *, interval_seconds: float) -> Cuts:
     interval_seconds = int(interval_seconds)
     first = shares.time[shares.object_start[shares.object]] // 1000 * 1000
     bin = (shares.time - first) // (1000 * interval_seconds)
-    grouped = (_count_run(shares.object, bin) > 1) & _find_shared(shares)
+    is_shared = (count_popularity(shares) > 1)[shares.object]
+    grouped = (_count_run(shares.object, bin) > 1) & is_shared
     coordinated = np.isin(shares.object, shares.object[grouped])
     coordinated &= np.isin(shares.time, shares.time[grouped])
     coordinated &= np.isin(shares.account, shares.account[grouped])
@@ -237,14 +239,6 @@ def _count_run(object: np.ndarray, bin: np.ndarray) -> Any:
     return np.bincount(run)[run] if run.size else run
 
 
-def _find_shared(shares: Shares) -> Any:
-    """Tell which shares are of an object that two accounts or more shared."""
-    n_accounts = shares.accounts.height
-    pairs = np.unique(shares.object.astype(np.int64) * n_accounts + shares.account)
-    n_sharers = np.bincount(pairs // n_accounts, minlength=shares.objects.height)
-    return n_sharers[shares.object] > 1
-
-
 @dataclass(frozen=True, slots=True)
 class _Table:
     """Which accounts share which objects, both ways round; both ascending."""
@@ -272,10 +266,10 @@ def _index_objects(shares: Shares, cuts: Cuts) -> _Table:
 
 
 def _find_threshold(by_weight: Any, quantile: float) -> float:
-    n_edges = int(by_weight.sum())
-    if not n_edges:
+    if not by_weight.any():
         return float("nan")
-    return float(find_quantile(_Steps(np.cumsum(by_weight)), quantile))
+    weights = Repeated(np.arange(float(by_weight.size)), np.cumsum(by_weight))
+    return float(find_quantile(weights, quantile))
 
 
 def _check_kept(by_weight: Any, least: int) -> None:
@@ -287,19 +281,6 @@ def _check_kept(by_weight: Any, least: int) -> None:
         way_out=f"take --min-weight {least + 1}, which leaves {n_heavier:,}, a shorter window or a "
         "time range",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """The ascending weights of all edges, known by how many lie at or below each weight."""
-
-    n_at_most: Any  # (max_weight + 1,)
-
-    def __len__(self) -> int:
-        return int(self.n_at_most[-1])
-
-    def __getitem__(self, position: Any) -> Any:
-        return np.searchsorted(self.n_at_most, position, "right").astype(np.float64)
 
 
 @numba.njit(cache=CACHE, nogil=True)

@@ -14,7 +14,7 @@ import polars as pl
 
 from gpu_coord.backend.pairs import CACHE
 from gpu_coord.sharing.shares import Shares
-from gpu_coord.sharing.strict import EdgeRuns, count_by_kind, describe_edges
+from gpu_coord.sharing.strict import EdgeRuns, count_by_kind, describe_edges, group_pairs
 from gpu_coord.sharing.windows import DEFAULT_MEMORY, pair_shares
 
 Threshold = Literal["full", "fast", "none"]
@@ -158,8 +158,16 @@ def flag_speed_share(
     is_paired[content_older[fast]] = is_paired[content_newer[fast]] = True
     keeps = _find_participants(shares, is_paired[shares.content], min_participation)
     fast &= keeps[content_older] | keeps[content_newer]
-    key = content_older.astype(np.int64) * shares.contents.len() + content_newer
+    key = key_contents(shares, older, newer)
     return np.isin(key, key[fast])
+
+
+def key_contents(shares: Shares, older: np.ndarray, newer: np.ndarray) -> np.ndarray:
+    """Return one number for each ordered pair of contents, (n_pairs,)."""
+    key: np.ndarray = shares.content[older].astype(np.int64)
+    key *= shares.contents.len()
+    key += shares.content[newer]
+    return key
 
 
 # --- generate_coordinated_network ----------------------------------------------------------
@@ -200,7 +208,8 @@ def weigh_network(
     )
     if is_fast is None:
         return edges
-    fast = _measure_edges(runs.take(is_fast)).rename({name: f"{name}_fast" for name in _MEASURES})
+    fast_runs = group_pairs(runs.shares, runs.older[is_fast], runs.newer[is_fast])
+    fast = _measure_edges(fast_runs).rename({name: f"{name}_fast" for name in _MEASURES})
     return edges.join(fast, on=["source", "target"], how="left", maintain_order="left")
 
 
@@ -235,7 +244,10 @@ def mark_heavy(edges: pl.DataFrame, quantile: float = DEFAULT_QUANTILE) -> pl.Da
         With ``weight_threshold``; with fast pairs also ``weight_threshold_fast``, by the quantile
         of the weights of fast edges, null for the others.
     """
-    check_quantile(quantile)
+    if not 0 <= quantile <= 1:
+        raise ValueError(
+            f"edge_weight_quantile is {quantile}; it lies between 0 and 1, 0.5 is the median."
+        )
     weights = [name for name in ("weight", "weight_fast") if name in edges.columns]
     return edges.with_columns(
         (pl.col(name) > pl.col(name).quantile(quantile, "linear"))
@@ -243,20 +255,6 @@ def mark_heavy(edges: pl.DataFrame, quantile: float = DEFAULT_QUANTILE) -> pl.Da
         .alias(name.replace("weight", "weight_threshold"))
         for name in weights
     )
-
-
-def check_quantile(quantile: float) -> None:
-    """Refuse a quantile outside 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        The quantile is out of range.
-    """
-    if not 0 <= quantile <= 1:
-        raise ValueError(
-            f"edge_weight_quantile is {quantile}; it lies between 0 and 1, 0.5 is the median."
-        )
 
 
 def take_subgraph(edges: pl.DataFrame, subgraph: int) -> pl.DataFrame:

@@ -5,7 +5,7 @@ the window, before or after: directed, not temporal. The one idea: one row of co
 so that no pair of messages is ever stored.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -65,13 +65,14 @@ def count_messages(
     if min_weight < 1:
         raise ValueError(f"min_weight is {min_weight}; an edge has 1 message at least.")
     stop = find_window_ends(shares.object, shares.time, window_ms)
-    start = _find_window_starts(shares.object, shares.time, window_ms)
+    # The first row that reaches each is the first of its object no more than a window before it.
+    start = np.searchsorted(stop, np.arange(stop.size), "right")
     n_accounts = shares.accounts.height
     # One key sorts ten times faster than two; the order of a message's own rows is of no account.
     message = shares.account.astype(np.int64) * shares.contents.len() + shares.content
     order = np.argsort(message)
     first_row = np.searchsorted(shares.account[order], np.arange(n_accounts + 1))
-    n_met = _sum_ranges((stop - start - 1)[order], first_row)
+    n_met = np.bincount(shares.account, stop - start - 1, n_accounts).astype(np.int64)
     bound = np.minimum(n_met, n_accounts)
     columns = (bound, first_row, order, start, stop, shares.account, shares.content)
 
@@ -126,37 +127,16 @@ def weigh_kinds(shares: Shares, messages: pl.DataFrame, **choices: Any) -> pl.Da
         The edges and ``weight_<kind>`` of each kind; a message near on two kinds counts in both.
     """
     choices["min_weight"] = 1
-
-    def count(of_kind: Any) -> pl.DataFrame:
-        return count_messages(shares.select(of_kind), **choices)
-
-    return join_kinds(shares, messages, count)
-
-
-def join_kinds(
-    shares: Shares, edges: pl.DataFrame, count: Callable[[Any], pl.DataFrame]
-) -> pl.DataFrame:
-    """Add ``weight_<kind>`` of each kind to edges; 0 where an edge has none of it.
-
-    Parameters
-    ----------
-    shares
-        From `read_shares`.
-    edges
-        ``source, target, weight`` over all kinds.
-    count
-        Makes edges of the shares that are marked, (n_shares,).
-    """
     kind_of = shares.objects["kind"].cast(pl.String)
     kinds = kind_of.unique().sort()
     if len(kinds) == 1:
-        return edges.with_columns(pl.col("weight").cast(pl.Float64).alias(f"weight_{kinds[0]}"))
+        return messages.with_columns(pl.col("weight").cast(pl.Float64).alias(f"weight_{kinds[0]}"))
     for kind in kinds:
-        part = count((kind_of == kind).to_numpy()[shares.object])
-        part = part.rename({"weight": f"weight_{kind}"})
-        edges = edges.join(part, on=["source", "target"], how="left", maintain_order="left")
+        of_kind = shares.select((kind_of == kind).to_numpy()[shares.object])
+        part = count_messages(of_kind, **choices).rename({"weight": f"weight_{kind}"})
+        messages = messages.join(part, on=["source", "target"], how="left", maintain_order="left")
     by_kind = pl.col([f"weight_{kind}" for kind in kinds])
-    return edges.with_columns(by_kind.fill_null(0).cast(pl.Float64))
+    return messages.with_columns(by_kind.fill_null(0).cast(pl.Float64))
 
 
 def join_edges(blocks: Iterator[tuple[Any, Any, Any]]) -> pl.DataFrame:
@@ -165,23 +145,6 @@ def join_edges(blocks: Iterator[tuple[Any, Any, Any]]) -> pl.DataFrame:
     columns = zip(empty, *blocks, strict=True)
     names = ("source", "target", "weight")
     return pl.DataFrame({n: np.concatenate(c) for n, c in zip(names, columns, strict=True)})
-
-
-def _sum_ranges(values: Any, starts: Any) -> Any:
-    total = np.concatenate([[0], np.cumsum(values)])
-    return total[starts[1:]] - total[starts[:-1]]
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _find_window_starts(object: Any, time: Any, window_ms: int) -> Any:
-    """Return the first row of each row's object that is no more than a window before it."""
-    start = np.empty(object.size, np.int64)
-    first = 0
-    for row in range(object.size):
-        while object[first] != object[row] or time[row] - time[first] > window_ms:
-            first += 1
-        start[row] = first
-    return start
 
 
 @numba.njit(cache=CACHE, nogil=True)

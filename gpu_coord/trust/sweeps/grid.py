@@ -32,6 +32,8 @@ _TYPES: dict[Any, tuple[str, tuple[type, ...], Any]] = {
     bool: ("true or false", (bool,), pl.Boolean),
 }
 
+_KINDS = 'text like "hashtag,url", or a list of kinds'
+
 # A cell has no halves, so that nothing is split.
 OPTIONS: dict[str, Spelling] = {
     spelling.name: spelling
@@ -147,7 +149,7 @@ def _check_values(name: str, values: Any) -> None:
         )
     for value in values:
         if not _fits(name, value):
-            called = _find_type(name)[0]
+            called = _KINDS if name == "kinds" else _find_type(name)[0]
             raise ValueError(f"{name} has {value!r} in the grid; each value is {called}.")
 
 
@@ -170,13 +172,10 @@ def _make_cell(grid: Grid, place: int, number: int, seed: int, labels_sha256: st
     for name in reversed(list(grid)):
         place, position = divmod(place, len(grid[name]))
         chosen[name] = grid[name][position]
-    settings = _make_settings({"groups": _DEFAULT_GROUPS, "seed": seed} | chosen)
+    read = read_options(DetectSettings, {"groups": _DEFAULT_GROUPS, "seed": seed} | chosen)
+    settings = DetectSettings(**read)
     options = _spell_options(settings, lags=chosen.get("lags"))
     return Cell(number, options, settings, settings.compute_hash(labels_sha256))
-
-
-def _make_settings(chosen: dict[str, Any]) -> DetectSettings:
-    return DetectSettings(**read_options(DetectSettings, chosen))
 
 
 def _spell_options(settings: DetectSettings, *, lags: str | None) -> dict[str, Any]:

@@ -13,13 +13,15 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive.ingest import read_labels
+from gpu_coord.detection.edges import EdgeWriter
+from gpu_coord.network.network import score_accounts
 from gpu_coord.results.findings import Findings
 from gpu_coord.results.forms import RUN
 from gpu_coord.store.store import Store
 from gpu_coord.trust.evaluation.evaluation import evaluate
 from gpu_coord.trust.settings import SweepSettings
 from gpu_coord.trust.sweeps.grid import Cell
-from gpu_coord.trust.sweeps.stages import CellResult, tabulate_accounts, tabulate_edges
+from gpu_coord.trust.sweeps.stages import CellResult
 
 Half = str  # "all", "choosing" or "scoring"
 
@@ -122,8 +124,10 @@ def score_cell(result: CellResult, labels: Path, *, positive: str, folder: Path)
         The cell has no labelled account, or those of one class only.
     """
     folder.mkdir(exist_ok=True)
-    tabulate_edges(result).write_parquet(folder / "edges.parquet")
-    tabulate_accounts(result).write_parquet(folder / "accounts.parquet")
+    with EdgeWriter(folder / "edges.parquet", result.accounts, (), result.tests) as writer:
+        writer.add(result.edges, result.in_network)
+    accounts = result.accounts.hstack(score_accounts(result.network))
+    accounts.write_parquet(folder / "accounts.parquet")
     content = {"settings": asdict(result.settings), "summary": result.summary}
     found = Findings(folder, content | {"command": "detect", "directed": True}, RUN)
     # Intervals of every cell would take longer than the cells.

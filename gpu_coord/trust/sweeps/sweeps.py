@@ -18,12 +18,14 @@ from typing import Any
 
 import polars as pl
 
-from gpu_coord.backend import Backend, choose
+from gpu_coord.activity.cells import build_activity
+from gpu_coord.activity.settings import MatchSettings
+from gpu_coord.backend import Backend
 from gpu_coord.ground.choices import hash_json
 from gpu_coord.ground.folders import name_aside, read_marker, replace_file, write_json
 from gpu_coord.ground.keywords import takes
-from gpu_coord.results.clock import Progress, StageClock
-from gpu_coord.results.command import choose_memory, describe_tables
+from gpu_coord.results.clock import Progress
+from gpu_coord.results.command import Work, describe_tables
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import SWEEP
 from gpu_coord.results.origin import describe_backend, describe_origin, hash_labels
@@ -32,9 +34,9 @@ from gpu_coord.store.tables import hash_file
 from gpu_coord.trust.settings import SweepSettings
 from gpu_coord.trust.sweeps.grid import Cell, Grid, find_activity_key, list_cells, read_grid
 from gpu_coord.trust.sweeps.multiverse import CORE_SHARE, find_core
-from gpu_coord.trust.sweeps.results import Results
+from gpu_coord.trust.sweeps.results import Results, count_networks
 from gpu_coord.trust.sweeps.scoring import Half, Truth, read_truth, score_cell
-from gpu_coord.trust.sweeps.stages import CellResult, Stages, order_cells
+from gpu_coord.trust.sweeps.stages import CellResult, SharedStages, order_cells
 from gpu_coord.trust.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_tables
 
 _LOCK, _SCRATCH = "sweep.lock", ".scratch"
@@ -105,12 +107,13 @@ def sweep(
     named = {name: list(values) for name, values in grid.items()}
     inputs = {"grid": hash_json(named), "truth": None if truth is None else hash_file(Path(truth))}
     origin = describe_origin("sweep", settings, store=store, labels=labels, inputs=inputs)
-    with _open_folder(Path(out), store, origin | {"grid": named}) as folder:
-        work = _Sweeping(
-            folder, store, cells, settings, origin | {"grid": named}, known, labels, backend,
-            memory, progress,
+    origin |= {"grid": named}
+    with _open_folder(Path(out), store, origin) as folder:
+        work = Work(
+            "sweep", folder, settings, store=store, labels=labels, inputs=inputs, backend=backend,
+            memory=memory, progress=progress,
         )  # fmt: skip
-        work.run()
+        _write_marker(folder, origin | _Sweeping(work, settings, cells, known).run())
     return open_run(out)
 
 
@@ -148,7 +151,8 @@ def _check_folder(path: Path, origin: dict[str, Any]) -> None:
         )
     content = read_marker(path, SWEEP.marker)
     begun = json.loads(json.dumps(origin))
-    if content and (others := [name for name in begun if content.get(name) != begun[name]]):
+    named = ("grid", "settings", "input", *begun)  # what says most first
+    if content and (others := [name for name in named if content.get(name) != begun[name]]):
         raise FileExistsError(
             f"{path} holds another sweep: its {others[0]} is {content.get(others[0])}, not "
             f"{begun[others[0]]}; choose another path or remove it yourself."
@@ -159,56 +163,41 @@ class _Sweeping:
     """A sweep under way: the cells that are missing, then the tables."""
 
     def __init__(
-        self,
-        folder: Path,
-        store: Store,
-        cells: Sequence[Cell],
-        settings: SweepSettings,
-        origin: dict[str, Any],
-        truth: Truth | None,
-        labels: pl.DataFrame | None,
-        backend: Backend | None,
-        memory: int | None,
-        progress: Progress | None,
+        self, work: Work, settings: SweepSettings, cells: Sequence[Cell], truth: Truth | None
     ):
-        self.folder, self.store, self.cells = folder, store, cells
-        self.settings, self.origin = settings, origin
-        self.truth, self.labels, self.memory = truth, labels, memory
-        self.backend = backend or choose()
-        self.clock = StageClock(progress)
-        self.report = self.clock.report
-        self.results = Results(folder)
+        self.work, self.settings, self.cells, self.truth = work, settings, cells, truth
+        self.results = Results(work.folder)
         self.warned: set[str] = set()
-        self.scratch = folder / _SCRATCH
-        self.ids = store.read("accounts").select("account_id", number="account")
+        self.scratch = work.folder / _SCRATCH
+        self.ids = work.store.read("accounts").select("account_id", number="account")
 
-    def run(self) -> None:
-        """Compute what is missing, and write the tables and the summary."""
+    def run(self) -> dict[str, Any]:
+        """Compute what is missing, and write the tables; return what the marker says of them."""
+        work = self.work
         missing = [cell for cell in self.cells if not self.results.has(cell.specification)]
         self.n_done = len(self.cells) - len(missing)
         half = "choosing" if self.settings.choose_by else "all"
-        with self.clock.time("specifications"):
+        with work.time("specifications"):
             for cell, row, result in self._compute(missing, half):
                 self._keep(cell, row, result)
         shutil.rmtree(self.scratch, ignore_errors=True)
-        memory = self.memory or choose_memory(self.backend)
-        with self.clock.time("tables"):
+        with work.time("tables"):
             table = write_tables(
-                self.folder, self.results, self.cells, self.store, seed=self.settings.seed,
-                memory=memory // 2,
+                work.folder, self.results, self.cells, work.store, seed=self.settings.seed,
+                memory=work.memory // 2,
             )  # fmt: skip
-        self._check_any_done(table)
+        if table["n_accounts"].null_count() == table.height:
+            raise ValueError(f"none of the {table.height} cells could be run: {table['reason'][0]}")
         chosen = self._score_chosen(table)
-        content = self.origin | {
-            "backend": describe_backend(self.backend),
-            "stages": self.clock.stages,
+        return {
+            "backend": describe_backend(work.backend),
+            "stages": work.clock.stages,
             "summary": self._summarise(table, chosen),
             "rules": {"core_share": CORE_SHARE, "min_edge_share": MIN_EDGE_SHARE,
                       "max_compared": MAX_COMPARED},
-            "tables": {name: described for name, described in describe_tables(self.folder).items()
+            "tables": {name: described for name, described in describe_tables(work.folder).items()
                        if name in SWEEP.tables},
         }  # fmt: skip
-        _write_marker(self.folder, content)
 
     def _compute(
         self, cells: Sequence[Cell], half: Half
@@ -226,26 +215,28 @@ class _Sweeping:
     def _compute_sharing(
         self, cells: Sequence[Cell], labels: Path | None
     ) -> Iterator[tuple[Cell, Rows, CellResult | None]]:
-        start = time.perf_counter()
+        start, work = time.perf_counter(), self.work
+        chosen = cells[0].settings.pick(MatchSettings)
         try:
             with self._warn_once():
-                stages = Stages(
-                    self.store, cells, self.scratch, backend=self.backend, labels=self.labels,
-                    memory=self.memory, progress=self.report,
-                )  # fmt: skip
+                activity = build_activity(
+                    work.store, labels=work.labels, backend=work.backend, **chosen
+                )
         except ValueError as error:
             for cell in cells:
-                yield cell, _set_aside(error, start), None
+                yield cell, _describe_row(start, reason=str(error)), None
             return
+        stages = SharedStages(
+            activity, cells, self.scratch, memory=work.memory, progress=work.clock.report
+        )
         for cell in cells:
             try:
                 result = stages.compute(cell.settings)
             except ValueError as error:
-                yield cell, _set_aside(error, start), None
+                yield cell, _describe_row(start, reason=str(error)), None
             else:
                 yield cell, self._describe(result, labels, start), result
             start = time.perf_counter()
-        stages.release()
 
     @contextmanager
     def _warn_once(self) -> Iterator[None]:
@@ -267,10 +258,7 @@ class _Sweeping:
                 )
             except ValueError as error:
                 reason = f"not scored: {error}"
-        seconds = round(time.perf_counter() - start, 3)
-        return {
-            "summary": result.summary, "figures": figures, "seconds": seconds, "reason": reason,
-        }  # fmt: skip
+        return _describe_row(start, result.summary, figures, reason)
 
     def _keep(self, cell: Cell, row: Rows, result: CellResult | None) -> None:
         digest = None
@@ -281,7 +269,7 @@ class _Sweeping:
             digest = self.results.add_network(result.network, numbered["number"].to_numpy())
         self.results.add(cell.specification, row, digest)
         self.n_done += 1
-        self.report("cells", self.n_done, len(self.cells))
+        self.work.clock.report("cells", self.n_done, len(self.cells))
 
     @contextmanager
     def _empty_scratch(self) -> Iterator[None]:
@@ -291,11 +279,6 @@ class _Sweeping:
             yield
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
-
-    @staticmethod
-    def _check_any_done(table: pl.DataFrame) -> None:
-        if table["n_accounts"].null_count() == table.height:
-            raise ValueError(f"none of the {table.height} cells could be run: {table['reason'][0]}")
 
     def _score_chosen(self, table: pl.DataFrame) -> dict[str, Any] | None:
         """Score the chosen cell on the half that did not choose it, and no other cell."""
@@ -318,14 +301,17 @@ class _Sweeping:
         }
 
     def _summarise(self, table: pl.DataFrame, chosen: dict[str, Any] | None) -> dict[str, Any]:
-        accounts = pl.read_parquet(self.folder / "accounts.parquet")
+        accounts = pl.read_parquet(self.work.folder / "accounts.parquet")
         n_failed = table["n_accounts"].null_count()
+        is_unscored = pl.col("n_accounts").is_not_null() & pl.col("reason").is_not_null()
+        n_scored = table.height - n_failed - table.filter(is_unscored).height
+        rows = [self.results.read(cell.specification) for cell in self.cells]
         return {
             "n_cells": table.height,
             "n_failed": n_failed,
-            "n_scored": table.height - n_failed - _count_unscored(table) if self.truth else None,
+            "n_scored": n_scored if self.truth else None,
             "n_without_bulk": table.height - int(table["has_bulk"].fill_null(value=True).sum()),
-            "n_networks": len(set(_list_networks(self.results, self.cells))),
+            "n_networks": len(count_networks(rows)),
             "n_accounts_ever": accounts.filter(pl.col("n_cells") > 0).height,
             "n_core": find_core(accounts).height,
             "n_leading_core": find_core(accounts, part="leading").height,
@@ -334,15 +320,12 @@ class _Sweeping:
         }
 
 
-def _set_aside(error: ValueError, start: float) -> Rows:
+def _describe_row(
+    start: float,
+    summary: Rows | None = None,
+    figures: Rows | None = None,
+    reason: str | None = None,
+) -> Rows:
     seconds = round(time.perf_counter() - start, 3)
-    return {"summary": {}, "figures": {}, "seconds": seconds, "reason": str(error)}
-
-
-def _count_unscored(table: pl.DataFrame) -> int:
-    return table.filter(pl.col("n_accounts").is_not_null() & pl.col("reason").is_not_null()).height
-
-
-def _list_networks(results: Results, cells: Sequence[Cell]) -> list[str]:
-    found = (results.read(cell.specification)["network"] for cell in cells)
-    return [digest for digest in found if digest is not None]
+    found = {"summary": summary or {}, "figures": figures or {}}
+    return found | {"seconds": seconds, "reason": reason}

@@ -3,8 +3,7 @@
 In: the kept rows and networks. Out: Parquet files, the same however often the sweep was stopped.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpu_coord.activity.counts import cut_rows
 from gpu_coord.store.store import Store, name_accounts
 from gpu_coord.trust.sweeps.grid import OPTIONS, Cell, find_dtype
 from gpu_coord.trust.sweeps.multiverse import CORE_SHARE, compare_all, decompose_variance
@@ -130,15 +130,13 @@ def _write_edges(
 
 def _plan_sources(
     results: Results, networks: dict[str, int], n_accounts: int, memory: int
-) -> Iterator[tuple[int, int]]:
+) -> list[tuple[int, int]]:
     """Cut the sources into ranges whose edges, of all networks together, fit the memory."""
     n_edges = np.zeros(n_accounts, np.int64)
     for digest in networks:
         source = pl.read_parquet(results.find_network(digest, "edges"), columns=["source"])
         n_edges += np.bincount(source["source"].to_numpy(), minlength=n_accounts)
-    block = np.cumsum(n_edges) // max(1, memory // _EDGE_BYTES)
-    cuts = (np.flatnonzero(np.diff(block)) + 1).tolist()
-    return pairwise([0, *cuts, n_accounts])
+    return cut_rows(n_edges, memory // _EDGE_BYTES)
 
 
 def _count_edges(results: Results, networks: dict[str, int], first: int, last: int) -> pl.DataFrame:

@@ -1,0 +1,194 @@
+"""Active cells -> what `detect` finds in them: the stages, each for the settings that it is given.
+
+`detect` calls them with one specification; a sweep with many, and keeps what these share.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.counts import (
+    Margins,
+    PairCounts,
+    count_margins,
+    count_pairs,
+    count_steps,
+    index_cells,
+    plan_blocks,
+)
+from gpu_coord.activity.weights import Edges, Weigher, choose_lags, select_edges
+from gpu_coord.backend import Backend
+from gpu_coord.chance.tests import LagTests, PairTests, assess_lag, assess_pairs
+from gpu_coord.detection.settings import DetectSettings
+from gpu_coord.ground.threads import map_ahead
+from gpu_coord.groups.groups import Groups, find_groups
+from gpu_coord.network.network import Network, build_network
+from gpu_coord.results.clock import Progress
+
+# Small enough for progress and for memory that is used again and again, and no function of the
+# machine: sums over blocks come out the same on any.
+BLOCK_BYTES = 64 << 20
+
+Result = TypeVar("Result")
+
+
+class Stages:
+    """The stages of `detect` on one activity."""
+
+    def __init__(self, activity: Activity, *, memory: int, progress: Progress):
+        self.activity, self.backend = activity, activity.backend
+        self.memory, self.progress = memory, progress
+        self.block_bytes, self.n_threads = plan_work(memory, self.backend)
+        self.index = index_cells(activity)
+
+    def list_margins(self, lags: Sequence[int]) -> list[Margins]:
+        """Count what pairs are held against, at each lag.
+
+        Raises
+        ------
+        ValueError
+            A lag leaves no transition.
+        """
+        count_steps(self.index.n_bins, max(lags))
+        return [self._count_lag(lag) for lag in lags]
+
+    def _count_lag(self, lag: int) -> Margins:
+        return count_margins(self.index, lag)
+
+    def test_pairs(self, settings: DetectSettings, margins: Sequence[Margins]) -> PairTests:
+        """Test all pairs of accounts."""
+        return assess_pairs(
+            self.activity,
+            self.index,
+            margins,
+            null=settings.null,
+            alpha=settings.alpha,
+            min_support=settings.min_support,
+            memory=self.memory,
+            progress=partial(self.progress, "chance"),
+            assess=self._test_lag,
+        )
+
+    def _test_lag(self, *cells: Any, **choices: Any) -> LagTests:
+        return assess_lag(*cells, **choices)
+
+    def find_edges(
+        self,
+        settings: DetectSettings,
+        weighers: Sequence[Weigher],
+        take: Callable[[Edges], Result],
+    ) -> Iterator[Result]:
+        """Count, weigh and select block by block.
+
+        Parameters
+        ----------
+        settings
+            Which pairs are edges; each has the lag of its largest weight.
+        weighers
+            Of each lag.
+        take
+            Called with the edges of each block, on the backend, in a thread.
+
+        Returns
+        -------
+            What that returns, in the order of the blocks.
+        """
+        margins = [weigher.margins for weigher in weighers]
+        blocks = plan_blocks(
+            self.index, margins, min_support=settings.min_support, memory=self.block_bytes
+        )
+        n_until = np.cumsum(sum(self.backend.to_host(each.n_coincidences) for each in margins))
+
+        def find(block: tuple[int, int]) -> Result:
+            by_lag = [self._weigh_block(weigher, block, settings) for weigher in weighers]
+            n_accounts = self.activity.n_accounts
+            return take(choose_lags(by_lag, n_accounts=n_accounts, xp=self.backend.xp))
+
+        found = map_ahead(blocks, find, n_threads=self.n_threads)
+        for (_, last), taken in zip(blocks, found, strict=True):
+            yield taken
+            self.progress("pairs", int(n_until[last - 1]), int(n_until[-1]))
+
+    def _weigh_block(
+        self, weigher: Weigher, block: tuple[int, int], settings: DetectSettings
+    ) -> Edges:
+        lag, xp = weigher.margins.lag, self.backend.xp
+        pairs = count_pairs(self.index, weigher.margins, *block, min_support=settings.min_support)
+        weights = weigher.weigh(pairs, memory=self.block_bytes)
+        return select_edges(pairs, weights, lag=lag, min_weight=settings.min_weight, xp=xp)
+
+    def attribute(self, weighers: Sequence[Weigher], edges: Edges) -> np.ndarray:
+        """Return how much of the edges' weight each entity carries, (n_entities,), on the host."""
+        carried: Any = 0.0
+        for weigher in weighers:
+            at_lag = edges.take(edges.lag == weigher.margins.lag)
+            pairs = PairCounts(at_lag.source, at_lag.target, at_lag.support)
+            carried = carried + weigher.attribute(pairs, memory=self.block_bytes)
+        return np.asarray(self.backend.to_host(carried))
+
+    def build_network(self, edges: Edges, settings: DetectSettings) -> Network:
+        """Build the network of edges."""
+        return build_network(
+            edges.source,
+            edges.target,
+            edges.weight,
+            n_accounts=self.activity.n_accounts,
+            backend=self.backend,
+            resolution=settings.resolution,
+            seed=settings.seed,
+        )
+
+    def find_groups(self, settings: DetectSettings) -> Groups:
+        """Look for groups."""
+        return find_groups(
+            self.activity,
+            alpha=settings.alpha,
+            seed=settings.seed,
+            n_groups=settings.groups,
+            n_replicates=settings.n_replicates,
+            memory=self.memory // 2,
+            progress=partial(self.progress, "groups"),
+        )
+
+    def summarise(
+        self, n_edges: int, network: Network, tests: PairTests | None, groups: Groups | None
+    ) -> dict[str, Any]:
+        """Return the summary of ``run.json``."""
+        summary: dict[str, Any] = {
+            "n_accounts": self.activity.n_accounts,
+            "n_entities": self.activity.n_entities,
+            "n_bins": self.activity.n_bins,
+            "n_edges": n_edges,
+            "n_components": network.n_components,
+            "n_communities": network.n_communities,
+        }
+        if tests is not None:
+            summary |= {
+                "lambda": tests.inflation,
+                "n_pairs_tested": tests.n_tests,
+                "n_significant": network.n_edges,
+                "expected_false_edges": tests.alpha * tests.n_significant,
+            }
+        return summary | ({} if groups is None else {"n_groups": groups.n_confirmed})
+
+
+def plan_work(memory: int, backend: Backend) -> tuple[int, int]:
+    """Return the bytes of a block of pairs, and how many blocks are worked on at a time."""
+    block_bytes = max(1, min(memory // 8, BLOCK_BYTES))
+    # Beside those that the threads work on, one block waits to be written and one is written.
+    return block_bytes, max(1, min(backend.threads, memory // 2 // block_bytes - 2))
+
+
+def choose_network(edges: Edges, tests: PairTests | None) -> np.ndarray:
+    """Mark the edges of the network: the significant ones, or all where none was tested."""
+    if tests is None:
+        return np.ones(edges.n_edges, bool)
+    return np.asarray(tests.mark_significant(edges.source, edges.target))
+
+
+def move_to_host(edges: Edges, backend: Backend) -> Edges:
+    """Return edges as NumPy arrays."""
+    return Edges(*map(backend.to_host, edges))
