@@ -400,23 +400,11 @@ def coact(
 
     Parameters
     ----------
-    store
-        A store, or its folder.
-    out
-        The run folder; an earlier run there is replaced, anything else is refused.
-    labels
-        Columns account_id, label, in the place of the store's own labels.
-    graphs
-        Write GraphML and GEXF even above 200,000 edges.
-    backend
-        Where the network is labelled; pairs are found on the CPU.
+    store, out, labels, graphs, backend, progress
+        As of `share`.
     memory
-        Bytes that the pairs under way may take; by default 2 GB, or half of what is free. All
-        pairs of the busiest account are weighed at once, whatever this is. Beside them come some
-        600 bytes for each share and 100 for each edge of each layer; of texts, see
+        As of `share`; 100 bytes for each edge of each layer; of texts, see
         `gpu_coord.sharing.texts.find_similar`.
-    progress
-        Called with the stage, the work done and the work in all.
     null
         What chance leaves as it is, in each account's activity.
     alpha
