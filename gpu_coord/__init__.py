@@ -7,7 +7,7 @@ Each room answers one question; the public names stand with the room that they c
 ``store``       What was read? ``open_store``: the tables of a store.
 ``activity``    Who was active when? ``build_activity``, ``transition_matrices``.
 ``chance``      How much of it is chance? Nulls, tests, lambda.
-``groups``      Which groups act together where no single pair can show it?
+``groups``      Which groups act together, where no single pair can show it?
 ``network``     Which accounts hang together? Components, communities, graph files.
 ``detection``   Who follows whom over hours? ``detect``.
 ``sharing``     Who shares the same within seconds? ``share``, ``coact``, ``run_cycle``.
