@@ -16,7 +16,6 @@ from gpu_coord.ground.times import describe_seconds
 from gpu_coord.results.findings import open_run
 from gpu_coord.spread.cascades import (
     AGES,
-    CascadeSettings,
     list_adoption,
     list_cascades,
     read_inside,
@@ -402,34 +401,6 @@ def test_find_first__breaks_ties_by_account_id(tmp_path):
     table = tabulate_cascades(ingest_shares(tmp_path, rows), kind="url")
     assert table.select("first_account_id", "n_first", "path").row(0) == ("a", 3, "p = q")
     assert table["platform_escape_time"].item() is None
-
-
-@pytest.mark.parametrize(
-    ("choices", "message"),
-    [
-        ({"kinds": ()}, "kinds is empty"),
-        ({"min_shares": 0}, "min_shares is 0; it is 1 or more"),
-        ({"min_adopters": 1}, "min_adopters is 1; it is 2 or more"),
-        ({"min_followers": -1}, "min_followers is -1; it is 0 or more"),
-        ({"window": "13h"}, "window is 13h; it is at most the reach, 12h"),
-        ({"window": "soon"}, "'soon' is no duration"),
-        ({"early": 0.0}, "early is 0.0; it is above 0 and at most 0.5"),
-        ({"alpha": 1.0}, "alpha is 1.0; it lies between 0 and 1"),
-        ({"start": "yesterday"}, "'yesterday' is no time"),
-    ],
-)
-def test_cascade_settings__refuse_what_makes_no_sense(choices, message):
-    with pytest.raises(ValueError, match=message):
-        CascadeSettings(**({"kinds": ("url",)} | choices))
-
-
-def test_cascade_settings__hash_choices_however_they_are_written():
-    one = CascadeSettings(kinds=("url",), window="1h", start="1970-01-02")
-    other = CascadeSettings(kinds=("url", "url"), window="60m", start="1970-01-02T00:00")
-    assert (
-        one.compute_hash() == other.compute_hash() != CascadeSettings(kinds=("url",)).compute_hash()
-    )
-    assert one.compute_hash() != one.compute_hash("labels")
 
 
 # --- the folder ----------------------------------------------------------------------------------

@@ -26,7 +26,6 @@ from gpu_coord.sharing.engine import weigh_layers
 from gpu_coord.sharing.layers import Layer, parse_layers
 from gpu_coord.sharing.merging import LayerEdges, fuse_tests, merge_layers
 from gpu_coord.sharing.run import coact
-from gpu_coord.sharing.settings import CoactSettings
 from gpu_coord.sharing.streams import count_pairs
 from gpu_coord.sharing.texts import Uses, find_similar
 from gpu_coord.sharing.traces import read_traces
@@ -124,7 +123,6 @@ def test_parse_layers__takes_fractions():
     assert [(each.name, each.window_ms) for each in layers] == [
         ("co_url", 25_280), ("co_url_1.5s", 1500), ("co_url_0s", 0), ("co_url_0.5s", 500),
     ]  # fmt: skip
-    assert CoactSettings(layers=("co_url",), window="0s").spell()["window"] == 0
 
 
 def test_parse_layers__takes_windows_and_names():
@@ -156,35 +154,6 @@ def test_parse_layers__takes_windows_and_names():
 def test_parse_layers__refuses_others(specs, message):
     with pytest.raises(ValueError, match=message):
         parse_layers(specs, "60s")
-
-
-@pytest.mark.parametrize(
-    ("choices", "message"),
-    [
-        ({"merge": "both"}, "merge is 'both'; it is one of union"),
-        ({"null": "none"}, "null is 'none'"),
-        ({"null": "one_hour", "window": "10m", "merge": "fused"}, "a bin is 1201 s"),
-        ({"window": "soon"}, "'soon' is no window"),
-        ({"start": "today"}, "'today' is no time"),
-        ({"min_layers": 3}, "min_layers is 3, but there are 2 layers"),
-        ({"min_layers": 2, "merge": "intersection"}, "an intersection is of all layers"),
-        ({"min_weight": 0}, "min_weight is 0"),
-        ({"min_tags": 0}, "min_tags is 0"),
-        ({"similarity": 0.2}, "similarity is 0.2"),
-        ({"alpha": 0}, "alpha is 0"),
-    ],
-)
-def test_settings__refuse_what_is_out_of_range(choices, message):
-    with pytest.raises(ValueError, match=message):
-        CoactSettings(layers=("co_url", "co_text"), **choices)
-
-
-def test_settings__hash_choices_and_not_spellings():
-    one = CoactSettings(layers=("co_url", "co_text"), window="60s", start="2020-01-01")
-    other = CoactSettings(layers=("co_text", "co_url"), window="1m", start="2020-01-01T00:00Z")
-    assert one.compute_hash() == other.compute_hash()
-    assert one.compute_hash() != one.compute_hash("labels")
-    assert one.compute_hash() != CoactSettings(layers=("co_url", "co_text"), seed=1).compute_hash()
 
 
 # --- similar texts ------------------------------------------------------------------------------

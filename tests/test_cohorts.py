@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 import gpu_coord as gc
 from gpu_coord.accounts.cohorts import (
     MEASURES,
-    CohortSettings,
     compare_cohorts,
     compare_profiles,
     count_cohorts,
@@ -351,20 +350,6 @@ def test_compare_profiles__finds_nothing_where_labels_mean_nothing(n):
 
 
 # --- the folder and the command ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("choices", "message"),
-    [
-        ({"by": "colour"}, "by is 'colour'; it is one of auto, label"),
-        ({"period": "year"}, "period is 'year'; it is one of day, week, month"),
-        ({"min_accounts": 0}, "min_accounts is 0"),
-        ({"alpha": 0.0}, "alpha is 0.0"),
-    ],
-)
-def test_cohort_settings__refuse_what_makes_no_sense(choices, message):
-    with pytest.raises(ValueError, match=message):
-        CohortSettings(**choices)
 
 
 def test_compare_cohorts__writes_what_is_tabulated(store, tmp_path):

@@ -26,7 +26,6 @@ from gpu_coord.sharing.cycle import (
     NO_ACCOUNT,
     NO_OBJECT,
     NO_ROUND,
-    CycleSettings,
     gather_sharing,
     locate_seeds,
     read_seeds,
@@ -511,32 +510,6 @@ def test_run_cycle__finds_seeds_of_an_x_archive_in_any_spelling(tmp_path):
 
 
 # --- what is refused, and what is left behind ----------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("choices", "message"),
-    [
-        ({"max_rounds": 0}, "max_rounds is 0"),
-        ({"max_rounds": 100}, "max_rounds is 100"),
-        ({"min_sharers": 0}, "min_sharers is 0"),
-        ({"max_popularity": 0}, "max_popularity is 0"),
-        ({"min_participation": 0}, "min_participation is 0"),
-        ({"window": "soon"}, "no window"),
-        ({"mode": "other"}, "mode is 'other'"),
-        ({"kinds": ()}, "kinds is empty"),
-    ],
-)
-def test_cycle_settings__refuse_what_is_out_of_range(choices, message):
-    with pytest.raises(ValueError, match=message):
-        CycleSettings(**{"kinds": ("url",), **choices})
-
-
-def test_cycle_settings__hash_the_same_for_the_same_choices():
-    def name(**choices):
-        return CycleSettings(kinds=("url",), **choices).compute_hash()
-
-    assert name(window="1m") == name(window="60s") == name()
-    assert len({name(), name(min_sharers=3), name(max_popularity=9), name(max_rounds=3)}) == 4
 
 
 def test_run_cycle__refuses_seeds_that_are_all_missing(planted, tmp_path):

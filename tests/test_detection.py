@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from gpu_coord.detection.run import detect
-from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.network import exports
 from gpu_coord.results.findings import open_run
 
@@ -341,37 +340,6 @@ def test_detect__names_accounts_by_pseudonyms(backend, make_store, tmp_path):
     names = findings.read("accounts")["pseudonym"]
     assert names.n_unique() == 2
     assert names.str.contains("^acct-[0-9a-f]{12}$").all()
-
-
-@pytest.mark.parametrize(
-    ("choices", "message"),
-    [
-        ({"lags": ()}, "lags is"),
-        ({"lags": (1, 1)}, "lags is"),
-        ({"lags": (-1,)}, "lags is"),
-        ({"kinds": ()}, "kinds is empty"),
-        ({"min_support": 0}, "min_support is 0"),
-        ({"min_weight": -0.1}, "min_weight is -0.1"),
-        ({"bin": "soon"}, "'soon' is no duration"),
-        ({"split_at": "never"}, "'never' is no time"),
-        ({"measure": "cosine"}, "measure is 'cosine'"),
-        ({"alpha": 0.0}, "alpha is 0.0"),
-        ({"null": "week"}, "null is 'week'"),
-        ({"groups": -1}, "groups is -1"),
-    ],
-)
-def test_settings__say_what_is_wrong(choices, message):
-    with pytest.raises(ValueError, match=message):
-        DetectSettings(**choices)
-
-
-def test_settings__hash_tells_choices_apart():
-    assert DetectSettings().compute_hash() == DetectSettings(min_posts=1).compute_hash()
-    assert DetectSettings().compute_hash() != DetectSettings(min_posts=2).compute_hash()
-    assert DetectSettings().compute_hash() != DetectSettings().compute_hash("labels")
-    same = {"bin": "60m", "start": "2020-01-01T01:00+01:00", "kinds": ("url", "url")}
-    plain = {"bin": "3600s", "start": "2020-01-01", "kinds": ("url",)}
-    assert DetectSettings(**same).compute_hash() == DetectSettings(**plain).compute_hash()
 
 
 def test_detect__names_the_half_that_cannot_be_analysed(backend, make_store, tmp_path):

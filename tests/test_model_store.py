@@ -16,7 +16,6 @@ from gpu_coord.model.fitting import (
     fit_model,
     read_candidates,
 )
-from gpu_coord.model.settings import ModelSettings
 from gpu_coord.results.findings import open_run
 from tests.cells import HOUR, build, draw_cells
 
@@ -268,31 +267,6 @@ def test_fit_model__refuses_a_model_that_explains_nothing(planted, tmp_path):
     with pytest.raises(ValueError, match="impossible without a background"):
         fit_model(planted, tmp_path / "model", kinds=("hashtag",), background=False)
     assert not (tmp_path / "model").exists()
-
-
-@pytest.mark.parametrize(
-    ("choices", "message"),
-    [
-        ({"bin": "1x"}, "is no duration"),
-        ({"start": "x"}, "is no time"),
-        ({"kinds": ()}, "kinds is empty"),
-        ({"emission": "x"}, "emission is 'x'"),
-        ({"min_support": 0}, "min_support is 0"),
-        ({"teleport": 1}, "teleport is 1"),
-        ({"tolerance": 0}, "tolerance is 0"),
-        ({"max_iterations": 0}, "max_iterations is 0; it is 1 or more"),
-    ],
-)
-def test_settings__refuse(choices, message):
-    with pytest.raises(ValueError, match=message):
-        ModelSettings(**choices)
-
-
-def test_settings__hash_names_choices_however_written():
-    one = ModelSettings(bin="1h", kinds=("url", "url"), start="2020-01-01")
-    same = ModelSettings(bin="60m", kinds=("url",), start="2020-01-01T00:00")
-    assert one.compute_hash() == same.compute_hash()
-    assert one.compute_hash() != ModelSettings(bin="2h", kinds=("url",)).compute_hash()
 
 
 # --- the command ---------------------------------------------------------------------------

@@ -500,21 +500,6 @@ def test_name_roles__moves_with_its_cut_offs():
     assert name_roles(scores, RoleSettings())["role"][0] == "catalyst"
 
 
-@pytest.mark.parametrize(
-    ("choices", "said"),
-    [
-        ({"wave": "6x"}, "'6x'"),
-        ({"min_earliness": -1.0}, "min_earliness is -1.0"),
-        ({"min_direction": float("nan")}, "min_direction is nan"),
-        ({"min_followers": 0}, "min_followers is 0"),
-        ({"min_participation": 1.5}, "min_participation is 1.5"),
-    ],
-)
-def test_role_settings__refuse_what_makes_no_sense(choices, said):
-    with pytest.raises(ValueError, match=said):
-        RoleSettings(**choices)
-
-
 # --- runs --------------------------------------------------------------------------------------
 
 

@@ -39,7 +39,6 @@ from gpu_coord.sharing.peers.coortweet import (
     weigh_network,
 )
 from gpu_coord.sharing.run import coact, share
-from gpu_coord.sharing.settings import ShareSettings
 from gpu_coord.sharing.shares import Shares, read_shares
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
@@ -1069,58 +1068,7 @@ def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
     assert all(0 <= done <= total for _, done, total in seen)
 
 
-@pytest.mark.parametrize(
-    ("choices", "message"),
-    [
-        ({"kinds": ()}, "kinds is empty"),
-        ({"window": "soon"}, "'soon' is no window"),
-        ({"alpha": 1}, "alpha is 1"),
-        ({"null": "week"}, "null is 'week'"),
-        ({"null": "entity", "mode": "qut"}, "the mode qut has none"),
-        ({"alpha": 0.01, "mode": "coornet"}, "the mode coornet has none"),
-        ({"null": "one_hour", "window": "180s"}, "a bin is 361 s.*a window of at most 179 s"),
-        ({"compare": True}, "choose a mode"),
-        ({"subgraph": 1}, "subgraph belongs to the mode coortweet"),
-        ({"fast_window": "1.5s", "window": "1s", "mode": "coortweet"}, "fast_window is 1.5s"),
-        ({"window": "0.9s", "mode": "coornet"}, "window is 0.9s; in the mode coornet it is 1s"),
-        ({"window": "1.0005s"}, "'1.0005s' is no window"),
-        ({"window": "5s,60s", "mode": "qut"}, "belong to the modes strict and coortweet"),
-        ({"window": "5s,soon"}, "'soon' is no window"),
-        ({"window": "5s,auto"}, "window is '5s,auto'; auto stands alone"),
-        ({"mode": "loose"}, "mode is 'loose'"),
-        ({"edge_weight_quantile": 1.5}, "edge_weight_quantile is 1.5"),
-        ({"edge_weight_quantile": float("nan")}, "edge_weight_quantile is nan"),
-        ({"min_weight": -1}, "min_weight is -1"),
-        ({"start": "never"}, "'never' is no time"),
-        ({"fast_window": "5s"}, "belongs to the mode coortweet"),
-        ({"mode": "coortweet", "fast_window": "60s"}, "shorter than the window"),
-    ],
-)
-def test_share_settings__say_what_is_wrong(choices, message):
-    with pytest.raises(ValueError, match=message):
-        ShareSettings(**{"kinds": ("url",), **choices})
-
-
-def test_share_settings__hash_tells_choices_apart():
-    plain = ShareSettings(kinds=("url",))
-    assert plain.compute_hash() == ShareSettings(kinds=("url",), window="1m,60s").compute_hash()
-    assert plain.compute_hash() != ShareSettings(kinds=("url",), window="1m,5s").compute_hash()
-    assert plain.compute_hash() == ShareSettings(kinds=("url", "url"), window="1m").compute_hash()
-    assert plain.compute_hash() != ShareSettings(kinds=("url",), window="61s").compute_hash()
-    assert plain.compute_hash() != plain.compute_hash("labels")
-
-
 # --- what else a run can be asked for ----------------------------------------------------------
-
-
-def test_share_settings__spell_whole_seconds_as_before():
-    choices = {"kinds": ("url",), "mode": "coortweet"}
-    spelt = ShareSettings(window="1m,10s,2s,10", fast_window="5s", **choices).spell()
-    wanted = {"window": [2, 10, 60], "fast_window": 5}
-    assert json.dumps({name: spelt[name] for name in wanted}) == json.dumps(wanted)
-    one, other = (ShareSettings(window=w, **choices) for w in ("1.5s", "1.50"))
-    assert one.compute_hash() == other.compute_hash()
-    assert one.compute_hash() != ShareSettings(window="1s", **choices).compute_hash()
 
 
 FRACTIONS = [0, 1, 500, 501, 999, 1000, 1001, 1500, 1501, 2000, 25_280, 25_281]
