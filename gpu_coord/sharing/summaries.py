@@ -274,7 +274,10 @@ def _summarise_members(members: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame
         members = members.with_columns(follower_count=pl.lit(None, pl.Int64))
     ratios = pl.col("coord_share_ratio", "coord_share_ratio_coornet", "coor_score")
     return members.group_by(by).agg(
-        ratios.mean(), n_accounts=pl.len(), avg_followers=pl.col("follower_count").mean()
+        # In one order: threads would add up parts in any.
+        ratios.sort().mean(),
+        n_accounts=pl.len(),
+        avg_followers=pl.col("follower_count").mean(),
     )
 
 
