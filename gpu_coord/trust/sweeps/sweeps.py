@@ -203,6 +203,7 @@ class _Sweeping:
         content = self.origin | {
             "backend": describe_backend(self.backend),
             "stages": self.clock.stages,
+            "directed": True,
             "summary": self._summarise(table, chosen),
             "rules": {"core_share": CORE_SHARE, "min_edge_share": MIN_EDGE_SHARE,
                       "max_compared": MAX_COMPARED},
