@@ -57,7 +57,7 @@ class Findings:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what was done to what: the same for a run and its repetition, whatever named."""
+        """A hash of what was done to what: the same for a repetition, whatever its name."""
         content = {name: self.content.get(name) for name in ("specification", "roles")}
         store = self.content.get("input", {}).get("manifest_sha256")
         return hash_json(content | {"command": self.command, "store": store})
