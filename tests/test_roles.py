@@ -741,7 +741,7 @@ def write_model(folder, run, rows, *, manifest=None):
     """Write the part of a model's folder that roles read."""
     folder.mkdir()
     manifest = manifest or run.content["input"]["manifest_sha256"]
-    content = {"gpu_coord": "test", "input": {"manifest_sha256": manifest}}
+    content = {"gpu_coord": "test", "input": {"manifest_sha256": manifest}, "summary": {}}
     (folder / "model.json").write_text(json.dumps(content))
     pl.DataFrame(rows).write_parquet(folder / "accounts.parquet")
     return folder

@@ -32,7 +32,7 @@ class Findings:
     @property
     def settings(self) -> dict[str, Any]:
         """The choices that it was made with, by name."""
-        settings: dict[str, Any] = self.content["settings"]
+        settings: dict[str, Any] = self.content.get("settings", {})  # sweeps of 0.1 have none
         return settings
 
     @property
@@ -48,7 +48,7 @@ class Findings:
             return bool(self.content["directed"])
         if self.command == "coact":  # of version 0.1
             return any(layer.get("directed", False) for layer in self.content["layers"])
-        return self.command == "detect" or self.settings.get("mode") == "qut"
+        return self.command in ("detect", "sweep") or self.settings.get("mode") == "qut"
 
     @property
     def tables(self) -> list[str]:
@@ -57,10 +57,10 @@ class Findings:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what was done to what: the same for a run and its repetition."""
-        named = ("command", "specification", "input", "roles")
-        content = {name: self.content.get(name) for name in named} | {"command": self.command}
-        return hash_json(content)
+        """A hash of what was done to what: the same for a repetition, whatever its name."""
+        content = {name: self.content.get(name) for name in ("specification", "roles")}
+        store = self.content.get("input", {}).get("manifest_sha256")
+        return hash_json(content | {"command": self.command, "store": store})
 
     def find(self, table: str) -> Path:
         """Return the file of a table.
@@ -168,7 +168,7 @@ def open_run(path: "Findings | Path | str", *commands: str) -> Findings:
     FileNotFoundError
         There is no such folder, or the command was stopped before its end.
     ValueError
-        The folder is a store.
+        The folder is a store, or a simulation of version 0.1.
     """
     if isinstance(path, Findings):
         return path
@@ -181,6 +181,11 @@ def open_run(path: "Findings | Path | str", *commands: str) -> Findings:
         raise FileNotFoundError(
             f"the sweep at {path} was stopped before its end; give the same command again, and it "
             "goes on."
+        )
+    if "summary" not in content:
+        raise ValueError(
+            f"the {form.noun} {path} is of version {content['gpu_coord']} and does not describe "
+            f"itself; repeat `gpu-coord {form.commands[0]}`."
         )
     return Findings(Path(path), content, form)
 

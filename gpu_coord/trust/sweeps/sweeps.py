@@ -192,6 +192,7 @@ class _Sweeping:
         return {
             "backend": describe_backend(work.backend),
             "stages": work.clock.stages,
+            "directed": True,
             "summary": self._summarise(table, chosen),
             "rules": {"core_share": CORE_SHARE, "min_edge_share": MIN_EDGE_SHARE,
                       "max_compared": MAX_COMPARED},
