@@ -5,6 +5,7 @@ import io
 import os
 import time
 import zipfile
+from itertools import count
 
 import polars as pl
 import pytest
@@ -51,6 +52,7 @@ def list_accounts(store):
 # --- packing -------------------------------------------------------------------------------------
 
 
+# Packed bytes hold the time of packing, and all workers must give a test the same name: `count`.
 @pytest.mark.parametrize(
     "content",
     [
@@ -68,6 +70,7 @@ def list_accounts(store):
         pack_zip(a__csv=HEADER + "a,x,1,100\n", b__csv=HEADER + "b,x,2,101\n"),
         pack_zip(a__csv=SHARES, b__csv=HEADER, c__csv=HEADER.rstrip()),
     ],
+    ids=count(),
 )
 def test_ingest__reads_any_packing(ingest_bytes, content):
     store = ingest_bytes(content)
@@ -222,6 +225,7 @@ def corrupt(packed: bytes) -> bytes:
         (b"name,value\n1,2\n", r"a share table or a CrowdTangle export: its columns are"),
         ((HEADER.strip() + ",Account_ID\n").encode(), r"has a column twice .* \['accountid'\]"),
     ],
+    ids=count(),
 )
 def test_ingest__refuses_broken_files_and_leaves_nothing(ingest_bytes, tmp_path, content, message):
     with pytest.raises(ArchiveError, match=message):
@@ -295,7 +299,9 @@ def test_ingest__names_the_known_columns_of_what_is_no_archive(ingest_bytes):
         ingest_bytes("Account_ID,kind,what\na,b,c\n")
 
 
-@pytest.mark.parametrize("content", [HEADER, TWEETS.splitlines()[0], pack_zip(a__csv=HEADER)])
+@pytest.mark.parametrize(
+    "content", [HEADER, TWEETS.splitlines()[0], pack_zip(a__csv=HEADER)], ids=count()
+)
 def test_ingest__warns_where_there_is_no_record_at_all(ingest_bytes, content):
     with pytest.warns(UserWarning, match=r"^file.*: no record behind the header"):
         store = ingest_bytes(content)

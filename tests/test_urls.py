@@ -35,6 +35,7 @@ PLATFORM_TRACKING = {
     "twitter.com": {"s", "t", "src", "cxt"},
     "x.com": {"s", "t", "src", "cxt"},
     "youtube.com": {"feature", "si", "pp", "ab_channel", "app"},
+    "music.youtube.com": {"feature", "si", "pp", "ab_channel", "app"},
     "youtu.be": {"feature", "si", "pp", "ab_channel", "app"},
     "docs.google.com": {"usp"},
     "drive.google.com": {"usp"},
@@ -191,59 +192,157 @@ def read_parameters(host, query):
     return sorted(pairs, key=lambda pair: (pair[0], pair[1] is not None, pair[1] or ""))
 
 
+# First words of the platforms' own addresses, by the beginning of what an id would be spelt as.
+RESERVED = {
+    "youtube.com/watch?v=": """about account attribution_link c channel clip e embed feed gaming
+        hashtag live live_stream movies oembed playlist playlists post premium redirect results
+        shorts t upload user v videoseries watch""",
+    "instagram.com/p/": "accounts audio direct explore p reel reels stories tv",
+    "t.me/": """addemoji addlist addstickers addtheme boost call confirmphone contact giftcode
+        invoice joinchat login proxy setlanguage share socks""",
+    "dailymotion.com/video/": """channel embed feed hashtag live player playlist search signin topic
+        upload user video videos""",
+    "reddit.com/comments/": "comments gallery message r u user",
+}
+ID_WORD, FACEBOOK_ID = "[A-Za-z0-9_-]+", "[0-9]{9,}|pfbid[0-9A-Za-z]+"
+
+
+def take(text, shape, ends="&"):
+    """The beginning of a text that has the shape of an id, if one of the ends follows, or none."""
+    match = re.match(shape, text)
+    return match.group() if match and text[match.end() :][:1] in ("", *ends) else None
+
+
+def first(found):
+    return next((some for some in found if some), None)
+
+
+def pick(pairs, keys, shape, ends="/?"):
+    """The first id that a value of the parameters begins with."""
+    return first(take(value, shape, ends) for key, value in pairs if key in keys and value)
+
+
+def cut(steps, *prefixes):
+    """What follows each of the prefixes that a path begins with; None is any one name."""
+    for prefix in prefixes:
+        begun = zip(prefix, steps, strict=False)
+        if len(steps) > len(prefix) and all(step and name in (None, step) for name, step in begun):
+            yield steps[len(prefix) :]
+
+
+def find_youtube(host, steps, pairs):
+    if host == "youtu.be":
+        if len(steps) > 1:
+            return None
+        inside = pick(pairs, ["v"], ID_WORD, "?") if steps == ["watch"] else None
+        return "youtube.com/watch?v=", inside or take(steps[0], ID_WORD)
+    if steps == ["watch"]:
+        return "youtube.com/watch?v=", pick(pairs, ["v"], ID_WORD)
+    rests = cut(steps, *([word] for word in ("shorts", "embed", "live", "v", "e")))
+    return "youtube.com/watch?v=", first(take(rest[0], ID_WORD) for rest in rests)
+
+
+def find_twitter(host, steps, pairs):
+    fronts, words = (["i", "web"], [None], []), ("status", "statuses")
+    prefixes = [[*front, word] for front in fronts for word in words]
+    return "twitter.com/status/", first(take(rest[0], "[0-9]+") for rest in cut(steps, *prefixes))
+
+
+def find_facebook(host, steps, pairs):
+    for pages, key, spelling in (
+        ("story.php permalink.php", "story_fbid", "posts/"),
+        ("photo.php photo", "fbid", "photo?fbid="),
+        ("watch watch/live video.php", "v", "watch?v="),
+    ):
+        if "/".join(steps) in pages.split() and (found := pick(pairs, [key], FACEBOOK_ID)):
+            return f"facebook.com/{spelling}", found
+    fronts = [None, None], [None], []
+    rests = cut(steps, *([*front, word] for front in fronts for word in ("posts", "permalink")))
+    for rest in rests:
+        later = rest[1:2] if rest[0] else []
+        if found := first(take(step, FACEBOOK_ID) for step in [*later, rest[0]]):
+            return "facebook.com/posts/", found
+    for word, spelling in (("photos", "photo?fbid="), ("videos", "watch?v=")):
+        for rest in cut(steps, [None, word]):
+            named = rest[: rest.index("")] if "" in rest else rest
+            if found := first(take(step, FACEBOOK_ID) for step in named):
+                return f"facebook.com/{spelling}", found
+    reels = cut(steps, ["reel"])
+    return "facebook.com/watch?v=", first(take(rest[0], FACEBOOK_ID) for rest in reels)
+
+
+def find_instagram(host, steps, pairs):
+    prefixes = [[*front, word] for front in ([None], []) for word in ("p", "tv", "reel")]
+    found = first(take(rest[0], ID_WORD, "") for rest in cut(steps, *prefixes))
+    if len(steps) == 2 and steps[0] == "reels":
+        found = found or take(steps[1], ID_WORD, "")
+    return "instagram.com/p/", found
+
+
+def find_tiktok(host, steps, pairs):
+    named = steps[0].startswith("@") or steps[0] == "share"
+    kinds = [["video"], ["photo"], ["v"], ["embed"], ["embed", "v2"], ["player", "v1"]]
+    rests = cut(steps[1:] if named else steps, *kinds)
+    return "tiktok.com/video/", first(
+        take(rest[0].removesuffix(".html"), "[0-9]+", "") for rest in rests
+    )
+
+
+def find_telegram(host, steps, pairs):
+    name, *number = steps[1:] if steps[0] == "s" and len(steps) > 1 else steps
+    if len(number) == 1 and re.fullmatch("[A-Za-z][A-Za-z0-9_]{3,}", name):
+        if re.fullmatch("[0-9]+", number[0]):
+            return "t.me/", f"{name}/{number[0]}".lower()
+    return None
+
+
+def find_vimeo(host, steps, pairs):
+    prefixes = [], ["video"], ["channels", None], ["groups", None, "videos"]
+    return "vimeo.com/", first(take(rest[0], "[0-9]+", "") for rest in cut(steps, *prefixes))
+
+
+def find_dailymotion(host, steps, pairs):
+    prefixes = [[]] if host == "dai.ly" else [["embed", "video"], ["video"]]
+    found = first(take(rest[0], "[a-z0-9]+", "_") for rest in cut(steps, *prefixes))
+    return "dailymotion.com/video/", found
+
+
+def find_reddit(host, steps, pairs):
+    named = [["r", None, "comments"], ["user", None, "comments"], ["comments"]]
+    prefixes = [[]] if host == "redd.it" else named
+    rests = [rest for rest in cut(steps, *prefixes) if len(rest) < 3]
+    return "reddit.com/comments/", first(take(rest[0], "[a-z0-9]+", "") for rest in rests)
+
+
+def find_vk(host, steps, pairs):
+    shape = "(?:wall|video|photo|clip)-?[0-9]+_[0-9]+"
+    # What is opened over a page comes before the page.
+    return "vk.com/", pick(pairs, ["w", "z"], shape, "?%") or take("/".join(steps), shape, "&%")
+
+
+FINDERS = [
+    ("youtu.be youtube.com music.youtube.com youtube-nocookie.com", find_youtube),
+    ("twitter.com x.com", find_twitter),
+    ("facebook.com fb.com web.facebook.com th-th.facebook.com", find_facebook),
+    ("instagram.com instagr.am", find_instagram),
+    ("tiktok.com", find_tiktok),
+    ("t.me telegram.me telegram.dog", find_telegram),
+    ("vimeo.com player.vimeo.com", find_vimeo),
+    ("dailymotion.com dai.ly", find_dailymotion),
+    ("reddit.com old.reddit.com redd.it", find_reddit),
+    ("vk.com vk.ru", find_vk),
+]
+FIND_ON = {host: find for hosts, find in FINDERS for host in hosts.split()}
+
+
 def find_id_slowly(host, path, pairs):
     """The one spelling of content that its platform finds by id, or None."""
-    steps = path.split("/")[1:]
-    word, digits = r"[A-Za-z0-9_-]+", r"[0-9]+"
-
-    def pick(wanted, shape):
-        fitting = [v for key, v in pairs if key == wanted and re.fullmatch(shape, v or "")]
-        return fitting[0] if fitting else None
-
-    def take(text, shape):
-        match = re.match(rf"({shape})(?:&|$)", text, re.ASCII)
-        return match and match.group(1)
-
-    if host == "youtu.be" and len(steps) == 1 and steps[0] not in ("watch", "playlist", "live"):
-        found = take(steps[0], word)
-        return found and f"youtube.com/watch?v={found}"
-    if host == "youtube.com" and steps == ["watch"]:
-        found = pick("v", word)
-        return found and f"youtube.com/watch?v={found}"
-    if host == "youtube.com" and len(steps) > 1 and steps[0] in ("shorts", "embed", "live"):
-        if steps[0] == "embed" and steps[1] in ("videoseries", "live_stream"):
-            return None
-        found = take(steps[1], word)
-        return found and f"youtube.com/watch?v={found}"
-    if host in ("twitter.com", "x.com"):
-        if steps[:2] == ["i", "web"]:
-            steps = steps[1:]
-        if steps[0] != "status":
-            steps = steps[1:]
-        if len(steps) > 1 and steps[0] == "status" and re.match(digits, steps[1]):
-            found = take(steps[1], digits)
-            return found and f"twitter.com/status/{found}"
-    if host == "fb.com" or is_facebook(host):
-        fbid = r"[0-9]{9,}"
-        for pages, key, spelling in (
-            ("story.php permalink.php", "story_fbid", "posts/"),
-            ("photo.php photo", "fbid", "photo?fbid="),
-            ("watch video.php", "v", "watch?v="),
-        ):
-            if len(steps) == 1 and steps[0] in pages.split() and (found := pick(key, fbid)):
-                return f"facebook.com/{spelling}{found}"
-        for word, spelling in (
-            ("posts", "posts/"),
-            ("permalink", "posts/"),
-            ("photos", "photo?fbid="),
-            ("videos", "watch?v="),
-        ):
-            if word in steps[:-1] and re.fullmatch(fbid, steps[-1]):
-                return f"facebook.com/{spelling}{steps[-1]}"
-    if host == "instagram.com" and len(steps) > 1 and steps[0] in ("p", "reel", "tv"):
-        found = re.fullmatch(word, steps[1])
-        return found and f"instagram.com/p/{steps[1]}"
-    return None
+    find = FIND_ON.get(host)
+    front, found = (find and find(host, path.split("/")[1:], pairs)) or (None, None)
+    # A platform's own words are no ids, whatever the address around them.
+    if not found or found.split("/")[0] in RESERVED.get(front, "").split():
+        return None
+    return front + found
 
 
 def unwrap_slowly(host, port, path, query):
@@ -284,14 +383,16 @@ def spell(*urls, rule="canonical"):
 HOSTS = (
     "example.com news.example.co.uk a.b.example.org gov.uk co.uk de.com mobile.de x.com "
     "twitter.com web.facebook.com youtube.com youtu.be facebook.com instagram.com github.com "
-    "docs.google.com google.com google.co.th "
+    "docs.google.com google.com google.co.th music.youtube.com fb.com instagr.am tiktok.com t.me "
+    "telegram.me vimeo.com player.vimeo.com dai.ly dailymotion.com redd.it old.reddit.com vk.com "
     "en.m.wikipedia.org cdn.ampproject.org a-b.cdn.ampproject.org 1.2.3.4 [::1] [2001:DB8:0::1] "
     "foo.bar.zzz xn--bcher-kva.example bücher.example Ex_ample.COM ไทย.ไทย localhost 12.30 a..b"
 ).split()
 STEPS = [
     *"""a A amp amp s c status i web Name 1 1234567890 watch shorts embed videoseries p reel posts
     photos videos permalink story.php photo.php video.php x.amp x.amp.html .amp google.com
-    www.example.com m.google.com %e0%B8 %E0%b8 ไทย b;c @u playlist posts.amp ID""".split(),
+    www.example.com m.google.com %e0%B8 %E0%b8 ไทย b;c @u playlist posts.amp ID live v statuses
+    reels audio Chan joinchat 12 12.html x7a_b comments r wall-1_2 wall-1_2%2Fb pfbid0aB""".split(),
     "",
     "a b",
     "www.example.com:8080",
@@ -300,7 +401,7 @@ PARAMETERS = [
     *"""a=1 a=2 a= a a-b=1 b=x;c=2 utm_source=x UTM_Medium=y fbclid=I gclid amp=1 amp amp=25 id=9
     p=1 v=ID v=1234567890 v=a%20b s=20 t=4 ref=h feature=share si=x story_fbid=1234567890 fbid=123
     fbid=1234567890 story_fbid=12 amp;b=2 usp=x b=%c3%a9 q=é q=a/b?c a==b outputType=amp xtor=CS1
-    __xts__[0]=1""".split(),
+    __xts__[0]=1 v=shorts v=ID/x story_fbid=pfbid0aB w=wall-1_2 z=photo1_2%2Fb""".split(),
     "",
     "q=a b",
 ]
@@ -312,7 +413,19 @@ PAGES = """youtu.be/ID m.youtube.com/watch youtube.com/shorts/ID youtube.com/emb
     th-th.facebook.com/a/photos/a.1.2/1234567890 facebook.com/a/videos/1234567890 facebook.com/a
     instagram.com/p/ID instagram.com/reel/ID/ www.google.com/amp/s/www.example.com/a/amp
     google.co.th/amp/m.google.com/amp/s/a.com a-b.cdn.ampproject.org/c/s/m.example.com:80/a.amp
-    cdn.ampproject.org/v/youtu.be/ID amp.example.com/amp/a en.m.wikipedia.org/wiki/A""".split()
+    cdn.ampproject.org/v/youtu.be/ID amp.example.com/amp/a en.m.wikipedia.org/wiki/A
+    youtu.be/watch youtube.com/v/ID&a instagram.com/reels/ID m.tiktok.com/v/12.html
+    tiktok.com/@u/video/12 tiktok.com/player/v1/12 t.me/s/Chan/12 vimeo.com/groups/a/videos/12
+    dai.ly/x7a dailymotion.com/embed/video/x7a_b redd.it/abc reddit.com/r/a/comments/abc/b
+    vk.com/a vk.com/wall-1_2""".split()
+# Addresses that end in an id, in whose place a platform's own word may stand.
+ID_PLACES = {
+    "youtube.com/watch?v=": "youtu.be/ youtube.com/embed/ music.youtube.com/live/",
+    "instagram.com/p/": "instagram.com/reels/ instagram.com/p/ instagr.am/a/reel/",
+    "t.me/": "t.me/ telegram.me/s/",
+    "dailymotion.com/video/": "dai.ly/ dailymotion.com/video/ dailymotion.com/embed/video/",
+    "reddit.com/comments/": "redd.it/ reddit.com/comments/ old.reddit.com/r/a/comments/",
+}
 PROTOCOLS = ["http://", "https://", "HTTPS://", "//", "", "ftp://", "http:\\\\", "http://http://"]
 FRONTS = ["", "www.", "WWW.", "m.", "mobile.", "amp.", "www.m.", "www2.", "user:pw@"]
 PORTS = ["", "", "", ":80", ":443", ":8080", ":", ":0080", ":99999", "."]
@@ -323,9 +436,16 @@ INVISIBLE = ["", "", "", " ", "\n", "\u200b", "\u202e", "\x00", "\ufeff", "\u300
 def made_addresses(draw):
     """A URL without protocol and fragment: (host, path, parameters)."""
     parameters = draw(st.lists(st.sampled_from(PARAMETERS), max_size=5))
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["any", "page", "word"]))
+    if kind == "page":
         host, slash, path = draw(st.sampled_from(PAGES)).partition("/")
         return host, slash + path, parameters
+    if kind == "word":
+        front, places = draw(st.sampled_from(sorted(ID_PLACES.items())))
+        word = draw(st.sampled_from(RESERVED[front].split()))
+        host, slash, path = draw(st.sampled_from(places.split())).partition("/")
+        end = draw(st.sampled_from(["", "/", "/12", "/x", "s", "&a=1"]))
+        return host, slash + path + word + end, parameters
     host = draw(st.sampled_from(FRONTS)) + draw(st.sampled_from(HOSTS))
     steps = draw(st.lists(st.sampled_from(STEPS), max_size=5))
     return host + draw(st.sampled_from(PORTS)), "".join(f"/{s}" for s in steps), parameters
@@ -636,6 +756,28 @@ def test_normalise_urls__platforms_find_by_id(spelling, urls):
         ("t.me/c/12/5", "t.me/c/12/5"),
         ("reddit.com/r/x/comments/abc/title/def", "reddit.com/r/x/comments/abc/title/def"),
         ("vimeo.com/name", "vimeo.com/name"),
+        # The platforms' own words, where ids would stand.
+        ("youtu.be/shorts", "youtu.be/shorts"),
+        ("youtu.be/watch?list=L&si=x", "youtu.be/watch?list=L"),
+        ("youtu.be/watch&v=ID", "youtu.be/watch&v=ID"),
+        ("youtu.be/feed?a=1", "youtu.be/feed?a=1"),
+        ("m.youtube.com/watch?v=shorts&t=4", "youtube.com/watch?t=4&v=shorts"),
+        ("youtube.com/shorts/live", "youtube.com/shorts/live"),
+        ("youtube.com/embed/playlist?list=L", "youtube.com/embed/playlist?list=L"),
+        ("instagram.com/reels/audio/", "instagram.com/reels/audio"),
+        ("t.me/JoinChat/12?a=1", "t.me/JoinChat/12?a=1"),
+        ("telegram.me/login/12345", "telegram.me/login/12345"),
+        ("dai.ly/video/x7a", "dai.ly/video/x7a"),
+        ("dai.ly/playlist/x7a", "dai.ly/playlist/x7a"),
+        ("redd.it/r/name", "redd.it/r/name"),
+        ("redd.it/comments/abc", "redd.it/comments/abc"),
+        ("redd.it/user", "redd.it/user"),
+        # Words that only begin like them are ids.
+        ("youtu.be/shortsA", "youtube.com/watch?v=shortsA"),
+        ("youtu.be/Shorts", "youtube.com/watch?v=Shorts"),
+        ("dai.ly/videos1", "dailymotion.com/video/videos1"),
+        ("redd.it/user1", "reddit.com/comments/user1"),
+        ("t.me/loginn/12", "t.me/loginn/12"),
     ],
 )
 def test_normalise_urls__leaves_what_no_id_names(url, canonical):
@@ -722,6 +864,8 @@ def test_normalise_urls__each_row_alone(urls, rule):
 
 
 @given(st.lists(made_urls(), max_size=20), rules)
+@example(["http://youtu.be/shorts", "http://youtu.be/embed?b=1"], "canonical")
+@example(["http://youtu.be/watch?v=ID", "http://dai.ly/video/x7a"], "canonical")
 def test_normalise_urls__agrees_with_slow_reading(urls, rule):
     assert spell(*urls, rule=rule) == [SLOWLY[rule](url) for url in urls]
 

@@ -143,11 +143,20 @@ _IDENTIFIED = (
         "vk.com/$1",
     ),
 )
-# Pages whose last word stands where an id would.
-_UNIDENTIFIED = (
-    r"^youtu\.be/(?:watch$|(?:playlist|shorts|embed|live)(?:[/?]|$))"
-    r"|^(?:music\.)?youtube(?:-nocookie)?\.com/embed/(?:videoseries|live_stream)(?:[/?&]|$)"
-)
+# The words with which a platform's own addresses begin are nobody's ids, wherever they stand:
+# `youtu.be/shorts` is no video. What would be spelt with one is left as it is. Ids of the other
+# platforms hold digits; at Reddit, where ids are numbers in base 36, only words that are no post's.
+_RESERVED = r"""(?x)^(?:
+    youtube\.com/watch\?v=(?:about|account|attribution_link|c|channel|clip|e|embed|feed|gaming
+        |hashtag|live|live_stream|movies|oembed|playlist|playlists|post|premium|redirect|results
+        |shorts|t|upload|user|v|videoseries|watch)
+    |instagram\.com/p/(?:accounts|audio|direct|explore|p|reel|reels|stories|tv)
+    |t\.me/(?:addemoji|addlist|addstickers|addtheme|boost|call|confirmphone|contact|giftcode|invoice
+        |joinchat|login|proxy|setlanguage|share|socks)/[0-9]+
+    |dailymotion\.com/video/(?:channel|embed|feed|hashtag|live|player|playlist|search|signin|topic
+        |upload|user|video|videos)
+    |reddit\.com/comments/(?:comments|gallery|message|r|u|user)
+    )$"""
 
 _HEX_PAIRS = [a + b for a in "0123456789abcdefABCDEF" for b in "0123456789abcdefABCDEF"]
 _LOWER_ESCAPES = [f"%{pair}" for pair in _HEX_PAIRS if pair != pair.upper()]
@@ -161,11 +170,12 @@ def normalise_urls(urls: pl.Series, *, rule: UrlRule = "canonical") -> pl.Series
     slash. `canonical` keeps the subdomains except leading `www.`, `m.`, `mobile.` and `amp.` (the
     last three only in front of a registered domain: `mobile.de` is a site), drops protocol,
     fragment, trailing slash, tracking parameters and AMP marks, sorts the other parameters by key
-    then value, and reduces to its id what a well-known platform finds by id. Both drop user names
-    and the ports 80 and 443, write international hosts in ASCII (punycode) and other characters
-    of path and query percent-encoded, and keep the case of the path. Parameters are separated
-    by `&` alone (`&amp;` is read as `&`); dot segments, repeated slashes inside a path, blank
-    values and repeated parameters are kept. Applying a rule twice changes nothing more.
+    then value, and reduces to its id what a well-known platform finds by id (a platform's own
+    words are no ids: `youtu.be/playlist` is no video). Both drop user names and the ports 80 and
+    443, write international hosts in ASCII (punycode) and other characters of path and query
+    percent-encoded, and keep the case of the path. Parameters are separated by `&` alone (`&amp;`
+    is read as `&`); dot segments, repeated slashes inside a path, blank values and repeated
+    parameters are kept. Applying a rule twice changes nothing more.
 
     Parameters
     ----------
@@ -452,13 +462,14 @@ def _join_parts(parts: pl.DataFrame) -> pl.Series:
 
 
 def _reduce_to_ids(hosts: pl.Series, urls: pl.Series) -> pl.Series:
-    is_known = hosts.str.contains(_NAMED_HOSTS) & ~urls.str.contains(_UNIDENTIFIED)
-    return _map_where(urls, is_known, _write_ids)
+    return _map_where(urls, hosts.str.contains(_NAMED_HOSTS), _write_ids)
 
 
 def _write_ids(urls: pl.Series) -> pl.Series:
+    spelt = urls
     for address, spelling in _IDENTIFIED:
-        urls = urls.str.replace(address, spelling)
+        spelt = spelt.str.replace(address, spelling)
     # Telegram's names know no case; nothing else on this address has any.
-    is_telegram = urls.str.contains(r"^t\.me/\w+/[0-9]+$")
-    return _map_where(urls, is_telegram, lambda some: some.str.to_lowercase())
+    is_telegram = spelt.str.contains(r"^t\.me/\w+/[0-9]+$")
+    spelt = _map_where(spelt, is_telegram, lambda some: some.str.to_lowercase())
+    return urls.zip_with(spelt.str.contains(_RESERVED), spelt)
