@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from gpu_coord.cli import app
 from gpu_coord.cli.commands import COMMANDS
-from gpu_coord.detection import run as detection
+from gpu_coord.detection import stages
 from gpu_coord.ground.choices import list_spellings
 from gpu_coord.results.findings import open_run
 
@@ -320,7 +320,7 @@ def test_interruption__is_said_and_leaves_nothing(store, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(detection, "build_network", interrupt)
+    monkeypatch.setattr(stages, "build_network", interrupt)
     result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
     assert result.exit_code == 130
     assert "what was being written is not there" in result.stderr
@@ -330,11 +330,11 @@ def test_interruption__is_said_and_leaves_nothing(store, tmp_path, monkeypatch):
 def test_termination__is_said_and_leaves_nothing(store, tmp_path):
     code = (
         "import sys, time\n"
-        "from gpu_coord import cli\nfrom gpu_coord.detection import run as detection\n"
+        "from gpu_coord import cli\nfrom gpu_coord.detection import stages\n"
         "def wait(*_, **__):\n"
         "    print('waiting', flush=True)\n"
         "    time.sleep(60)\n"
-        "detection.build_network = wait\n"
+        "stages.build_network = wait\n"
         "cli.main()"
     )
     arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object", "--paper"]
@@ -436,7 +436,7 @@ def test_errors_of_readers__are_no_damage_where_none_is_found(store, tmp_path, m
     def fail(*_, **__):
         raise pl.exceptions.ComputeError("planted")
 
-    monkeypatch.setattr(detection, "build_network", fail)
+    monkeypatch.setattr(stages, "build_network", fail)
     if marker == "without tables":
         manifest = json.loads((store / "manifest.json").read_text())
         del manifest["tables"]
@@ -453,7 +453,7 @@ def test_machine_that_cannot__ends_with_3(store, tmp_path, monkeypatch, error):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(detection, "build_network", fail)
+    monkeypatch.setattr(stages, "build_network", fail)
     result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
     assert result.exit_code == 3
 

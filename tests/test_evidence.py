@@ -26,6 +26,7 @@ from gpu_coord.detection.evidence import (
     write_evidence,
 )
 from gpu_coord.detection.run import detect
+from gpu_coord.results.findings import open_run
 
 KINDS = ("hashtag", "url")
 HOUR = 3600
@@ -490,8 +491,8 @@ def test_explain__works_without_evidence(make_run):
     assert "The run has no evidence.parquet, so single coincidences are not shown." in describe(
         found
     )
-    with pytest.raises(FileNotFoundError, match=r"has no evidence\.parquet"):
-        read_evidence(make_run((), None) / "nowhere", "id-1", "id-2")
+    with pytest.raises(FileNotFoundError, match="has no table 'evidence'; it has"):
+        read_evidence(open_run(make_run((), None)), "id-1", "id-2")
 
 
 def test_explain__shows_what_is_evidence_of_an_edge_and_of_a_group_once(make_run):

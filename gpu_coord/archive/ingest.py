@@ -114,7 +114,6 @@ def ingest(
         "pseudonymised": pseudonym_key is not None,
         "key_fingerprint": None if pseudonym_key is None else fingerprint_key(pseudonym_key),
         "labels": None if labels is None else Path(labels).name,
-        "labels_sha256": None if labels is None else hash_file(Path(labels)),
         "label": [[name, path.absolute().name] for path, name in named],
     }
     with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:
@@ -132,6 +131,7 @@ def ingest(
         )
         with rejects:
             facts = _ingest_sources(intake, None if labels is None else Path(labels))
+        described["labels_sha256"] = None if labels is None else hash_file(Path(labels))
         head = {"versions": _list_versions(), "settings": described, "ignored": ignored}
         write_manifest(folder, {**head, **facts})
     _warn_of_nothing(facts["inputs"])

@@ -70,9 +70,12 @@ class Findings:
         FileNotFoundError
             There is no such table.
         """
+        file = self.path / f"{table}.parquet"
         if not self.has(table):
+            if table in self.content.get("tables", {}):
+                raise FileNotFoundError(f"{file} is missing; repeat `gpu-coord {self.command}`.")
             raise FileNotFoundError(f"{self.path} has no table {table!r}; it has {self.tables}.")
-        return self.path / f"{table}.parquet"
+        return file
 
     def has(self, table: str) -> bool:
         """Tell whether there is a table of that name."""
