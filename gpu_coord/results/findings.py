@@ -73,7 +73,10 @@ class Findings:
         file = self.path / f"{table}.parquet"
         if not self.has(table):
             if table in self.content.get("tables", {}):
-                raise FileNotFoundError(f"{file} is missing; repeat `gpu-coord {self.command}`.")
+                raise FileNotFoundError(
+                    f"{file} is missing; repeat the {self.form.noun}, and check it with "
+                    f"`gpu-coord verify {self.path}`."
+                )
             raise FileNotFoundError(f"{self.path} has no table {table!r}; it has {self.tables}.")
         return file
 
