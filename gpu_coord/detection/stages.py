@@ -76,10 +76,7 @@ class Stages:
         return assess_lag(*cells, **choices)
 
     def find_edges(
-        self,
-        settings: DetectSettings,
-        weighers: Sequence[Weigher],
-        take: Callable[[Edges], Result],
+        self, settings: DetectSettings, weighers: Sequence[Weigher], take: Callable[[Edges], Result]
     ) -> Iterator[Result]:
         """Count, weigh and select block by block.
 

@@ -123,10 +123,9 @@ def assess_findings(
     p_value = np.stack([_test_finding(finding, folds, rhythms) for finding in confirmed])
     log_p = np.log(np.maximum(p_value, np.finfo(float).tiny)).ravel()
     q_value = adjust_p_values(log_p, n_tests=log_p.size).reshape(p_value.shape)
-    is_member, is_core = np.zeros(p_value.shape, bool), np.zeros(p_value.shape, bool)
-    for row, finding in enumerate(confirmed):
-        is_member[row, finding.list_members()] = True
-        is_core[row, finding.list_members(in_both=True)] = True
+    mark = folds[0].mark
+    is_member = np.stack([mark(finding.list_members()) for finding in confirmed])
+    is_core = np.stack([mark(finding.list_members(in_both=True)) for finding in confirmed])
     is_significant = q_value <= alpha
     group, account = np.nonzero(is_member | is_significant)
     core, significant = is_core[group, account], is_significant[group, account]

@@ -20,9 +20,10 @@ from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.ground.choices import Spelling, list_spellings, read_options
 
 MAX_CELLS = 100_000
+# The test of groups is the slowest stage by far, and no setting before it is shared with it.
+_DEFAULT_GROUPS = 0
 
 Grid = Mapping[str, Sequence[Any]]
-
 
 # What a value of each type is called, what it is, and the column of the table.
 _TYPES: dict[Any, tuple[str, tuple[type, ...], Any]] = {
@@ -56,10 +57,6 @@ def _fits(option: str, value: Any) -> bool:
         return all(isinstance(kind, str) for kind in value)
     types = _find_type(option)[1]
     return isinstance(value, types) and (bool in types or not isinstance(value, bool))
-
-
-# The test of groups is the slowest stage by far, and no setting before it is shared with it.
-_DEFAULT_GROUPS = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,11 +322,7 @@ class _Sweeping:
 
 
 def _describe_row(
-    start: float,
-    summary: Rows | None = None,
-    figures: Rows | None = None,
-    reason: str | None = None,
+    start: float, summary: Rows | None = None, figures: Any = None, reason: str | None = None
 ) -> Rows:
-    seconds = round(time.perf_counter() - start, 3)
     found = {"summary": summary or {}, "figures": figures or {}}
-    return found | {"seconds": seconds, "reason": reason}
+    return found | {"seconds": round(time.perf_counter() - start, 3), "reason": reason}
