@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
+from runs import invoke, write_run
 
 import gpu_coord as gc
 from gpu_coord.archive.ingest import ingest
-from gpu_coord.cli import app
 from gpu_coord.ground.times import describe_seconds
 from gpu_coord.results.findings import open_run
 from gpu_coord.spread.cascades import (
@@ -25,7 +24,6 @@ from gpu_coord.spread.cascades import (
 )
 from gpu_coord.spread.platforms import count_flows, find_hops, write_paths
 from gpu_coord.store.store import name_accounts
-from gpu_coord.store.tables import hash_file
 
 HOSTILE = ["</script>", "\x1b[31mred", "a > b", 'say "x"', "=1+1", "\u202eevil", " x"]
 
@@ -206,7 +204,7 @@ def test_trace_cascades__reads_stores_of_no_or_one_platform(tmp_path, platform):
     assert found.read("hops").height == (platform is not None)
     assert found.read("flows").is_empty()
     assert found.summary["n_objects_across"] == 0
-    done = CliRunner().invoke(app, ["cascades", str(store.path), "--out", str(tmp_path / "again")])
+    done = invoke("cascades", str(store.path), "--out", str(tmp_path / "again"))
     assert done.exit_code == 0, done.output
     assert ("No share names a platform." in done.stdout) == (platform is None)
 
@@ -311,21 +309,6 @@ def test_trace_cascades__counts_what_accounts_did(found):
     assert table["t1"]["label"] == "other"
 
 
-def make_run(folder, store, **tables):
-    """Write a run by hand."""
-    folder.mkdir()
-    manifest = hash_file(store.path / "manifest.json")
-    run = {
-        "gpu_coord": "test", "settings": {"kinds": ["hashtag"]}, "specification": "s",
-        "input": {"manifest_sha256": manifest, "labels_sha256": None},
-        "summary": {"n_groups": 1 if "groups" in tables else 0},
-    }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(run))
-    for name, table in tables.items():
-        pl.DataFrame(table, strict=False).write_parquet(folder / f"{name}.parquet")
-    return folder
-
-
 ACCOUNTS = {
     "account_id": ["c1", "c2", "t1", "f1"], "component": [0, 0, 0, None],
     "community": [7, 7, 2, None],
@@ -335,7 +318,7 @@ MEMBERS = {"group": [1, 1, 2, 2, 3], "account_id": ["c1", "c2", "c2", "t1", "f1"
 
 
 def test_read_inside__takes_groups_of_a_run(planted, tmp_path):
-    run = make_run(
+    run = write_run(
         tmp_path / "run", planted, accounts=ACCOUNTS, groups=GROUPS, group_accounts=MEMBERS
     )
     assert read_inside(run).to_list() == ["c1", "c2", "t1"]
@@ -352,10 +335,10 @@ def test_read_inside__takes_groups_of_a_run(planted, tmp_path):
 
 
 def test_read_inside__takes_communities_where_no_group_is_confirmed(planted, tmp_path):
-    run = make_run(tmp_path / "run", planted, accounts=ACCOUNTS)
+    run = write_run(tmp_path / "run", planted, accounts=ACCOUNTS)
     assert read_inside(run).to_list() == ["c1", "c2", "t1"]
     empty = {"account_id": ["c1"], "component": [None], "community": [None]}
-    nothing = make_run(tmp_path / "empty", planted, accounts=empty)
+    nothing = write_run(tmp_path / "empty", planted, accounts=empty)
     with pytest.raises(ValueError, match="has no community; name another run, or a label"):
         read_inside(nothing)
 
@@ -433,7 +416,7 @@ def test_trace_cascades__does_not_depend_on_the_order_of_rows(found, tmp_path):
 
 
 def test_trace_cascades__refuses_what_it_cannot_use(planted, tmp_path, make_store):
-    run = make_run(tmp_path / "run", planted, accounts=ACCOUNTS)
+    run = write_run(tmp_path / "run", planted, accounts=ACCOUNTS)
     with pytest.raises(ValueError, match="both a run and inside"):
         trace_cascades(planted, tmp_path / "out", run=run, inside="origin")
     with pytest.raises(ValueError, match="group is 4, but no run is named"):
@@ -453,12 +436,8 @@ def test_trace_cascades__refuses_what_it_cannot_use(planted, tmp_path, make_stor
 # --- the command ---------------------------------------------------------------------------------
 
 
-def invoke(*arguments):
-    return CliRunner().invoke(app, ["cascades", *map(str, arguments)])
-
-
 def test_cascades__tells_paths_and_escapes(planted, tmp_path):
-    done = invoke(planted.path, "--out", tmp_path / "out", "--inside", "origin")
+    done = invoke("cascades", planted.path, "--out", tmp_path / "out", "--inside", "origin")
     assert done.exit_code == 0, done.output
     assert "4chan > twitter > facebook" in " ".join(done.stdout.split())
     assert (
@@ -467,9 +446,11 @@ def test_cascades__tells_paths_and_escapes(planted, tmp_path):
     )
     assert "2 of 3 objects shared inside began there; 1 of them were then shared" in done.stdout
     assert "t1" not in done.stdout.split()
-    shown = invoke(planted.path, "--out", tmp_path / "out", "--inside", "origin", "--show-ids")
+    shown = invoke(
+        "cascades", planted.path, "--out", tmp_path / "out", "--inside", "origin", "--show-ids"
+    )
     assert "t1" in shown.stdout.split()
-    counted = invoke(planted.path, "--out", tmp_path / "out", "--json")
+    counted = invoke("cascades", planted.path, "--out", tmp_path / "out", "--json")
     assert json.loads(counted.stdout)["n_objects_across"] == 2
 
 
@@ -478,7 +459,7 @@ def test_cascades__obeys_no_platform(tmp_path):
     rows += [(name, "o", 60 * k, name) for k, name in enumerate(HOSTILE)]
     rows += [("z", name, 60 * k, "other") for k, name in enumerate(HOSTILE)]
     store = ingest_shares(tmp_path, rows)
-    done = invoke(store.path, "--out", tmp_path / "out")
+    done = invoke("cascades", store.path, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert not set(done.stdout) & {"\x1b", "\u202e"}
     hops = open_run(tmp_path / "out").read("hops").filter(pl.col("value") == "o")
@@ -497,7 +478,7 @@ def test_cascades__obeys_no_platform(tmp_path):
     ],
 )
 def test_cascades__refuses_what_it_cannot_do(planted, tmp_path, arguments, code, message):
-    done = invoke(planted.path, "--out", tmp_path / "out", *arguments)
+    done = invoke("cascades", planted.path, "--out", tmp_path / "out", *arguments)
     assert done.exit_code == code and message in done.stderr
     assert not (tmp_path / "out").exists()
 

@@ -7,6 +7,7 @@ import sys
 
 import polars as pl
 import pytest
+from runs import invoke
 from typer.testing import CliRunner
 
 from gpu_coord.cli import app
@@ -25,10 +26,6 @@ a,y,5,0
 b,y,6,3600
 c,y,7,90000
 """
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -126,15 +123,6 @@ def test_commands__take_the_common_options(store, tmp_path):
         result = invoke(*command, *common, "--json")
         assert result.exit_code == 0, result.output
         json.loads(result.stdout)
-
-
-def test_detect__takes_one_lag_as_a_range(store, tmp_path):
-    hashes = []
-    for option in (["--lag", "2"], ["--lags", "2-2"]):
-        result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object", *option)
-        assert result.exit_code == 0, result.output
-        hashes.append(json.loads((tmp_path / "run" / "run.json").read_text())["specification"])
-    assert hashes[0] == hashes[1]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
@@ -368,15 +356,6 @@ def test_empty_store__is_said_to_hold_no_event(tmp_path):
         assert "holds no event" in result.stderr and "kinds" not in result.stderr
 
 
-@pytest.mark.parametrize("window", ["5s,auto", "auto,5s", "auto, auto"])
-def test_share__takes_auto_alone(store, tmp_path, window):
-    arguments = ["share", store, "--out", tmp_path / "run", "--kind", "object", "--window"]
-    result = invoke(*arguments, window)
-    assert result.exit_code == 1
-    assert f"window is '{window}'; auto stands alone" in result.stderr
-    assert invoke(*arguments, "auto").exit_code == 0
-
-
 def cut_off(file):
     file.write_bytes(file.read_bytes()[:-9])
 
@@ -487,17 +466,6 @@ def test_terminal__never_obeys_an_archive(tmp_path):
     wrong = invoke("detect", tmp_path / f"no{hostile}", "--out", tmp_path / "run")
     assert wrong.exit_code == 1
     assert not set(wrong.output) & set("\x1b\u202e")
-
-
-def test_verify__tells_a_whole_store_from_a_broken_one(store):
-    assert invoke("verify", store).exit_code == 0
-    events = store / "events.parquet"
-    content = bytearray(events.read_bytes())
-    content[len(content) // 2] ^= 1
-    events.write_bytes(content)
-    result = invoke("verify", store)
-    assert result.exit_code == 1
-    assert "events.parquet" in result.stderr
 
 
 @pytest.mark.parametrize("command", [["detect", "STORE", "--out", "RUN"], ["verify", "STORE"]])

@@ -14,11 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
+from runs import invoke
 
 import gpu_coord as gc
 from gpu_coord.backend import choose
-from gpu_coord.cli import app
 from gpu_coord.model.fitting import read_candidates
 from gpu_coord.results.verification import verify
 from gpu_coord.sharing.coaction import weigh_action
@@ -836,18 +835,6 @@ def test_coact__refuses_tests_of_nothing(archive, tmp_path):
         coact(archive, tmp_path / "run", layers=["fast_retweet"], merge="fused")
 
 
-def test_coact__reports_progress(archive, tmp_path):
-    seen = []
-    coact(
-        archive, tmp_path / "run", layers="co_url",
-        progress=lambda stage, done, total: seen.append((stage, done <= total)),
-    )  # fmt: skip
-    assert {"shares", "pairs", "edges", "merge", "network", "tables"} == {
-        stage for stage, _ in seen
-    }
-    assert all(ordered for _, ordered in seen)
-
-
 def test_coact__runs_on_a_real_archive(data_dir, tmp_path):
     files = sorted((data_dir / "io_thailand_092020").glob("*.csv"))
     store = gc.ingest(files, tmp_path / "store", texts=True)
@@ -867,13 +854,9 @@ def test_coact__runs_on_a_real_archive(data_dir, tmp_path):
 # --- the command --------------------------------------------------------------------------------
 
 
-def call(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def test_command__shows_layers_under_pseudonyms(archive, tmp_path):
     layers = "co_url,co_url:10s,co_hashtag,fast_retweet:1h"
-    done = call(
+    done = invoke(
         "coact", archive.path, "--out", tmp_path / "run", "--layers", layers, "--window", "1h"
     )
     assert done.exit_code == 0, done.output
@@ -881,17 +864,17 @@ def test_command__shows_layers_under_pseudonyms(archive, tmp_path):
     ids = pl.read_parquet(tmp_path / "run" / "accounts.parquet")["account_id"].to_list()
     assert not any(account in done.output for account in ids)
     assert "two accounts share the same things" in done.output
-    assert call("verify", tmp_path / "run").exit_code == 0
+    assert invoke("verify", tmp_path / "run").exit_code == 0
 
 
 def test_command__prints_one_object(archive, tmp_path):
-    done = call(
+    done = invoke(
         "coact", archive.path, "--out", tmp_path / "run", "--layers", "co_url,co_hashtag",
         "--merge", "fused", "--json",
     )  # fmt: skip
     summary = json.loads(done.stdout)
     assert summary["n_layers"] == 2 and "lambda" in summary
-    shown = call(
+    shown = invoke(
         "coact", archive.path, "--out", tmp_path / "run", "--layers", "co_url,co_hashtag",
         "--merge", "fused",
     )  # fmt: skip
@@ -908,6 +891,6 @@ def test_command__prints_one_object(archive, tmp_path):
     ],
 )
 def test_command__says_what_is_wrong(archive, tmp_path, options, code, message):
-    done = call("coact", archive.path, "--out", tmp_path / "run", *options)
+    done = invoke("coact", archive.path, "--out", tmp_path / "run", *options)
     assert done.exit_code == code
     assert message in done.output

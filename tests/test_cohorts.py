@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from runs import invoke, write_run
 from scipy.stats import fisher_exact
-from typer.testing import CliRunner
 
 import gpu_coord as gc
 from gpu_coord.accounts.cohorts import (
@@ -25,10 +25,8 @@ from gpu_coord.accounts.cohorts import (
     tabulate_cohorts,
 )
 from gpu_coord.archive.ingest import ingest
-from gpu_coord.cli import app
 from gpu_coord.results.findings import open_run
 from gpu_coord.store.store import name_accounts
-from gpu_coord.store.tables import hash_file
 
 MONDAY = date(2020, 1, 6)
 FIRST = 1_580_515_200  # 2020-02-01
@@ -128,20 +126,6 @@ def test_list_accounts__wants_creation_dates(make_store):
 # --- classes -------------------------------------------------------------------------------------
 
 
-def make_run(folder, store, *, accounts, manifest=None, **tables):
-    folder.mkdir()
-    manifest = manifest or hash_file(store.path / "manifest.json")
-    run = {
-        "gpu_coord": "test", "settings": {"kinds": ["url"]}, "specification": "s",
-        "input": {"manifest_sha256": manifest, "labels_sha256": None},
-        "summary": {"n_groups": 1 if "groups" in tables else 0},
-    }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(run))
-    for name, table in ({"accounts": accounts} | tables).items():
-        pl.DataFrame(table, strict=False).write_parquet(folder / f"{name}.parquet")
-    return open_run(folder)
-
-
 def test_list_members__takes_labels_groups_communities_and_roles(store, tmp_path):
     accounts = list_accounts(store)
     by, members = list_members(accounts)
@@ -154,7 +138,7 @@ def test_list_members__takes_labels_groups_communities_and_roles(store, tmp_path
         "community": [place % 2 for place in range(len(names))],
         "role": ["core"] * 10 + [None] * (len(names) - 10),
     }  # fmt: skip
-    run = make_run(
+    run = write_run(
         tmp_path / "run", store, accounts=table,
         groups={"group": [4, 5], "confirmed": [True, False]},
         group_accounts={"group": [4, 4, 5], "account_id": ["a0", "a1", "a2"]},
@@ -174,7 +158,7 @@ def test_list_members__takes_labels_groups_communities_and_roles(store, tmp_path
     named = found.content["input"]["run"]
     assert (named["folder"], named["specification"]) == ("run", "s")
     del table["role"]
-    bare = make_run(tmp_path / "bare", store, accounts=table)
+    bare = write_run(tmp_path / "bare", store, accounts=table)
     with pytest.raises(ValueError, match="has no roles; `gpu-coord roles` adds them"):
         list_members(analysed, run=bare, by="role")
 
@@ -370,14 +354,10 @@ def test_compare_cohorts__refuses_what_it_cannot_use(store, tmp_path):
     with pytest.raises(ValueError, match="no class has 99 accounts"):
         compare_cohorts(store, out, min_accounts=99)
     accounts = {"account_id": ["a0"], "label": ["x"], "community": [0]}
-    run = make_run(tmp_path / "run", store, accounts=accounts, manifest="of another")
+    run = write_run(tmp_path / "run", store, content={"input": {}}, accounts=accounts)
     with pytest.raises(ValueError, match="was made from another store"):
         compare_cohorts(store, out, run=run)
     assert not out.exists()
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, list(map(str, arguments)))
 
 
 def test_cohorts__tells_what_stands_out(store, tmp_path):

@@ -14,12 +14,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
+from runs import invoke
 
-import gpu_coord as gc
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.archive.sources import ArchiveError
-from gpu_coord.cli import app
 from gpu_coord.results.findings import open_run
 from gpu_coord.results.verification import verify
 from gpu_coord.sharing.cycle import (
@@ -537,10 +535,6 @@ def test_run_cycle__killed_is_not_there(planted, tmp_path):
 # --- the command ---------------------------------------------------------------------------------
 
 
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 @pytest.fixture
 def seeds(tmp_path):
     (tmp_path / "seeds.txt").write_text("\n".join([*SEEDS, "evil\u202e\x1b[31m.org"]))
@@ -589,7 +583,3 @@ def test_cycle__refuses_wrong_requests(planted, seeds, tmp_path, option, value, 
     seeds.write_text("not there")
     missing = invoke("cycle", planted.path, "--seeds", seeds, "--out", tmp_path / "o")
     assert missing.exit_code == 1 and "none of the 1 seeds" in missing.stderr
-
-
-def test_run_cycle__is_a_public_name():
-    assert gc.run_cycle is run_cycle

@@ -324,17 +324,6 @@ def test_detect__leaves_large_networks_out_unless_asked(backend, make_store, tmp
     assert (detect(store, tmp_path / "b", graphs=True, **choices).path / "network.gexf").exists()
 
 
-def test_detect__reports_progress_to_the_end(backend, make_store, tmp_path):
-    seen = []
-    detect(
-        make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend,
-        progress=lambda *report: seen.append(report),
-    )  # fmt: skip
-    stages = {"activity", "chance", "pairs", "network", "groups", "effects", "evidence", "tables"}
-    assert {stage for stage, _, _ in seen} == stages
-    assert all(0 <= done <= total for _, done, total in seen)
-
-
 def test_detect__names_accounts_by_pseudonyms(backend, make_store, tmp_path):
     findings = detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), backend=backend)
     names = findings.read("accounts")["pseudonym"]
@@ -347,18 +336,6 @@ def test_detect__names_the_half_that_cannot_be_analysed(backend, make_store, tmp
         detect(make_store(FOLLOWED), tmp_path / "run", kinds=("hashtag",), split_at="2000-01-01",
                backend=backend)  # fmt: skip
     assert list(tmp_path.iterdir()) == []
-
-
-def test_detect__tells_runs_with_other_labels_apart(backend, make_store, tmp_path):
-    store = make_store(FOLLOWED)
-    hashes = set()
-    for label in ("x", "y", None):
-        labels = pl.DataFrame({"account_id": ["lead"], "label": [label]}) if label else None
-        findings = detect(
-            store, tmp_path / "run", kinds=("hashtag",), labels=labels, backend=backend
-        )
-        hashes.add(findings.content["specification"])
-    assert len(hashes) == 3
 
 
 def test_detect__gives_entities_that_are_accounts_a_pseudonym(backend, make_store, tmp_path):

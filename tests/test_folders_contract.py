@@ -10,12 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
+from runs import invoke
 
 import gpu_coord as gc
 from gpu_coord.accounts.settings import CohortSettings
 from gpu_coord.backend import choose
-from gpu_coord.cli import app
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.ground.choices import list_choices
 from gpu_coord.ground.folders import write_json
@@ -308,12 +307,12 @@ def test_verify__passes_what_was_written(find, name):
 def test_verify__is_a_command(copied):
     n_tables = len(read_files(copied.path, ".parquet"))
     arguments = ["verify", str(copied.path)]
-    done = CliRunner().invoke(app, arguments)
+    done = invoke(*arguments)
     assert (done.exit_code, f"{n_tables} tables are whole" in done.stdout) == (0, True)
-    done = CliRunner().invoke(app, [*arguments, "--json"])
+    done = invoke(*arguments, "--json")
     assert json.loads(done.stdout) == {"n_tables": n_tables}
     copied.find("objects").unlink()
-    done = CliRunner().invoke(app, arguments)
+    done = invoke(*arguments)
     assert (done.exit_code, "objects.parquet is missing; rep" in done.stderr) == (1, True)
 
 
@@ -353,7 +352,17 @@ def test_verify__names_the_file_that_was_changed_or_lost(copied):
         file.unlink()
         with pytest.raises(ValueError, match=rf"{name} is missing; repeat the "):
             verify(copied.path)
+        edit(copied, lambda content, name=name: content["files"].pop(name))
+        verify(copied.path)  # there is none, and none is said to be there
         file.write_bytes(content)
+        with pytest.raises(ValueError, match="is not the file that was written with its folder"):
+            verify(copied.path)
+        edit(
+            copied,
+            lambda content, name=name: content["files"].update(
+                {name: describe_plainly(copied.path / name)}
+            ),
+        )
 
 
 @pytest.mark.parametrize("name", RUNS)

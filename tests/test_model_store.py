@@ -7,16 +7,14 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
+from runs import invoke, write_run
 
-from gpu_coord.cli import app
 from gpu_coord.model.cells import Edges, Transitions, cut_blocks
 from gpu_coord.model.fitting import (
     find_births,
     fit_model,
     read_candidates,
 )
-from gpu_coord.results.findings import open_run
 from tests.cells import HOUR, build, draw_cells
 
 DAY = 24 * HOUR
@@ -221,20 +219,12 @@ def test_find_births__takes_dates_unless_activity_came_before(make_store, tmp_pa
     assert find_births(store, activity).tolist() == [0, 2 * 24, 0, 0]
 
 
-def write_run(folder, edges, **run):
-    folder.mkdir()
-    marker = {"gpu_coord": "test", "command": "detect", "settings": {}, "summary": {}, **run}
-    (folder / "run.json").write_text(json.dumps(marker))
-    edges.write_parquet(folder / "edges.parquet")
-    return folder
-
-
 def test_fit_model__keeps_to_the_edges_of_a_run(planted, tmp_path):
     edges = pl.DataFrame(
         {"source": ["leader", "own", "gone"], "target": ["follower", "other", "own"],
          "significant": [True, False, True]}
     )  # fmt: skip
-    run = write_run(tmp_path / "run", edges)
+    run = write_run(tmp_path / "run", edges=edges).path
     model = fit_model(planted, tmp_path / "model", kinds=("hashtag",), candidates=run)
     assert model.read("influences").select("source", "target").rows() == [("leader", "follower")]
     assert model.content["n_candidates_outside"] == 1
@@ -245,20 +235,19 @@ def test_fit_model__keeps_to_the_edges_of_a_run(planted, tmp_path):
 
 def test_read_candidates__turns_edges_without_direction(tmp_path):
     edges = pl.DataFrame({"source": ["a"], "target": ["b"], "significant": [True]})
-    directed = read_candidates(open_run(write_run(tmp_path / "one", edges)))
+    directed = read_candidates(write_run(tmp_path / "one", edges=edges))
     assert directed.select("source", "target").rows() == [("a", "b")]
-    both = read_candidates(open_run(write_run(tmp_path / "two", edges, command="share")))
+    both = read_candidates(write_run(tmp_path / "two", edges=edges, content={"command": "share"}))
     assert both.select("source", "target").rows() == [("b", "a"), ("a", "b")]
 
 
 def test_read_candidates__refuses_runs_without_tests_or_edges(tmp_path):
     edges = pl.DataFrame({"source": ["a"], "target": ["b"]})
     with pytest.raises(ValueError, match="were not tested"):
-        read_candidates(open_run(write_run(tmp_path / "one", edges)))
+        read_candidates(write_run(tmp_path / "one", edges=edges))
     with pytest.raises(ValueError, match="no significant edge"):
-        read_candidates(
-            open_run(write_run(tmp_path / "two", edges.with_columns(significant=False)))
-        )
+        edges = edges.with_columns(significant=False)
+        read_candidates(write_run(tmp_path / "two", edges=edges))
 
 
 def test_fit_model__refuses_a_model_that_explains_nothing(planted, tmp_path):
@@ -272,25 +261,21 @@ def test_fit_model__refuses_a_model_that_explains_nothing(planted, tmp_path):
 # --- the command ---------------------------------------------------------------------------
 
 
-def run_command(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def test_model__shows_pseudonyms_and_what_it_is_not(planted, tmp_path):
     out = tmp_path / "model"
-    shown = run_command("model", planted.path, "--out", out, "--kinds", "hashtag")
+    shown = invoke("model", planted.path, "--out", out, "--kinds", "hashtag")
     assert shown.exit_code == 0, shown.output
     assert "leader" not in shown.stdout
     assert "acct-" in shown.stdout
     assert "apparent influence" in shown.stdout
-    with_ids = run_command("model", planted.path, "--out", out, "--kinds", "hashtag", "--show-ids")
+    with_ids = invoke("model", planted.path, "--out", out, "--kinds", "hashtag", "--show-ids")
     assert "leader" in with_ids.stdout
-    checked = run_command("verify", out)
+    checked = invoke("verify", out)
     assert checked.stdout.strip().endswith("2 tables are whole.")
 
 
 def test_model__prints_its_summary_as_json(planted, tmp_path):
-    shown = run_command(
+    shown = invoke(
         "model", planted.path, "--out", tmp_path / "model", "--kinds", "hashtag", "--json"
     )
     summary = json.loads(shown.stdout)
@@ -311,7 +296,7 @@ def test_model__prints_its_summary_as_json(planted, tmp_path):
     ],
 )
 def test_model__refuses_in_one_sentence(planted, tmp_path, options, code):
-    shown = run_command("model", planted.path, "--out", tmp_path / "model", *options)
+    shown = invoke("model", planted.path, "--out", tmp_path / "model", *options)
     assert shown.exit_code == code
     assert not (tmp_path / "model").exists()
     if code == 1:

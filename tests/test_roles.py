@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from runs import invoke
 from scipy import stats
-from typer.testing import CliRunner
 
 import gpu_coord as gc
 from gpu_coord.accounts.roles import following as following_module
@@ -28,7 +28,6 @@ from gpu_coord.accounts.roles.reading import Analysed
 from gpu_coord.accounts.roles.roles import ROLE_COLUMNS, assign_roles, score_roles
 from gpu_coord.accounts.roles.rule import ROLES, name_roles
 from gpu_coord.accounts.settings import RoleSettings
-from gpu_coord.cli import app
 from gpu_coord.results.findings import open_run
 from gpu_coord.results.origin import find_store
 from gpu_coord.results.verification import verify
@@ -787,10 +786,6 @@ def test_assign_roles__refuses_other_commands_and_altered_edges(shares_run):
 
 
 # --- the command -------------------------------------------------------------------------------
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_roles__shows_counts_and_pseudonyms(planted):

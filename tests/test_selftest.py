@@ -5,10 +5,9 @@ import json
 import os
 
 import pytest
-from typer.testing import CliRunner
+from runs import invoke
 
 from gpu_coord.backend import GpuUnavailableError, choose, cpu
-from gpu_coord.cli import app
 from gpu_coord.trust.selftest import CHECKS, run_checks
 
 
@@ -74,7 +73,7 @@ def test_run_checks__finds_wrong_components():
 
 def test_selftest__writes_a_report(tmp_path):
     path = tmp_path / "report.json"
-    result = CliRunner().invoke(app, ["selftest", "--backend", "cpu", "--out", str(path)])
+    result = invoke("selftest", "--backend", "cpu", "--out", str(path))
     assert result.exit_code == 0, result.output
     report = json.loads(path.read_text())
     assert report["passed"]
@@ -87,13 +86,13 @@ def test_selftest__ends_with_1_where_a_check_fails(monkeypatch):
         raise AssertionError("planted")
 
     monkeypatch.setitem(CHECKS, "components", fail)
-    result = CliRunner().invoke(app, ["selftest", "--backend", "cpu"])
+    result = invoke("selftest", "--backend", "cpu")
     assert result.exit_code == 1
     assert "components failed" in result.stderr
 
 
 def test_info__says_what_each_backend_can():
-    result = CliRunner().invoke(app, ["info", "--json"])
+    result = invoke("info", "--json")
     assert result.exit_code == 0, result.output
     backends = json.loads(result.stdout)["backends"]
     assert backends["cpu"]["usable"]

@@ -5,7 +5,6 @@ import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from io import StringIO
 from itertools import combinations
 from statistics import mean, median
@@ -19,13 +18,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from rich.console import Console
-from typer.testing import CliRunner
+from runs import invoke
 
 from gpu_coord.accounts.explanation import describe, explain, render
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.backend import choose
-from gpu_coord.cli import app
-from gpu_coord.detection.run import detect
 from gpu_coord.results.verification import verify
 from gpu_coord.sharing import streams
 from gpu_coord.sharing.peers.coortweet import (
@@ -772,61 +769,6 @@ def test_share__writes_the_network_of_qut_as_directed(make_table_store, tmp_path
         assert sorted((ids[a], ids[b]) for a, b in graph.edges) == sorted(edges)
 
 
-RUNS = {
-    "detect": partial(detect, kinds=["object"], bin="1m", paper=True),
-    "share": partial(share, kinds="object", tests=False),
-    "coact": partial(coact, layers="co_object"),
-}
-
-
-@pytest.mark.parametrize("command", RUNS)
-@pytest.mark.parametrize("name", ["network.graphml", "network.gexf"])
-def test_verify_run__tells_network_files_that_are_others(make_table_store, tmp_path, command, name):
-    findings = RUNS[command](make_table_store(ROWS), tmp_path / "run")
-    verify(findings.path)
-    file = findings.path / name
-    content = file.read_bytes()
-    file.write_bytes(content.replace(b"<graph", b"<Graph", 1))
-    with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
-        verify(findings.path)
-    file.unlink()
-    with pytest.raises(ValueError, match=rf"{name} is missing; repeat the run"):
-        verify(findings.path)
-    run = json.loads((findings.path / "run.json").read_text())
-    kept = run["files"].pop(name)
-    assert kept == {"size": len(content), "sha256": sha256(content).hexdigest()}
-    (findings.path / "run.json").write_text(json.dumps(run))
-    verify(findings.path)  # there is none, and none is said to be there
-    file.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{name} is not the file that was written"):
-        verify(findings.path)
-    del run["files"]  # as earlier versions wrote it
-    (findings.path / "run.json").write_text(json.dumps(run))
-    verify(findings.path)
-
-
-@pytest.mark.parametrize("command", RUNS)
-def test_verify_run__counts_the_edges_of_the_summary(make_table_store, tmp_path, command):
-    findings = RUNS[command](make_table_store(ROWS), tmp_path / "run")
-    run = json.loads((findings.path / "run.json").read_text())
-    n_edges = findings.read("edges").height
-    run["summary"]["n_edges"] += 1
-    (findings.path / "run.json").write_text(json.dumps(run))
-    message = f"counts {n_edges + 1} edges, but edges.parquet has {n_edges}"
-    with pytest.raises(ValueError, match=message):
-        verify(findings.path)
-    del run["summary"]["n_edges"]
-    (findings.path / "run.json").write_text(json.dumps(run))
-    verify(findings.path)
-
-
-def test_verify_run__tells_a_table_that_is_missing(make_table_store, tmp_path):
-    findings = share(make_table_store(ROWS), tmp_path / "run", kinds="object")
-    (findings.path / "edges.parquet").unlink()
-    with pytest.raises(ValueError, match=r"edges\.parquet is missing; repeat the run"):
-        verify(findings.path)
-
-
 def test_share__filters_at_or_above(make_table_store, tmp_path):
     store = make_table_store(ROWS)
     for choices in ({"min_weight": 2}, {"edge_weight_quantile": 1}, {"edge_weight_quantile": 0.6}):
@@ -1056,18 +998,6 @@ def test_share__refuses_edges_without_room(run, make_table_store, tmp_path, monk
     assert run(store, tmp_path / "run").read("edges").height == n_edges
 
 
-def test_share__reports_progress_to_the_end(make_table_store, tmp_path):
-    seen = []
-    share(
-        make_table_store(ROWS), tmp_path / "run", kinds="object",
-        progress=lambda *report: seen.append(report),
-    )  # fmt: skip
-    assert {stage for stage, _, _ in seen} == {
-        "shares", "pairs", "edges", "chance", "network", "tables",
-    }  # fmt: skip
-    assert all(0 <= done <= total for _, done, total in seen)
-
-
 # --- what else a run can be asked for ----------------------------------------------------------
 
 
@@ -1274,7 +1204,7 @@ def test_commands__say_where_the_tests_find_no_ordinary_pairs(
         ["coact", "--layers", "co_object", "--merge", "fused"],
     ):
         name, *options = command
-        done = CliRunner().invoke(app, [name, str(store), *options, *out])
+        done = invoke(name, str(store), *options, *out)
         assert done.exit_code == 0
         assert ("one operation alone" in " ".join(done.stdout.split())) == warns
 

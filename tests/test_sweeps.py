@@ -15,12 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
+from runs import invoke
 
 import gpu_coord as gc
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.chance import tests as chance
-from gpu_coord.cli import app
 from gpu_coord.detection import stages as detection
 from gpu_coord.detection.run import detect
 from gpu_coord.detection.settings import DetectSettings
@@ -442,7 +441,7 @@ def test_spell_command__makes_a_run_of_the_same_specification(store, tmp_path):
     for row in rows:
         words = spell_command(row, store=str(store.path), out=str(tmp_path / "run")).split()
         assert words[:2] == ["gpu-coord", "detect"]
-        done = CliRunner().invoke(app, [*words[1:], "--debug"])
+        done = invoke(*words[1:], "--debug")
         assert done.exit_code == 0, done.output
         run = json.loads((tmp_path / "run" / "run.json").read_text())
         assert run["specification"] == row["specification"]
@@ -696,19 +695,19 @@ def test_sweep_command__shows_what_holds(store, tmp_path, truth):
     grid.write_text('kinds = ["hashtag,url"]\nmin_support = [1, 3]\nalpha = [0.05, 0.1]\n')
     arguments = ["sweep", str(store.path), str(grid), "--out", str(tmp_path / "s"), "--truth",
                  str(truth), "--choose-by", "auc"]  # fmt: skip
-    done = CliRunner().invoke(app, [*arguments, "--json"])
+    done = invoke(*arguments, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == open_run(tmp_path / "s").summary
-    shown = CliRunner().invoke(app, arguments)
+    shown = invoke(*arguments)
     assert "Which choice matters" in shown.stdout
     assert "4 specifications" in shown.stdout
     assert "on the half of the truth that chooses" in shown.stdout.replace("\n", " ")
     assert "acct-" in shown.stdout
     assert not re.search(r"(?m)^(lead|amp|late|u\d\d) ", shown.stdout)
-    ids = CliRunner().invoke(app, [*arguments, "--show-ids"])
+    ids = invoke(*arguments, "--show-ids")
     assert "acct-" not in ids.stdout
     assert re.search(r"(?m)^lead ", ids.stdout)
     grid.write_text("min_support = [2]\n")
-    refused = CliRunner().invoke(app, arguments)
+    refused = invoke(*arguments)
     assert refused.exit_code == 1
     assert "holds another sweep: its grid is" in refused.stderr

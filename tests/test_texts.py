@@ -9,12 +9,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
+from runs import invoke
 
 from gpu_coord.archive import posts
 from gpu_coord.archive.cells import hash_words, hide_mentions
 from gpu_coord.archive.ingest import ingest
-from gpu_coord.cli import app
 from gpu_coord.ground.folders import write_json
 from gpu_coord.store import tables
 from gpu_coord.store.store import TABLES, open_store, verify_store
@@ -247,10 +246,6 @@ def test_ingest__under_a_key_texts_name_nobody(ingest_tweets):
 
 
 # --- the command ---------------------------------------------------------------------------------
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_command__keeps_texts_where_asked(tmp_path):

@@ -1,18 +1,16 @@
 """How one object spread: slow loops, runs made by hand and by `share`, and finding the object."""
 
-import json
-
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from runs import write_run
 
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.sharing.run import share
 from gpu_coord.spread.timeline import mark_near, tabulate_timeline
 from gpu_coord.store.objects import find_object
 from gpu_coord.store.store import name_accounts
-from gpu_coord.store.tables import hash_file
 
 # account, content, seconds: one account busy, one content of two accounts, one post shared twice.
 ROWS = [
@@ -56,25 +54,6 @@ def store(tmp_path_factory):
     labels = folder / "labels.csv"
     labels.write_text("account_id,label\na,red\nb,blue\n")
     return ingest(paths, folder / "store", labels=labels)
-
-
-def make_run(folder, store, **tables):
-    """Write a run of `detect` by hand."""
-    folder.mkdir()
-    run = {
-        "gpu_coord": "test",
-        "settings": {"kinds": ["url"]},
-        "input": {
-            "manifest_sha256": hash_file(store.path / "manifest.json"),
-            "labels_sha256": None,
-        },
-        "summary": {"n_groups": 1 if "groups" in tables else 0},
-        "evidence": {"n_coincidences_left_out": 0},
-    }
-    (folder / "run.json").write_text(json.dumps(run))
-    for name, table in tables.items():
-        pl.DataFrame(table).write_parquet(folder / f"{name}.parquet")
-    return folder
 
 
 ACCOUNTS = {
@@ -176,7 +155,7 @@ def test_tabulate_timeline__agrees_with_a_strict_run(store, tmp_path):
 
 
 def test_tabulate_timeline__takes_the_evidence_of_a_detect_run(store, tmp_path):
-    run = make_run(tmp_path / "run", store, evidence=EVIDENCE, accounts=ACCOUNTS)
+    run = write_run(tmp_path / "run", store, evidence=EVIDENCE, accounts=ACCOUNTS)
     table = tabulate_timeline(store, "x.org/1", kind="url", run=run)
     marked = table.filter("coordinated").select("account_id", "content_id").rows()
     assert marked == [("b", "m1"), ("a", "m2")]
@@ -192,7 +171,7 @@ def test_tabulate_timeline__groups_by_confirmed_groups_where_there_are_any(store
         "groups": {"group": [0, 1, 2], "confirmed": [True, True, False]},
         "group_accounts": {"group": [1, 0, 2], "account_id": ["a", "a", "b"]},
     }
-    run = make_run(tmp_path / "run", store, **tables)
+    run = write_run(tmp_path / "run", store, **tables)
     table = tabulate_timeline(store, "x.org/1", kind="url", run=run)
     assert dict(table.select("account_id", "group").rows())["a"] == "group 0"
     assert table["group"].null_count() == 6
@@ -210,7 +189,7 @@ def test_tabulate_timeline__takes_other_labels_from_the_run(store, tmp_path):
 
 
 def test_tabulate_timeline__refuses_what_does_not_fit(store, make_store, tmp_path):
-    run = make_run(tmp_path / "run", store, evidence=EVIDENCE, accounts=ACCOUNTS)
+    run = write_run(tmp_path / "run", store, evidence=EVIDENCE, accounts=ACCOUNTS)
     with pytest.raises(ValueError, match="looked at url, not at hashtag"):
         tabulate_timeline(store, "straße", kind="hashtag", run=run)
     with pytest.raises(ValueError, match="has its own"):
@@ -222,12 +201,10 @@ def test_tabulate_timeline__refuses_what_does_not_fit(store, make_store, tmp_pat
         tabulate_timeline(store, "x.org/1", kind="url", run=run, group_by="group")
     with pytest.raises(ValueError, match="group_by is 'colour'"):
         tabulate_timeline(store, "x.org/1", kind="url", run=run, group_by="colour")
-    made_by = json.loads((run / "run.json").read_text()) | {"command": "coact"}
-    (tmp_path / "coact").mkdir()
-    (tmp_path / "coact" / "run.json").write_text(json.dumps(made_by))
+    coact = write_run(tmp_path / "coact", store, content={"command": "coact"})
     with pytest.raises(ValueError, match="was made by coact"):
-        tabulate_timeline(store, "x.org/1", kind="url", run=tmp_path / "coact")
-    (run / "evidence.parquet").unlink()
+        tabulate_timeline(store, "x.org/1", kind="url", run=coact.path)
+    run.find("evidence").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no table 'evidence'; it has \['accounts'\]"):
         tabulate_timeline(store, "x.org/1", kind="url", run=run)
 
@@ -301,7 +278,7 @@ def test_find_object__shows_nothing_that_a_terminal_obeys(make_store):
 
 
 def test_tabulate_timeline__groups_by_platform_with_and_without_a_run(store, tmp_path):
-    run = make_run(tmp_path / "run", store, accounts=ACCOUNTS, evidence=EVIDENCE)
+    run = write_run(tmp_path / "run", store, accounts=ACCOUNTS, evidence=EVIDENCE)
     alone = tabulate_timeline(store, "x.org/1", kind="url", group_by="platform")
     assert alone["group"].to_list() == ["x"] * len(ROWS)
     assert tabulate_timeline(store, "x.org/1", kind="url")["group"].null_count() == len(ROWS)

@@ -9,10 +9,9 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
+from runs import invoke
 
 from gpu_coord.archive.ingest import ingest
-from gpu_coord.cli import app
 from gpu_coord.sharing.run import share
 from gpu_coord.spread.timeline import tabulate_timeline
 from gpu_coord.spread.timeline_files import draw_timeline, write_timeline
@@ -251,19 +250,15 @@ def test_write_timeline__leaves_the_old_file_when_it_fails(store, tmp_path, monk
 # --- the command -----------------------------------------------------------------------------
 
 
-def invoke(*arguments):
-    return CliRunner().invoke(app, ["timeline", *map(str, arguments)])
-
-
 def test_timeline__tells_what_it_drew(store, tmp_path):
-    done = invoke(store.path, VALUE, "--out", tmp_path / "a.svg", "--json")
+    done = invoke("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {
         "kind": "url", "object": VALUE, "n_shares": 9, "n_accounts": 9, "n_coordinated": 9,
         "path": None, "engagement": None, "first": "1970-01-01T00:00:00.000+00:00",
         "last": "1970-01-01T00:02:40.000+00:00", "n_points": 9,
     }  # fmt: skip
-    shown = invoke(store.path, VALUE, "--out", tmp_path / "a.svg", "--window", "10s")
+    shown = invoke("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--window", "10s")
     assert shown.exit_code == 0, shown.output
     assert "Coordinated: within 10 s" in shown.stdout
 
@@ -279,14 +274,14 @@ def test_timeline__tells_what_it_drew(store, tmp_path):
     ],
 )
 def test_timeline__refuses_what_it_cannot_do(store, tmp_path, arguments, code, message):
-    done = invoke(store.path, *arguments, "--out", tmp_path / "a.png")
+    done = invoke("timeline", store.path, *arguments, "--out", tmp_path / "a.png")
     assert done.exit_code == code
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_timeline__wants_a_store(tmp_path):
-    done = invoke(tmp_path / "none", "x", "--out", tmp_path / "a.png")
+    done = invoke("timeline", tmp_path / "none", "x", "--out", tmp_path / "a.png")
     assert (done.exit_code, "There is no store" in done.stderr) == (1, True)
 
 
@@ -327,6 +322,8 @@ def test_write_timeline__tells_the_path_in_every_form(spread, tmp_path):
 
 
 def test_timeline__takes_platforms_for_groups(spread, tmp_path):
-    done = invoke(spread.path, "o", "--out", tmp_path / "a.png", "--group-by", "platform")
+    done = invoke(
+        "timeline", spread.path, "o", "--out", tmp_path / "a.png", "--group-by", "platform"
+    )
     assert done.exit_code == 0, done.output
     assert "path" in done.stdout and not set(done.stdout) & {"\x1b", "\u202e"}

@@ -1,0 +1,30 @@
+"""Runs written by hand, with what readers need of them, and the command line in this process."""
+
+import polars as pl
+from typer.testing import CliRunner
+
+from gpu_coord.cli import app
+from gpu_coord.ground.folders import write_json
+from gpu_coord.results.findings import open_run
+from gpu_coord.store.tables import hash_file
+
+
+def invoke(*arguments):
+    """Call the command line."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def write_run(folder, store=None, *, content=None, **tables):
+    """Write a run of `detect` by hand, on a store if any, and open it."""
+    folder.mkdir()
+    manifest = None if store is None else hash_file(store.path / "manifest.json")
+    marker = {
+        "gpu_coord": "test", "command": "detect", "settings": {"kinds": ["url"]},
+        "specification": "s", "input": {"manifest_sha256": manifest, "labels_sha256": None},
+        "summary": {"n_groups": int("groups" in tables)},
+        "evidence": {"n_coincidences_left_out": 0},
+    }  # fmt: skip
+    write_json(folder / "run.json", marker | (content or {}))
+    for name, table in tables.items():
+        pl.DataFrame(table, strict=False).write_parquet(folder / f"{name}.parquet")
+    return open_run(folder)
