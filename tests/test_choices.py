@@ -374,7 +374,12 @@ def test_settings__refuse_what_is_out_of_range_and_take_the_bounds(settings):
 
 
 REFUSED = {
-    IngestSettings: [({"exclude": (" #",)}, "A term to exclude is empty; give a hashtag")],
+    IngestSettings: [
+        ({"exclude": (" #",)}, "A term to exclude is empty; give a hashtag"),
+        ({"format": "csv"}, "format is 'csv'; it is one of auto, x-archive, shares, crowdtangle"),
+        ({"url_rule": "own"}, "url_rule is 'own'; it is one of"),
+        ({"time": "id"}, "time is 'id'; it is one of"),
+    ],
     DetectSettings: [
         ({"lags": ()}, "lags is"),
         ({"lags": (1, 1)}, "lags is"),
