@@ -405,19 +405,6 @@ def test_ingest__a_named_format_is_held(ingest_bytes, content, other):
         ingest_bytes(content, format=other)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"format": "csv"}, "format is 'csv'; it is one of auto, x-archive, shares, crowdtangle"),
-        ({"url_rule": "own"}, "url_rule is 'own'"),
-        ({"time": "id"}, "time is 'id'"),
-    ],
-)
-def test_ingest__refuses_unknown_choices(ingest_bytes, options, message):
-    with pytest.raises(ValueError, match=message):
-        ingest_bytes(SHARES, **options)
-
-
 # --- excluded terms ------------------------------------------------------------------------------
 
 

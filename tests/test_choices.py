@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, reject
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_coord.accounts.settings import CohortSettings, RoleSettings
@@ -35,7 +35,6 @@ from gpu_coord.ground.choices import (
     list_spellings,
     read_options,
     respell,
-    split_list,
 )
 from gpu_coord.ground.keywords import takes
 from gpu_coord.model.settings import ModelSettings
@@ -230,11 +229,6 @@ def test_read_options__reads_each_spelling_and_leaves_out_what_was_not_given():
     assert read_options(DetectSettings, {"lag": 2}) == read_options(DetectSettings, {"lags": "2-2"})
 
 
-def test_split_list__takes_parts_between_commas():
-    assert split_list(" a,,b ,") == split_list(["a", "b "]) == ("a", "b")
-    assert split_list(",") == ()
-
-
 def test_parse_lags__reads_ranges():
     assert parse_lags("0-2") == (0, 1, 2)
     assert parse_lags("3-3") == (3,)
@@ -313,6 +307,40 @@ def test_settings__have_a_seed_only_where_something_is_drawn(settings):
         assert make(settings, seed=1).compute_hash() != make(settings).compute_hash()
 
 
+@each_settings
+def test_settings__refuse_what_is_none_of_the_words(settings):
+    for each in list_choices(settings):
+        if each.words or each.type is bool:
+            with pytest.raises(ValueError, match=f"^{each.name} is 'nonsense'; it is "):
+                make(settings, **{each.name: "nonsense"})
+
+
+# The range of each choice, by its name; of those that differ, by class.
+RANGES = {
+    "seed": "lies between 0 and 2^63 - 1", "resolution": "is above 0",
+    "alpha": "lies between 0 and 1, 0.05 is usual", "groups": "is 0 or more",
+    "min_posts": "is 1 or more", "top_percent": "is above 0 and at most 100",
+    "min_support": "lies between 1 and 2^31 - 1", "shrink": "is 0 or more, a number of transitions",
+    "min_participation": "is 1 or more", "edge_weight_quantile": "lies between 0 and 1, 0.5 is the",
+    "subgraph": "lies between 0 and 3", "min_layers": "is 1 or more", "min_tags": "is 1 or more",
+    "similarity": "lies between 0.5 and 1, like 0.8", "min_sharers": "is 1 or more",
+    "max_popularity": "is 1 or more", "max_rounds": "lies between 1 and 99",
+    "teleport": "lies between 0 and 1", "tolerance": "is above 0", "max_iterations": "is 1 or more",
+    "min_earliness": "lies between 0 and 1e+06, a number of standard errors",
+    "min_direction": "lies between 0 and 1e+06, a number of standard errors",
+    "n_copies": "is 1 or more, 20 are usual", "min_shares": "is 1 or more", "group": "is 0 or more",
+    "min_adopters": "is 2 or more", "early": "is above 0 and at most 0.5",
+    "min_accounts": "is 1 or more", "n_posts": "is 1 or more", "prevalence": "lies between 0 and 1",
+    "n_resamples": "is 0 or more", "sample": "is 1 or more",
+    (DetectSettings, "min_weight"): "is 0 or more, since pairs without a coincidence have no",
+    (ShareSettings, "min_weight"): "is 0 or more", (CycleSettings, "min_weight"): "is 0 or more",
+    (CoactSettings, "min_weight"): "is 1 or more",
+    (RoleSettings, "min_participation"): "lies between 0 and 1",
+    (RoleSettings, "min_followers"): "lies between 1 and 1e+06",
+    (CascadeSettings, "min_followers"): "is 0 or more",
+}  # fmt: skip
+
+
 def list_bounds(choice, kind):
     """Return (bound, outside): numbers that are just possible, and just not."""
 
@@ -332,49 +360,40 @@ def test_settings__refuse_what_is_out_of_range_and_take_the_bounds(settings):
     for each in list_choices(settings):
         if each.type not in (int, float):
             continue
-        for bound, outside in list_bounds(each.choice, each.type):
+        said = RANGES.get((settings, each.name)) or RANGES[each.name]
+        for bound, outside in [*list_bounds(each.choice, each.type), (None, nan), (None, "3")]:
             with pytest.raises(ValueError) as raised:
                 make(settings, **{each.name: outside})
-            rule = f"{each.name} is {each.type(outside)}; it {each.choice.describe_range()}"
-            assert str(raised.value).startswith(rule)
+            if isinstance(outside, int) or (each.type is float and outside != "3"):
+                outside = each.type(outside)
+                assert str(raised.value).startswith(f"{each.name} is {outside}; it {said}")
             try:
-                make(settings, **{each.name: bound})
+                make(settings, **({} if bound is None else {each.name: bound}))
             except ValueError as error:  # beside others it may still not do
-                assert each.choice.describe_range() not in str(error)
-
-
-@each_settings
-def test_settings__refuse_what_is_none_of_the_words(settings):
-    for each in list_choices(settings):
-        if each.words or each.type is bool:
-            with pytest.raises(ValueError, match=f"^{each.name} is 'nonsense'; it is "):
-                make(settings, **{each.name: "nonsense"})
+                assert said not in str(error)
 
 
 REFUSED = {
-    IngestSettings: [({"exclude": (" #",)}, "A term to exclude is empty; give a hashtag")],
+    IngestSettings: [
+        ({"exclude": (" #",)}, "A term to exclude is empty; give a hashtag"),
+        ({"format": "csv"}, "format is 'csv'; it is one of auto, x-archive, shares, crowdtangle"),
+        ({"url_rule": "own"}, "url_rule is 'own'; it is one of"),
+        ({"time": "id"}, "time is 'id'; it is one of"),
+    ],
     DetectSettings: [
         ({"lags": ()}, "lags is"),
         ({"lags": (1, 1)}, "lags is"),
         ({"lags": (-1,)}, "lags is"),
         ({"kinds": ()}, "kinds is empty; name at least one, such as hashtag"),
-        ({"min_support": 0}, r"min_support is 0; it lies between 1 and 2\^31 - 1\."),
-        ({"min_weight": -0.1}, r"min_weight is -0\.1; it is 0 or more, since pairs without"),
         ({"bin": "soon"}, "'soon' is no duration"),
         ({"split_at": "never"}, "'never' is no time"),
         ({"measure": "cosine"}, "measure is 'cosine'; it is one of trace, frobenius"),
-        ({"alpha": 0.0}, "alpha is 0.0; it lies between 0 and 1, 0.05 is usual"),
         ({"null": "week"}, "null is 'week'; it is one of popularity"),
         ({"null": "one_hour"}, "the null one_hour leaves to chance what happens within an hour"),
-        ({"groups": -1}, "groups is -1; it is 0 or more"),
-        ({"top_percent": 0}, "top_percent is 0.0; it is above 0 and at most 100"),
-        ({"resolution": 0}, "resolution is 0.0; it is above 0"),
     ],
     ShareSettings: [
         ({"kinds": ()}, "kinds is empty; name at least one, such as url"),
         ({"window": "soon"}, "'soon' is no window"),
-        ({"alpha": 1}, "alpha is 1"),
-        ({"null": "week"}, "null is 'week'"),
         ({"null": "entity", "mode": "qut"}, "the mode qut has none"),
         ({"alpha": 0.01, "mode": "coornet"}, "the mode coornet has none"),
         ({"null": "one_hour", "window": "180s"}, "a bin is 361 s.*a window of at most 179 s"),
@@ -386,77 +405,30 @@ REFUSED = {
         ({"window": "5s,60s", "mode": "qut"}, "belong to the modes strict and coortweet"),
         ({"window": "5s,soon"}, "'soon' is no window"),
         ({"window": "5s,auto"}, "window is '5s,auto'; auto stands alone"),
-        ({"mode": "loose"}, "mode is 'loose'"),
-        ({"edge_weight_quantile": 1.5}, "edge_weight_quantile is 1.5; it lies between 0 and 1, 0"),
-        ({"edge_weight_quantile": nan}, "edge_weight_quantile is nan"),
-        ({"min_weight": -1}, "min_weight is -1"),
-        ({"start": "never"}, "'never' is no time"),
+        ({"window": "auto, auto"}, "window is 'auto, auto'; auto stands alone"),
+        ({"mode": "loose"}, "mode is 'loose'; it is one of strict, coortweet, coornet, qut"),
         ({"fast_window": "5s"}, "belongs to the mode coortweet"),
         ({"mode": "coortweet", "fast_window": "60s"}, "shorter than the window"),
     ],
     CoactSettings: [
         ({"merge": "both"}, "merge is 'both'; it is one of union"),
-        ({"null": "none"}, "null is 'none'"),
         ({"null": "one_hour", "window": "10m", "merge": "fused"}, "a bin is 1201 s"),
-        ({"window": "soon"}, "'soon' is no window"),
-        ({"start": "today"}, "'today' is no time"),
         ({"min_layers": 3}, "min_layers is 3, but there are 2 layers"),
         ({"min_layers": 2, "merge": "intersection"}, "an intersection is of all layers"),
-        ({"min_weight": 0}, "min_weight is 0"),
-        ({"min_tags": 0}, "min_tags is 0"),
-        ({"similarity": 0.2}, "similarity is 0.2; it lies between 0.5 and 1, like 0.8"),
-        ({"alpha": 0}, "alpha is 0"),
         ({"layers": ()}, "layers is empty"),
     ],
-    CycleSettings: [
-        ({"max_rounds": 0}, "max_rounds is 0; it lies between 1 and 99"),
-        ({"max_rounds": 100}, "max_rounds is 100"),
-        ({"min_sharers": 0}, "min_sharers is 0"),
-        ({"max_popularity": 0}, "max_popularity is 0"),
-        ({"min_participation": 0}, "min_participation is 0"),
-        ({"window": "soon"}, "no window"),
-        ({"mode": "other"}, "mode is 'other'"),
-        ({"kinds": ()}, "kinds is empty"),
-    ],
-    ModelSettings: [
-        ({"bin": "1x"}, "is no duration"),
-        ({"start": "x"}, "is no time"),
-        ({"kinds": ()}, "kinds is empty"),
-        ({"emission": "x"}, "emission is 'x'"),
-        ({"min_support": 0}, "min_support is 0"),
-        ({"teleport": 1}, "teleport is 1"),
-        ({"tolerance": 0}, "tolerance is 0"),
-        ({"max_iterations": 0}, "max_iterations is 0; it is 1 or more"),
-    ],
-    RoleSettings: [
-        ({"wave": "6x"}, "'6x'"),
-        ({"min_earliness": -1.0}, r"min_earliness is -1\.0; it lies between 0 and 1e\+06, a num"),
-        ({"min_direction": nan}, "min_direction is nan"),
-        ({"min_followers": 0}, "min_followers is 0"),
-        ({"min_participation": 1.5}, "min_participation is 1.5; it lies between 0 and 1"),
-    ],
-    CalibrateSettings: [({"n_copies": 0}, "n_copies is 0; it is 1 or more, 20 are usual")],
+    CycleSettings: [({"window": "soon"}, "no window"), ({"kinds": ()}, "kinds is empty")],
+    ModelSettings: [({"emission": "x"}, "emission is 'x'"), ({"kinds": ()}, "kinds is empty")],
+    RoleSettings: [({"wave": "6x"}, "'6x' is no duration")],
     CascadeSettings: [
-        ({"kinds": ()}, "kinds is empty"),
-        ({"min_shares": 0}, "min_shares is 0; it is 1 or more"),
-        ({"min_adopters": 1}, "min_adopters is 1; it is 2 or more"),
-        ({"min_followers": -1}, "min_followers is -1; it is 0 or more"),
         ({"window": "13h"}, "window is 13h; it is at most the reach, 12h"),
-        ({"window": "soon"}, "'soon' is no duration"),
-        ({"early": 0.0}, "early is 0.0; it is above 0 and at most 0.5"),
-        ({"alpha": 1.0}, "alpha is 1.0; it lies between 0 and 1"),
         ({"start": "yesterday"}, "'yesterday' is no time"),
     ],
     CohortSettings: [
         ({"by": "colour"}, "by is 'colour'; it is one of auto, label"),
         ({"period": "year"}, "period is 'year'; it is one of day, week, month"),
-        ({"min_accounts": 0}, "min_accounts is 0"),
-        ({"alpha": 0.0}, "alpha is 0.0"),
     ],
-    SimulateSettings: [
-        ({"seed": -1}, r"seed is -1; it lies between 0 and 2\^63 - 1"),
-        ({"format": "xlsx"}, "format is 'xlsx'; it is one of csv"),
-    ],
+    SimulateSettings: [({"format": "xlsx"}, "format is 'xlsx'; it is one of csv")],
     SweepSettings: [({"choose_by": "luck"}, "choose_by is 'luck'; it is one of auc")],
 }
 
@@ -523,46 +495,3 @@ def test_spell__writes_whole_seconds_as_such():
     assert one.compute_hash() == other.compute_hash()
     assert one.compute_hash() != ShareSettings(window="1s", **chosen).compute_hash()
     assert CoactSettings(layers=("co_url",), window="0s").spell()["window"] == 0
-
-
-def draw_value(each):
-    """Return a strategy of values of a choice, as people may give them."""
-    choice = each.choice
-    if each.words:
-        values = st.sampled_from(each.words)
-    elif each.type is bool:
-        values = st.booleans()
-    elif choice.unit is not None:
-        values = st.sampled_from(SPELLED[choice.unit])
-    elif each.type is int:
-        low = int(choice.at_least or 0)
-        values = st.integers(low, int(choice.at_most or low + 50))
-    elif each.type is float:
-        low = choice.at_least if choice.above is None else choice.above
-        high = choice.at_most if choice.below is None else choice.below
-        values = st.floats(
-            low or 0.0, 1e6 if high is None else high,
-            exclude_min=choice.above is not None, exclude_max=choice.below is not None,
-        )  # fmt: skip
-    elif each.type is str:
-        values = st.sampled_from(["operation", "demo", "Straße \u202e"])
-    elif each.name == "layers":
-        values = st.sampled_from([["co_url"], ("co_url:5s", "fast_retweet")])
-    else:
-        item = st.integers(0, 9) if each.name == "lags" else st.sampled_from(["a", "b", "c"])
-        values = st.lists(item, min_size=1, max_size=3)
-    return values | st.none() if each.is_optional else values
-
-
-@each_settings
-@given(data=st.data())
-def test_settings__come_back_from_the_marker_that_holds_them(settings, data):
-    names = data.draw(st.lists(st.sampled_from(list_choices(settings)), max_size=3))
-    chosen = {each.name: data.draw(draw_value(each), each.name) for each in names}
-    try:
-        made = make(settings, **chosen)
-    except ValueError:  # choices that exclude each other
-        reject()
-    again = settings(**json.loads(json.dumps(asdict(made))))
-    assert again == made and again.compute_hash() == made.compute_hash()
-    assert hash(again) == hash(made)

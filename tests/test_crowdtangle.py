@@ -1,6 +1,5 @@
 """CrowdTangle exports: each layout read by its columns, every row accounted for."""
 
-import csv
 import gzip
 import io
 import zipfile
@@ -8,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from archives import list_events, list_rejects, write_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,14 +106,6 @@ def share(n=1, page="1001", **cells):
     }
 
 
-def write_table(rows, header):
-    out = io.StringIO()
-    writer = csv.DictWriter(out, header, extrasaction="ignore", restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().encode()
-
-
 @pytest.fixture
 def ingest_posts(tmp_path):
     """Write posts as an export and ingest it."""
@@ -125,24 +117,8 @@ def ingest_posts(tmp_path):
     return run
 
 
-def list_events(store):
-    """(account_id, content_id, kind, value, time) of all events, sorted."""
-    events = (
-        store.read("events")
-        .join(store.read("entities").drop("kind"), on="entity")
-        .join(store.read("accounts"), on="account")
-        .join(store.read("posts").select("post", "content_id"), on="post")
-    )
-    kind = pl.col("kind").cast(pl.String)
-    return sorted(events.select("account_id", "content_id", kind, "value", "time").rows())
-
-
 def list_values(store, kind):
     return [row[3] for row in list_events(store) if row[2] == kind]
-
-
-def list_rejects(store):
-    return sorted(store.read("rejects").select("row", "reason").rows())
 
 
 def hash_text(text):

@@ -335,19 +335,6 @@ def test_evaluate__forgets_the_direction_of_true_edges_where_the_run_has_none(
     assert (figures["n_true"], figures["n_pairs"], figures["recall"]) == (1, 3, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"prevalence": 0.0}, r"prevalence is 0\.0; it lies between 0 and 1\."),
-        ({"prevalence": 1}, r"prevalence is 1\.0; it lies between 0 and 1\."),
-        ({"n_resamples": -1}, r"n_resamples is -1; it is 0 or more\."),
-    ],
-)
-def test_evaluate__refuses_what_is_no_share_or_number(run, tmp_path, options, message):
-    with pytest.raises(ValueError, match=message):
-        evaluate(run, write_truth(tmp_path, FOUR), **options)
-
-
 # Truths.
 
 

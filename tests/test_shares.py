@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from archives import list_events, list_rejects
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -37,22 +38,6 @@ def ingest_table(tmp_path):
 
 def make_table(*rows, columns=COLUMNS):
     return pl.DataFrame(list(rows), schema=dict.fromkeys(columns, pl.String), orient="row")
-
-
-def list_events(store):
-    """(account_id, content_id, kind, value, time) of all events, sorted."""
-    events = (
-        store.read("events")
-        .join(store.read("entities").drop("kind"), on="entity")
-        .join(store.read("accounts"), on="account")
-        .join(store.read("posts").select("post", "content_id"), on="post")
-    )
-    kind = pl.col("kind").cast(pl.String)
-    return sorted(events.select("account_id", "content_id", kind, "value", "time").rows())
-
-
-def list_rejects(store):
-    return sorted(store.read("rejects").select("row", "reason").rows())
 
 
 def check_counts(store):

@@ -1084,6 +1084,7 @@ def test_share__is_confined_to_objects(make_table_store, tmp_path):
     assert findings.read("accounts")["account_id"].to_list() == ["a", "b", "c"]
     whole = share(store, tmp_path / "whole", kinds="object")
     assert findings.content["specification"] != whole.content["specification"]
+    assert len(findings.content["input"]["objects_sha256"]) == 64
 
 
 def test_share__compares_coortweet_with_exact_windows(make_table_store, tmp_path):

@@ -507,8 +507,6 @@ def test_simulate__refuses_parameters_that_contradict(tmp_path, overrides, messa
     ("choices", "message"),
     [
         ({"preset": "july"}, "preset='july' is unknown; choose one of demo, null"),
-        ({"n_posts": 0}, "n_posts is 0; it is 1 or more"),
-        ({"seed": -1}, r"seed is -1; it lies between 0 and 2\^63 - 1"),
         ({"seed": 1.5}, r"seed is 1\.5; it is a whole number"),
     ],
 )

@@ -1,12 +1,10 @@
 """Texts kept on request: the wording behind each hash, once, and no more than was asked for."""
 
-import csv
-import io
 import re
-import unicodedata
 
 import polars as pl
 import pytest
+from archives import normalise_text, write_table
 from hypothesis import given
 from hypothesis import strategies as st
 from runs import invoke
@@ -27,14 +25,6 @@ def tweet(n, text, **cells):
     return {"tweetid": str(n), "userid": "u1", "tweet_text": text, **stamp, **cells}
 
 
-def write_table(rows, header):
-    out = io.StringIO()
-    writer = csv.DictWriter(out, header, extrasaction="ignore", restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().encode()
-
-
 @pytest.fixture
 def ingest_tweets(tmp_path):
     """Write tweets to a file and ingest it, with their texts."""
@@ -44,12 +34,6 @@ def ingest_tweets(tmp_path):
         return ingest(tmp_path / name, tmp_path / "store", **({"texts": True} | options))
 
     return run
-
-
-def normalise_text(text):
-    # Python alone takes U+001C to U+001F for white space.
-    text = unicodedata.normalize("NFKC", text).lower()
-    return " ".join(re.sub(r"https?://\S*", " ", text).split())
 
 
 def check_texts(store, expected):

@@ -4,14 +4,15 @@ import ast
 import csv
 import hashlib
 import hmac
-import io
 import re
 import unicodedata
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 
 import polars as pl
 import pytest
+from archives import list_events, list_rejects, normalise_text, write_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,9 @@ STAMP = "2020-02-03 04:05"
 STAMP_MS = MOMENT_MS - 6_789
 
 
+write_tweets = partial(write_table, header=TWEET_HEADER, quoting=csv.QUOTE_ALL)
+
+
 def snowflake(ms: int, n: int = 0) -> str:
     return str(((ms - 1_288_834_974_657) << 22) + n)
 
@@ -55,48 +59,19 @@ def tweet(n: int = 0, **cells: str) -> dict[str, str]:
     return base | {"is_retweet": "false", "latitude": "absent", "longitude": "absent"} | cells
 
 
-def write_table(rows, header=TWEET_HEADER, *, quoting=csv.QUOTE_ALL, end="\n") -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(
-        out, header, quoting=quoting, lineterminator=end, extrasaction="ignore", restval=""
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
 @pytest.fixture
 def ingest_rows(tmp_path):
     """Write rows as a tweets file, ingest it, and return the store."""
 
     def run(*rows, header=TWEET_HEADER, **options):
-        (tmp_path / "tweets.csv").write_bytes(write_table(rows, header).encode())
+        (tmp_path / "tweets.csv").write_bytes(write_tweets(rows, header=header))
         return ingest(tmp_path / "tweets.csv", tmp_path / "store", **options)
 
     return run
 
 
-def list_events(store) -> list[tuple[str, str, str, str, int]]:
-    """(content_id, account_id, kind, value, time) of all events, sorted."""
-    events = (
-        store.read("events")
-        .join(store.read("entities").drop("kind"), on="entity")
-        .join(store.read("accounts"), on="account")
-        .join(store.read("posts").select("post", "content_id"), on="post")
-    )
-    return sorted(
-        events.select(
-            "content_id", "account_id", pl.col("kind").cast(pl.String), "value", "time"
-        ).rows()
-    )
-
-
 def list_values(store, kind: str) -> list[str]:
     return sorted(value for _, _, k, value, _ in list_events(store) if k == kind)
-
-
-def list_rejects(store) -> list[tuple[int, str]]:
-    return sorted(store.read("rejects").select("row", "reason").rows())
 
 
 def check_counts(store) -> None:
@@ -251,12 +226,6 @@ def test_fold_case__is_full_unicode_folding(texts):
     assert fold_case(pl.Series(texts, dtype=pl.String)).to_list() == [t.casefold() for t in texts]
 
 
-def normalise_text(text: str) -> str:
-    """The obvious way to the text that is hashed."""
-    text = unicodedata.normalize("NFKC", text).lower()
-    return " ".join(re.sub(r"https?://\S*", " ", text).split())
-
-
 @pytest.mark.parametrize(
     ("left", "right"),
     [
@@ -316,7 +285,7 @@ def test_ingest__finds_all_kinds_of_entities(ingest_rows):
     )
     copy = tweet(2, is_retweet="True", retweet_tweetid="9", tweet_text="RT Hello")
     store = ingest_rows(own, copy)
-    events = {(post, kind, value) for post, _, kind, value, _ in list_events(store)}
+    events = {(post, kind, value) for _, post, kind, value, _ in list_events(store)}
     texts = {event for event in events if event[1] == "text"}
     assert events - texts == {
         (own["tweetid"], "hashtag", "tag"),
@@ -468,8 +437,10 @@ def test_ingest__sets_bad_rows_aside_with_row_and_reason(ingest_rows):
 
 
 def test_ingest__numbers_records_around_rows_with_a_wrong_number_of_fields(tmp_path):
-    lines = write_table([tweet(n, tweet_text="two\nlines") for n in range(3)]).split('"\n')
-    no_time = write_table([tweet(9, tweet_time="")]).split('"\n')[1]
+    lines = (
+        write_tweets([tweet(n, tweet_text="two\nlines") for n in range(3)]).decode().split('"\n')
+    )
+    no_time = write_tweets([tweet(9, tweet_time="")]).decode().split('"\n')[1]
     lines[2:2] = ['"too","few', ",".join(['"x"'] * 31)[:-1], no_time]
     (tmp_path / "t.csv").write_text('"\n'.join(lines))
     store = ingest(tmp_path / "t.csv", tmp_path / "store")
@@ -502,7 +473,7 @@ def test_ingest__duplicates_are_found_across_files(tmp_path):
         "a": [tweet(1), tweet(2)],
         "b": [tweet(2, tweet_text="new"), tweet(3)],
     }.items():
-        (tmp_path / f"{name}.csv").write_text(write_table(rows))
+        (tmp_path / f"{name}.csv").write_bytes(write_tweets(rows))
     store = ingest([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "store")
     assert [entry["duplicates"] for entry in store.manifest["inputs"]] == [0, 1]
     assert store.manifest["differing_cells"] == 1
@@ -515,9 +486,9 @@ def test_ingest__does_not_depend_on_the_order_of_rows(tmp_path, seed):
         tweet(n, userid=f"u{n % 5}", hashtags=repr([f"t{n % 3}", "x"]), user_mentions=f"[{n}]")
         for n in range(40)
     ]
-    (tmp_path / "a.csv").write_text(write_table(rows))
+    (tmp_path / "a.csv").write_bytes(write_tweets(rows))
     shuffled = pl.DataFrame(rows).sample(fraction=1, shuffle=True, seed=seed).to_dicts()
-    (tmp_path / "b.csv").write_text(write_table(shuffled))
+    (tmp_path / "b.csv").write_bytes(write_tweets(shuffled))
     left = ingest(tmp_path / "a.csv", tmp_path / "left")
     right = ingest(tmp_path / "b.csv", tmp_path / "right")
     assert list_events(left) == list_events(right)
@@ -539,9 +510,9 @@ def test_ingest__keeps_users_without_tweets_and_their_profiles(tmp_path):
         }
         for user in ("silent", "u1")
     ]
-    (tmp_path / "users.csv").write_text(write_table(users, USER_HEADER))
+    (tmp_path / "users.csv").write_bytes(write_tweets(users, header=USER_HEADER))
     row = tweet(1, follower_count="99", account_language="th")
-    (tmp_path / "tweets.csv").write_text(write_table([row, tweet(2, userid="u2")]))
+    (tmp_path / "tweets.csv").write_bytes(write_tweets([row, tweet(2, userid="u2")]))
     store = ingest(tmp_path, tmp_path.with_name(tmp_path.name + "-store"))
     accounts = store.read("accounts").drop("account", "label")
     known = (datetime(2015, 6, 7).date(), 12, 3, "en")
@@ -557,7 +528,7 @@ def test_ingest__reads_users_files_with_camel_case_names(tmp_path):
         {"userid": "u1", "followerCount": "6"},
         {"userid": "", "followerCount": "7"},
     ]
-    (tmp_path / "users.csv").write_text(write_table(rows, header))
+    (tmp_path / "users.csv").write_bytes(write_tweets(rows, header=header))
     store = ingest(tmp_path / "users.csv", tmp_path / "store")
     assert store.read("accounts")["follower_count"].to_list() == [5]
     assert list_rejects(store) == [(3, "no userid")]
@@ -611,7 +582,7 @@ def test_ingest__thailand_events_are_those_of_the_reference(thailand):
         .otherwise("object_id")
         .alias("object_id")
     )
-    columns = ["content_id", "account_id", "kind", "object_id", "timestamp_ms_snowflake"]
+    columns = ["account_id", "content_id", "kind", "object_id", "timestamp_ms_snowflake"]
     expected = set(reference.select(columns).rows())
     found = [event for event in list_events(store) if event[2] not in ("url", "text")]
     assert len(found) == len(expected)

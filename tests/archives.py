@@ -1,0 +1,40 @@
+"""Archives as bytes, and what became of them in a store."""
+
+import csv
+import io
+import re
+import unicodedata
+
+import polars as pl
+
+
+def write_table(rows, header, **choices):
+    """Return a CSV file of rows; cells without a column are left out."""
+    out, plain = io.StringIO(), {"extrasaction": "ignore", "restval": "", "lineterminator": "\n"}
+    writer = csv.DictWriter(out, header, **plain | choices)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def list_events(store):
+    """(account_id, content_id, kind, value, time) of all events, sorted."""
+    events = (
+        store.read("events")
+        .join(store.read("entities").drop("kind"), on="entity")
+        .join(store.read("accounts"), on="account")
+        .join(store.read("posts").select("post", "content_id"), on="post")
+    )
+    kind = pl.col("kind").cast(pl.String)
+    return sorted(events.select("account_id", "content_id", kind, "value", "time").rows())
+
+
+def list_rejects(store):
+    return sorted(store.read("rejects").select("row", "reason").rows())
+
+
+def normalise_text(text):
+    """The obvious way to the text that is hashed."""
+    # Python alone takes U+001C to U+001F for white space.
+    text = unicodedata.normalize("NFKC", text).lower()
+    return " ".join(re.sub(r"https?://\S*", " ", text).split())
