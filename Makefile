@@ -4,7 +4,8 @@
 # make test-gpu-install    checks the whole RAPIDS installation without a GPU (about 8 GB)
 # make fuzz MINUTES=10     looks for what the property tests miss, at random (TESTS=tests/test_urls.py)
 # WORKERS=1 make test      runs the tests in so many processes (default: one per core, at most 4)
-.PHONY: demo test fuzz test-gpu-contract test-gpu-install lint bench notebooks clean
+# make reference          writes tables of options and columns, and the stub, as the code has them
+.PHONY: demo test fuzz reference test-gpu-contract test-gpu-install lint bench notebooks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
@@ -42,6 +43,9 @@ lint: .venv/ready-test
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
+
+reference: .venv/ready-test
+	.venv/bin/python docs/reference.py
 
 bench: .venv/ready-test
 	.venv/bin/python -m benchmarks
