@@ -12,11 +12,10 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.activity.cells import Activity, build_activity
-from gpu_coord.activity.counts import count_margins, count_steps, index_cells
 from gpu_coord.activity.settings import MatchSettings
 from gpu_coord.chance.days import Axis, list_days
-from gpu_coord.chance.tests import assess_pairs
-from gpu_coord.groups.groups import find_groups
+from gpu_coord.detection.settings import DetectSettings, GroupSettings
+from gpu_coord.detection.stages import Stages
 from gpu_coord.plots.chance import plot_quantiles
 from gpu_coord.results.command import Work, writes
 from gpu_coord.trust.settings import CalibrateSettings
@@ -94,31 +93,16 @@ def _assess(
     activity: Activity, settings: CalibrateSettings, memory: int
 ) -> tuple[dict[str, Any], pl.DataFrame]:
     """Return what the tests find, and quantiles of the p-values of all pairs."""
-    index = index_cells(activity)
-    count_steps(index.n_bins, max(settings.lags))
-    tests = assess_pairs(
-        activity,
-        index,
-        [count_margins(index, lag) for lag in settings.lags],
-        null=settings.null,
-        alpha=settings.alpha,
-        memory=memory,
-    )
+    chosen = DetectSettings(**settings.pick(GroupSettings))
+    stages = Stages(activity, memory=memory, progress=lambda stage, done, total: None)
+    tests = stages.test_pairs(chosen, stages.list_margins(settings.lags))
     row: dict[str, Any] = {
-        "lambda": max(lag.inflation for lag in tests.by_lag),
+        "lambda": tests.inflation,
         "dispersion": max(lag.null.dispersion for lag in tests.by_lag),
         "n_significant": tests.n_significant,
     }
     if settings.groups:
-        found = find_groups(
-            activity,
-            alpha=settings.alpha,
-            seed=settings.seed,
-            n_groups=settings.groups,
-            n_replicates=settings.n_replicates,
-            memory=memory // 2,
-        )
-        confirmed = found.table.filter("confirmed")
+        confirmed = stages.find_groups(chosen).table.filter("confirmed")
         row |= {"n_groups": confirmed.height, "n_grouped_accounts": int(confirmed["size"].sum())}
     return row, list_quantiles(tests.log_p, n_tests=tests.n_tests)
 
