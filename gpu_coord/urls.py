@@ -82,9 +82,9 @@ _FACEBOOK = r"^(?:(?:web|mbasic|touch|[a-z]{2}-[a-z]{2})\.)?(?:facebook|fb)\.com
 _FACEBOOK_ID = "([0-9]{9,}|pfbid[0-9A-Za-z]+)"
 # Content that its platform finds by the captured id alone: (address, its one spelling).
 _IDENTIFIED = (
-    (rf"^youtu\.be/(?:watch\?(?:.*?&)?v=)?({_WORD})(?:[?&].*)?$", "youtube.com/watch?v=$1"),
+    (rf"^youtu\.be/(?:watch\?(?:.*?&)??v=)?({_WORD})(?:[?&].*)?$", "youtube.com/watch?v=$1"),
     (
-        rf"""(?x)^(?:music\.)?youtube(?:-nocookie)?\.com/(?:watch/?\?(?:.*?&)?v=
+        rf"""(?x)^(?:music\.)?youtube(?:-nocookie)?\.com/(?:watch/?\?(?:.*?&)??v=
             |(?:shorts|embed|live|v|e)/)({_WORD})(?:[/?&].*)?$""",
         "youtube.com/watch?v=$1",
     ),
@@ -93,18 +93,18 @@ _IDENTIFIED = (
         "twitter.com/status/$1",
     ),
     (
-        rf"""(?x){_FACEBOOK}(?:/(?:story|permalink)\.php\?(?:.*?&)?story_fbid=
+        rf"""(?x){_FACEBOOK}(?:/(?:story|permalink)\.php\?(?:.*?&)??story_fbid=
             |/(?:[^/?]+/)?(?:[^/?]+/)?(?:posts|permalink)/(?:[^/?]+/)?)
             {_FACEBOOK_ID}(?:[/?&].*)?$""",
         "facebook.com/posts/$1",
     ),
     (
-        rf"""(?x){_FACEBOOK}/(?:photo(?:\.php)?\?(?:.*?&)?fbid=
+        rf"""(?x){_FACEBOOK}/(?:photo(?:\.php)?\?(?:.*?&)??fbid=
             |[^/?]+/photos/(?:[^/?]+/)*?){_FACEBOOK_ID}(?:[/?&].*)?$""",
         "facebook.com/photo?fbid=$1",
     ),
     (
-        rf"""(?x){_FACEBOOK}/(?:(?:watch(?:/live)?|video\.php)\?(?:.*?&)?v=|reel/
+        rf"""(?x){_FACEBOOK}/(?:(?:watch(?:/live)?|video\.php)\?(?:.*?&)??v=|reel/
             |[^/?]+/videos/(?:[^/?]+/)*?){_FACEBOOK_ID}(?:[/?&].*)?$""",
         "facebook.com/watch?v=$1",
     ),
@@ -137,7 +137,7 @@ _IDENTIFIED = (
         "reddit.com/comments/$1",
     ),
     (
-        r"""(?x)^vk\.(?:com|ru)/(?:[^?]*\?(?:.*?&)?[wz]=)?
+        r"""(?x)^vk\.(?:com|ru)/(?:[^?]*\?(?:.*?&)??[wz]=)?
             ((?:wall|video|photo|clip)-?[0-9]+_[0-9]+)(?:[?&%].*)?$""",
         "vk.com/$1",
     ),
@@ -427,7 +427,9 @@ def _drop_amp_marks(parts: pl.DataFrame) -> pl.DataFrame:
             .str.replace(r"(?:\.amp)+\.html$", ".html")
         ),
     )
-    return parts.with_columns(path.alias("path"))
+    # Without its mark this would be read as a cached page the next time.
+    is_cached = parts["host"].str.contains(_AMP_CACHES) & path.str.contains(_AMP_CACHED)
+    return parts.with_columns(parts["path"].zip_with(is_cached, path).alias("path"))
 
 
 def _drop_tracking(parts: pl.DataFrame) -> pl.DataFrame:
@@ -469,6 +471,6 @@ def _write_ids(urls: pl.Series) -> pl.Series:
     for address, spelling in _IDENTIFIED:
         spelt = spelt.str.replace(address, spelling)
     # Telegram's names know no case; nothing else on this address has any.
-    is_telegram = spelt.str.contains(r"^t\.me/\w+/[0-9]+$")
+    is_telegram = spelt.str.contains(r"^t\.me/[A-Za-z]\w{3,}/[0-9]+$")
     spelt = _map_where(spelt, is_telegram, lambda some: some.str.to_lowercase())
     return urls.zip_with(spelt.str.contains(_RESERVED), spelt)

@@ -5,7 +5,7 @@ import ipaddress
 import re
 import socket
 import unicodedata
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import polars as pl
 import pytest
@@ -72,11 +72,17 @@ def read_host(netloc):
     if int(port or 0) > 65535 or len(port.lstrip("0")) > 5:
         return None
     if host[:1] == "[":
+        address, _, behind = host[1:].partition("]")
         try:
-            host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+            host = f"[{ipaddress.IPv6Address(address.partition('%')[0]).compressed}]"
         except ValueError:
             return None
+        if behind:
+            return None
     else:
+        host = unquote(host)
+        if "\ufffd" in host:  # escapes that are no UTF-8
+            return None
         if not host.isascii():
             host = unicodedata.normalize("NFKC", host.casefold()).replace("\u3002", ".")
             host = ".".join(
@@ -138,7 +144,11 @@ def drop_fronts_slowly(host):
         if front != "www" and LIST(rest).suffix == rest:
             break
         host = rest
-    return re.sub(r"^([a-z-]+)\.m\.(wik[a-z]+\.org)$", r"\1.\2", host)
+    labels = host.split(".")
+    wikis = ("wikipedia", "wiktionary", "wikiquote", "wikisource", "wikinews")
+    if re.fullmatch("[a-z-]+", labels[0]) and labels[1:] in [["m", wiki, "org"] for wiki in wikis]:
+        del labels[1]
+    return ".".join(labels)
 
 
 def drop_amp_slowly(path):
@@ -166,14 +176,15 @@ def drop_amp_slowly(path):
 
 
 def is_facebook(host):
-    return host in ("facebook.com", "web.facebook.com", "th-th.facebook.com")
+    front = host.removesuffix("facebook.com")
+    return front != host and re.fullmatch(r"(?:[a-z-]+\.)?", front) is not None
 
 
 def is_tracking_slowly(host, key, value):
     lower = key.lower()
     return (
         lower in TRACKING
-        or lower.startswith("utm_")
+        or re.fullmatch(r"utm_[a-z0-9_-]*", lower) is not None
         or re.fullmatch(r"at_custom[0-9]+", lower) is not None
         or re.fullmatch(r"__(xts|cft)__(\[[0-9]*\]|%5b[0-9]*%5d)?", lower) is not None
         or (key == "amp" and value in (None, "", "1", "true"))
@@ -232,10 +243,8 @@ def cut(steps, *prefixes):
 
 def find_youtube(host, steps, pairs):
     if host == "youtu.be":
-        if len(steps) > 1:
-            return None
         inside = pick(pairs, ["v"], ID_WORD, "?") if steps == ["watch"] else None
-        return "youtube.com/watch?v=", inside or take(steps[0], ID_WORD)
+        return "youtube.com/watch?v=", inside or take("/".join(steps), ID_WORD)
     if steps == ["watch"]:
         return "youtube.com/watch?v=", pick(pairs, ["v"], ID_WORD)
     rests = cut(steps, *([word] for word in ("shorts", "embed", "live", "v", "e")))
@@ -323,7 +332,7 @@ def find_vk(host, steps, pairs):
 FINDERS = [
     ("youtu.be youtube.com music.youtube.com youtube-nocookie.com", find_youtube),
     ("twitter.com x.com", find_twitter),
-    ("facebook.com fb.com web.facebook.com th-th.facebook.com", find_facebook),
+    ("facebook.com fb.com", find_facebook),
     ("instagram.com instagr.am", find_instagram),
     ("tiktok.com", find_tiktok),
     ("t.me telegram.me telegram.dog", find_telegram),
@@ -337,7 +346,8 @@ FIND_ON = {host: find for hosts, find in FINDERS for host in hosts.split()}
 
 def find_id_slowly(host, path, pairs):
     """The one spelling of content that its platform finds by id, or None."""
-    find = FIND_ON.get(host)
+    # Facebook's subdomains are its kinds of page and its languages.
+    find = FIND_ON.get(re.sub("^(web|mbasic|touch|[a-z]{2}-[a-z]{2})[.](?=facebook|fb)", "", host))
     front, found = (find and find(host, path.split("/")[1:], pairs)) or (None, None)
     # A platform's own words are no ids, whatever the address around them.
     if not found or found.split("/")[0] in RESERVED.get(front, "").split():
@@ -345,13 +355,26 @@ def find_id_slowly(host, path, pairs):
     return front + found
 
 
+def is_cache_slowly(host):
+    if re.fullmatch(r"google\.([a-z]{2,3}\.)?[a-z]{2,3}", host):
+        return True
+    fronts = [host.removesuffix(end) for end in ("cdn.ampproject.org", "bing-amp.com")]
+    return any(re.fullmatch(r"([^.]+\.)?", front) for front in fronts if front != host)
+
+
+def find_cached_slowly(host, path):
+    """The address inside the address of an AMP cache, or None."""
+    inside = r"[a-zA-Z0-9-]+\.[a-zA-Z0-9.-]*[a-zA-Z0-9-]|[a-zA-Z0-9-]+"
+    match = re.match(rf"/(?:amp|c|v|wp)/(?:s/)?((?:{inside})(?:[/:].*)?)$", path)
+    name = re.split("[/:]", match.group(1))[0].split(".") if is_cache_slowly(host) and match else []
+    is_name = len(name) > 1 and all(name) and re.match("[a-zA-Z]", name[-1])
+    return match.group(1) if is_name else None
+
+
 def unwrap_slowly(host, port, path, query):
-    is_cache = re.fullmatch(r"google\.([a-z]{2,3}\.)?[a-z]{2,3}", host) or host.endswith(
-        ("cdn.ampproject.org", "bing-amp.com")
-    )
-    match = re.match(r"/(?:amp|c|v|wp)/(?:s/)?([^/:]+\.[a-zA-Z][a-zA-Z0-9-]*(?:[/:].*)?)$", path)
-    inner = split_slowly(match.group(1)) if is_cache and not port and match else None
-    if inner is None or re.match(r"google\.|(.*\.)?cdn\.amp", drop_fronts_slowly(inner[0])):
+    cached = None if port else find_cached_slowly(host, path)
+    inner = cached and split_slowly(cached)
+    if not inner or is_cache_slowly(drop_fronts_slowly(inner[0]) + inner[1]):
         return host, port, path, query
     return drop_fronts_slowly(inner[0]), inner[1], inner[2], query
 
@@ -363,7 +386,9 @@ def spell_canonical_slowly(url):
     host, port, path, query = unwrap_slowly(drop_fronts_slowly(parts[0]), *parts[1:])
     named = not port and any(host == name or host.endswith("." + name) for name in NAMED)
     if path and not named:
-        path = drop_amp_slowly(path)
+        unmarked = drop_amp_slowly(path)
+        # It stays as it is where it would seem a cached page the next time.
+        path = path if not port and find_cached_slowly(host, unmarked) else unmarked
     pairs = read_parameters(host if not port else "", query)
     found = find_id_slowly(host, path, pairs) if not port and path else None
     pieces = "&".join(key if value is None else f"{key}={value}" for key, value in pairs)
@@ -616,6 +641,7 @@ def test_normalise_urls__no_web_host_is_null(text, rule):
         ("q=a/b?c", "?q=a/b?c"),
         ("UTM_Campaign=x&fbclid=y&gclid&mc_eid=1&__xts__[0]=z&at_custom2=t", ""),
         ("ref=home&id=1&p=2&v=3&s=4&t=5&source=x&cid=6", "?cid=6&id=1&p=2&ref=home&s=4&source=x"),
+        ("utm_source%3Dx=1&utm_a.b=2", "?utm_a.b=2&utm_source%3Dx=1"),
         ("utmost=1&gclidx=2&fbclids", "?fbclids&gclidx=2&utmost=1"),
         ("amp=1", ""),
         ("amp", ""),
@@ -652,6 +678,7 @@ def test_normalise_urls__parameters(query, kept):
         ("https://github.com/user/amp", "github.com/user/amp"),
         ("https://t.me/amp/a", "t.me/amp/a"),
         ("https://google.com/amp/s/google.com/amp/s/a.com", "google.com/s/google.com/amp/s/a.com"),
+        ("https://google.com/amp/c/a.com/amp", "google.com/amp/c/a.com/amp"),
     ],
 )
 def test_normalise_urls__amp_marks(url, page):
@@ -738,6 +765,19 @@ def test_normalise_urls__platforms_find_by_id(spelling, urls):
 @pytest.mark.parametrize(
     ("url", "canonical"),
     [
+        ("youtube.com/watch?v=B&v=A", "youtube.com/watch?v=A"),
+        ("youtube.com/watch?a=1&v=B&v=A", "youtube.com/watch?v=A"),
+        ("youtube.com/watch?v=%20&v=B", "youtube.com/watch?v=B"),
+        ("vk.com/a?w=wall-3_4&w=wall-1_2&z=photo1_2", "vk.com/wall-1_2"),
+    ],
+)
+def test_normalise_urls__takes_the_first_id_of_sorted_parameters(url, canonical):
+    assert spell(f"https://{url}") == [canonical]
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
         ("youtube.com/embed/videoseries?list=L", "youtube.com/embed/videoseries?list=L"),
         ("youtube.com/embed/live_stream?channel=C", "youtube.com/embed/live_stream?channel=C"),
         ("youtube.com/playlist?list=L&si=x", "youtube.com/playlist?list=L"),
@@ -754,6 +794,7 @@ def test_normalise_urls__platforms_find_by_id(spelling, urls):
         ("t.me/Channel", "t.me/Channel"),
         ("t.me/joinchat/AbC", "t.me/joinchat/AbC"),
         ("t.me/c/12/5", "t.me/c/12/5"),
+        ("t.me/ID/5", "t.me/ID/5"),
         ("reddit.com/r/x/comments/abc/title/def", "reddit.com/r/x/comments/abc/title/def"),
         ("vimeo.com/name", "vimeo.com/name"),
         # The platforms' own words, where ids would stand.
@@ -825,6 +866,7 @@ def test_urls__other_types(function):
 @given(st.lists(made_urls() | rough_texts | st.text(max_size=30), max_size=20), rules)
 @example(["http://m.google.com/amp/s/m.google.com:443/amp/s/a.com/amp/amp"], "canonical")
 @example(["http://www.en.m.wikipedia.org"], "canonical")
+@example(["http://google.com/amp/c/a.com", "http://a.cdn.ampproject.org/amp/v/a.b/c"], "canonical")
 @example(["http://a.com/amp/amp.amp/.amp.html/amp", "a.com/?amp;amp;amp", "a.b/%%aB"], "canonical")
 def test_normalise_urls__applied_twice_changes_nothing(urls, rule):
     once = spell(*urls, rule=rule)
@@ -866,6 +908,7 @@ def test_normalise_urls__each_row_alone(urls, rule):
 @given(st.lists(made_urls(), max_size=20), rules)
 @example(["http://youtu.be/shorts", "http://youtu.be/embed?b=1"], "canonical")
 @example(["http://youtu.be/watch?v=ID", "http://dai.ly/video/x7a"], "canonical")
+@example(["http://youtube.com/watch?v=ID&v=a%20b&v=other"], "canonical")
 def test_normalise_urls__agrees_with_slow_reading(urls, rule):
     assert spell(*urls, rule=rule) == [SLOWLY[rule](url) for url in urls]
 
