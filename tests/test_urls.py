@@ -72,10 +72,12 @@ def read_host(netloc):
     if int(port or 0) > 65535 or len(port.lstrip("0")) > 5:
         return None
     if host[:1] == "[":
+        address, _, behind = host[1:].partition("]")
         try:
-            address, _, behind = host[1:].partition("]")
-            host = f"[{ipaddress.IPv6Address(address.partition('%')[0] + behind).compressed}]"
+            host = f"[{ipaddress.IPv6Address(address.partition('%')[0]).compressed}]"
         except ValueError:
+            return None
+        if behind:
             return None
     else:
         host = unquote(host)
@@ -792,6 +794,7 @@ def test_normalise_urls__takes_the_first_id_of_sorted_parameters(url, canonical)
         ("t.me/Channel", "t.me/Channel"),
         ("t.me/joinchat/AbC", "t.me/joinchat/AbC"),
         ("t.me/c/12/5", "t.me/c/12/5"),
+        ("t.me/ID/5", "t.me/ID/5"),
         ("reddit.com/r/x/comments/abc/title/def", "reddit.com/r/x/comments/abc/title/def"),
         ("vimeo.com/name", "vimeo.com/name"),
         # The platforms' own words, where ids would stand.

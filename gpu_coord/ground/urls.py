@@ -472,6 +472,6 @@ def _write_ids(urls: pl.Series) -> pl.Series:
     for address, spelling in _IDENTIFIED:
         spelt = spelt.str.replace(address, spelling)
     # Telegram's names know no case; nothing else on this address has any.
-    is_telegram = spelt.str.contains(r"^t\.me/\w+/[0-9]+$")
+    is_telegram = spelt.str.contains(r"^t\.me/[A-Za-z]\w{3,}/[0-9]+$")
     spelt = _map_where(spelt, is_telegram, lambda some: some.str.to_lowercase())
     return urls.zip_with(spelt.str.contains(_RESERVED), spelt)
