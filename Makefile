@@ -2,7 +2,9 @@
 # PYTHON=python3.12 make test   chooses the interpreter (3.11 to 3.13)
 # make test-gpu-contract   checks the GPU path without a GPU (about 1 GB of wheels)
 # make test-gpu-install    checks the whole RAPIDS installation without a GPU (about 8 GB)
-.PHONY: demo test test-gpu-contract test-gpu-install lint bench notebooks clean
+# make fuzz MINUTES=10     looks for what the property tests miss, at random (TESTS=tests/test_urls.py)
+# WORKERS=1 make test      runs the tests in so many processes (default: one per core, at most 4)
+.PHONY: demo test fuzz test-gpu-contract test-gpu-install lint bench notebooks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
@@ -11,6 +13,11 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 GPU_PIP = .venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check
+WORKERS ?= logical
+# A worker takes the next test of its share, then of another's: the files are of very unequal cost.
+PARALLEL = --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
+MINUTES ?= 5
+TESTS ?= tests
 # What runs on a backend; the rest never meets one.
 PIPELINE_TESTS = $(addprefix tests/test_,activity.py transitions.py chance.py effects.py lags.py \
 	network.py detection.py selftest.py significance.py model.py model_store.py)
@@ -19,11 +26,14 @@ demo: .venv/ready-run
 	.venv/bin/python -m gpu_coord demo --out demo
 
 test: .venv/ready-test
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest $(PARALLEL)
+
+fuzz: .venv/ready-test
+	.venv/bin/python tests/fuzz.py --minutes $(MINUTES) $(PARALLEL) $(TESTS)
 
 test-gpu-contract: .venv-gpu/ready-contract
-	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest tests/gpu -m gpu_contract
-	GPU_COORD_DOUBLES=1 .venv-gpu/bin/python -m pytest $(PIPELINE_TESTS)
+	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest $(PARALLEL) tests/gpu -m gpu_contract
+	GPU_COORD_DOUBLES=1 .venv-gpu/bin/python -m pytest $(PARALLEL) $(PIPELINE_TESTS)
 
 test-gpu-install: .venv-gpu/ready-install
 	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest tests/gpu -m gpu_install

@@ -1,19 +1,42 @@
 """Fixtures shared by all tests: the backend under test and the folder of real archives."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
-# Numba compiles on the first example of a property, so a deadline would measure the compiler.
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+# Read when NumPy and Numba are first imported. The threads of BLAS wait by spinning, which costs
+# small matrices more than it gains. Two processes that compile one function for different types
+# can overwrite each other's entry in Numba's cache, so each worker has a cache of its own.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if WORKER := os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ["NUMBA_CACHE_DIR"] = str(CHECKOUT / ".pytest_cache" / "numba" / WORKER)
+
+# The same examples in every run: whether a checkout passes is not for chance to decide. No
+# deadline: Numba compiles on the first example of a property, so it would measure the compiler.
 settings.register_profile(
-    "gpu_coord", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    "gpu_coord",
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# Other examples in every run, and more of them; what fails is tried again first (make fuzz).
+settings.register_profile(
+    "fuzz",
+    settings.get_profile("gpu_coord"),
+    database=DirectoryBasedExampleDatabase(CHECKOUT / ".hypothesis" / "examples"),
+    derandomize=False,
+    max_examples=500,
 )
 settings.load_profile("gpu_coord")
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 # Strict doubles take the places of CuPy, cuDF and cuGraph (make test-gpu-contract).
 USES_DOUBLES = os.environ.get("GPU_COORD_DOUBLES") == "1"
 if USES_DOUBLES:
@@ -23,11 +46,32 @@ if USES_DOUBLES:
 BACKENDS = ["gpu"] if USES_DOUBLES else ["cpu"]
 REAL_DATA = Path(os.environ.get("GPU_COORD_DATA", CHECKOUT.parent / "shared" / "data"))
 
+# Programs that a machine may lack, and what cannot be tested there. A test says that it needs one
+# by pytest.mark.needs(name); what needs g++ is skipped where the shim would call it.
+PROGRAMS = {
+    "bash": "what README and docs tell people to type",
+    "g++": "the kernels on the host",
+}
 
-def pytest_report_header() -> str:
+
+def pytest_report_header() -> list[str]:
     state = "present" if REAL_DATA.is_dir() else "ABSENT: tests on real archives are SKIPPED"
     backends = "gpu (STRICT DOUBLES, no GPU)" if USES_DOUBLES else "cpu"
-    return f"gpu_coord: backends under test: {backends}; real data (GPU_COORD_DATA): {state}"
+    lines = [f"backends under test: {backends}; real data (GPU_COORD_DATA): {state}"]
+    lines += [
+        f"{name} ABSENT: tests of {tested} are SKIPPED"
+        for name, tested in PROGRAMS.items()
+        if shutil.which(name) is None
+    ]
+    return [f"gpu_coord: {line}" for line in lines]
+
+
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        for name in {name for mark in item.iter_markers("needs") for name in mark.args}:
+            if shutil.which(name) is None:
+                reason = f"{name} is not on PATH: {PROGRAMS[name]} cannot be tested"
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import networkx
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
@@ -402,7 +402,6 @@ ALL = (
 @pytest.mark.filterwarnings("ignore:the store has no")
 @pytest.mark.filterwarnings("ignore:no post has 2 hashtags")
 @given(rows=posts(), memory=st.sampled_from([1, 1 << 30]), threads=st.sampled_from([1, 2]))
-@settings(max_examples=150)
 def test_weigh_layers__match_loops_over_all_pairs_of_posts(folder, rows, memory, threads):
     if not any(values for *_, objects in rows for values in objects.values()):
         return

@@ -13,7 +13,7 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.i
 SCALES = {
     "02_hidden_messages": {"preset": "demo"},
     "04_is_it_chance": {"n_copies": 2},
-    "07_cpu_gpu_and_scale": {"n_posts": (6_000, 9_000)},
+    "07_cpu_gpu_and_scale": {"n_posts": (5_000, 6_000)},
 }
 
 

@@ -36,6 +36,7 @@ def run_blocks(blocks, folder, **variables):
         assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.needs("bash")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks__run_in_order(page, tmp_path):
     run_blocks([block for block in list_blocks(page) if REAL not in block[1]], tmp_path)
@@ -44,6 +45,7 @@ def test_blocks__run_in_order(page, tmp_path):
         assert run["summary"]["n_significant"] > 0
 
 
+@pytest.mark.needs("bash")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks__run_on_real_archives(page, tmp_path, request):
     blocks = [block for block in list_blocks(page) if REAL in block[1]]

@@ -9,6 +9,7 @@ import ctypes
 import functools
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 SHIM = Path(__file__).parent
 MAX_BLOCK = (1024, 1024, 64)
@@ -271,6 +273,7 @@ def _run_program(command: list[str]) -> None:
     options = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
     # Some kernels spread addresses further than the thread sanitizer expects; setarch stops that.
     for prefix in ([], ["setarch", "--addr-no-randomize"]):
+        _skip_without(*prefix[:1])
         done = subprocess.run(
             [*prefix, *command],
             capture_output=True,
@@ -285,12 +288,20 @@ def _run_program(command: list[str]) -> None:
         raise SanitizerError(done.stderr)
 
 
+def _skip_without(*programs: str) -> None:
+    """Skip the test that came here: nothing that it says about kernels can be checked."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not on PATH: the kernels on the host cannot be tested")
+
+
 def _compile(code: str, options: tuple[str, ...], flags: tuple[str, ...], driver: str) -> Path:
     """Compile the text between the shim and the launchers; return the library or program."""
     unknown = [option for option in options if not re.fullmatch(r"--?std=c\+\+\d\d", option)]
     if unknown:
         raise ValueError(f"the options {unknown} are unknown; known is --std=c++NN.")
     standards = [f"-{option.lstrip('-')}" for option in options] or ["-std=c++17"]
+    _skip_without("g++")
     folder = Path(tempfile.mkdtemp(dir=_folder.name))
     source, result = folder / "kernels.cc", folder / "kernels.so"
     source.write_text(

@@ -87,6 +87,7 @@ class ufunc:
         real = TABLE["cupy"]["ufuncs"][name]
         self.__name__, self.nin, self.nout = name, real["nin"], real["nout"]
         self.types = real["types"]
+        self._good: set[tuple] = set()  # types of operands that have the right loop
         self._function = getattr(np, name, None)
         if not isinstance(self._function, np.ufunc):
             raise refuse_name("cupy", name, NAMES)
@@ -109,9 +110,11 @@ class ufunc:
     def _check_loop(self, operands: list[Any]) -> None:
         """Refuse types for which NumPy has a loop and CuPy has none, or another one."""
         weak = (int, float, complex)
-        types = [
+        types = tuple(
             type(value) if type(value) in weak else np.asarray(value).dtype for value in operands
-        ]
+        )
+        if types in self._good:
+            return
         dtypes = self._function.resolve_dtypes((*types, *[None] * self.nout))
         given, wanted = dtypes[: self.nin], list(dtypes[self.nin :])
         for loop in self.types:  # CuPy takes the first whose types can hold those given
@@ -121,6 +124,7 @@ class ufunc:
                     raise NotImplementedError(
                         f"{self.__name__}: NumPy gives {wanted}, CuPy has the loop {loop}."
                     )
+                self._good.add(types)
                 return
         raise TypeError(
             f"Wrong type ({', '.join(map(str, types))}) of arguments for cupy_{self.__name__}"
