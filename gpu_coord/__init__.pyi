@@ -980,7 +980,7 @@ def open_run(
     FileNotFoundError
         There is no such folder, or the command was stopped before its end.
     ValueError
-        The folder is a store.
+        The folder is a store, or a simulation of version 0.1.
     """
 
 def verify(
