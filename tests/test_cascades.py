@@ -467,23 +467,6 @@ def test_cascades__obeys_no_platform(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["--kind", "nothing"], 1, "the store has no nothing"),
-        (["--inside", "nobody"], 1, "the labels are origin, other"),
-        (["--window", "1y"], 1, "is no duration"),
-        (["--run", "nowhere"], 1, "there is no run at nowhere"),
-        (["--group-by", "platform"], 2, "platform"),
-        (["--min-shares", "0"], 2, "min-shares"),
-    ],
-)
-def test_cascades__refuses_what_it_cannot_do(planted, tmp_path, arguments, code, message):
-    done = invoke("cascades", planted.path, "--out", tmp_path / "out", *arguments)
-    assert done.exit_code == code and message in done.stderr
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0 s"), (0.25, "0.25 s"), (59.5, "59.5 s"), (60, "1 min"), (3599, "59 min 59 s"),
      (7200, "2 h"), (7201, "2 h"), (90_000, "1 d 1 h"), (86_400 * 1500 + 59, "1,500 d")],

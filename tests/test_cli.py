@@ -84,30 +84,21 @@ def test_detect__shows_pseudonyms_unless_asked(store, tmp_path):
     assert "coordination is not inauthenticity" in " ".join(hidden.stdout.split())
 
 
-def test_detect__hides_accounts_among_the_entities(tmp_path):
-    table = SHARES.replace("timestamp_share", "timestamp_share,kind").replace("x,", "bob_secret,")
-    rows = [
-        line + ("" if line.endswith("kind") else ",retweet_user") for line in table.splitlines()
-    ]
-    (tmp_path / "shares.csv").write_text("\n".join(rows) + "\n")
+@pytest.mark.parametrize(
+    ("kind", "value", "shown_as"),
+    [("retweet_user", "bob_secret", "acct-"), ("retweet", "777888999", "a post")],
+)
+def test_detect__hides_accounts_and_posts_among_the_entities(tmp_path, kind, value, shown_as):
+    head, *rows = SHARES.replace("x,", f"{value},").split()
+    table = [f"{head},kind", *(f"{row},{kind}" for row in rows)]
+    (tmp_path / "shares.csv").write_text("\n".join(table) + "\n")
     invoke("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store")
     arguments = ["detect", tmp_path / "store", "--out", tmp_path / "run"]
-    arguments += ["--kinds", "retweet_user", "--paper"]
+    arguments += ["--kinds", kind, "--paper"]
     hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
     assert hidden.exit_code == shown.exit_code == 0, hidden.output
-    assert "bob_secret" in shown.stdout and "bob_secret" not in hidden.output
-
-
-def test_detect__hides_posts_among_the_entities(tmp_path):
-    table = SHARES.replace("timestamp_share", "timestamp_share,kind").replace("x,", "777888999,")
-    rows = [line + ("" if line.endswith("kind") else ",retweet") for line in table.splitlines()]
-    (tmp_path / "shares.csv").write_text("\n".join(rows) + "\n")
-    invoke("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store")
-    arguments = ["detect", tmp_path / "store", "--out", tmp_path / "run"]
-    arguments += ["--kinds", "retweet", "--paper"]
-    hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
-    assert "777888999" in shown.stdout and "777888999" not in hidden.output
-    assert "a post" in hidden.stdout
+    assert value in shown.stdout and value not in hidden.output
+    assert shown_as in hidden.stdout
 
 
 def test_commands__take_the_common_options(store, tmp_path):

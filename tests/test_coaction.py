@@ -878,18 +878,3 @@ def test_command__prints_one_object(archive, tmp_path):
         "--merge", "fused",
     )  # fmt: skip
     assert "over all tested layers together" in shown.output
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "message"),
-    [
-        (["--layers", "url"], 1, "is no layer"),
-        (["--layers", ","], 1, "layers is empty"),
-        (["--layers", "co_url", "--merge", "both"], 2, ""),
-        (["--layers", "co_url", "--min-layers", "2"], 1, "there are 1 layers"),
-    ],
-)
-def test_command__says_what_is_wrong(archive, tmp_path, options, code, message):
-    done = invoke("coact", archive.path, "--out", tmp_path / "run", *options)
-    assert done.exit_code == code
-    assert message in done.output

@@ -379,18 +379,3 @@ def test_cohorts__reads_other_labels_and_obeys_none(store, tmp_path):
     assert done.exit_code == 0, done.output
     assert "[bold]x" in done.stdout and "\x1b" not in done.stdout
     assert open_run(tmp_path / "out").read("cohorts")["period"].to_list() == [date(2020, 1, 1)]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["--by", "role"], 1, "by is 'role', which a run tells"),
-        (["--controls", "x"], 1, "the labels are control, planted"),
-        (["--run", "nowhere"], 1, "there is no run at nowhere"),
-        (["--period", "year"], 2, "period"),
-    ],
-)
-def test_cohorts__refuses_what_it_cannot_do(store, tmp_path, arguments, code, message):
-    done = invoke("cohorts", store.path, "--out", tmp_path / "out", *arguments)
-    assert done.exit_code == code and message in done.stderr
-    assert not (tmp_path / "out").exists()

@@ -553,3 +553,47 @@ def test_direction__of_layers_is_followed_by_all_that_read_them(copied, is_direc
     ends = set(edges.select("source", "target").rows())
     read = set(read_candidates(copied).select("source", "target").rows())
     assert read == (ends if is_directed else ends | {pair[::-1] for pair in ends})
+
+
+# --- requests that cannot be met -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "code", "message"),
+    [
+        ("cascades", "--kind nothing", 1, "the store has no nothing"),
+        ("cascades", "--inside nobody", 1, "the labels are operation, other"),
+        ("cascades", "--window 1y", 1, "is no duration"),
+        ("cascades", "--run nowhere", 1, "there is no run at nowhere"),
+        ("cascades", "--group-by platform", 2, "platform"),
+        ("cascades", "--min-shares 0", 2, "min-shares"),
+        ("cohorts", "--by role", 1, "by is 'role', which a run tells"),
+        ("cohorts", "--controls x", 1, "the labels are operation, other"),
+        ("cohorts", "--run nowhere", 1, "there is no run at nowhere"),
+        ("cohorts", "--period year", 2, "period"),
+        ("cycle", "--seeds SEEDS --window soon", 1, "'soon' is no window"),
+        ("cycle", "--seeds SEEDS --kind nothing", 1, "the store has no nothing"),
+        ("cycle", "--seeds SEEDS --max-rounds 0", 2, "max-rounds"),
+        ("cycle", "--seeds SEEDS --mode x", 2, "mode"),
+        ("model", "--kinds mention", 1, "the store has no mention"),
+        ("model", "--kinds hashtag --no-background", 1, "impossible without a background"),
+        ("model", "--candidates nowhere", 1, "there is no run at nowhere"),
+        ("model", "--kinds hashtag --min-posts 100000", 1, "no event of the kinds hashtag is left"),
+        ("model", "--emission other", 2, "emission"),
+        ("model", "--min-support 0", 2, "min-support"),
+        ("coact", "--layers url", 1, "'url' is no layer"),
+        ("coact", "--layers ,", 1, "layers is empty"),
+        ("coact", "--layers co_url --merge both", 2, "merge"),
+        ("coact", "--layers co_url --min-layers 2", 1, "there are 1 layers"),
+    ],
+)
+def test_commands__say_in_one_sentence_what_is_wrong(
+    world, tmp_path, command, arguments, code, message
+):
+    folder, store = world
+    words = arguments.replace("SEEDS", str(folder / "seeds.txt")).split()
+    done = invoke(command, store.path, "--out", tmp_path / "out", *words)
+    assert done.exit_code == code, done.output
+    assert message in " ".join(done.stderr.split()) and "Traceback" not in done.output
+    assert done.stderr.startswith("error: " if code == 1 else "Usage: ")
+    assert list(tmp_path.iterdir()) == []

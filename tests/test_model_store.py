@@ -282,23 +282,3 @@ def test_model__prints_its_summary_as_json(planted, tmp_path):
     assert summary["n_accounts"] == 4
     assert summary["max_gap"] <= 0.01
     assert summary["share_taken"] + summary["share_immigrant"] <= 1 + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("options", "code"),
-    [
-        (["--kinds", "url"], 1),
-        (["--kinds", "hashtag", "--no-background"], 1),
-        (["--kinds", "hashtag", "--candidates", "nowhere"], 1),
-        (["--kinds", "hashtag", "--min-posts", "100000"], 1),
-        (["--emission", "other"], 2),
-        (["--min-support", "0"], 2),
-    ],
-)
-def test_model__refuses_in_one_sentence(planted, tmp_path, options, code):
-    shown = invoke("model", planted.path, "--out", tmp_path / "model", *options)
-    assert shown.exit_code == code
-    assert not (tmp_path / "model").exists()
-    if code == 1:
-        assert shown.stderr.startswith("error: ")
-        assert "Traceback" not in shown.output
