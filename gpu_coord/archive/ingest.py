@@ -80,8 +80,6 @@ def ingest(
         and path where a label has several.
     progress
         Called with the stage, and how much of how much is done (bytes).
-    **choices
-        Fields of `IngestSettings`.
 
     Raises
     ------

@@ -10,10 +10,10 @@ from gpu_coord.archive.settings import IngestSettings
 from gpu_coord.cli import options
 from gpu_coord.cli.display import flatten, print_json, print_lines, print_rows, show_progress
 from gpu_coord.cli.errors import fail
-from gpu_coord.cli.requests import Request, command
+from gpu_coord.cli.requests import Command, Request, command
 from gpu_coord.cli.values import read_key, read_lines, split_label
 from gpu_coord.detection.settings import DetectSettings
-from gpu_coord.ground.choices import Seeded
+from gpu_coord.ground.choices import Choices, Seeded
 from gpu_coord.model.settings import ModelSettings
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
 from gpu_coord.simulation.settings import SimulateSettings
@@ -55,58 +55,37 @@ def ingest(
             progress=progress,
             **request.choices,
         )
-    show_store(made.path, made.manifest, as_json=request.as_json)
+    request.show(made.manifest["totals"], lambda: show_store(made.path, made.manifest))
 
 
-@command(DetectSettings, uses_machine=True)
-def detect(
-    request: Request,
-    store: options.Store,
-    out: options.NewRun,
-    labels: options.Labels = None,
-    graphs: options.Graphs = False,
-    show_ids: options.ShowIds = False,
-) -> None:
-    """Find the coordination network of a store."""
-    from gpu_coord.cli.findings import show_run
-    from gpu_coord.detection.run import detect as run
+def _make_finder(name: str, settings: type[Choices], says: str) -> Command:
+    """Make the command of a public function that finds a network in a store."""
 
-    found = request.run(run, store, out, labels=labels, graphs=graphs)
-    request.show(found, lambda: show_run(found, show_ids=show_ids))
+    def find(
+        request: Request,
+        store: options.Store,
+        out: options.NewRun,
+        labels: options.Labels = None,
+        graphs: options.Graphs = False,
+        show_ids: options.ShowIds = False,
+    ) -> None:
+        import gpu_coord
+        from gpu_coord.cli.findings import show_run
 
+        found = request.run(getattr(gpu_coord, name), store, out, labels=labels, graphs=graphs)
+        request.show(found.summary, lambda: show_run(found, show_ids=show_ids))
 
-@command(ShareSettings, uses_machine=True)
-def share(
-    request: Request,
-    store: options.Store,
-    out: options.NewRun,
-    labels: options.Labels = None,
-    graphs: options.Graphs = False,
-    show_ids: options.ShowIds = False,
-) -> None:
-    """Find who shared the same things within seconds."""
-    from gpu_coord.cli.findings import show_run
-    from gpu_coord.sharing.run import share as run
-
-    found = request.run(run, store, out, labels=labels, graphs=graphs)
-    request.show(found, lambda: show_run(found, show_ids=show_ids))
+    find.__name__, find.__doc__ = name, says
+    return command(settings, uses_machine=True)(find)
 
 
-@command(CoactSettings, uses_machine=True)
-def coact(
-    request: Request,
-    store: options.Store,
-    out: options.NewRun,
-    labels: options.Labels = None,
-    graphs: options.Graphs = False,
-    show_ids: options.ShowIds = False,
-) -> None:
-    """Find who does the same things in several ways: layers of co-action, and their merge."""
-    from gpu_coord.cli.findings import show_run
-    from gpu_coord.sharing.run import coact as run
-
-    found = request.run(run, store, out, labels=labels, graphs=graphs)
-    request.show(found, lambda: show_run(found, show_ids=show_ids))
+detect = _make_finder("detect", DetectSettings, "Find the coordination network of a store.")
+share = _make_finder("share", ShareSettings, "Find who shared the same things within seconds.")
+coact = _make_finder(
+    "coact",
+    CoactSettings,
+    "Find who does the same things in several ways: layers of co-action, and their merge.",
+)
 
 
 @command(CycleSettings, uses_machine=True)
@@ -126,7 +105,7 @@ def cycle(
     from gpu_coord.sharing.cycle import run_cycle as run
 
     found = request.run(run, store, seeds, out, labels=labels, graphs=graphs)
-    request.show(found, lambda: show_cycle(found, show_ids=show_ids))
+    request.show(found.summary, lambda: show_cycle(found, show_ids=show_ids))
 
 
 @command()
@@ -165,7 +144,7 @@ def model(
     from gpu_coord.model.fitting import fit_model as run
 
     found = request.run(run, store, out, candidates=candidates, labels=labels)
-    request.show(found, lambda: show_model(found, show_ids=show_ids))
+    request.show(found.summary, lambda: show_model(found, show_ids=show_ids))
 
 
 @command(RoleSettings)
@@ -185,10 +164,8 @@ def roles(
     from gpu_coord.cli.accounts import show_roles
 
     found = request.run(assign_roles, run, store, model=model)
-    if request.as_json:
-        print_json(found.content["roles"]["counts"])
-    else:
-        show_roles(found, show_ids=show_ids)
+    counts = found.content["roles"]["counts"]
+    request.show(counts, lambda: show_roles(found, show_ids=show_ids))
 
 
 @command(CalibrateSettings, uses_machine=True)
@@ -203,7 +180,7 @@ def calibrate(
     from gpu_coord.trust.calibration import calibrate as run
 
     found = request.run(run, store, out, labels=labels)
-    request.show(found, lambda: show_calibration(found))
+    request.show(found.summary, lambda: show_calibration(found))
 
 
 @command()
@@ -215,12 +192,12 @@ def selftest(
     backend: options.Backend = "auto",
 ) -> None:
     """Check every operation of a backend against plain definitions, on this machine."""
-    from gpu_coord.cli.values import choose_backend
+    from gpu_coord.backend import choose
     from gpu_coord.ground.folders import write_json
     from gpu_coord.trust.selftest import run_checks
 
     with show_progress() as progress:
-        report = run_checks(choose_backend(backend, threads=request.threads), progress)
+        report = run_checks(choose(backend, threads=request.threads), progress)
     if out is not None:
         write_json(out, report.to_dict())
     if request.as_json:
@@ -295,7 +272,7 @@ def cascades(
     from gpu_coord.spread.cascades import trace_cascades
 
     found = request.run(trace_cascades, store, out, run=run, labels=labels)
-    request.show(found, lambda: show_cascades(found, show_ids=show_ids))
+    request.show(found.summary, lambda: show_cascades(found, show_ids=show_ids))
 
 
 @command(CohortSettings)
@@ -313,7 +290,7 @@ def cohorts(
     from gpu_coord.cli.cohorts import show_cohorts
 
     found = request.run(compare_cohorts, store, out, run=run, labels=labels)
-    request.show(found, lambda: show_cohorts(found))
+    request.show(found.summary, lambda: show_cohorts(found))
 
 
 @command(SimulateSettings)
@@ -331,10 +308,7 @@ def simulate(
 
     made = request.run(run, out, overrides=dict(map(parse_parameter, set_ or [])))
     sizes = {name: made.summary[name] for name in ("n_posts", "n_accounts", "n_operation_accounts")}
-    if request.as_json:
-        print_json(sizes)
-    else:
-        print_rows(f"Simulation {out}", ["what", "number"], flatten(sizes))
+    request.show(sizes, lambda: print_rows(f"Simulation {out}", ["what", "number"], flatten(sizes)))
 
 
 @command(Seeded, uses_machine=True)
@@ -387,10 +361,7 @@ def evaluate(
     positive = request.choices["positive"]
     known = choose_truth(truth, users or [], controls or [], positive=positive)
     figures = score(run, known, **request.choices)
-    if request.as_json:
-        print_json(figures)
-    else:
-        show_figures(figures)
+    request.show(figures, lambda: show_figures(figures))
 
 
 @command(SweepSettings, uses_machine=True)
@@ -410,7 +381,7 @@ def sweep(
     from gpu_coord.trust.sweeps.sweeps import sweep as run
 
     found = request.run(run, store, grid, out, truth=truth, labels=labels)
-    request.show(found, lambda: show_sweep(found, show_ids=show_ids))
+    request.show(found.summary, lambda: show_sweep(found, show_ids=show_ids))
 
 
 @command()
@@ -422,10 +393,7 @@ def verify(
     from gpu_coord.results.verification import verify as check
 
     checked = check(folder)
-    if request.as_json:
-        print_json(checked)
-    else:
-        print(f"{folder}: {checked['n_tables']} tables are whole.")
+    request.show(checked, lambda: print(f"{folder}: {checked['n_tables']} tables are whole."))
 
 
 COMMANDS = (  # in the order of the help

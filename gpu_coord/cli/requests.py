@@ -8,13 +8,13 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from gpu_coord.cli import options
 from gpu_coord.cli.display import print_json, show_progress
-from gpu_coord.cli.values import choose_backend, parse_memory, read_labels
+from gpu_coord.cli.values import parse_memory
 from gpu_coord.ground.choices import (
     Choices,
     Declared,
@@ -23,9 +23,6 @@ from gpu_coord.ground.choices import (
     read_options,
     split_list,
 )
-
-if TYPE_CHECKING:
-    from gpu_coord.results.findings import Findings
 
 _LARGEST_SHOWN = 1_000_000  # a larger bound of a range says nothing to people
 
@@ -47,19 +44,21 @@ class Request:
         Labels are read from their file.
         """
         if self.uses_machine:
-            more |= {
-                "backend": choose_backend(self.backend, threads=self.threads),
-                "memory": parse_memory(self.memory),
-            }
+            from gpu_coord.backend import choose
+
+            more["backend"] = choose(self.backend, threads=self.threads)
+            more["memory"] = parse_memory(self.memory)
         if isinstance(more.get("labels"), Path):
+            from gpu_coord.archive.ingest import read_labels
+
             more["labels"] = read_labels(more["labels"])
         with show_progress() as progress:
             return function(*inputs, progress=progress, **more, **self.choices)
 
-    def show(self, found: "Findings", show: Callable[[], None]) -> None:
-        """Print the summary as JSON, or show a result to people."""
+    def show(self, summary: dict[str, Any], show: Callable[[], None]) -> None:
+        """Print a summary as JSON, or show a result to people."""
         if self.as_json:
-            print_json(found.summary)
+            print_json(summary)
         else:
             show()
 

@@ -3,18 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from gpu_coord.cli.display import (
-    flatten,
-    print_json,
-    print_rows,
-)
+from gpu_coord.cli.display import flatten, print_rows
 
 
-def show_store(path: Path, manifest: dict[str, Any], *, as_json: bool) -> None:
+def show_store(path: Path, manifest: dict[str, Any]) -> None:
     """Print what became of the rows of each input."""
-    if as_json:
-        print_json(manifest["totals"])
-        return
     columns = ["rows_read", "stored", "rejected", "duplicates"]
     print_rows(
         "Inputs",

@@ -2,27 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from gpu_coord.backend import Backend
-    from gpu_coord.cli.options import BackendChoice
-
-
-def choose_backend(name: "BackendChoice", *, threads: int | None) -> "Backend":
-    """Return the backend of a name, with so many threads."""
-    from gpu_coord.backend import choose
-
-    return choose(name, threads=threads)
-
-
-def read_labels(path: Path) -> "pl.DataFrame":
-    """Return the labels of a file."""
-    from gpu_coord.archive.ingest import read_labels as read
-
-    return read(path)
 
 
 def read_lines(path: Path) -> list[str]:

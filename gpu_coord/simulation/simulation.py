@@ -188,8 +188,6 @@ def simulate(
         Parameters of :class:`Scenario` by name, in the place of the preset's.
     progress
         Called with the stage, the posts written so far and their total, after each chunk.
-    **choices
-        Fields of `SimulateSettings`.
 
     Raises
     ------

@@ -48,8 +48,6 @@ def tabulate_timeline(
         A run on that store and kind. After `share`, a share is coordinated where its post is in a
         pair of ``pairs.parquet`` on this object; after `detect`, where it is in
         ``evidence.parquet``.
-    **choices
-        Fields of `TimelineSettings`.
 
     Returns
     -------

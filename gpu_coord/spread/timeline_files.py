@@ -132,8 +132,6 @@ def write_timeline(
         A run on that store and kind, see `tabulate_timeline`.
     show_ids
         Show account and content ids; otherwise accounts by pseudonym. Parquet has both.
-    **choices
-        Fields of `TimelineSettings`.
 
     Raises
     ------

@@ -62,8 +62,6 @@ def assign_roles(
         A folder of `gpu-coord model` on the same store, for immigrant ratios and caused events.
     progress
         Called with the stage, the work done and the work in all.
-    **choices
-        Fields of `RoleSettings`.
 
     Raises
     ------

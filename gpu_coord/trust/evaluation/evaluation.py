@@ -99,8 +99,6 @@ def evaluate(
         A file, see :func:`read_truth`; a table ``account_id, label`` as :func:`gather_truth` makes
         it; or None: the labels that the run has itself. A file ``truth_edges.parquet``
         (``source, target``) beside a file is read as well.
-    **choices
-        Fields of `EvaluateSettings`.
 
     Returns
     -------
