@@ -25,9 +25,9 @@ NULL_ITEMS = ("None", "nan", "null")
 MIN_SECONDS, MAX_SECONDS = -62_135_596_800, 253_402_300_799  # years 1 to 9999
 
 _ISO_TIME = (
-    r"^([0-9]{4})-?([0-9]{2})-?([0-9]{2})[Tt ]([0-9]{2}):?([0-9]{2})"
-    r"(?::?([0-9]{2})(?:[.,]([0-9]+))?)?"
-    r" ?(?:[Zz]|UTC|([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?)?$"
+    r"^(?<year>[0-9]{4})-?(?<month>[0-9]{2})-?(?<day>[0-9]{2})[Tt ]"
+    r"(?<hour>[0-9]{2}):?(?<minute>[0-9]{2})(?::?(?<second>[0-9]{2})(?:[.,](?<fraction>[0-9]+))?)?"
+    r" ?(?:[Zz]|UTC|(?<sign>[+-])(?<hours>[01][0-9]|2[0-3]):?(?<mins>[0-5][0-9])?)?$"
 )
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _QUOTED_ITEM = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"\[\]]+"""
@@ -43,6 +43,11 @@ _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v
 def null_blank(column: pl.Expr, words: Sequence[str] = NULL_WORDS) -> pl.Expr:
     """Null where a cell is empty, blank, or a word that stands for nothing (``absent``)."""
     return pl.when(~column.str.strip_chars().is_in(words)).then(column)
+
+
+def give_reason(conditions: dict[str, pl.Expr]) -> pl.Expr:
+    """Give the first of some reasons whose condition holds; null where none does."""
+    return pl.coalesce(pl.when(holds).then(pl.lit(said)) for said, holds in conditions.items())
 
 
 def parse_stamps(texts: pl.Series) -> pl.Series:
@@ -61,29 +66,14 @@ def parse_stamps(texts: pl.Series) -> pl.Series:
 
 
 def _parse_iso(text: pl.Expr) -> pl.Expr:
-    names = (
-        "year",
-        "month",
-        "day",
-        "hour",
-        "minute",
-        "second",
-        "fraction",
-        "sign",
-        "hours",
-        "mins",
-    )
-    groups = text.str.strip_chars().str.extract_groups(_ISO_TIME)
-    part = dict(zip(names, (groups.struct[i] for i in range(len(names))), strict=True))
-    clock = pl.format(
-        "{}-{}-{} {}:{}:{}",
-        *(part[name] for name in names[:5]),
-        part["second"].fill_null("00"),
-    )
+    part = text.str.strip_chars().str.extract_groups(_ISO_TIME).struct
+    named = map(part.field, ("year", "month", "day", "hour", "minute"))
+    clock = pl.format("{}-{}-{} {}:{}:{}", *named, part.field("second").fill_null("00"))
     whole = clock.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="ms")
-    millis = (part["fraction"].fill_null("") + "000").str.slice(0, 3).cast(pl.Int64)
-    minutes = part["hours"].cast(pl.Int64) * 60 + part["mins"].cast(pl.Int64).fill_null(0)
-    offset = pl.when(part["sign"] == "-").then(-minutes).otherwise(minutes).fill_null(0)
+    millis = (part.field("fraction").fill_null("") + "000").str.slice(0, 3).cast(pl.Int64)
+    hours, minutes = (part.field(name).cast(pl.Int64) for name in ("hours", "mins"))
+    minutes = hours * 60 + minutes.fill_null(0)
+    offset = pl.when(part.field("sign") == "-").then(-minutes).otherwise(minutes).fill_null(0)
     return bound_times(whole.cast(pl.Int64) + millis - offset * 60_000)
 
 

@@ -15,20 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.cells import (
-    hash_ids,
-    null_blank,
-    parse_counts,
-    parse_dates,
-    parse_stamps,
-)
+from gpu_coord.archive.cells import give_reason, hash_ids, null_blank, parse_stamps
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.posts import (
     PostBatch,
-    count_unread,
     find_firsts,
     keep_rows,
     number_posts,
+    read_numbers,
     read_texts,
     stage_posts,
     write_tables,
@@ -121,14 +115,15 @@ def judge_posts(cells: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
     Columns ``account_id``, ``content_id``, ``platform`` (text), ``time`` (ms UTC) and ``reason``
     (null: the row is good).
     """
+    present = {*columns}
     account, content, time = (
-        _choose(columns, names)
+        next(name for name in names if name in present)
         for names in (CROWDTANGLE_IDS, CROWDTANGLE_CONTENTS, CROWDTANGLE_TIMES)
     )
     named = cells.select(
         _take([account]).alias("account_id"),
         _take([content]).alias("content_id"),
-        _read_platform({*columns}).alias("platform"),
+        _read_platform(present).alias("platform"),
         stamp=_take([time]),
     )
     times = read_post_times(named["stamp"], is_utc=time == API_TIME)
@@ -139,11 +134,6 @@ def judge_posts(cells: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
             _judge_time(HEADINGS.get(time, time)),
         )
     )
-
-
-def _choose(columns: Iterable[str], names: Sequence[str]) -> str:
-    present = {*columns}
-    return next(name for name in names if name in present)
 
 
 def _take(names: Sequence[str]) -> pl.Expr:
@@ -165,24 +155,20 @@ def _judge_id(id: str, name: str) -> pl.Expr:
     text = pl.col(id).str.strip_chars()
     is_number = text.str.contains(ROUNDED) & ~text.str.contains("^[0-9]+$")
     can_be_rounded = pl.lit(name not in ("username", "accounturl", "url", "posturl"))
-    return (
-        pl.when(pl.col(id).is_null() | text.str.contains(NO_ACCOUNT_URL))
-        .then(pl.lit(f"no {shown}"))
-        .when(can_be_rounded & is_number)
-        .then(pl.lit(f"{shown} was rewritten as a decimal number, as spreadsheets do"))
-    )
+    rewritten = f"{shown} was rewritten as a decimal number, as spreadsheets do"
+    is_absent = pl.col(id).is_null() | text.str.contains(NO_ACCOUNT_URL)
+    return give_reason({f"no {shown}": is_absent, rewritten: can_be_rounded & is_number})
 
 
 def _judge_time(shown: str) -> pl.Expr:
-    return (
-        pl.when(pl.col("stamp").is_null())
-        .then(pl.lit(f"no {shown}"))
-        .when(pl.col("clock").is_null())
-        .then(pl.lit(f"{shown} is no date with a time of day"))
-        .when(~pl.col("names_zone"))
-        .then(pl.lit(f"{shown} names no time zone"))
-        .when(pl.col("time").is_null())
-        .then(pl.lit(f"{shown} is in a time zone that is ambiguous or not known; write its offset"))
+    unknown = f"{shown} is in a time zone that is ambiguous or not known; write its offset"
+    return give_reason(
+        {
+            f"no {shown}": pl.col("stamp").is_null(),
+            f"{shown} is no date with a time of day": pl.col("clock").is_null(),
+            f"{shown} names no time zone": ~pl.col("names_zone"),
+            unknown: pl.col("time").is_null(),
+        }
     )
 
 
@@ -234,8 +220,7 @@ def read_entities(
     links = cells.select("row", "content_id", link=_take(LINKS)).drop_nulls("link")
     others = links.join(_find_own_links(links), on="row", how="anti", maintain_order="left")
     urls = others.select("row", value=normalise_urls(others["link"], rule=url_rule))
-    if urls["value"].null_count():
-        unread["url (not a URL)"] += urls["value"].null_count()
+    unread += Counter({"url (not a URL)": urls["value"].null_count()})
     is_caption = pl.col("platform") == "instagram"  # elsewhere it describes the link
     said = pl.coalesce(_take(["message"]), pl.when(is_caption).then(_take(["description"])))
     texts = read_texts(cells.select("row", text=said).drop_nulls(), keep=keep_texts)
@@ -249,26 +234,10 @@ def _find_own_links(links: pl.DataFrame) -> pl.DataFrame:
     return near.filter(link == own).select("row")
 
 
-def read_numbers(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
-    """Read counts and profiles of good posts; what cannot be read is null and counted."""
-    taken = {name: _take(names) for name, names in (COUNT_CELLS | PROFILE_CELLS).items()}
-    texts = cells.select(**taken)
-    values = texts.select(
-        parse_counts(_drop_commas(texts[name]))
-        if name.endswith("_count")
-        else parse_dates(pl.col(name))
-        for name in taken
-    )
-    count_unread(texts, values, unread)
-    return values
-
-
-def _drop_commas(texts: pl.Series) -> pl.Series:
+def _drop_commas(text: pl.Expr) -> pl.Expr:
     """Write ``1,234,567`` without its commas."""
-    text = pl.col(texts.name)
     is_grouped = text.str.contains(r"^\s*[0-9]{1,3}(?:,[0-9]{3})+\s*$")
-    plain = pl.when(is_grouped).then(text.str.replace_all(",", "", literal=True)).otherwise(text)
-    return texts.to_frame().select(plain).to_series()
+    return pl.when(is_grouped).then(text.str.replace_all(",", "", literal=True)).otherwise(text)
 
 
 # --- from sources to tables ----------------------------------------------------------------------
@@ -310,7 +279,9 @@ def _read_posts(intake: Intake, source: Source, batch: Batch) -> PostBatch:
     posts = judged.filter(is_good).select("account_id", "content_id", "platform", "time")
     cells = batch.frame.filter(is_good).with_columns(posts["content_id"], posts["platform"])
     unread: Counter[str] = Counter()
-    numbers = read_numbers(cells, unread)
+    taken = (COUNT_CELLS | PROFILE_CELLS).items()
+    texts = cells.select(**{name: _drop_commas(_take(names)) for name, names in taken})
+    numbers = read_numbers(texts, unread)
     entities = read_entities(
         cells.with_row_index("row"),
         url_rule=intake.url_rule,

@@ -24,8 +24,8 @@ from gpu_coord.archive.intake import Intake, Tally
 from gpu_coord.archive.settings import Format, IngestSettings
 from gpu_coord.archive.shares import ingest_shares, read_ids
 from gpu_coord.archive.sources import (
+    FAMILIES,
     ArchiveError,
-    Role,
     check_columns,
     check_name,
     find_sources,
@@ -102,7 +102,9 @@ def ingest(
     given = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
     pairs = label.items() if isinstance(label, Mapping) else label or ()
     named = [(Path(path), name) for name, path in pairs]
-    _check_label_names(named)
+    for path, name in named:
+        if not name.strip():
+            raise ValueError(f"The label of {path} is empty; write NAME=PATH.")
     target = Path(store)
     check_replaceable(target, STORE_MARKER, STORE_FILES)
     sources, ignored = find_sources([*((path, None) for path in given), *named], settings.format)
@@ -125,7 +127,7 @@ def ingest(
             settings.time,
             pseudonym_key,
             settings.texts,
-            progress or _say_nothing,
+            progress or (lambda stage, done, total: None),
         )
         with rejects:
             facts = _ingest_sources(intake, None if labels is None else Path(labels))
@@ -155,12 +157,6 @@ def _check_texts(sources: Sequence[Source], key: bytes | None) -> None:
         )
 
 
-def _check_label_names(named: Sequence[tuple[Path, str]]) -> None:
-    for path, name in named:
-        if not name.strip():
-            raise ValueError(f"The label of {path} is empty; write NAME=PATH.")
-
-
 def _warn_of_nothing(inputs: Sequence[Mapping[str, Any]]) -> None:
     """Warn where nothing was shared at all; that some parts are empty is normal."""
     empty = [entry["name"] for entry in inputs if not entry["rows_read"]]
@@ -173,28 +169,23 @@ def _warn_of_nothing(inputs: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def _say_nothing(stage: str, done: int, total: int) -> None:
-    """Take the place of a progress bar."""
-
-
-_READERS: dict[Role, tuple[Format, Callable[[Intake], None]]] = {
-    "tweets": ("x-archive", ingest_x_archive),
-    "users": ("x-archive", ingest_x_archive),
-    "shares": ("shares", ingest_shares),
-    "crowdtangle": ("crowdtangle", ingest_crowdtangle),
+_READERS: dict[Format, Callable[[Intake], None]] = {
+    "x-archive": ingest_x_archive,
+    "shares": ingest_shares,
+    "crowdtangle": ingest_crowdtangle,
 }
 
 
 def _ingest_sources(intake: Intake, labels: Path | None) -> dict[str, Any]:
     """Write all tables but the manifest, and return what it says about them."""
     files = sorted({tally.source.path for tally in intake.tallies})
-    archive_format, read = _READERS[intake.tallies[0].source.role]
+    archive_format, _ = FAMILIES[intake.tallies[0].source.role]
     with ThreadPoolExecutor(1) as pool:
         hashes = {file: pool.submit(hash_file, file) for file in files}
         intake.staged.mkdir()
         if labels is not None:
             _book_labels(intake, labels)
-        read(intake)
+        _READERS[archive_format](intake)
         shutil.rmtree(intake.staged)
         digests = {file: result.result() for file, result in hashes.items()}
     return {

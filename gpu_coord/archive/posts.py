@@ -7,21 +7,29 @@ is it known which record of a post was its first.
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.cells import hash_texts, hash_words, hide_mentions, normalise_texts
+from gpu_coord.archive.cells import (
+    hash_texts,
+    hash_words,
+    hide_mentions,
+    normalise_texts,
+    parse_counts,
+    parse_dates,
+)
 from gpu_coord.archive.intake import name_kinds, number_accounts, number_entities, open_events
 from gpu_coord.archive.tables import TEXTS
 from gpu_coord.ground.threads import map_ahead, prefetch
 from gpu_coord.store.tables import TableWriter, read_parts
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
 
     from gpu_coord.archive.intake import Intake, Tally
@@ -51,12 +59,19 @@ class PostBatch:
     unread: Counter[str]
 
 
-def count_unread(texts: pl.DataFrame, values: pl.DataFrame, unread: Counter[str]) -> None:
-    """Add, by column, the cells that hold text but no value."""
-    for name in values.columns:
-        n_unread = values[name].null_count() - texts[name].null_count()
-        if n_unread:
-            unread[name] += n_unread
+def read_numbers(texts: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
+    """Read columns of counts and dates, which are named so; count what is text but no value."""
+    values = texts.select(
+        parse_counts(texts[name])
+        if name.endswith("_count")
+        else parse_dates(pl.col(name))
+        if name.endswith("_date")
+        else name
+        for name in texts.columns
+    )
+    n_lost = {name: values[name].null_count() - texts[name].null_count() for name in texts.columns}
+    unread += Counter(n_lost)  # which leaves out those of 0
+    return values
 
 
 def read_texts(cells: pl.DataFrame, *, keep: bool) -> pl.DataFrame:
@@ -104,7 +119,8 @@ def stage_posts(
     ):
         for tally in tallies:
             tally.first_row = n_rows
-            for batch in _read_ahead(intake, tally, cells, read):
+            batches = intake.read(tally, cells)
+            for batch in map_ahead(batches, partial(read, tally.source), n_threads=2):
                 intake.unread.update(batch.unread)
                 intake.reject(tally, batch.rows, batch.reasons)
                 found = code(tally, batch)
@@ -112,16 +128,6 @@ def stage_posts(
                 for frame in _stage_events(intake, batch.entities, found, n_rows, texts):
                     events.add(frame)
                 n_rows += found.height
-
-
-def _read_ahead(
-    intake: Intake,
-    tally: Tally,
-    cells: Sequence[str],
-    read: Callable[[Source, Batch], PostBatch],
-) -> Iterator[PostBatch]:
-    batches = intake.read(tally, cells)
-    return map_ahead(batches, lambda batch: read(tally.source, batch), n_threads=2)
 
 
 def _stage_events(

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.cells import bound_times, parse_share_times, seconds_to_millis
+from gpu_coord.archive.cells import (
+    bound_times,
+    give_reason,
+    parse_share_times,
+    seconds_to_millis,
+)
 from gpu_coord.archive.intake import (
     book_accounts,
     name_kinds,
@@ -68,26 +73,19 @@ def judge_shares(cells: pl.DataFrame, *, name: str) -> pl.DataFrame:
 
 
 def _find_reason(has_time: pl.Series) -> pl.Expr:
-    reasons = [pl.when(pl.col(id).is_null()).then(pl.lit(f"no {id}")) for id in SHARE_IDS.values()]
-    unread = (
-        pl.when(~pl.lit(has_time))
-        .then(pl.lit("no timestamp_share"))
-        .when(pl.col("time").is_null())
-        .then(pl.lit("timestamp_share is neither epoch seconds nor an ISO 8601 date with a time"))
-    )
-    return pl.coalesce(*reasons, unread, _judge_kind(pl.col("kind")))
+    unread = "timestamp_share is neither epoch seconds nor an ISO 8601 date with a time"
+    conditions = {f"no {id}": pl.col(id).is_null() for id in SHARE_IDS.values()}
+    conditions |= {"no timestamp_share": ~pl.lit(has_time), unread: pl.col("time").is_null()}
+    return pl.coalesce(give_reason(conditions), _judge_kind(pl.col("kind")))
 
 
 def _judge_kind(kind: pl.Expr) -> pl.Expr:
     """Give a reason where a kind cannot be the name of a column and an item of a list."""
-    return (
-        pl.when(kind.is_in(sorted(RESERVED)))
-        .then(pl.format("the kind {} is reserved", kind))
-        .when(kind.str.contains(r"[,\p{Cc}]"))
-        .then(pl.lit("the kind holds a comma or a control character"))
-        .when(kind != kind.str.strip_chars())
-        .then(pl.lit("the kind begins or ends with white space"))
-    )
+    conditions = {f"the kind {each} is reserved": kind == each for each in sorted(RESERVED)} | {
+        "the kind holds a comma or a control character": kind.str.contains(r"[,\p{Cc}]"),
+        "the kind begins or ends with white space": kind != kind.str.strip_chars(),
+    }
+    return give_reason(conditions)
 
 
 def read_ids(column: pl.Series, *, name: str) -> pl.Series:

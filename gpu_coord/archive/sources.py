@@ -18,7 +18,7 @@ import weakref
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from gpu_coord.archive.cells import give_reason
 from gpu_coord.ground.threads import prefetch
 
 if TYPE_CHECKING:
@@ -45,15 +46,7 @@ PARQUET_ROWS = 1 << 17
 OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
 UNEXACT_ID = "the line gives an id that is neither text nor a whole number"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
-BROKEN_FILE = (
-    EOFError,
-    OSError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    RuntimeError,
-    NotImplementedError,
-)
+BROKEN_FILE = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
 TWEET_COLUMNS = {"tweetid", "userid", "tweettime"}
 PROFILE_COLUMNS = {"followercount", "followingcount", "accountcreationdate", "accountlanguage"}
@@ -82,17 +75,11 @@ KNOWN_COLUMNS = (
     | FRAME_COLUMNS
     | {*CROWDTANGLE_IDS, *CROWDTANGLE_CONTENTS, *CROWDTANGLE_TIMES}
 )
-ROLES: dict[str, tuple[Role, ...]] = {
-    "auto": ("tweets", "users", "shares", "crowdtangle"),
-    "x-archive": ("tweets", "users"),
-    "shares": ("shares",),
-    "crowdtangle": ("crowdtangle",),
-}
-FAMILIES: dict[Role, str] = {
-    "tweets": "an X archive",
-    "users": "an X archive",
-    "shares": "a share table",
-    "crowdtangle": "a CrowdTangle export",
+FAMILIES: dict[Role, tuple[Format, str]] = {
+    "tweets": ("x-archive", "an X archive"),
+    "users": ("x-archive", "an X archive"),
+    "shares": ("shares", "a share table"),
+    "crowdtangle": ("crowdtangle", "a CrowdTangle export"),
 }
 
 
@@ -189,7 +176,9 @@ def find_sources(
         raise ArchiveError(f"No X archive, share table or CrowdTangle export found in {places}.")
     _check_one_format(sources)
     names = _name_files(sorted({source.path for source in sources}))
-    return [_rename(source, names) for source in sources], ignored
+    return [
+        replace(source, name=_join(names[source.path], source.member)) for source in sources
+    ], ignored
 
 
 def _list_files(given: Sequence[tuple[Path, str | None]]) -> dict[Path, Place]:
@@ -272,15 +261,16 @@ def _list_members(file: Path) -> list[str | None]:
 def _recognise(file: Path, member: str | None, label: str | None, archive_format: Format) -> Source:
     with open_stream(file, member) as stream:
         head = stream.read(HEAD_BYTES)
+    name = _join(file.name, member)
     packing, names = _read_header(file, member, head)
-    role = _choose_role(_join(file.name, member), names, archive_format)
-    plain = [_drop_dots(name) if role == "crowdtangle" else plain_name(name) for name in names]
+    role = _choose_role(name, names, archive_format)
+    plain = [_drop_dots(each) if role == "crowdtangle" else plain_name(each) for each in names]
     if packing != "jsonl":  # there each line has its own
-        check_columns(_join(file.name, member), plain)
+        check_columns(name, plain)
     if role != "shares" and packing != "csv":
         raise ArchiveError(
-            f"{_join(file.name, member)} is {FAMILIES[role]} as {packing}; those are read as CSV, "
-            "the form in which they were released."
+            f"{name} is {FAMILIES[role][1]} as {packing}; those are read as CSV, the form in which "
+            "they were released."
         )
     return Source(file, member, packing, role, dict(zip(plain, names, strict=True)), label)
 
@@ -340,9 +330,10 @@ def _choose_role(name: str, names: Sequence[str], archive_format: Format) -> Rol
         wanted = "an X archive, a share table or a CrowdTangle export"
         wanted = wanted if archive_format == "auto" else archive_format
         raise UnknownFormatError(f"{name} is not {wanted}: its columns are {show_columns(names)}.")
-    if role not in ROLES[archive_format]:
+    its_format, family = FAMILIES[role]
+    if archive_format not in ("auto", its_format):
         raise UnknownFormatError(
-            f"{name} is not {archive_format} but {FAMILIES[role]}; format 'auto' reads it."
+            f"{name} is not {archive_format} but {family}; format 'auto' reads it."
         )
     if missing:
         raise ArchiveError(
@@ -370,7 +361,7 @@ def _guess_role(columns: set[str]) -> tuple[Role | None, set[str]]:
 def _check_one_format(sources: list[Source]) -> None:
     files: dict[str, str] = {}
     for source in sources:
-        files.setdefault(FAMILIES[source.role], source.path.name)
+        files.setdefault(FAMILIES[source.role][1], source.path.name)
     if len(files) > 1:
         (one, first), (other, second), *_ = files.items()
         raise ArchiveError(
@@ -388,18 +379,6 @@ def _name_files(files: list[Path]) -> dict[Path, str]:
             if file not in names and shown.count(ends[file]) == 1:
                 names[file] = ends[file]
     return names
-
-
-def _rename(source: Source, names: Mapping[Path, str]) -> Source:
-    return Source(
-        source.path,
-        source.member,
-        source.packing,
-        source.role,
-        source.columns,
-        source.label,
-        _join(names[source.path], source.member),
-    )
 
 
 def _join(name: str, member: str | None) -> str:
@@ -522,8 +501,8 @@ def _count_whole(block: np.ndarray) -> int:
 
 @contextmanager
 def open_stream(file: Path, member: str | None) -> Iterator[CountedBytes]:
-    """Open a file or zip member as bytes; gzip is undone."""
-    with ExitStack() as opened:
+    """Open a file or zip member as bytes; gzip is undone, and errors in the block are named."""
+    with naming_errors(file, member), ExitStack() as opened:
         disk = opened.enter_context(file.open("rb"))
         stream: Any = disk
         if member is not None:
@@ -551,17 +530,13 @@ def read_batches(source: Source, columns: Iterable[str]) -> Iterator[Batch]:
     present = {name: source.columns[name] for name in wanted if name in source.columns}
     if source.packing == "jsonl":  # any line may have any of them
         present = {name: name for name in wanted}
-    readers: dict[str, Callable[[Source, list[str]], Iterator[Batch]]] = {
-        "csv": _read_csv,
-        "jsonl": _read_jsonl,
-        "parquet": _read_parquet,
-    }
+    readers = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}
     read = readers[source.packing]
     plain = {name: plain for plain, name in present.items()}
     absent = [pl.lit(None, dtype=pl.String).alias(name) for name in wanted if name not in present]
     for batch in prefetch(read(source, list(present.values()))):
         frame = batch.frame.rename(plain).with_columns(absent).select(wanted)
-        yield Batch(frame, batch.rows, batch.malformed, batch.position)
+        yield replace(batch, frame=frame)
 
 
 def _read_csv(source: Source, names: list[str]) -> Iterator[Batch]:
@@ -582,8 +557,7 @@ def _read_csv(source: Source, names: list[str]) -> Iterator[Batch]:
                 yield Batch(_no_rows(names), np.empty(0, np.int64), malformed[n_told:])
             return
         except ArchiveError as error:
-            is_too_long = "straddling" in str(error)
-            if not is_too_long:
+            if "straddling" not in str(error):  # no cell was too long
                 raise
             if block_bytes >= MAX_BLOCK_BYTES:
                 raise ArchiveError(
@@ -607,10 +581,7 @@ def _read_csv_blocks(
         malformed.append((row.number - 1, reason))
         return "skip"
 
-    with (
-        naming_errors(source.path, source.member),
-        open_stream(source.path, source.member) as stream,
-    ):
+    with open_stream(source.path, source.member) as stream:
         try:
             checked = CheckedBytes(stream)
             reader = _open_csv(checked, names, block_bytes, set_aside)
@@ -694,10 +665,7 @@ def _read_parquet(source: Source, names: list[str]) -> Iterator[Batch]:
 def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:
     """Yield JSON objects under the plain names of their keys, however each line spells them."""
     n_rows = 0
-    with (
-        naming_errors(source.path, source.member),
-        open_stream(source.path, source.member) as stream,
-    ):
+    with open_stream(source.path, source.member) as stream:
         while block := stream.read(BLOCK_BYTES):
             block += stream.readline()
             lines = _split_lines(block)
@@ -746,12 +714,8 @@ def _judge_line(spelled: Mapping[str, list[str]], ids: Sequence[str]) -> pl.Expr
     """Give a reason where a line gives a cell under two keys, or an id that is marked."""
     n_given = [pl.sum_horizontal(pl.col(keys).is_not_null()) for keys in spelled.values()]
     is_marked = pl.any_horizontal(pl.col([f"\x01{key}" for key in ids]).is_not_null())
-    return (
-        pl.when(is_marked)
-        .then(pl.lit(UNEXACT_ID))
-        .when(pl.any_horizontal(n > 1 for n in n_given))
-        .then(pl.lit("the line gives a value twice"))
-    )
+    is_twice = pl.any_horizontal(n > 1 for n in n_given)
+    return give_reason({UNEXACT_ID: is_marked, "the line gives a value twice": is_twice})
 
 
 def _split_lines(block: bytes) -> pl.Series:

@@ -19,7 +19,7 @@ from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.ground.kinds import names_accounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 MAX_KINDS = 255
 
@@ -151,28 +151,25 @@ class Entities:
 
     def mark(self, events: pl.DataFrame) -> None:
         """Note which entities have events (columns ``kind``, ``value``)."""
-        for kind, codes in _split_kinds(events):
+        kinds, values = events["kind"].to_numpy(), events["value"].to_numpy()
+        for kind in np.unique(kinds).tolist():
             missing = self._vocabularies[kind].n_texts - len(self._seen[kind])
             self._seen[kind] = np.pad(self._seen[kind], (0, missing))
-            self._seen[kind][codes] = True
+            self._seen[kind][values[kinds == kind]] = True
 
     def number(self, exclusion: Exclusion, key: bytes | None) -> pl.DataFrame:
         """Give numbers to the entities that have events; return the table of entities."""
         n_kinds = len(self.kinds)
         self._numbers = [np.empty(0, np.int32)] * n_kinds
         self._excluded_by = [np.empty(0, np.int32)] * n_kinds
-        tables = [_ENTITIES_EMPTY]
+        tables = [pl.DataFrame(schema={"kind": pl.String, "value": pl.String})]
         n_numbered = 0
         for kind in sorted(range(n_kinds), key=lambda at: self.kinds[at].encode()):
             values = self._number_kind(kind, n_numbered, exclusion, key)
-            numbers = np.arange(n_numbered, n_numbered + len(values), dtype=np.int32)
             n_numbered += len(values)
-            tables.append(
-                pl.DataFrame({"entity": numbers, "value": values}).with_columns(
-                    kind=pl.lit(self.kinds[kind])
-                )
-            )
-        return pl.concat([table.select("entity", "kind", "value") for table in tables])
+            named = values.to_frame("value").with_columns(kind=pl.lit(self.kinds[kind]))
+            tables.append(named.select("kind", "value"))
+        return pl.concat(tables).with_row_index("entity").cast({"entity": pl.Int32})
 
     def _number_kind(
         self, kind: int, first: int, exclusion: Exclusion, key: bytes | None
@@ -209,9 +206,6 @@ class Entities:
         return entities
 
 
-_ENTITIES_EMPTY = pl.DataFrame(schema={"entity": pl.Int32, "kind": pl.String, "value": pl.String})
-
-
 def sort_texts(texts: pl.Series) -> np.ndarray:
     """Return the order of texts by their bytes: by the first eight, then by all where these tie.
 
@@ -228,12 +222,6 @@ def sort_texts(texts: pl.Series) -> np.ndarray:
     tied = order[is_tied]
     order[is_tied] = tied[texts.gather(tied).arg_sort().to_numpy()]
     return order
-
-
-def _split_kinds(events: pl.DataFrame) -> Iterable[tuple[int, np.ndarray]]:
-    kinds, codes = events["kind"].to_numpy(), events["value"].to_numpy()
-    for kind in np.unique(kinds).tolist():
-        yield kind, codes[kinds == kind]
 
 
 def _scatter(size: int, at: np.ndarray, numbers: np.ndarray) -> np.ndarray:

@@ -15,9 +15,8 @@ import polars as pl
 
 from gpu_coord.archive.cells import (
     fold_case,
+    give_reason,
     null_blank,
-    parse_counts,
-    parse_dates,
     parse_lists,
     parse_stamps,
     parse_tweet_refs,
@@ -25,10 +24,10 @@ from gpu_coord.archive.cells import (
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.posts import (
     PostBatch,
-    count_unread,
     find_firsts,
     keep_rows,
     number_posts,
+    read_numbers,
     read_texts,
     stage_posts,
     write_tables,
@@ -39,6 +38,8 @@ from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.tables import TableWriter, read_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpu_coord.archive.intake import Intake, Tally
     from gpu_coord.archive.settings import TimeSource
     from gpu_coord.archive.sources import Batch
@@ -94,6 +95,13 @@ STAGED_POSTS: dict[str, Any] = {
     "time_from": pl.Enum(["id", "old id", "stamp", "mismatch"]),
     **dict.fromkeys(COUNTS, pl.Int64),
 }
+_REASONS = {
+    "no tweetid": pl.col("tweetid").is_null(),
+    "tweetid is no whole number below 2^63": pl.col("tweet").is_null(),
+    "no userid": ~pl.col("has_user"),
+    "no tweet_time": ~pl.col("has_stamp"),
+    "tweet_time is no date with a time of day": pl.col("stamp").is_null(),
+}
 
 
 def judge_tweets(cells: pl.DataFrame, *, time: TimeSource) -> pl.DataFrame:
@@ -114,22 +122,7 @@ def judge_tweets(cells: pl.DataFrame, *, time: TimeSource) -> pl.DataFrame:
         stamp=stamp,
         tweet=tweet.cast(pl.Int64, strict=False),
     )
-    return named.with_columns(reason=_find_reason()).with_columns(_choose_time(time))
-
-
-def _find_reason() -> pl.Expr:
-    return (
-        pl.when(pl.col("tweetid").is_null())
-        .then(pl.lit("no tweetid"))
-        .when(pl.col("tweet").is_null())
-        .then(pl.lit("tweetid is no whole number below 2^63"))
-        .when(~pl.col("has_user"))
-        .then(pl.lit("no userid"))
-        .when(~pl.col("has_stamp"))
-        .then(pl.lit("no tweet_time"))
-        .when(pl.col("stamp").is_null())
-        .then(pl.lit("tweet_time is no date with a time of day"))
-    )
+    return named.with_columns(reason=give_reason(_REASONS)).with_columns(_choose_time(time))
 
 
 def _choose_time(time: TimeSource) -> list[pl.Expr]:
@@ -152,27 +145,17 @@ def _choose_time(time: TimeSource) -> list[pl.Expr]:
 
 def read_post_counts(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
     """Read the engagement counts of good tweets; what cannot be read is null and counted."""
-    plain = {name: name.replace("_", "") for name in COUNTS}
-    texts = cells.select(null_blank(pl.col(cell)).alias(name) for name, cell in plain.items())
-    counts = pl.DataFrame([parse_counts(texts[name]).alias(name) for name in plain])
-    count_unread(texts, counts, unread)
-    return counts
+    return _read_columns(cells, COUNTS, unread)
 
 
 def read_profiles(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
     """Read the profile columns; what cannot be read is null and counted."""
-    texts = cells.select(
-        null_blank(pl.col(cell)).alias(name)
-        for name, cell in zip(PROFILE, PROFILE_CELLS, strict=True)
-    )
-    profiles = texts.select(
-        parse_dates(pl.col("account_creation_date")),
-        parse_counts(texts["follower_count"]).alias("follower_count"),
-        parse_counts(texts["following_count"]).alias("following_count"),
-        "account_language",
-    )
-    count_unread(texts, profiles, unread)
-    return profiles
+    return _read_columns(cells, PROFILE, unread)
+
+
+def _read_columns(cells: pl.DataFrame, names: Sequence[str], unread: Counter[str]) -> pl.DataFrame:
+    taken = {name: null_blank(pl.col(name.replace("_", ""))) for name in names}
+    return read_numbers(cells.select(**taken), unread)
 
 
 def extract_entities(
@@ -198,8 +181,7 @@ def extract_entities(
     hashtags, urls = entities["hashtag"], entities["url"]
     entities["hashtag"] = hashtags.with_columns(fold_case(hashtags["value"]).alias("value"))
     known = normalise_urls(urls["value"], rule=url_rule).alias("value")
-    if known.null_count():
-        unread["url (not a URL)"] += known.null_count()
+    unread += Counter({"url (not a URL)": known.null_count()})
     entities["url"] = urls.with_columns(known)
     entities["text"] = _extract_texts(cells, keep=keep_texts)
     for kind in LISTS:  # the others have one value at most
@@ -212,8 +194,7 @@ def _extract_references(
 ) -> pl.DataFrame:
     filled = _take_filled(cells, column)
     read = filled.with_columns(parse_tweet_refs(pl.col("value")))
-    if read["value"].null_count():
-        unread[kind] += read["value"].null_count()
+    unread += Counter({kind: read["value"].null_count()})
     return read
 
 
@@ -228,8 +209,7 @@ def _extract_items(
 ) -> pl.DataFrame:
     filled = _take_filled(cells, column).filter(pl.col("value") != "[]")
     lists = parse_lists(filled["value"], split_at="scheme" if kind == "url" else "comma")
-    if lists.null_count():
-        unread[kind] += lists.null_count()
+    unread += Counter({kind: lists.null_count()})
     items = filled.with_columns(lists.alias("value")).explode("value")
     return items.filter(pl.col("value").str.strip_chars() != "")
 
@@ -278,7 +258,7 @@ def ingest_x_archive(intake: Intake) -> None:
 def _read_users(intake: Intake, tally: Tally) -> None:
     for batch in intake.read(tally, USER_CELLS):
         ids = null_blank(pl.col("userid"))
-        reasons = batch.frame.select(pl.when(ids.is_null()).then(pl.lit("no userid"))).to_series()
+        reasons = batch.frame.select(give_reason({"no userid": ids.is_null()})).to_series()
         intake.reject(tally, batch.rows, reasons)
         users = batch.frame.filter(reasons.is_null())
         codes = intake.accounts.encode(users["userid"])

@@ -30,8 +30,8 @@ class Crowd:
     follow_probability: float
     lag_seconds: float  # median; 0: in the same minute
     kind_weights: tuple[int, int, int]  # of hashtag, url, mention
-    is_retweet: bool  # whether the others retweet
-    is_same_wording: bool
+    is_retweet: bool = False  # whether the others retweet
+    is_same_wording: bool = False
 
     @property
     def n_accounts(self) -> int:
@@ -67,8 +67,6 @@ def list_crowds(scenario: Scenario) -> tuple[Crowd, ...]:
         follow_probability=scenario.fan_follow_probability,
         lag_seconds=scenario.fan_lag_seconds,
         kind_weights=(3, 1, 0),
-        is_retweet=False,
-        is_same_wording=False,
     )
     feeds = Crowd(
         label="news_feed",
@@ -81,7 +79,6 @@ def list_crowds(scenario: Scenario) -> tuple[Crowd, ...]:
         follow_probability=scenario.feed_follow_probability,
         lag_seconds=0.0,
         kind_weights=(0, 1, 0),
-        is_retweet=False,
         is_same_wording=True,
     )
     audiences = Crowd(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 # The order counts: new streams go to the end.
 STREAMS = (
@@ -43,7 +44,7 @@ def draw_pareto(n: int, alpha: float, most: float, rng: np.random.Generator) -> 
     return np.asarray(np.floor(values * 1024), dtype=np.int64)
 
 
-def _tabulate_exponential() -> npt.NDArray[np.float64]:
+def _tabulate_exponential() -> Floats:
     n_steps = 4096
     quantiles = [-log(1 - step / n_steps) for step in range(n_steps)] + [log(2 * n_steps)]
     return np.round(np.array(quantiles) * 2**20) / 2**20
@@ -52,16 +53,12 @@ def _tabulate_exponential() -> npt.NDArray[np.float64]:
 EXPONENTIAL = _tabulate_exponential()
 
 
-def draw_exponential(n: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def draw_exponential(n: int, rng: np.random.Generator) -> Floats:
     """Draw ``n`` exponential values of mean 1, by interpolation in a table of quantiles."""
-    position = rng.random(n) * (len(EXPONENTIAL) - 1)
-    step = position.astype(np.int64)
-    return EXPONENTIAL[step] + (position - step) * (EXPONENTIAL[step + 1] - EXPONENTIAL[step])
+    return _interpolate(EXPONENTIAL, n, rng)
 
 
-def draw_lognormal(
-    n: int, median: float, sigma: float, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def draw_lognormal(n: int, median: float, sigma: float, rng: np.random.Generator) -> Floats:
     """Draw ``n`` lognormal values, by interpolation in a table of quantiles.
 
     The outermost of 4,096 steps end at their middles, so that no value is without bound.
@@ -69,6 +66,10 @@ def draw_lognormal(
     n_steps = 4096
     middles = [NormalDist().inv_cdf((step + 0.5) / n_steps) for step in range(n_steps)]
     table = np.round(np.array([exp(sigma * z) for z in middles]) * 2**20) / 2**20
-    position = rng.random(n) * (n_steps - 1)
+    return median * _interpolate(table, n, rng)
+
+
+def _interpolate(table: Floats, n: int, rng: np.random.Generator) -> Floats:
+    position = rng.random(n) * (len(table) - 1)
     step = position.astype(np.int64)
-    return median * (table[step] + (position - step) * (table[step + 1] - table[step]))
+    return table[step] + (position - step) * (table[step + 1] - table[step])

@@ -69,7 +69,9 @@ def plan_operation(
     )
     copier = group[origin] * scenario.group_size + scenario.n_core + amplifier
     copied = _draw_copy_times(scenario, planted[origin], seed, rng)
-    there = _are_there(scenario, accounts, copier, copied)
+    since = copied - scenario.start_ms
+    # Those who are not there copy nothing.
+    there = (since >= accounts.active_from[copier]) & (since < accounts.active_until[copier])
     origin, copier, copied = origin[there], copier[there], copied[there]
     account = np.r_[account, copier]
     origin = np.r_[np.arange(n_plants), origin]
@@ -86,14 +88,6 @@ def plan_operation(
         origin=origin,
         retweet=retweet,
         phrases=np.where(same[:, None], phrases[origin], phrases),
-    )
-
-
-def _are_there(scenario: Scenario, accounts: Accounts, account: Ints, time: Ints) -> Bools:
-    """Tell whether each account is there at a time; those that are not copy nothing."""
-    since = time - scenario.start_ms
-    return np.asarray(
-        (since >= accounts.active_from[account]) & (since < accounts.active_until[account])
     )
 
 
@@ -127,15 +121,11 @@ def join_operations(parts: Sequence[Operation]) -> Operation:
         copies = [values[part.n_plants :] for values, part in zip(arrays, parts, strict=True)]
         return np.concatenate([*plants, *copies])
 
+    names = ("account", "time", "kind", "entity", "retweet", "phrases")
     return Operation(
         n_plants=int(offsets[-1]),
-        account=join([part.account for part in parts]),
-        time=join([part.time for part in parts]),
-        kind=join([part.kind for part in parts]),
-        entity=join([part.entity for part in parts]),
         origin=join([part.origin + at for part, at in zip(parts, offsets[:-1], strict=True)]),
-        retweet=join([part.retweet for part in parts]),
-        phrases=join([part.phrases for part in parts]),
+        **{name: join([getattr(part, name) for part in parts]) for name in names},
     )
 
 

@@ -95,8 +95,7 @@ class Scenario:
     quotes_per_post: float = 0.14
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_bounds(self)
+        _check_values(self)
         _check_sizes(self)
         _check_rates(self)
 
@@ -173,15 +172,15 @@ BOUNDS: dict[tuple[float, float], str] = {
 }
 
 
-def _check_types(scenario: Scenario) -> None:
-    kinds: dict[Any, type | tuple[type, ...]] = {"int": int, "float": (int, float), "str": str}
+_TYPES: dict[Any, type] = {"int": int, "float": float, "str": str}
+
+
+def _check_values(scenario: Scenario) -> None:
     for field in fields(scenario):
         value = getattr(scenario, field.name)
-        if not isinstance(value, kinds[field.type]) or isinstance(value, bool):
+        is_number = field.type == "float" and isinstance(value, int)
+        if isinstance(value, bool) or not (is_number or isinstance(value, _TYPES[field.type])):
             raise ValueError(f"{field.name}={value!r} must be of type {field.type}")
-
-
-def _check_bounds(scenario: Scenario) -> None:
     for (least, most), names in BOUNDS.items():
         for name in names.split():
             if not least <= getattr(scenario, name) <= most:
@@ -332,10 +331,9 @@ def _scale(scenario: Scenario, n_posts: int) -> dict[str, int]:
     ratio = n_posts / scenario.n_posts
     if ratio <= 0:
         raise ValueError(f"n_posts={n_posts} must be positive")
-    growth = {"n_hashtags": sqrt(ratio), "n_urls": sqrt(ratio), "n_mentions": sqrt(ratio)}
     sizes = {
-        name: max(2 * scenario.n_topics, round(getattr(scenario, name) * factor))
-        for name, factor in growth.items()
+        name: max(2 * scenario.n_topics, round(getattr(scenario, name) * sqrt(ratio)))
+        for name in ("n_hashtags", "n_urls", "n_mentions")
     }
     n_others = scenario.n_organic - scenario.n_crowd
     n_organic = scenario.n_crowd + max(1, round(n_others * ratio))
@@ -363,8 +361,7 @@ def parse_parameter(text: str) -> tuple[str, Any]:
         raise ValueError(
             f"{text!r} is no parameter; write name=value, with a name of {', '.join(types)}"
         )
-    kinds: dict[Any, type] = {"int": int, "float": float, "str": str}
     try:
-        return name, kinds[types[name]](value)
+        return name, _TYPES[types[name]](value)
     except ValueError:
         raise ValueError(f"{name}={value!r} must be of type {types[name]}") from None

@@ -7,8 +7,9 @@ file; the same tables give the same bytes. No more than one part is held.
 from __future__ import annotations
 
 import gzip
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, cast
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
@@ -24,46 +25,30 @@ if TYPE_CHECKING:
 @contextmanager
 def open_table(path: Path) -> Iterator[Write]:
     """Yield a function that appends a table to a ``.csv``, ``.csv.gz`` or ``.parquet`` file."""
-    if path.suffix == ".parquet":
-        with _Parquet(path) as parquet:
-            yield parquet.write
-    elif path.suffix == ".gz":
+    with ExitStack() as opened:
+        yield (_open_parquet if path.suffix == ".parquet" else _open_csv)(path, opened)
+
+
+def _open_csv(path: Path, opened: ExitStack) -> Write:
+    file: Any = opened.enter_context(path.open("wb"))
+    if path.suffix == ".gz":
         # Without a name and a time the bytes depend on the content only.
-        with (
-            path.open("wb") as raw,
-            gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed,
-        ):
-            yield _Csv(cast("IO[bytes]", packed)).write
-    else:
-        with path.open("wb") as plain:
-            yield _Csv(plain).write
+        packed = gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
+        file = opened.enter_context(packed)
+    n_before = count()
+    return lambda table: table.write_csv(
+        file, quote_style="always", include_header=next(n_before) == 0
+    )
 
 
-class _Csv:
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._has_header = False
+def _open_parquet(path: Path, opened: ExitStack) -> Write:
+    writers: list[pq.ParquetWriter] = []  # one, once the columns are known
 
-    def write(self, table: pl.DataFrame) -> None:
-        include = not self._has_header
-        table.write_csv(self._file, quote_style="always", include_header=include)
-        self._has_header = True
-
-
-class _Parquet:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> _Parquet:
-        return self
-
-    def write(self, table: pl.DataFrame) -> None:
+    def write(table: pl.DataFrame) -> None:
         arrow = table.to_arrow()
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, arrow.schema, compression="zstd")
-        self._writer.write_table(arrow)
+        if not writers:
+            writer = pq.ParquetWriter(path, arrow.schema, compression="zstd")
+            writers.append(opened.enter_context(writer))
+        writers[0].write_table(arrow)
 
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+    return write
