@@ -193,7 +193,6 @@ def list_members(
 def _compare(
     accounts: pl.DataFrame, members: pl.DataFrame, settings: CohortSettings
 ) -> dict[str, pl.DataFrame]:
-    """Return all tables."""
     sides = _list_sides(accounts, members, settings)
     return {
         "cohorts": count_cohorts(sides, period=settings.period),
@@ -335,11 +334,10 @@ def compare_profiles(sides: pl.DataFrame) -> pl.DataFrame:
 
 def _describe_measure(part: pl.DataFrame, measure: str) -> dict[str, Any]:
     """Return quantiles of a measure in a class, and its distance from the controls."""
-    values = {
-        side: part.filter(pl.col("is_member") == side)[measure].drop_nulls().cast(pl.Float64)
+    its, others = (
+        part.filter(pl.col("is_member") == side)[measure].drop_nulls().cast(pl.Float64)
         for side in (True, False)
-    }
-    its, others = values[True], values[False]
+    )
     described = {
         "n_accounts": its.len(),
         "mean": its.mean(),

@@ -1,6 +1,7 @@
 """What a run says of two accounts: their edges, the coincidences behind them, in careful words."""
 
 from dataclasses import dataclass
+from itertools import permutations
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,15 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
     edges = _select_pair(findings.scan("edges"), id_a, id_b)
     edges = edges.sort(pl.col("source") != id_a)
     if command == "share":
-        return _explain_shares(findings, accounts, edges)
+        return Explanation(
+            accounts=accounts,
+            edges=edges.with_columns(support="n_pairs", lag=0),
+            evidence=_name_entities(findings, read_pairs(findings, id_a, id_b)),
+            n_left_out=0,
+            has_evidence=True,
+            alpha=findings.content["settings"]["alpha"] if "p_value" in edges.columns else None,
+            window_seconds=findings.content["window_seconds"],
+        )
     has_evidence = findings.has("evidence")
     evidence = read_evidence(findings, id_a, id_b) if has_evidence else pl.DataFrame(schema=SCHEMA)
     return Explanation(
@@ -89,19 +98,6 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
         n_left_out=sum(_count_missing(edge, evidence) for edge in edges.to_dicts()),
         has_evidence=has_evidence,
         alpha=findings.content["settings"].get("alpha"),
-    )
-
-
-def _explain_shares(findings: Findings, accounts: pl.DataFrame, edges: pl.DataFrame) -> Explanation:
-    a, b = accounts["account_id"]
-    return Explanation(
-        accounts=accounts,
-        edges=edges.with_columns(support="n_pairs", lag=0),
-        evidence=_name_entities(findings, read_pairs(findings, a, b)),
-        n_left_out=0,
-        has_evidence=True,
-        alpha=findings.content["settings"]["alpha"] if "p_value" in edges.columns else None,
-        window_seconds=findings.content["window_seconds"],
     )
 
 
@@ -220,7 +216,7 @@ def describe(explanation: Explanation, *, a: str = "A", b: str = "B") -> list[st
     edges = explanation.edges.to_dicts()
     said = [_describe_edge(edge, names, explanation.alpha) for edge in edges]
     directions = {(edge["source"], edge["target"]) for edge in edges}
-    missing = [pair for pair in _list_directions(explanation) if pair not in directions]
+    missing = [pair for pair in permutations(names) if pair not in directions]
     if len(missing) == 2:
         said.append(
             f"The run has no edge between {a} and {b} in either direction: no tendency of one to "
@@ -247,10 +243,9 @@ def _describe_shares(explanation: Explanation, a: str, b: str) -> list[str]:
         )
         return [f"The run has no edge between {a} and {b}; {why}."]
     names = dict(zip(explanation.accounts["account_id"], (a, b), strict=True))
-    edges = explanation.edges.to_dicts()
     return [
         sentence
-        for edge in edges
+        for edge in explanation.edges.to_dicts()
         for sentence in _describe_shared(edge, names, within, explanation.alpha)
     ]
 
@@ -281,11 +276,6 @@ def _describe_shared(
     return said
 
 
-def _list_directions(explanation: Explanation) -> list[tuple[str, str]]:
-    a, b = explanation.accounts["account_id"]
-    return [(a, b), (b, a)]
-
-
 def _describe_edge(edge: dict[str, Any], names: dict[str, str], alpha: float | None) -> str:
     when = f"{_count(edge['lag'], 'bin')} after" if edge["lag"] else "in the same bin as"
     said = (
@@ -295,8 +285,8 @@ def _describe_edge(edge: dict[str, Any], names: dict[str, str], alpha: float | N
     if edge.get("expected") is None:
         return f"{said}; the run does not say how often chance alone would make that happen."
     said += f"; {edge['expected']:.3g} would be expected under the null of the run"
-    if ratio := _divide(edge["support"], edge["expected"]):
-        said += f", a ratio of {ratio:.3g}"
+    if edge["expected"] and edge["support"]:
+        said += f", a ratio of {edge['support'] / edge['expected']:.3g}"
     grade = "" if edge.get("grade") is None else f", evidence grade {edge['grade']}"
     finding = "unusual co-activity" if edge.get("significant") else "not unusual"
     p, q = _spell_chance("p", edge.get("p_value")), _spell_chance("q", edge.get("q_value"))
@@ -308,10 +298,6 @@ def _describe_edge(edge: dict[str, Any], names: dict[str, str], alpha: float | N
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _divide(observed: int, expected: float | None) -> float | None:
-    return observed / expected if expected else None
 
 
 def _spell_chance(name: str, value: float | None) -> str:
@@ -417,16 +403,12 @@ def _list_edges(explanation: Explanation) -> tuple[list[str], list[Any]]:
     lacking = [pl.lit(None).alias(name) for name in columns if name not in edges.columns]
     rows = edges.with_columns(lacking).select("source", *columns).rows()
     shown = ["", "observed", "expected", "ratio", "weight", "p", "q", "grade", "lag"]
-    point = _point if explanation.window_seconds is None else _order
-    return shown, [(point(explanation, source), *row) for source, *row in rows]
+    between = " → " if explanation.window_seconds is None else ", "
+    return shown, [(_point(explanation, source, between), *row) for source, *row in rows]
 
 
-def _point(explanation: Explanation, source: str) -> str:
-    return "A → B" if source == explanation.accounts["account_id"][0] else "B → A"
-
-
-def _order(explanation: Explanation, source: str) -> str:
-    return "A, B" if source == explanation.accounts["account_id"][0] else "B, A"
+def _point(explanation: Explanation, source: str, between: str = " → ") -> str:
+    return between.join("AB" if source == explanation.accounts["account_id"][0] else "BA")
 
 
 def _list_rows(explanation: Explanation, *, show_ids: bool, n: int) -> tuple[list[str], list[Any]]:
@@ -436,12 +418,8 @@ def _list_rows(explanation: Explanation, *, show_ids: bool, n: int) -> tuple[lis
     contents = ["content_source", "content_target"] if show_ids else []
     rows = evidence.select("kind", "value", time, "gap", "group", *contents).rows()
     shown = ["", "kind", "value", "time of source", "gap, s", "group", *contents]
+    # Below some seconds fractions of a gap tell, far above them they only take room.
     return shown, [
-        (point, kind, value, when, _round_gap(gap), *others)
+        (point, kind, value, when, gap if abs(gap) < 10 else round(gap), *others)
         for point, (kind, value, when, gap, *others) in zip(points, rows, strict=True)
     ]
-
-
-def _round_gap(gap: float) -> float | int:
-    # Below some seconds fractions tell, far above them they only take room.
-    return gap if abs(gap) < 10 else round(gap)

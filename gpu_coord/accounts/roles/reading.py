@@ -68,11 +68,6 @@ class Analysed:
         columns = {name: self.accounts[name].fill_null(-1) for name in ("component", "community")}
         return {name: column.to_numpy().astype(np.int64) for name, column in columns.items()}
 
-    @property
-    def is_directed(self) -> bool:
-        """Whether an edge and its reverse are two."""
-        return self.findings.is_directed
-
     def number(self, ids: pl.Series) -> np.ndarray:
         """Return the rows of accounts by their ids."""
         known = self.accounts.select("account_id").with_row_index("row")
@@ -93,7 +88,7 @@ class Analysed:
             They are not as many as the accounts' degrees say.
         """
         edges = self.findings.read_network()
-        n_said = int(self.accounts["out_degree"].sum()) // (1 if self.is_directed else 2)
+        n_said = int(self.accounts["out_degree"].sum()) // (1 if self.findings.is_directed else 2)
         if edges.height != n_said:
             raise ValueError(
                 f"{self.findings.path} has {edges.height} edges in its network, but its accounts "
@@ -116,7 +111,7 @@ class Analysed:
             weight = (edges["support"] - expected).cast(pl.Float64).to_numpy()
         else:
             weight = (edges["weight"] * edges["source_first"]).to_numpy()
-            if not self.is_directed:
+            if not self.findings.is_directed:
                 source, target = np.r_[source, target], np.r_[target, source]
                 weight = np.r_[weight, edges["weight"].to_numpy() - weight]
         kept = weight > 0

@@ -85,15 +85,13 @@ def assign_roles(
     counts = dict.fromkeys(ROLES, 0) | dict(roles["role"].value_counts().rows())
     described = {
         "settings": asdict(settings),
-        "model": None if fitted is None else _describe_model(fitted),
+        "model": None
+        if fitted is None
+        else {"folder": fitted.path.resolve().name, "fingerprint": fitted.fingerprint},
         "counts": {word: counts[word] for word in ROLES},
     }
     accounts = findings.read("accounts").drop(ROLE_COLUMNS, strict=False).hstack(roles)
     return amend(findings, {"accounts": accounts}, {"roles": described})
-
-
-def _describe_model(model: Findings) -> dict[str, str]:
-    return {"folder": model.path.resolve().name, "fingerprint": model.fingerprint}
 
 
 def score_roles(

@@ -4,6 +4,7 @@ The one idea: each word is a condition on numbers that stand beside it. An accou
 word whose condition holds; all that hold are told.
 """
 
+import re
 from typing import Literal, get_args
 
 import polars as pl
@@ -39,10 +40,7 @@ def name_roles(scores: pl.DataFrame, settings: RoleSettings) -> pl.DataFrame:
     role = pl.coalesce(
         *(pl.when(holds).then(pl.lit(word)) for word, holds, _ in conditions), pl.lit("none")
     )
-    told = [
-        pl.when(holds).then(pl.format(f"{word}: {text}", *map(_show, names)))
-        for word, holds, (text, names) in conditions
-    ]
+    told = [pl.when(holds).then(_fill(f"{word}: {text}")) for word, holds, text in conditions]
     linked = pl.col("participation").is_not_null()
     nothing = pl.when(linked).then(pl.lit("no condition holds")).otherwise(pl.lit("no edges"))
     reasons = pl.concat_str(told, separator="; ", ignore_nulls=True)
@@ -51,49 +49,31 @@ def name_roles(scores: pl.DataFrame, settings: RoleSettings) -> pl.DataFrame:
     )
 
 
-_Condition = tuple[Role, pl.Expr, tuple[str, tuple[str, ...]]]
-
-
-def _list_conditions(scores: pl.DataFrame, settings: RoleSettings) -> list[_Condition]:
-    """Return each word with its condition, and what to say where it holds."""
-    leads = pl.col("direction_z") > settings.min_direction
-    is_core, is_periphery = pl.col("part") == "core", pl.col("part") == "periphery"
-    has_model = scores["immigrant_ratio"].count() > 0
-    own = "immigrant_ratio" if has_model else "originality"
+def _list_conditions(
+    scores: pl.DataFrame, settings: RoleSettings
+) -> list[tuple[Role, pl.Expr, str]]:
+    """Return each word with its condition, and what to say of which scores where it holds."""
+    direction, part = pl.col("direction_z"), pl.col("part")
+    leads = direction > settings.min_direction
+    follows_core = (part == "periphery") & (pl.col("n_core_leaders") > 0)
+    own = "immigrant_ratio" if scores["immigrant_ratio"].count() > 0 else "originality"
     median = find_median(scores, own)
-    begins_little = f"{own.replace('_', ' ')} {{}} below the median {median:.3g}"
-    return [
-        (
-            "core",
-            is_core & leads,
-            (
-                "leads {} accounts, direction z {}, core fit {}",
-                ("n_followers", "direction_z", "core_fit"),
-            ),
-        ),
-        (
-            "catalyst",
-            leads & (pl.col("earliness_z") > settings.min_earliness),
-            ("earliness z {}, direction z {}", ("earliness_z", "direction_z")),
-        ),
-        (
-            "amplifier",
-            is_periphery
-            & (pl.col("n_core_leaders") > 0)
-            & (pl.col("direction_z") < -settings.min_direction),
-            ("follows {} core accounts, direction z {}", ("n_core_leaders", "direction_z")),
-        ),
-        (
-            "bridge",
-            pl.col("participation") > settings.min_participation,
-            ("participation {}", ("participation",)),
-        ),
-        (
-            "booster",
-            (pl.col("n_leaders") > 0) & (pl.col(own) < median),
-            (f"follows {{}} accounts, {begins_little}", ("n_leaders", own)),
-        ),
-    ]
+    begins_little = f"{own.replace('_', ' ')} {{{own}}} below the median {median:.3g}"
+    holds: dict[Role, pl.Expr] = {
+        "core": (part == "core") & leads,
+        "catalyst": leads & (pl.col("earliness_z") > settings.min_earliness),
+        "amplifier": follows_core & (direction < -settings.min_direction),
+        "bridge": pl.col("participation") > settings.min_participation,
+        "booster": (pl.col("n_leaders") > 0) & (pl.col(own) < median),
+    }
+    said: dict[Role, str] = {
+        "core": "leads {n_followers} accounts, direction z {direction_z}, core fit {core_fit}",
+        "catalyst": "earliness z {earliness_z}, direction z {direction_z}",
+        "amplifier": "follows {n_core_leaders} core accounts, direction z {direction_z}",
+        "bridge": "participation {participation}",
+        "booster": f"follows {{n_leaders}} accounts, {begins_little}",
+    }
+    return [(word, holds[word], said[word]) for word in holds]
 
 
 def find_median(scores: pl.DataFrame, name: str) -> float:
@@ -102,5 +82,10 @@ def find_median(scores: pl.DataFrame, name: str) -> float:
     return float("nan") if median is None else float(median)  # type: ignore[arg-type]
 
 
-def _show(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.Float64).round_sig_figs(3).cast(pl.String).str.strip_suffix(".0")
+def _fill(text: str) -> pl.Expr:
+    """Put scores in the places of their names."""
+    scores = (
+        pl.col(name).cast(pl.Float64).round_sig_figs(3).cast(pl.String).str.strip_suffix(".0")
+        for name in re.findall(r"{(\w+)}", text)
+    )
+    return pl.format(re.sub(r"{\w+}", "{}", text), *scores)
