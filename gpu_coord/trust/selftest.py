@@ -93,15 +93,12 @@ def run_checks(backend: Backend, progress: Callable[[str, int, int], None] | Non
 
 
 def _run_check(name: str, check: Callable[[Backend], None], backend: Backend) -> Check:
-    start = time.perf_counter()
+    start, failure = time.perf_counter(), ""
     try:
         check(backend)
     except Exception as error:  # noqa: BLE001 - any failure is a finding, and is reported
         failure = f"{type(error).__name__}: {error}".strip()[:2000]
-        return Check(
-            name, passed=False, seconds=round(time.perf_counter() - start, 3), failure=failure
-        )
-    return Check(name, passed=True, seconds=round(time.perf_counter() - start, 3))
+    return Check(name, not failure, round(time.perf_counter() - start, 3), failure)
 
 
 # --- the checks ------------------------------------------------------------------------------
@@ -113,26 +110,18 @@ def check_dense_counts(backend: Backend) -> None:
     for shape in [(1, 2), (2, 63), (3, 64), (5, 65), (33, 129), (130, 257), (7, 4099)]:
         active = (rng.random((2, *shape)) < 0.3).astype(np.uint8)
         for lag in (0, 1):
-            counts = backend.to_host(
-                count_transitions(backend.xp.asarray(active), lag, backend=backend)
-            )
-            expected = _count_by_products(active, lag)
-            np.testing.assert_array_equal(counts, expected, f"shape {shape}, lag {lag}")
+            counts = count_transitions(backend.xp.asarray(active), lag, backend=backend)
+            found, expected = backend.to_host(counts), _count_by_products(active, lag)
+            np.testing.assert_array_equal(found, expected, f"shape {shape}, lag {lag}")
 
 
 def _count_by_products(active: np.ndarray, lag: int) -> np.ndarray:
-    n_bins = active.shape[-1]
-    source, target = (
-        active[..., : n_bins - lag].astype(np.int64),
-        active[..., lag:].astype(np.int64),
-    )
+    source, target = active[..., : active.shape[-1] - lag], active[..., lag:]
     counts = np.empty((*active.shape[:-1], active.shape[-2], 2, 2), np.int64)
     for before in (0, 1):
         for after in (0, 1):
-            left, right = source == before, target == after
-            counts[..., before, after] = left.astype(np.int64) @ right.astype(np.int64).swapaxes(
-                -1, -2
-            )
+            left, right = (source == before).astype(np.int64), (target == after).astype(np.int64)
+            counts[..., before, after] = left @ right.swapaxes(-1, -2)
     return counts
 
 
@@ -156,9 +145,8 @@ def check_pair_counts(backend: Backend) -> None:
             for min_support in (1, 3):
                 for memory in (1, 20_000, 1 << 30):
                     found: dict[tuple[int, int], int] = {}
-                    for block in plan_blocks(
-                        index, [margins], min_support=min_support, memory=memory
-                    ):
+                    size = {"min_support": min_support, "memory": memory}
+                    for block in plan_blocks(index, [margins], **size):
                         pairs = count_pairs(index, margins, *block, min_support=min_support)
                         columns = (pairs.source, pairs.target, pairs.support)
                         rows = zip(*(backend.to_host(c).tolist() for c in columns), strict=True)
@@ -190,10 +178,15 @@ def _draw_activity(backend: Backend, n_accounts: int, n_cells: int, seed: int) -
     )
 
 
-def _count_pairs_slowly(activity: Activity, lag: int) -> dict[tuple[int, int], int]:
-    to_host = activity.backend.to_host
+def _fill_cells(activity: Activity) -> np.ndarray:
     active = np.zeros((activity.n_entities, activity.n_accounts, activity.n_bins), np.int64)
-    active[to_host(activity.entity), to_host(activity.account), to_host(activity.bin)] = 1
+    cells = (activity.entity, activity.account, activity.bin)
+    active[tuple(map(activity.backend.to_host, cells))] = 1
+    return active
+
+
+def _count_pairs_slowly(activity: Activity, lag: int) -> dict[tuple[int, int], int]:
+    active = _fill_cells(activity)
     both = active[:, :, : activity.n_bins - lag] @ active[:, :, lag:].swapaxes(1, 2)
     total = both.sum(axis=0)
     np.fill_diagonal(total, 0)
@@ -202,15 +195,11 @@ def _count_pairs_slowly(activity: Activity, lag: int) -> dict[tuple[int, int], i
 
 def check_weights(backend: Backend) -> None:
     """Weigh pairs under every convention, against the CPU."""
-    rules = [
-        WeightRule(),
-        *(WeightRule(undefined=choice) for choice in ("zero", "skip")),
-        *(
-            WeightRule(denominator=choice)
-            for choice in ("union", "intersection", "source", "idf", "none")
-        ),
-        WeightRule(measure="frobenius"),
-        WeightRule(shrink=2.5),
+    rules = [WeightRule(), WeightRule(measure="frobenius"), WeightRule(shrink=2.5)]
+    rules += [WeightRule(undefined=choice) for choice in ("zero", "skip")]
+    rules += [
+        WeightRule(denominator=choice)
+        for choice in ("union", "intersection", "source", "idf", "none")
     ]
     for rule in rules:
         found, expected = (_weigh(each, rule) for each in (backend, cpu(threads=1)))
@@ -248,16 +237,14 @@ def check_expected_counts(backend: Backend) -> None:
 
 def _expect_pairs_slowly(activity: Activity, lag: int, n_hours: int) -> np.ndarray:
     """Return a b / T summed over entities and blocks of hours, by kind of entity."""
-    to_host = activity.backend.to_host
-    active = np.zeros((activity.n_entities, activity.n_accounts, activity.n_bins))
-    active[to_host(activity.entity), to_host(activity.account), to_host(activity.bin)] = 1
+    active = _fill_cells(activity)
     n_steps = activity.n_bins - lag
     expected = np.zeros((activity.n_accounts, activity.n_accounts, len(activity.kinds)))
     for first in range(0, n_steps, n_hours):
         last = min(first + n_hours, n_steps)
         a = active[:, :, first:last].sum(axis=-1)
         b = active[:, :, first + lag : last + lag].sum(axis=-1)
-        for entity, kind in enumerate(to_host(activity.entity_kind).tolist()):
+        for entity, kind in enumerate(activity.backend.to_host(activity.entity_kind).tolist()):
             expected[:, :, kind] += np.outer(a[entity], b[entity]) / (last - first)
     return expected
 
@@ -283,9 +270,8 @@ def check_components(backend: Backend) -> None:
     _expect(_group(weak) == {(0, 1, 2), (3,), (4, 5, 6), (7,), (8,)}, f"weak: {weak}")
     _expect(_group(strong) == {(0, 1, 2), (3,), (4,), (5,), (6,), (7,), (8,)}, f"strong: {strong}")
     nothing = np.empty(0, np.int32)
-    _expect(
-        len(_group(backend.components(nothing, nothing, 3, connection="weak"))) == 3, "no edges"
-    )
+    alone = backend.components(nothing, nothing, 3, connection="weak")
+    _expect(len(_group(alone)) == 3, "no edges")
 
 
 def check_communities(backend: Backend) -> None:
@@ -312,9 +298,7 @@ def check_network(backend: Backend) -> None:
     weight = rng.random(source.size)
     networks = [
         build_network(
-            each.xp.asarray(source),
-            each.xp.asarray(target),
-            each.xp.asarray(weight),
+            *map(each.xp.asarray, (source, target, weight)),
             n_accounts=200,
             backend=each,
             resolution=1.0,

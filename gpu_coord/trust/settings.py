@@ -50,9 +50,5 @@ class EvaluateSettings(TruthSettings):
         1000,
         "Bootstrap resamples behind the intervals; 0: none.",
         at_least=0,
-        spellings=(
-            Spelling(
-                "resamples", "Bootstrap resamples behind the intervals; 0: none.", int, default=1000
-            ),
-        ),
+        spellings=(Spelling("resamples", "", int, default=1000),),
     )

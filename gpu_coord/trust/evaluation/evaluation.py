@@ -29,10 +29,7 @@ from gpu_coord.trust.evaluation.rankings import (
     describe_choice,
     rank_scores,
 )
-from gpu_coord.trust.evaluation.truths import (
-    read_edges,
-    read_truth,
-)
+from gpu_coord.trust.evaluation.truths import read_edges, read_truth
 from gpu_coord.trust.settings import EvaluateSettings
 
 Figures = dict[str, Any]

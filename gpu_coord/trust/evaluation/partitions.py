@@ -43,13 +43,19 @@ def compute_adjusted_rand(overlap: Overlap) -> float:
 
     It counts pairs of accounts that are together in both (Hubert and Arabie 1985).
     """
+    return adjust_rand(overlap.common, overlap.found, overlap.true, overlap.n_accounts)
+
+
+def adjust_rand(common: np.ndarray, found: np.ndarray, true: np.ndarray, n_accounts: int) -> float:
+    """Return the adjusted Rand index from sizes: of what groups share, and of the groups."""
     together, in_found, in_true, pairs = (
-        (sizes * (sizes - 1) / 2).sum()
-        for sizes in (overlap.common, overlap.found, overlap.true, np.array([overlap.n_accounts]))
+        int((sizes * (sizes - 1) // 2).sum())
+        for sizes in (common, found, true, np.array([n_accounts]))
     )
-    expected = in_found * in_true / pairs if pairs else 0.0
+    expected = in_found * in_true / max(pairs, 1)
     most = (in_found + in_true) / 2
-    return float((together - expected) / (most - expected)) if most != expected else 1.0
+    # All alone in both, or all together in both: they are the same, and nothing else was possible.
+    return 1.0 if most == expected else (together - expected) / (most - expected)
 
 
 def compute_adjusted_information(overlap: Overlap) -> float:

@@ -208,13 +208,8 @@ def bootstrap_ranking(
         times = np.bincount(rng.integers(0, n, size=n), minlength=n)
         ranking = count_levels(levels, is_positive, times)
         if ranking.n_positive and ranking.n_negative:
-            drawn.append(
-                (
-                    ranking.compute_auc(),
-                    ranking.compute_average_precision(),
-                    ranking.compute_recall(max_false_share),
-                )
-            )
+            figures = ranking.compute_auc(), ranking.compute_average_precision()
+            drawn.append((*figures, ranking.compute_recall(max_false_share)))
     low, high = np.quantile(np.array(drawn, float), (0.025, 0.975), axis=0)
     names = ("auc", "average_precision", "recall")
     return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}

@@ -39,28 +39,27 @@ def read_truth(path: Path) -> pl.DataFrame:
     ArchiveError
         The file is broken, lacks a column, or tells two things of one account.
     """
-    if _is_labelled_archive(path):
-        return _read_labelled_archive(path)
+    table = _scan(path)
+    columns = set() if table is None else {*table.collect_schema()}
+    if table is not None and {"accountid", "is_control"} <= columns:
+        return _read_labelled_archive(table, path.name)
     known = read_labels(path, extra=EXTRA)
     if "campaign" not in known.columns and "group" in known.columns:
         known = known.rename({"group": "campaign"})
-    if (influence := _read_influence(path)) is not None:
+    if table is not None and {"account_id", "influence"} <= columns:
+        influence = _read_influence(table, path.name)
         known = known.join(influence, on="account_id", how="left", maintain_order="left")
     return known.drop("group", strict=False)
 
 
-def _read_influence(path: Path) -> pl.DataFrame | None:
-    """Read ``account_id, influence`` where the file has them."""
-    table = _scan(path)
-    if table is None or not {"account_id", "influence"} <= set(table.collect_schema()):
-        return None
+def _read_influence(table: pl.LazyFrame, name: str) -> pl.DataFrame:
     text = pl.col("influence").cast(pl.String)
-    rows = _collect_ids(table.select("account_id", text), "account_id", path.name).drop_nulls()
+    rows = _collect_ids(table.select("account_id", text), "account_id", name).drop_nulls()
     rows = rows.with_columns(number=pl.col("influence").cast(pl.Float64, strict=False))
     if wrong := rows.filter(pl.col("number").is_null())["influence"].head(1).to_list():
-        raise ArchiveError(f"{path.name} gives the influence {wrong[0]!r}, which is no number.")
+        raise ArchiveError(f"{name} gives the influence {wrong[0]!r}, which is no number.")
     if twice := rows.filter(pl.col("account_id").is_duplicated())["account_id"].n_unique():
-        raise ArchiveError(f"{path.name} gives {twice} accounts two influences; correct them.")
+        raise ArchiveError(f"{name} gives {twice} accounts two influences; correct them.")
     return rows.select("account_id", influence="number")
 
 
@@ -88,22 +87,15 @@ def _scan(path: Path) -> pl.LazyFrame | None:
     return table
 
 
-def _is_labelled_archive(path: Path) -> bool:
-    table = _scan(path)
-    return table is not None and {"accountid", "is_control"} <= set(table.collect_schema())
-
-
-def _read_labelled_archive(path: Path) -> pl.DataFrame:
-    table = _scan(path)
-    assert table is not None
+def _read_labelled_archive(table: pl.LazyFrame, name: str) -> pl.DataFrame:
     flag = pl.col("is_control").cast(pl.String).str.to_lowercase().str.strip_chars()
-    rows = _collect_ids(table.select("accountid", flag), "accountid", path.name)
+    rows = _collect_ids(table.select("accountid", flag), "accountid", name)
     is_control = rows["is_control"].replace_strict(_IS_CONTROL, default=None)
     if wrong := rows.filter(is_control.is_null())["is_control"].head(1).to_list():
-        raise ArchiveError(f"{path.name} gives is_control={wrong[0]!r}; it must be true or false.")
+        raise ArchiveError(f"{name} gives is_control={wrong[0]!r}; it must be true or false.")
     if twice := rows.filter(rows["account_id"].is_duplicated())["account_id"].n_unique():
         raise ArchiveError(
-            f"{path.name} says of {twice} accounts that they are controls and that they are not; "
+            f"{name} says of {twice} accounts that they are controls and that they are not; "
             "correct them."
         )
     label = pl.when(is_control).then(pl.lit(CONTROL_LABEL)).otherwise(pl.lit(POSITIVE_LABEL))

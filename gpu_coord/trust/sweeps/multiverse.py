@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.ground.choices import check_choice
+from gpu_coord.trust.evaluation.partitions import adjust_rand
 from gpu_coord.trust.sweeps.grid import OPTIONS, spell_command
 
 CORE_SHARE = 0.9
@@ -171,18 +172,9 @@ def compare_communities(one: np.ndarray, other: np.ndarray) -> tuple[float | Non
     if not n_either:
         return None, 0, 0
     together = one[in_both].astype(np.int64) * (int(other.max()) + 1) + other[in_both]
-    n_agreed = _count_inside(np.unique(together, return_counts=True)[1])
-    n_one, n_other = (_count_inside(np.bincount(labels[labels >= 0])) for labels in (one, other))
-    by_chance = n_one * n_other / max(n_either * (n_either - 1) / 2, 1)
-    most = (n_one + n_other) / 2
-    # All alone in both, or all together in both: they are the same, and nothing else was possible.
-    index = 1.0 if most == by_chance else (n_agreed - by_chance) / (most - by_chance)
-    return index, n_both, n_either
-
-
-def _count_inside(sizes: np.ndarray) -> int:
-    sizes = sizes.astype(np.int64)
-    return int((sizes * (sizes - 1) // 2).sum())
+    common = np.unique(together, return_counts=True)[1]
+    n_one, n_other = (np.bincount(labels[labels >= 0]) for labels in (one, other))
+    return adjust_rand(common, n_one, n_other, n_either), n_both, n_either
 
 
 def compare_all(labels: Sequence[np.ndarray]) -> list[list[tuple[float | None, int, int]]]:
