@@ -58,11 +58,8 @@ def give_background(mixture: Mixture) -> Mixture:
     """
     if mixture.n_groups == 1:
         return replace(mixture, background=None)
-    xp = mixture.xp
-    rates = list_rates(mixture)
-    first = xp.arange(mixture.n_targets) * (mixture.n_groups * mixture.n_statuses)
-    cell = mixture.slot + mixture.design.spread_rows(first)
-    return replace(mixture, background="given", given=rates.reshape(-1)[cell])
+    given = list_rates(mixture).reshape(-1)[mixture.cell]
+    return replace(mixture, background="given", given=given)
 
 
 def list_rates(mixture: Mixture) -> Any:

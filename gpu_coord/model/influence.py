@@ -28,10 +28,6 @@ class _Outside:
     mass: np.ndarray  # (n_sites,)
     rates: list[np.ndarray]  # (n_groups, n_statuses) of each site
 
-    @property
-    def n_groups(self) -> int:
-        return int(self.rates[0].shape[0])
-
 
 class InfluenceModel:
     """Sites that take the statuses of others.
@@ -106,6 +102,10 @@ class InfluenceModel:
         ]
         return np.asarray(np.block(rows))
 
+    @property
+    def _n_groups(self) -> int:
+        return 1 if self._outside is None else len(self._outside.rates[0])
+
     def _mark(self, statuses: Any) -> np.ndarray:
         """Return statuses (..., n_sites) as ones among zeros, sites side by side."""
         statuses = np.asarray(statuses)
@@ -122,10 +122,9 @@ class InfluenceModel:
         return marks
 
     def _check_statuses(self, statuses: np.ndarray) -> None:
-        if (statuses >= self.n_statuses).any():
-            site = int(
-                np.argmax((statuses >= self.n_statuses).reshape(-1, self.n_sites).any(axis=0))
-            )
+        is_above = (statuses >= self.n_statuses).reshape(-1, self.n_sites).any(axis=0)
+        if is_above.any():
+            site = int(np.argmax(is_above))
             raise ValueError(
                 f"site {site} has a status above {self.n_statuses[site] - 1}; they are numbered "
                 "from 0 on."
@@ -183,8 +182,7 @@ class InfluenceModel:
         if n_steps < 1 or n_chains < 1:
             raise ValueError(f"{n_steps} steps of {n_chains} chains; draw one of each at least.")
         rng = np.random.default_rng(seed)
-        n_groups = 1 if self._outside is None else self._outside.n_groups
-        groups = np.arange(n_steps) % n_groups if groups is None else np.asarray(groups)
+        groups = np.arange(n_steps) % self._n_groups if groups is None else np.asarray(groups)
         chains = np.empty((n_chains, self.n_sites, n_steps), np.int8)
         first = rng.random((n_chains, self.n_sites)) * self.n_statuses if start is None else start
         now = np.broadcast_to(np.asarray(first).astype(np.int64), chains.shape[:2])
@@ -205,7 +203,9 @@ class InfluenceModel:
         inside = np.minimum(taken, self.n_sites - 1)
         said = self._padded[inside, site, np.take_along_axis(now, inside, axis=1)]
         if self._outside is not None:
-            outside = np.stack([_pad(rate[group], said.shape[2]) for rate in self._outside.rates])
+            outside = np.zeros(said.shape[1:])
+            for row, rate in zip(outside, self._outside.rates, strict=True):
+                row[: rate.shape[1]] = rate[group]
             said = np.where((taken == self.n_sites)[:, :, None], outside, said)
         found = (what[:, :, None] >= said.cumsum(axis=2)[:, :, :-1]).sum(axis=2)
         return np.asarray(np.minimum(found, self.n_statuses - 1))
@@ -240,7 +240,8 @@ class InfluenceModel:
             raise ValueError(f"statuses have {steps.n_sites} sites, the model {self.n_sites}.")
         self._check_groups(steps)
         total = np.zeros(self.n_sites)
-        for block in np.array_split(np.arange(steps.before.shape[0]), _count_parts(steps)):
+        n_parts = 1 + steps.before.size * steps.n_most // (1 << 24)
+        for block in np.array_split(np.arange(steps.before.shape[0]), n_parts):
             # A source that is missing is at rest; a target that is missing is not counted.
             mixed = self._mark(np.maximum(steps.before[block], 0).astype(np.int64)) @ self.H
             mixed = mixed + self._say(steps.group[block])
@@ -252,11 +253,10 @@ class InfluenceModel:
         return total
 
     def _check_groups(self, steps: Steps) -> None:
-        n_groups = 1 if self._outside is None else self._outside.n_groups
-        if self._outside is not None and n_groups != steps.n_groups:
+        if self._outside is not None and self._n_groups != steps.n_groups:
             raise ValueError(
-                f"the background has {n_groups} groups, the statuses {steps.n_groups}; pass times "
-                "if, and only if, the model was fitted with them."
+                f"the background has {self._n_groups} groups, the statuses {steps.n_groups}; pass "
+                "times if, and only if, the model was fitted with them."
             )
 
     def stationary(self) -> list[np.ndarray]:
@@ -393,14 +393,6 @@ class InfluenceModel:
             f"InfluenceModel({self.n_sites} sites, {int(self.n_statuses.max())} statuses at most"
             f"{fitted})"
         )
-
-
-def _pad(row: np.ndarray, size: int) -> np.ndarray:
-    return np.concatenate([row, np.zeros(size - row.size)])
-
-
-def _count_parts(steps: Steps) -> int:
-    return 1 + steps.before.size * steps.n_most // (1 << 24)
 
 
 def _check_matrices(matrices: Any, n_sites: int) -> np.ndarray:

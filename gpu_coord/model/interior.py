@@ -163,27 +163,15 @@ def _build_system(mixture: Mixture, state: _State, said: Point, bend: Any) -> _S
     # Second derivatives towards a site *away from the mixture*: what all sites say alike is held.
     n_steps = design.spread_sites(mixture.n_steps)
     by_site = squares.mass - 2.0 * said.mass + n_steps + barrier.mass
-    in_group = _count_group_steps(mixture)[:, :, None]
-    by_atom = squares.atoms - 2.0 * said.atoms + in_group + barrier.atoms
+    # The transitions that the atoms of each group are about.
+    is_learned = mixture.background == "learned"
+    in_group = mixture.counts.sum(axis=2) if is_learned else mixture.n_steps[:, None]
+    by_atom = squares.atoms - 2.0 * said.atoms + in_group[:, :, None] + barrier.atoms
     inverse = Point(
         mixture.mask(1.0 / xp.maximum(by_site, SMALLEST)), 1.0 / xp.maximum(by_atom, SMALLEST)
     )
-    return _System(
-        mixture,
-        point,
-        bend,
-        barrier,
-        inverse,
-        design.sum_sites(inverse.mass),
-        inverse.atoms.sum(axis=2),
-    )
-
-
-def _count_group_steps(mixture: Mixture) -> Any:
-    """Return the transitions that the atoms of each group are about."""
-    if mixture.background == "learned":
-        return mixture.counts.sum(axis=2)
-    return mixture.n_steps[:, None]
+    rigid, loose = design.sum_sites(inverse.mass), inverse.atoms.sum(axis=2)
+    return _System(mixture, point, bend, barrier, inverse, rigid, loose)
 
 
 def _solve(system: _System, wanted: Point) -> tuple[Point, int]:

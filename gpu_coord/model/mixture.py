@@ -135,9 +135,7 @@ class FlatDesign:
         """Return the values: an edge is a column."""
         return values
 
-    def fold(self, values: Any) -> Any:
-        """Return the values: an edge is a column."""
-        return values
+    fold = expand
 
     def sum_sites(self, values: Any) -> Any:
         """Add up over the edges of each target, (n_targets,)."""
@@ -188,8 +186,8 @@ class FlatDesign:
         new_edge = _number(edges, self.edge_target.size, xp=self.xp)
         new_row = _number(rows, self.row_target.size, xp=self.xp)
         entries = self.xp.flatnonzero(new_edge[self.entry_edge] >= 0)
-        kept = FlatDesign(
-            xp=self.xp,
+        kept = replace(
+            self,
             entry_row=new_row[self.entry_row[entries]],
             entry_edge=new_edge[self.entry_edge[entries]],
             row_target=place[self.row_target[rows]],
@@ -267,14 +265,14 @@ class Mixture:
         return self._count(self.weight)
 
     @cached_property
-    def _cell(self) -> Any:
-        """Return group and status of each row among those of all targets."""
+    def cell(self) -> Any:
+        """Group and status of each row among those of all targets."""
         first = self.xp.arange(self.n_targets) * (self.n_groups * self.n_statuses)
         return self.slot + self.design.spread_rows(first)
 
     def _count(self, rows: Any) -> Any:
         shape = (self.n_targets, self.n_groups, self.n_statuses)
-        cell, n_cells = self._cell.reshape(-1), shape[0] * shape[1] * shape[2]
+        cell, n_cells = self.cell.reshape(-1), shape[0] * shape[1] * shape[2]
         return self.xp.bincount(cell, weights=rows.reshape(-1), minlength=n_cells).reshape(shape)
 
     @cached_property
@@ -296,7 +294,7 @@ class Mixture:
         table = xp.stack([left, *levels], axis=1)[:, None, :]
         table = table + (point.atoms if self.background == "learned" else 0.0)
         table = xp.broadcast_to(table, (self.n_targets, self.n_groups, self.n_statuses))
-        mixed = mixed + table.reshape(-1)[self._cell]
+        mixed = mixed + table.reshape(-1)[self.cell]
         if self.background == "given":
             mixed = mixed + self.given * design.spread_rows(point.atoms[:, 0, 0])
         return mixed

@@ -106,7 +106,8 @@ def _assess_chunk(
     if mixture.background == "learned":
         information = _put_background_aside(mixture, point, chunk, curves, to_host)
         moves = chunk.sites >= 0
-        low, high = _bracket(chunk, information)
+        covariance = _invert(information, moves & (chunk.mass > 0))
+        low, high = _spread_out(chunk.mass, _find_errors(covariance))
     else:
         information, moves, low, high = _compare_with_largest(chunk, curves, to_host(point.atoms))
     lows, highs = np.full(free.shape, np.nan), np.full(free.shape, np.nan)
@@ -227,17 +228,15 @@ def _compare_with_largest(
     tilted = (curves - curves[rows, :, largest][:, :, None]) * moves[:, None, :]
     information = tilted.transpose(0, 2, 1) @ (tilted * chunk.weight[:, :, None])
     covariance = _invert(information, moves & (mass > 0))
-    error = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+    error = _find_errors(covariance)
     # The largest is what the others leave.
     error[rows, largest] = np.sqrt(np.maximum(covariance.sum(axis=(1, 2)), 0.0))
     low, high = _spread_out(mass, error)
     return information, moves, low[:, :n_free], high[:, :n_free]
 
 
-def _bracket(chunk: _Chunk, information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    covariance = _invert(information, (chunk.sites >= 0) & (chunk.mass > 0))
-    error = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
-    return _spread_out(chunk.mass, error)
+def _find_errors(covariance: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0)))
 
 
 def _invert(information: np.ndarray, kept: np.ndarray) -> np.ndarray:

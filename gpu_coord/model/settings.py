@@ -18,13 +18,7 @@ class ModelSettings(CellSettings):
         True,
         "Learn what accounts do of themselves, too.",
         spellings=(
-            Spelling(
-                "background",
-                "Learn what accounts do of themselves, too.",
-                bool,
-                flag="--background/--no-background",
-                default=True,
-            ),
+            Spelling("background", "", bool, flag="--background/--no-background", default=True),
         ),
     )
     min_support: int = choose(

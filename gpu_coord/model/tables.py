@@ -237,11 +237,10 @@ def list_transitions(steps: Steps, allowed: Any, backend: Backend) -> Listed:
     """List what `Listed` says, for the pairs (target, source) that are allowed."""
     xp = backend.xp
     site, transition = np.nonzero(steps.before.T > 0)
-    start = np.zeros(steps.n_sites + 1, np.int64)
-    start[1:] = np.cumsum(np.bincount(site, minlength=steps.n_sites))
     target, source = np.nonzero(allowed)
-    edge_start = np.zeros(steps.n_sites + 1, np.int64)
-    edge_start[1:] = np.cumsum(np.bincount(target, minlength=steps.n_sites))
+    start, edge_start = (
+        np.searchsorted(ascending, np.arange(steps.n_sites + 1)) for ascending in (site, target)
+    )
     return Listed(
         backend=backend,
         sources=Sources(xp.asarray(start), xp.asarray(transition), steps.before.shape[0]),
