@@ -1,6 +1,6 @@
 """Accounts of a run -> who leads whom, in which role, and when they were active."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from gpu_coord.plots.style import (
     scale_areas,
     shorten,
     show_plainly,
+    show_utc,
 )
 
 if TYPE_CHECKING:
@@ -206,10 +207,6 @@ def _list_cells(activity: "Activity", kind: str, value: str) -> pl.DataFrame:
 
 
 def _draw_ticks(ax: "Axes", ticks: pl.DataFrame, activity: "Activity") -> None:
-    from datetime import UTC
-
-    from matplotlib import dates
-
     seconds = (ticks["bin"].cast(pl.Int64) + activity.first_bin) * activity.bin_seconds
     ticks = ticks.with_columns(time=pl.from_epoch(seconds, time_unit="s"))
     colours = colour_values(ticks["label"])
@@ -222,9 +219,6 @@ def _draw_ticks(ax: "Axes", ticks: pl.DataFrame, activity: "Activity") -> None:
                 markeredgewidth=1.4,
                 label=name_in_legend(label or "no label"),
             )  # fmt: skip
-    locator: Any = dates.AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
-    ax.xaxis.set_major_locator(locator)
-    formatter: Any = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
-    ax.xaxis.set_major_formatter(formatter)
+    show_utc(ax)
     if colours:
         add_legend(ax)

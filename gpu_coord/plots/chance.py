@@ -31,7 +31,8 @@ def plot_quantiles(ax: "Axes", quantiles: pl.DataFrame) -> "Axes":
         quantiles, ["copy", "expected", "observed"], source="quantiles.parquet of calibrate"
     )
     copies, data = quantiles.drop_nulls("copy"), quantiles.filter(pl.col("copy").is_null())
-    top = _find_top(quantiles)
+    last = quantiles["expected"].max()
+    top = 1.05 * last if isinstance(last, float) else 1.0
     for _, copy in copies.group_by("copy", maintain_order=True):
         ax.plot(copy["expected"], copy["observed"], color="0.6", linewidth=0.8, gid="copy")
     ax.plot([0, top], [0, top], color="black", linewidth=0.8, linestyle="--")
@@ -156,11 +157,6 @@ def plot_gaps(ax: "Axes", gaps: pl.DataFrame) -> "Axes":
     )  # fmt: skip
     ax.legend(frameon=False, fontsize="small")
     return ax
-
-
-def _find_top(quantiles: pl.DataFrame) -> float:
-    top = quantiles["expected"].max()
-    return float(top) * 1.05 if isinstance(top, float) else 1.0
 
 
 def _label_quantiles(ax: "Axes", n_copies: int, *, is_cut: bool) -> None:

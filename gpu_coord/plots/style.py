@@ -5,7 +5,7 @@ they are cleaned, shortened, and never read as formulas.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -69,6 +69,18 @@ def show_plainly(texts: Sequence["Text"]) -> None:
     """Keep texts of an archive from being read as formulas."""
     for text in texts:
         text.set_parse_math(False)
+
+
+def show_utc(ax: "Axes") -> None:
+    """Label times in UTC, whatever the machine's zone."""
+    from datetime import UTC
+
+    from matplotlib import dates
+
+    locator: Any = dates.AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    formatter: Any = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(formatter)
 
 
 def add_legend(ax: "Axes") -> None:

@@ -149,7 +149,6 @@ def plot_inclusion(
 
 
 def _spell(cells: pl.DataFrame, name: str) -> pl.Series:
-    """Return the values of a setting as texts."""
     values = cells[name]
     if isinstance(values.dtype, pl.List):
         values = values.list.eval(pl.element().cast(pl.String)).list.join("+")

@@ -19,6 +19,7 @@ from gpu_coord.plots.style import (
     scale_areas,
     shorten,
     show_plainly,
+    show_utc,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def plot_timeline(ax: "Axes", table: pl.DataFrame, *, max_points: int = 1000) ->
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend(ax)
-    _show_utc(ax, table)
+    _label_times(ax, table)
     return ax
 
 
@@ -106,7 +107,7 @@ def plot_accounts(
     show_plainly(ax.get_yticklabels())
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set(ylabel="accounts")
-    _show_utc(ax, table)
+    _label_times(ax, table)
     return ax
 
 
@@ -213,16 +214,9 @@ def _scatter(ax: "Axes", drawn: pl.DataFrame, *, label: str, color: str, gid: st
     marks.set_urls([f"#share-{share}" for share in drawn["share"]])
 
 
-def _show_utc(ax: "Axes", table: pl.DataFrame) -> None:
-    """Label times in UTC, whatever the machine's zone; give a single moment an hour of room."""
-    from datetime import UTC
-
-    from matplotlib import dates
-
-    locator: Any = dates.AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
-    ax.xaxis.set_major_locator(locator)
-    formatter: Any = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
-    ax.xaxis.set_major_formatter(formatter)
+def _label_times(ax: "Axes", table: pl.DataFrame) -> None:
+    """Label times in UTC; give a single moment an hour of room."""
+    show_utc(ax)
     ax.set_xlabel("time (UTC)")
     first, last = table["time"][0], table["time"][-1]
     if first == last:

@@ -343,15 +343,12 @@ def _describe_share(prefix: str) -> list[pl.Expr]:
     return [
         pl.col("object"),
         pl.col("time").cast(_TIME).alias(f"{prefix}_time"),
-        pl.col("account_id").alias(f"{prefix}_account_id"),
-        pl.col("pseudonym").alias(f"{prefix}_pseudonym"),
-        pl.col("platform").alias(f"{prefix}_platform"),
+        pl.col("account_id", "pseudonym", "platform").name.prefix(f"{prefix}_"),
         pl.col("follower_count").alias(f"{prefix}_followers"),
     ]
 
 
 def _count_shares(shares: pl.DataFrame) -> pl.DataFrame:
-    """Count shares, accounts and platforms of each object."""
     time, account = pl.col("time"), pl.col("account")
     is_first = account.is_first_distinct()
     adopted = time.filter(is_first)
@@ -478,7 +475,6 @@ def _list_accounts(spread: Spread, hops: pl.DataFrame, found: Catalysts) -> pl.D
 
 
 def _write_tables(spread: Spread, settings: CascadeSettings, work: Work) -> dict[str, Any]:
-    """Write all tables; return the summary."""
     with work.time("platforms"):
         warn_of_spellings(spread.shares["platform"])
         hops = find_hops(spread.shares)

@@ -147,14 +147,7 @@ def write_timeline(
     timeline = Timeline(
         kind=kind,
         shown=_show_object(store, kind, value, show_ids=show_ids),
-        table=tabulate_timeline(
-            store,
-            value,
-            kind=kind,
-            run=findings,
-            window=settings.window,
-            group_by=settings.group_by,
-        ),
+        table=tabulate_timeline(store, value, run=findings, **choices | {"kind": kind}),
         meaning=_describe_coordination(findings, settings.window),
         show_ids=show_ids,
     )
@@ -206,10 +199,6 @@ def _describe_coordination(findings: Findings | None, window: str | None) -> str
 # --- the forms --------------------------------------------------------------------------------
 
 
-def _write_parquet(timeline: Timeline, path: Path) -> None:
-    timeline.table.write_parquet(path)
-
-
 def _write_csv(timeline: Timeline, path: Path) -> None:
     """Write the table for spreadsheets: no text of it is a formula, or hides what it is."""
     table = timeline.table if timeline.show_ids else timeline.table.drop(_IDS)
@@ -228,7 +217,8 @@ def _write_csv(timeline: Timeline, path: Path) -> None:
 def _write_timelinejs(timeline: Timeline, path: Path) -> None:
     """Write what TimelineJS 3 reads; it takes texts for HTML, so they are escaped."""
     drawn = timeline.table[thin_shares(timeline.table, max_points=MAX_POINTS)]
-    title = {"headline": escape(_show(timeline.shown)), "text": escape(_describe(timeline))}
+    said = (*_describe_spread(timeline), _describe_notes(timeline))
+    title = {"headline": escape(_show(timeline.shown)), "text": escape(" ".join(said))}
     events = [
         _describe_event(row, says)
         for row, says in zip(drawn.to_dicts(), _describe_shares(timeline, drawn), strict=True)
@@ -281,7 +271,7 @@ _WRITERS: dict[str, Callable[[Timeline, Path], None]] = {
     ".png": _write_picture,
     ".svg": _write_svg,
     ".html": _write_page,
-    ".parquet": _write_parquet,
+    ".parquet": lambda timeline, path: timeline.table.write_parquet(path),
     ".csv": _write_csv,
     ".json": _write_timelinejs,
 }
@@ -371,10 +361,6 @@ def _list_boxes(figure: "Figure") -> list[str]:
         for gid, label in series
         if gid
     ]
-
-
-def _describe(timeline: Timeline) -> str:
-    return " ".join((*_describe_spread(timeline), _describe_notes(timeline)))
 
 
 def _describe_spread(timeline: Timeline) -> list[str]:
