@@ -107,7 +107,6 @@ def read_ids(column: pl.Series, *, name: str) -> pl.Series:
 
 
 def _write_out(column: pl.Series, name: str) -> pl.Series:
-    """Return a column as text."""
     try:
         return column.cast(pl.String)
     except pl.exceptions.PolarsError as error:

@@ -668,7 +668,9 @@ def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:
     with open_stream(source.path, source.member) as stream:
         while block := stream.read(BLOCK_BYTES):
             block += stream.readline()
-            lines = _split_lines(block)
+            lines = pl.Series("line", block.decode("utf-8-sig").split("\n"), dtype=pl.String)
+            lines = lines.str.strip_chars()
+            lines = lines.filter(lines != "")
             spelled = _find_spellings(lines, cells)
             ids = [key for cell, keys in spelled.items() if cell in ID_COLUMNS for key in keys]
             keys = [key for keys in spelled.values() for key in keys]
@@ -716,12 +718,6 @@ def _judge_line(spelled: Mapping[str, list[str]], ids: Sequence[str]) -> pl.Expr
     is_marked = pl.any_horizontal(pl.col([f"\x01{key}" for key in ids]).is_not_null())
     is_twice = pl.any_horizontal(n > 1 for n in n_given)
     return give_reason({UNEXACT_ID: is_marked, "the line gives a value twice": is_twice})
-
-
-def _split_lines(block: bytes) -> pl.Series:
-    lines = pl.Series("line", block.decode("utf-8-sig").split("\n"), dtype=pl.String)
-    lines = lines.str.strip_chars()
-    return lines.filter(lines != "")
 
 
 def _parse_lines(lines: pl.Series, names: list[str]) -> tuple[pl.DataFrame, np.ndarray]:

@@ -1,6 +1,6 @@
 """A store -> the influence model, whose activity each account takes up."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpu_coord.cli.display import choose_id, list_counts, print_lines, print_rows, print_top
 
@@ -14,7 +14,12 @@ def show_model(found: "Findings", *, show_ids: bool) -> None:
     """Print the strongest influences of a model."""
     import polars as pl
 
-    print_rows(f"Model {found.path}", ["what", "number"], _list_fit(found))
+    rows = [
+        *list_counts(found.summary),
+        ("seconds", round(sum(stage["seconds"] for stage in found.content["stages"]), 2)),
+        ("specification", found.content["specification"][:12]),
+    ]
+    print_rows(f"Model {found.path}", ["what", "number"], rows)
     print_top(
         "Accounts whose activity others take up most",
         found.read("accounts").filter(pl.col("caused") > 0),
@@ -41,14 +46,6 @@ def _name_ends(found: "Findings", *, show_ids: bool) -> "pl.DataFrame":
         shown = names.rename({"account_id": side, "shown": f"{side}_shown"})
         named = named.join(shown, on=side, how="left", maintain_order="left")
     return named
-
-
-def _list_fit(found: "Findings") -> list[tuple[str, Any]]:
-    return [
-        *list_counts(found.summary),
-        ("seconds", round(sum(stage["seconds"] for stage in found.content["stages"]), 2)),
-        ("specification", found.content["specification"][:12]),
-    ]
 
 
 def _describe_fit(found: "Findings") -> list[str]:

@@ -81,15 +81,13 @@ class Command:
         parameters = list(inspect.signature(self.function).parameters.values())[1:]
         required = [p for p in parameters if p.default is p.empty]
         optional = [p for p in parameters if p.default is not p.empty]
-        chosen = [_make_option(*spelled) for spelled in self._list_spellings()]
+        spelled = [] if self.settings is None else list_spellings(self.settings)
+        chosen = [_make_option(*each) for each in spelled]
         common = {name: _add(name, *more) for name, *more in self._list_common()}
         named = {p.name: p for p in (*chosen, *optional)}
         last = [named.pop(name, parameter) for name, parameter in common.items()]
         listed = [*required, *named.values(), *last]
         return inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in listed])
-
-    def _list_spellings(self) -> list[tuple[Declared, Spelling]]:
-        return [] if self.settings is None else list_spellings(self.settings)
 
     def _list_common(self) -> list[tuple[str, Any, Any]]:
         shown = self.uses_machine

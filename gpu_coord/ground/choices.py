@@ -64,7 +64,7 @@ class Spelling:
     """One option of the command line that sets a choice."""
 
     name: str  # with underscores: min_support is --min-support
-    help: str
+    help: str  # empty: as the choice
     type: Any = None  # what the command line reads; None: as the choice
     read: Callable[[Any], Any] | None = None  # from that to the value of the choice
     flag: str | None = None  # as Typer writes it, where it is not --name

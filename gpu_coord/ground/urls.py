@@ -238,7 +238,8 @@ def _spell_paper(urls: pl.Series) -> pl.Series:
 
 def _spell_canonical(urls: pl.Series) -> pl.Series:
     parts = _drop_amp_marks(_unwrap_amp_caches(_split_pages(urls)))
-    return _reduce_to_ids(parts["host"], _join_parts(_drop_tracking(parts)))
+    urls = _join_parts(_drop_tracking(parts))
+    return _map_where(urls, parts["host"].str.contains(_NAMED_HOSTS), _write_ids)
 
 
 def _find_domains(urls: pl.Series) -> pl.Series:
@@ -380,12 +381,9 @@ def _drop_subdomains(host: str) -> str:
         return host
     parts = _suffix_list().extract_str(name)
     # The list's own rule for a suffix that it lacks: the last label is the suffix.
-    domain = parts.top_domain_under_public_suffix if parts.suffix else _last_labels(name)
+    known = parts.top_domain_under_public_suffix
+    domain = known if parts.suffix else ".".join(name.split(".")[-2:])
     return (domain or name) + (f":{port}" if port else "")
-
-
-def _last_labels(name: str) -> str:
-    return ".".join(name.split(".")[-2:])
 
 
 def _is_public_suffix(host: str) -> bool:
@@ -461,10 +459,6 @@ def _join_parts(parts: pl.DataFrame) -> pl.Series:
     query = pl.col("query")
     suffix = pl.when(query != "").then("?" + query).otherwise(pl.lit(""))
     return parts.select(url=pl.col("host") + pl.col("path") + suffix)["url"]
-
-
-def _reduce_to_ids(hosts: pl.Series, urls: pl.Series) -> pl.Series:
-    return _map_where(urls, hosts.str.contains(_NAMED_HOSTS), _write_ids)
 
 
 def _write_ids(urls: pl.Series) -> pl.Series:

@@ -300,29 +300,27 @@ class _CycleRun:
         self.rows: list[dict[str, Any]] = []
 
     def write(self) -> None:
+        settings = self.settings
         with self.clock.time("read"):
-            shares = self._read_shares()
-            window = self._fix_window(shares)
+            shares = read_shares(
+                self.store, kinds=settings.kinds, start=settings.start, end=settings.end,
+                labels=self.work.labels,
+            )  # fmt: skip
+            window = settings.window
+            if window == AUTO:  # estimated on everything, for the seeds may be few
+                window = f"{ceil(estimate_interval(shares).seconds)}s"
             known, missing = self._place(gather_sharing(shares))
             del shares
         stopped = self._run_rounds(known, window)
         with self.clock.time("write"):
-            self._write_tables(known, missing)
+            tables = {
+                "rounds": pl.DataFrame(self.rows),
+                "objects": self._list_objects(known),
+                "accounts": self._list_accounts(known),
+                "seeds_missing": missing,
+            }
+            self.work.write(tables)
         self._describe(missing, known, window, stopped)
-
-    def _read_shares(self) -> Shares:
-        """Read all shares of the kinds in the time range, whoever's and of whatever."""
-        settings = self.settings
-        return read_shares(
-            self.store, kinds=settings.kinds, start=settings.start, end=settings.end,
-            labels=self.work.labels,
-        )  # fmt: skip
-
-    def _fix_window(self, shares: Shares) -> str:
-        """Return the window of all rounds; estimated on everything, for the seeds may be few."""
-        if self.settings.window != AUTO:
-            return self.settings.window
-        return f"{ceil(estimate_interval(shares).seconds)}s"
 
     def _place(self, sharing: Sharing) -> tuple[_Known, pl.DataFrame]:
         """Find the seeds; return what is known, and the seeds that are missing."""
@@ -371,7 +369,6 @@ class _CycleRun:
             )  # fmt: skip
 
     def _book(self, findings: Findings, known: _Known, number: int) -> dict[str, Any]:
-        """Note what a round brought."""
         settings = self.settings
         network = findings.read("accounts").drop_nulls("component")
         n_new_accounts = known.add_accounts(network["account_id"], number)
@@ -386,15 +383,6 @@ class _CycleRun:
             "n_edges": findings.summary["n_edges"],
             "n_pairs": findings.summary["n_pairs"],
         }
-
-    def _write_tables(self, known: _Known, missing: pl.DataFrame) -> None:
-        tables = {
-            "rounds": pl.DataFrame(self.rows),
-            "objects": self._list_objects(known),
-            "accounts": self._list_accounts(known),
-            "seeds_missing": missing,
-        }
-        self.work.write(tables)
 
     def _list_objects(self, known: _Known) -> pl.DataFrame:
         objects = known.sharing.objects.with_columns(

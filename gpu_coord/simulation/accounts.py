@@ -63,7 +63,8 @@ def plan_accounts(scenario: Scenario, seed: int) -> Accounts:
     active_from, active_until = _draw_windows(scenario, n, seed)
     profile = _draw_profiles(scenario, operation, language, active_from, rng)
     topic = topic % scenario.n_topics
-    cohort = _draw_cohort(scenario, operation, seed)
+    lots = open_stream(seed, "cohort").random(n)
+    cohort = (lots < scenario.cohort_share) & ~operation
     timezone = np.where(cohort, scenario.cohort_timezone_hours, timezone)
     for crowd in list_crowds(scenario):
         topic[crowd.accounts] = crowd.groups % scenario.n_topics
@@ -83,12 +84,6 @@ def _draw_windows(scenario: Scenario, n: int, seed: int) -> tuple[Ints, Ints]:
     first[amplifier[late]] = day[late]
     until[amplifier[early]] = day[early] + 7
     return first * DAY_MS, until * DAY_MS
-
-
-def _draw_cohort(scenario: Scenario, operation: Bools, seed: int) -> Bools:
-    """Draw who lives in the one time zone."""
-    rng = open_stream(seed, "cohort")
-    return (rng.random(len(operation)) < scenario.cohort_share) & ~operation
 
 
 def _draw_profiles(

@@ -228,7 +228,6 @@ def _render_texts(
     author: pl.Series,
     uses: dict[str, list[pl.Series]],
 ) -> dict[str, pl.Series]:
-    """Text, language, time and client."""
     language = pl.Series(LANGUAGES).gather(plan.accounts.language[posts.account])
     client = np.floor(posts.chance[:, 1] * len(CLIENTS)).astype(np.int64)
     parts = [

@@ -148,7 +148,6 @@ def _write_posts(plan: Plan, path: Path, format: str, report: Callable[[int, int
 
 
 def _write_archive(plan: Plan, format: str, work: Work) -> dict[str, int]:
-    """Write every file; return the sizes."""
     accounts, edges = list_truth_accounts(plan), list_truth_edges(plan)
     posts = work.folder / _name_posts(format)
     with work.time("posts"):
