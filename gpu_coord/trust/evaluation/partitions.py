@@ -49,7 +49,7 @@ def compute_adjusted_rand(overlap: Overlap) -> float:
 def adjust_rand(common: np.ndarray, found: np.ndarray, true: np.ndarray, n_accounts: int) -> float:
     """Return the adjusted Rand index from sizes: of what groups share, and of the groups."""
     together, in_found, in_true, pairs = (
-        int((sizes * (sizes - 1) // 2).sum())
+        float((sizes * (sizes - 1) // 2).sum())
         for sizes in (common, found, true, np.array([n_accounts]))
     )
     expected = in_found * in_true / max(pairs, 1)
