@@ -12,6 +12,7 @@ from gpu_coord.detection.evidence import SCHEMA
 from gpu_coord.ground.kinds import names_posts
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN
+from gpu_coord.results.strongest import find_account
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,7 +74,7 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
             f"{findings.path} is a run of {command}, and explain reads those of detect and share; "
             "its layers.parquet and pairs.parquet say what is behind an edge."
         )
-    accounts = pl.concat([_find_account(findings, name) for name in (a, b)])
+    accounts = pl.concat([find_account(findings, name) for name in (a, b)])
     id_a, id_b = accounts["account_id"]
     if id_a == id_b:
         raise ValueError(f"{a!r} and {b!r} are the same account; name two.")
@@ -161,24 +162,6 @@ def _select_pair(table: pl.LazyFrame, a: str, b: str) -> pl.DataFrame:
         return (pl.col("source") == source) & (pl.col("target") == target)
 
     return table.filter(between(a, b) | between(b, a)).collect()
-
-
-def _find_account(findings: Findings, name: str) -> pl.DataFrame:
-    accounts = findings.scan("accounts")
-    matches = (pl.col("account_id") == name) | (pl.col("pseudonym") == name)
-    found = accounts.filter(matches).collect()
-    if found.height == 1:
-        return found
-    if found.height:
-        raise ValueError(
-            f"{name!r} stands for {found.height} accounts of {findings.path}, by id or by "
-            "pseudonym; give the other of the two names."
-        )
-    n_accounts = accounts.select(pl.len()).collect().item()
-    raise ValueError(
-        f"{name!r} is none of the {n_accounts:,} accounts of {findings.path}; give an account_id "
-        "or a pseudonym of its accounts.parquet."
-    )
 
 
 def _name_entities(findings: Findings, evidence: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from gpu_coord.backend import Backend, choose
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.times import parse_duration
 from gpu_coord.store.queries import (
+    choose_kinds,
     collect_lazy,
     count_posts,
     label_accounts,
@@ -162,7 +163,8 @@ def build_activity(
         A setting is out of range, or nothing is left to analyse.
     """
     settings = MatchSettings(**choices)
-    store, kinds = open_store(store), settings.kinds
+    store = open_store(store)
+    kinds = settings.kinds or choose_kinds(store)
     backend = backend or choose()
     bin_ms = 1000 * parse_duration(settings.bin)
     span = select_range(settings.start_ms, settings.end_ms)

@@ -10,16 +10,15 @@ Measure = Literal["trace", "frobenius"]
 Undefined = Literal["marginal", "zero", "skip"]
 Denominator = Literal["all", "union", "intersection", "source", "idf", "none"]
 
-DEFAULT_KINDS = ("hashtag", "url", "mention")
-
 
 @dataclass(frozen=True, kw_only=True)
 class CellSettings(TimeRange):
     """Which accounts and entities have cells, and how long a bin is."""
 
     kinds: tuple[str, ...] = choose(
-        DEFAULT_KINDS,
-        "Kinds of entity, separated by commas.",
+        (),
+        "Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store that "
+        "lacks one of these).",
         unit=WORDS,
         advice="such as hashtag",
     )
@@ -62,10 +61,10 @@ class LagSettings(MatchSettings):
     """The same, and how many bins after the source the target acts."""
 
     lags: tuple[int, ...] = choose(
-        (1,),
-        "Bins from source to target; each is scored on its own.",
+        (),
+        "Bins from source to target, each scored on its own (0 and 1; with paper 1).",
         spellings=(
-            Spelling("lag", "Bins from source to target (1).", int, read_lag),
+            Spelling("lag", "Bins from source to target (0 and 1).", int, read_lag),
             Spelling("lags", "Range of lags, like 1-4; each pair keeps its best.", str, parse_lags),
         ),
     )
@@ -73,8 +72,15 @@ class LagSettings(MatchSettings):
     def check(self) -> None:
         """Refuse lags that are none or given twice."""
         super().check()
-        if not self.lags or len(set(self.lags)) < len(self.lags) or min(self.lags) < 0:
+        if not self.lags:
+            object.__setattr__(self, "lags", self.usual_lags)
+        if len(set(self.lags)) < len(self.lags) or min(self.lags) < 0:
             raise ValueError(f"lags is {self.lags}; give distinct numbers of bins, 0 or more.")
+
+    @property
+    def usual_lags(self) -> tuple[int, ...]:
+        """The lags where none are chosen: together, and one bin after."""
+        return (0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

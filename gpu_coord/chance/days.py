@@ -3,7 +3,7 @@
 A day is a block of the null ``day``: 24 hours, UTC, or 24 bins where these are longer than an hour.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numba
@@ -66,6 +66,41 @@ def list_days(axis: Axis, account: Any, bin: Any) -> Days:
     days, cell_day = np.unique(account.astype(np.int64) * n_days + day, return_inverse=True)
     whole = Axis(first_day * per_day, n_days * per_day, axis.bin_seconds)
     return Days(whole, n_days, days // n_days, cell_day, slot)
+
+
+def permute_days(activity: Activity, seed: int) -> Activity:
+    """Return a copy in which each account's days, UTC, are permuted on their own.
+
+    Every cell keeps its account, its entity and its hour of the day. All days of the span take
+    part, whole days; the copy begins and ends with one.
+
+    Raises
+    ------
+    ValueError
+        Bins do not divide a day.
+    """
+    entity, bin, account = activity.read_cells()
+    axis = Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)
+    days = list_days(axis, account, bin)
+    bin = days.shuffle(np.random.default_rng(seed))
+    order = np.lexsort((account, bin, entity))
+    xp = activity.backend.xp
+    return replace(
+        activity,
+        first_bin=days.axis.first_bin,
+        n_bins=days.axis.n_bins,
+        entity=xp.asarray(entity[order]),
+        bin=xp.asarray(bin[order]),
+        account=xp.asarray(account[order]),
+    )
+
+
+def has_days(axis: Axis) -> bool:
+    """Tell whether there are days to permute: whole numbers of bins, and two of them at least."""
+    if not divides_day(axis.bin_seconds):
+        return False
+    per_day = count_bins_of_day(axis.bin_seconds)
+    return axis.first_bin // per_day < (axis.first_bin + axis.n_bins - 1) // per_day
 
 
 def count_bins_of_day(bin_seconds: int) -> int:

@@ -10,9 +10,10 @@ _BULK_P = 1e-4
 _MAX_FITS = 50
 # Below this, tails are summed in logarithms: the special functions run out of exponents.
 _SMALLEST_TAIL = 1e-280
+_LEAST_DISPERSION = 1e-12
 
 
-def compute_log_tail(observed: Any, mean: Any, *, dispersion: float = 0.0) -> Any:
+def compute_log_tail(observed: Any, mean: Any, *, dispersion: Any = 0.0) -> Any:
     """Return log P(X >= observed) of counts with a mean, Poisson or negative-binomial.
 
     Parameters
@@ -20,38 +21,44 @@ def compute_log_tail(observed: Any, mean: Any, *, dispersion: float = 0.0) -> An
     observed, mean
         Counts and expected counts, 0 or more, of the same shape.
     dispersion
-        1/r: the variance is mean + dispersion * mean^2. 0 is Poisson's law, which bounds the tail
-        of a sum of independent hypergeometric counts for observed >= mean + 1 (Hoeffding 1956).
+        1/r, of all counts or of each: the variance is mean + dispersion * mean^2. 0 is Poisson's
+        law, which bounds the tail of a sum of independent hypergeometric counts for observed >=
+        mean + 1 (Hoeffding 1956).
 
     Returns
     -------
         Natural logarithms, exact far below the smallest number that a p-value could have.
     """
-    from scipy import special
-
     observed, mean = (np.asarray(values, dtype=np.float64) for values in (observed, mean))
-    tail = np.ones(observed.shape)
-    some = observed > 0
-    n, mu = observed[some], mean[some]
-    if dispersion == 0:
-        tail[some] = special.gammainc(n, mu)
-    else:
-        tail[some] = special.betainc(n, 1 / dispersion, mu / (mu + 1 / dispersion))
-    is_far = tail < _SMALLEST_TAIL
-    log_tail = np.log(np.where(is_far, 1.0, tail))
-    log_tail[is_far] = _sum_far_tail(observed[is_far], mean[is_far], dispersion)
+    spread = np.broadcast_to(np.asarray(dispersion, dtype=np.float64), observed.shape)
+    # Beyond this, the negative-binomial law is Poisson's in double precision.
+    is_spread = spread > _LEAST_DISPERSION
+    log_tail = np.zeros(observed.shape)
+    for part in ((observed > 0) & is_spread, (observed > 0) & ~is_spread):
+        r = 1 / spread[part] if part.any() and is_spread[part][0] else None
+        log_tail[part] = _sum_tail(observed[part], mean[part], r)
     return log_tail
 
 
-def _sum_far_tail(n: Any, mu: Any, dispersion: float) -> Any:
+def _sum_tail(n: Any, mu: Any, r: Any) -> Any:
+    """Return the log of P(n) + P(n + 1) + ..., of Poisson's law where r is None."""
+    from scipy import special
+
+    tail = special.gammainc(n, mu) if r is None else special.betainc(n, r, mu / (mu + r))
+    is_far = tail < _SMALLEST_TAIL
+    log_tail = np.log(np.where(is_far, 1.0, tail))
+    log_tail[is_far] = _sum_far_tail(n[is_far], mu[is_far], None if r is None else r[is_far])
+    return log_tail
+
+
+def _sum_far_tail(n: Any, mu: Any, r: Any) -> Any:
     """Return the log of P(n) + P(n + 1) + ..., the terms falling from the first."""
     from scipy import special
 
-    if dispersion == 0:
+    if r is None:
         slope, constant = 0.0, mu
         log_first = special.xlogy(n, mu) - mu - special.gammaln(n + 1)
     else:
-        r = 1 / dispersion
         slope, constant = mu / (mu + r), mu * r / (mu + r)
         log_first = special.xlogy(n, slope) - r * np.log1p(mu / r)
         log_first -= special.betaln(n, r) + np.log(n)

@@ -5,9 +5,11 @@ from typing import Literal, get_args
 
 from gpu_coord.ground.choices import Choices, check_choice, choose
 
+NetworkTier = Literal["auto", "beyond_news", "beyond_habit"]
 Null = Literal["popularity", "entity", "hour", "day", "six_hours", "one_hour"]
 _HOUR = 3600
-_MIN_BINS = 10  # of an hour, for the order of its bins to say anything
+_MIN_BINS = 10  # of a block, for the order of its bins to say anything
+_BLOCK_HOURS: dict[Null, int] = {"one_hour": 1, "six_hours": 6, "day": 24}
 
 
 def list_nulls(bin_seconds: int) -> tuple[Null, ...]:
@@ -21,6 +23,24 @@ def list_nulls(bin_seconds: int) -> tuple[Null, ...]:
     nulls: tuple[Null, ...] = get_args(Null)
     is_fine = bin_seconds * _MIN_BINS <= _HOUR
     return nulls if is_fine else tuple(null for null in nulls if null != "one_hour")
+
+
+def choose_finest(null: Null, bin_seconds: int) -> Null:
+    """Return the null with the shortest blocks that bins of a length leave something to.
+
+    The news is slower than the bins, and what a shorter block keeps is not taken for its doing.
+
+    Parameters
+    ----------
+    null
+        What habits are tested with; nothing coarser is returned.
+    bin_seconds
+        Length of a bin.
+    """
+    for finest, hours in _BLOCK_HOURS.items():
+        if null == finest or bin_seconds * _MIN_BINS <= hours * _HOUR:
+            return finest
+    return "day"
 
 
 def check_null(null: str, bin_seconds: int) -> None:
@@ -56,4 +76,20 @@ class TestSettings(Choices):
         above=0,
         below=1,
         advice="0.05 is usual",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TierSettings(TestSettings):
+    """The same, and which of two questions makes the network."""
+
+    tier: NetworkTier = choose(
+        "auto",
+        "Which edges make the network: those beyond the two accounts' habits, or also beyond the "
+        "news (auto: the latter where it can be told from coordination).",
+    )
+    reference: str | None = choose(
+        None,
+        "Label of control accounts ('unlabelled': those without), whose pairs say how much the "
+        "news does, in the place of the pairs that met once.",
     )

@@ -94,7 +94,7 @@ class Strata:
 
 
 @dataclass(frozen=True)
-class _Blocks:
+class Blocks:
     """Where on the axis of transitions the strata of an entity lie, for one phase."""
 
     first_second: int  # of transition 0, counted from the beginning of a block
@@ -117,16 +117,17 @@ class _Blocks:
         return np.bincount(block[:-1] % self.n_labels, weights=sizes, minlength=self.n_labels)
 
 
-def _locate_blocks(
+def locate_blocks(
     first_bin: int, bin_seconds: int, n_steps: int, null: Null, *, phase: float
-) -> _Blocks:
+) -> Blocks:
+    """Locate the blocks of time of a null on the axis of transitions, whose number is given."""
     width, n_labels = _BLOCKS[null]
     if n_labels is None:
         width = width // _HOUR * max(_HOUR, bin_seconds)
     start = first_bin * bin_seconds + int(phase * width)
     first_second = start % (width * (n_labels or 1))
     last_second = first_second + (n_steps - 1) * bin_seconds
-    return _Blocks(
+    return Blocks(
         first_second=first_second,
         bin_seconds=bin_seconds,
         width=width,
@@ -173,6 +174,13 @@ def stratify(
     check_null(null, activity.bin_seconds)
     if n_phases < 1:
         raise ValueError(f"n_phases is {n_phases}; blocks begin at one time at least.")
+    return sort_strata(activity, index, margins, null=null, n_phases=n_phases)
+
+
+def sort_strata(
+    activity: Activity, index: CellIndex, margins: Margins, *, null: Null, n_phases: int = 1
+) -> Strata:
+    """Sort what the accounts did into strata, as `stratify` does, of any blocks that bins fill."""
     parts = [
         _count_strata(activity, index, margins, null, phase=phase / n_phases)
         for phase in range(n_phases)
@@ -184,7 +192,7 @@ def _count_strata(
     activity: Activity, index: CellIndex, margins: Margins, null: Null, *, phase: float
 ) -> tuple[_Counts, _Counts, Any, Any]:
     """Return the counts as sources and as targets, and each stratum's transitions and kind."""
-    blocks = _locate_blocks(
+    blocks = locate_blocks(
         activity.first_bin, activity.bin_seconds, margins.n_steps, null, phase=phase
     )
     entity, bin, account = activity.read_cells()
@@ -276,8 +284,8 @@ def expect_pairs(strata: Strata, pairs: PairCounts) -> Any:
     return strata.sum_products(strata.expectation, pairs)
 
 
-def expect_silent(strata: Strata, sources: Any, pairs: PairCounts) -> Any:
-    """Sum up what was to be expected of the pairs that are not listed, without listing them.
+def list_sharing(strata: Strata, sources: Any) -> PairCounts:
+    """List the targets that share a stratum with each source, whether they coincide or not.
 
     Always on the host: what it may cost is bounded by the sources that are asked for.
 
@@ -286,65 +294,47 @@ def expect_silent(strata: Strata, sources: Any, pairs: PairCounts) -> Any:
     strata
         The null.
     sources
-        The accounts whose pairs are summed, ascending.
-    pairs
-        The listed pairs, by source, on the host.
+        The accounts whose pairs are listed, ascending.
 
     Returns
     -------
-        Over the pairs of each source that share a stratum: their number, the sum of their
-        expected coincidences and the sum of the squares, (n_sources, 3).
+        By source, then target; without their coincidences (0).
     """
-    source, target = np.asarray(pairs.source), np.asarray(pairs.target)
-    start, stop = (np.searchsorted(source, sources, side=side) for side in ("left", "right"))
-    shares = strata.sources._replace(count=strata.source_share)
-    return _sum_unlisted(sources, start, stop, target, shares, strata.users)
+    n_listed, target = _list_sharing(sources, strata.sources, strata.users)
+    source = np.repeat(np.asarray(sources, np.int32), n_listed)
+    order = np.lexsort((target, source))
+    return PairCounts(source, target[order], np.zeros(source.size, np.int64))
 
 
 def count_products(strata: Strata) -> Any:
-    """Return what `expect_silent` costs: the products to sum for each source, (n_accounts,)."""
+    """Return what `list_sharing` costs: the users met by each source, again and again."""
     n_users = np.diff(strata.users.start)[strata.sources.other]
     return np.diff(np.concatenate([[0], np.cumsum(n_users)])[strata.sources.start])
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _fill_row(source: int, shares: Uses, users: Uses, row: Any, listed: Any) -> int:
-    """Sum share * count over a source's strata into row[target], and list the targets met.
-
-    Every product is positive: a target is listed once.
-    """
-    n_listed = 0
-    for position in range(shares.start[source], shares.start[source + 1]):
-        stratum, share = shares.other[position], shares.count[position]
-        for user in range(users.start[stratum], users.start[stratum + 1]):
-            target = users.other[user]
-            if row[target] == 0.0:
-                listed[n_listed] = target
-                n_listed += 1
-            row[target] += share * users.count[user]
-    return n_listed
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _sum_unlisted(sources: Any, pair_start: Any, pair_stop: Any, pair_target: Any, shares: Uses,
-                  users: Uses) -> Any:  # fmt: skip
-    """Return number, sum and sum of squares over each source's targets that are not listed."""
-    n_accounts = shares.start.size - 1
-    row, listed = np.zeros(n_accounts), np.empty(n_accounts, np.int32)
-    sums = np.zeros((sources.size, 3))
-    for k in range(sources.size):
-        source = sources[k]
-        n_listed = _fill_row(source, shares, users, row, listed)
-        row[source] = 0.0
-        for position in range(pair_start[k], pair_stop[k]):
-            row[pair_target[position]] = 0.0
-        for target in listed[:n_listed]:
-            value = row[target]
-            sums[k, 0] += value > 0.0
-            sums[k, 1] += value
-            sums[k, 2] += value * value
-            row[target] = 0.0
-    return sums
+def _list_sharing(sources: Any, uses: Uses, users: Uses) -> Any:
+    """Return the number of targets of each source, and these, each once, in no order."""
+    last_met = np.full(uses.start.size - 1, -1, np.int64)
+    n_listed, listed, end = np.zeros(sources.size, np.int64), np.empty(1024, np.int32), 0
+    for row in range(sources.size):
+        source = sources[row]
+        last_met[source] = row
+        for position in range(uses.start[source], uses.start[source + 1]):
+            stratum = uses.other[position]
+            for user in range(users.start[stratum], users.start[stratum + 1]):
+                target = users.other[user]
+                if last_met[target] == row:
+                    continue
+                last_met[target] = row
+                if end == listed.size:
+                    longer = np.empty(2 * end, np.int32)
+                    longer[:end] = listed
+                    listed = longer
+                listed[end] = target
+                end += 1
+                n_listed[row] += 1
+    return n_listed, listed[:end]
 
 
 def sum_all_pairs(axis: Axis, page: Any, bin: Any, count: Any, *, max_lag: int) -> tuple[Any, Any]:
@@ -368,7 +358,7 @@ def sum_all_pairs(axis: Axis, page: Any, bin: Any, count: Any, *, max_lag: int) 
     -------
         Coincidences and expected coincidences at each lag, (max_lag + 1,).
     """
-    blocks = _locate_blocks(axis.first_bin, axis.bin_seconds, axis.n_bins, "day", phase=0.0)
+    blocks = locate_blocks(axis.first_bin, axis.bin_seconds, axis.n_bins, "day", phase=0.0)
     block = blocks.label(np.arange(axis.n_bins))
     share = np.zeros((int(blocks.n_labels), max_lag + 1))
     for lag in range(max_lag + 1):

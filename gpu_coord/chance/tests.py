@@ -1,166 +1,141 @@
 """Coincidences of pairs -> how likely chance alone is to produce as many.
 
-Expected counts come from the strata of a null. What the null leaves unexplained in the bulk of
-pairs widens the tail that p-values come from: a negative-binomial empirical null for each lag.
-Observed and expected counts of all pairs with a coincidence are kept; `PairTests` says how much.
+Two questions of each pair. Beyond habit: is it more than the two accounts' own habits explain?
+Beyond the news: is it more than what brings strangers together explains, too? Each has a null of
+its own at each lag; observed and expected hours of all pairs with a coincidence are kept.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from gpu_coord.activity.cells import Activity
-from gpu_coord.activity.counts import (
-    CellIndex,
-    Margins,
-    PairCounts,
-    count_pairs,
-    mark_changes,
-    plan_blocks,
-)
+from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, count_pairs, plan_blocks
 from gpu_coord.chance.adjust import combine_tests
-from gpu_coord.chance.days import list_visits
-from gpu_coord.chance.empirical import EmpiricalNull, fit_null, mark_bulk
-from gpu_coord.chance.nulls import Null
-from gpu_coord.chance.strata import Strata, count_products, expect_pairs, expect_silent, stratify
+from gpu_coord.chance.days import has_days, permute_days
+from gpu_coord.chance.empirical import EmpiricalNull, compute_log_tail
+from gpu_coord.chance.exposure import Exposure, expose
+from gpu_coord.chance.habits import fit_habits
+from gpu_coord.chance.nulls import Null, choose_finest
+from gpu_coord.chance.references import (
+    Reference,
+    ask_controls,
+    describe_reference,
+    find_reference,
+)
+from gpu_coord.chance.strata import count_products
 from gpu_coord.ground.choices import check_alpha
 from gpu_coord.ground.threads import map_ahead
 
-# What the fit may cost, in products summed: some seconds on one core. A pair with coincidences
-# costs as many as stated, one without a few.
-_FIT_PRODUCTS = 500_000_000
-_PAIR_PRODUCTS = 500
-_MIN_FITTED = 100  # sources, on average, whatever they cost
-_BLOCK_BYTES = 64 << 20
+Tier = Literal["beyond_news", "beyond_habit"]
+TIERS: tuple[Tier, ...] = get_args(Tier)
 
-# Of independent accounts with daily rhythms and bursts lambda is 1 to 1.8; and in an archive with
-# controls, pairs that belong to an operation are few.
-_INFLATED, _MANY_LEFT_OUT = 2.0, 0.05
-_NO_BULK = (
-    "The bulk of pairs is not one of unaffiliated accounts that chance describes: either this is "
-    "an archive of one operation alone, or all react to the same short bursts. Tests of pairs "
-    "then say little: add controls from outside, and see `gpu-coord calibrate`."
-)
+_BLOCK_BYTES = 64 << 20
 
 # --- what is found -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class LagTests:
-    """The pairs with enough coincidences at one lag, and all of some sources; 32 bytes each."""
+    """The pairs with enough coincidences at one lag; 60 bytes each."""
 
     lag: int  # bins
     pair: Any  # source * n_accounts + target, ascending, (n_pairs,)
     observed: Any  # coincidences
     n_hours: Any  # hours, or longer bins, with a coincidence: what is tested
-    expected: Any  # coincidences under the null, before inflation
-    log_p: Any  # 0 where there are fewer coincidences than asked for
-    null: EmpiricalNull
-    inflation: float  # lambda: coincidences of the bulk for each that was expected
-    fitted_share: float  # of the sources, by lot: all their pairs are here, and the null is theirs
-    min_left_out: int = 1  # hours of a pair that the null need not be fitted to
+    expected_habit: Any  # hours, from the two accounts' habits
+    expected: Any  # hours, from these and the news; NaN without a reference
+    spread: Any  # of the hours that the news makes: their variance is mean + spread * mean^2
+    log_p_habit: Any
+    log_p: Any  # of beyond news
+    n_met: int  # pairs that share a stratum, or more: one counts once for each
+    habits: EmpiricalNull
+    n_copies: int  # with permuted days, that the null of habits was fitted to
+    reference: dict[str, Any] | None  # what says how much the news does, see `describe_reference`
 
-    def read_log_p(self, min_support: int) -> Any:
+    def read_log_p(self, min_support: int, *, tier: Tier) -> Any:
         """Return the logs of the p-values, 0 where there are fewer coincidences than that."""
-        is_lost = (self.observed < min_support) & (self.log_p < 0)
-        return np.where(is_lost, 0.0, self.log_p) if is_lost.any() else self.log_p
+        log_p = self.log_p if tier == "beyond_news" else self.log_p_habit
+        is_lost = (self.observed < min_support) & (log_p < 0)
+        return np.where(is_lost, 0.0, log_p) if is_lost.any() else log_p
 
 
 class EdgeTests(NamedTuple):
-    """Significance of some edges, (n_edges,) each."""
+    """What was found of some edges, (n_edges,) each."""
 
-    expected: Any  # coincidences at the lag of the edge
+    expected: Any  # hours at the lag of the edge, news included
+    expected_habit: Any  # hours at that lag, from habits alone
     n_hours: Any  # hours, or longer bins, with a coincidence at that lag
-    p_value: Any  # all lags together; 0 below 5e-324
+    p_value: Any  # of beyond news, all lags together; 0 below 5e-324
     q_value: Any
+    q_habit: Any
+    tier: Any  # 2 beyond news, 1 beyond habit, 0 neither; a name in tables
     grade: Any  # nulls survived; 0 where not significant, or not graded
-    significant: Any  # q_value <= alpha
+    significant: Any  # beyond news
 
 
 @dataclass(frozen=True)
 class PairTests:
-    """The pairs of any lag; 25 bytes each, beside those of the lags; one lag shares its arrays."""
+    """The pairs of any lag; 41 bytes each, beside those of the lags."""
 
     n_accounts: int
     null: Null
-    n_phases: int
     alpha: float
+    n_tests: int  # ordered pairs that could have met: what they are is no chance, they share strata
     by_lag: tuple[LagTests, ...]
     pair: Any  # source * n_accounts + target, ascending, (n_pairs,)
-    log_p: Any  # all lags together
-    q_value: Any
+    log_p: Any  # of beyond news, all lags together
+    log_p_habit: Any
+    q_value: Any  # of beyond news
+    q_habit: Any
     grade: Any  # nulls survived, 0 where not significant, int8
 
     @property
-    def n_tests(self) -> int:
-        """All ordered pairs; those with fewer coincidences than the minimum have p = 1."""
-        return self.n_accounts * (self.n_accounts - 1)
+    def tier(self) -> Any:
+        """Return 2 for pairs beyond the news, 1 beyond habit, 0 for the others."""
+        return rank_tiers(self.q_value, self.q_habit, self.alpha)
 
-    @property
-    def n_significant(self) -> int:
-        """Pairs with a q-value of at most alpha, whatever their weight."""
-        return int((self.q_value <= self.alpha).sum())
+    def count(self, tier: Tier) -> int:
+        """Count the pairs of a tier or a higher one, whatever their weight."""
+        return int((self.tier >= rank(tier)).sum())
 
-    @property
-    def inflation(self) -> float:
-        """The largest lambda of any lag."""
-        return max(lag.inflation for lag in self.by_lag)
-
-    def mark_significant(self, source: Any, target: Any) -> Any:
-        """Mark which of some pairs that have a coincidence are significant."""
-        return self.q_value[np.searchsorted(self.pair, self._number(source, target))] <= self.alpha
+    def mark(self, source: Any, target: Any, tier: Tier) -> Any:
+        """Mark which of some pairs that have a coincidence are of a tier, or of a higher one."""
+        return self.tier[np.searchsorted(self.pair, self._number(source, target))] >= rank(tier)
 
     def read_edges(self, source: Any, target: Any, lag: Any) -> EdgeTests:
         """Return what was found for some pairs, each tested at its lag."""
         wanted = self._number(source, target)
-        expected, n_hours = np.empty(wanted.size), np.empty(wanted.size, np.int32)
+        expected, expected_habit = np.empty(wanted.size), np.empty(wanted.size)
+        n_hours = np.empty(wanted.size, np.int32)
         for tests in self.by_lag:
             at_lag = np.asarray(lag) == tests.lag
             rows = np.searchsorted(tests.pair, wanted[at_lag])
             expected[at_lag], n_hours[at_lag] = tests.expected[rows], tests.n_hours[rows]
+            expected_habit[at_lag] = tests.expected_habit[rows]
         rows = np.searchsorted(self.pair, wanted)
-        p_value, q_value = np.exp(self.log_p[rows]), self.q_value[rows]
+        tier = self.tier[rows]
         return EdgeTests(
-            expected, n_hours, p_value, q_value, self.grade[rows], q_value <= self.alpha
-        )
+            expected, expected_habit, n_hours, np.exp(self.log_p[rows]), self.q_value[rows],
+            self.q_habit[rows], tier, self.grade[rows], tier == rank("beyond_news"),
+        )  # fmt: skip
 
     def _number(self, source: Any, target: Any) -> Any:
         return np.asarray(source).astype(np.int64) * self.n_accounts + target
 
 
-def describe_tests(
-    tests: PairTests,
-    *,
-    max_inflation: float = _INFLATED,
-    max_left_out: float = _MANY_LEFT_OUT,
-) -> dict[str, Any]:
-    """Return what ``run.json`` says of the tests of pairs, and whether to trust them.
+def rank(tier: Tier) -> int:
+    """Return the rank of a tier: the higher, the more is excluded."""
+    return len(TIERS) - TIERS.index(tier)
 
-    Parameters
-    ----------
-    tests
-        Of all pairs.
-    max_inflation
-        A larger lambda says that chance does not describe the bulk of pairs.
-    max_left_out
-        So does a larger part of the pairs to which nothing was fitted.
-    """
-    nulls = [lag.null for lag in tests.by_lag]
-    n_left_out = sum(fitted.n_left_out for fitted in nulls)
-    n_fitted = n_left_out + sum(fitted.n_bulk for fitted in nulls)
-    has_bulk = tests.inflation < max_inflation and n_left_out <= max_left_out * n_fitted
-    return {
-        "null": tests.null,
-        "alpha": tests.alpha,
-        "by_lag": [
-            {"lag": lag.lag, "lambda": lag.inflation, "of_days": asdict(lag.null)}
-            for lag in tests.by_lag
-        ],
-        "warning": None if has_bulk else _NO_BULK,
-    }
+
+def rank_tiers(q_value: Any, q_habit: Any, alpha: float) -> Any:
+    """Return 2 where a pair is beyond the news, 1 where it is beyond habit, otherwise 0."""
+    is_habit = np.asarray(q_habit) <= alpha
+    return is_habit.astype(np.int8) + (is_habit & (np.asarray(q_value) <= alpha))
 
 
 # --- pairs that are counted here -----------------------------------------------------------
@@ -172,9 +147,10 @@ def assess_pairs(
     margins: Sequence[Margins],
     *,
     null: Null = "day",
-    n_phases: int = 1,
     alpha: float = 0.05,
     min_support: int = 1,
+    seed: int = 0,
+    controls: tuple[str, Any] | None = None,
     memory: int = 1 << 30,
     progress: Callable[[int, int], None] | None = None,
     assess: Callable[..., LagTests] | None = None,
@@ -183,8 +159,7 @@ def assess_pairs(
 
     What is tested is the number of hours with a coincidence. What an account does in one sitting,
     on however many entities, may be one decision, and the coincidences of an hour stand or fall
-    together. But an hour has one with a probability of at most the number that is expected of it
-    (Markov), so that Poisson's tail at the expected coincidences still bounds the p-value.
+    together.
 
     Parameters
     ----------
@@ -192,13 +167,18 @@ def assess_pairs(
         The active cells.
     margins
         Their counts at each lag.
-    null, n_phases
+    null
         See `gpu_coord.chance.strata.stratify`.
     alpha
-        False discovery rate to hold.
+        False discovery rate to hold, at each tier.
     min_support
         Coincidences at a lag below which a pair has p = 1 there, which makes the others' q-values
-        larger at most; fewer pairs are kept then. The null is fitted without this.
+        larger at most; fewer pairs are kept then. The nulls are fitted without this.
+    seed
+        Of the copies with permuted days.
+    controls
+        What they are called, and marks of the accounts, (n_accounts,), whose pairs say how much the
+        news does; by default the pairs that met once do.
     memory
         Bytes that blocks of pairs under way may take, beside the pairs that are kept.
     progress
@@ -210,7 +190,7 @@ def assess_pairs(
     Raises
     ------
     ValueError
-        Alpha is no rate, or the null is unknown.
+        Alpha is no rate, the null is unknown, or the controls are too few.
     """
     until = np.cumsum([0, *(int(margin.n_coincidences.sum()) for margin in margins)]).tolist()
     assess = assess or assess_lag
@@ -222,15 +202,14 @@ def assess_pairs(
     check_alpha(alpha)
     by_lag = [
         assess(
-            activity, index, margin, null=null, n_phases=n_phases, min_support=min_support,
-            memory=memory, report=partial(report, n_before),
+            activity, index, margin, null=null, min_support=min_support, seed=seed,
+            controls=controls, memory=memory, report=partial(report, n_before),
         )
         for margin, n_before in zip(margins, until[:-1], strict=True)
     ]  # fmt: skip
-    return _join_lags(
-        by_lag, n_accounts=activity.n_accounts, null=null, n_phases=n_phases, alpha=alpha,
-        min_support=min_support,
-    )  # fmt: skip
+    return join_lags(
+        by_lag, n_accounts=activity.n_accounts, null=null, alpha=alpha, min_support=min_support
+    )
 
 
 def assess_lag(
@@ -239,171 +218,152 @@ def assess_lag(
     margins: Margins,
     *,
     null: Null,
-    n_phases: int,
     min_support: int,
+    seed: int,
+    controls: tuple[str, Any] | None,
     memory: int,
     report: Callable[[int], None],
 ) -> LagTests:
     """Return the pairs of one lag that are kept; see `assess_pairs`, whose work it is."""
-    strata = stratify(activity, index, margins, null=null, n_phases=n_phases)
-    visits = list_visits(activity, index)
-    n_coincidences = index.backend.to_host(margins.n_coincidences)
-    share, is_fitted = choose_fitted(strata, n_coincidences, max_cost=_FIT_PRODUCTS)
+    nulls = fit_nulls(activity, index, margins, null=null, seed=seed, controls=controls)
     block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
-    blocks = plan_blocks(index, [margins], min_support=1, memory=block_bytes)
+    blocks = plan_blocks(index, [margins], min_support=min_support, memory=block_bytes)
 
-    def work(block: tuple[int, int]) -> _Block:
-        counted = _count_kept(index, margins, is_fitted, *block, min_support=min_support)
-        pairs = PairCounts(*map(index.backend.to_host, counted))
-        n_hours = visits.count_hours(pairs.source, pairs.target, margins.lag)
-        expected = expect_pairs(strata, counted).sum(axis=1)
-        return _fill_block(strata, pairs, n_hours, expected, is_fitted, slice(*block))
+    def work(block: tuple[int, int]) -> tuple[Any, ...]:
+        counted = count_pairs(index, margins, *block, min_support=min_support)
+        return nulls.test(counted, nulls.habit_exposure.count_hours(counted))
 
     n_threads = max(1, min(index.backend.threads, memory // block_bytes // 2))
-    n_until = np.cumsum(n_coincidences)
+    n_until = np.cumsum(index.backend.to_host(margins.n_coincidences))
     parts = []
     for (_, last), part in zip(blocks, map_ahead(blocks, work, n_threads=n_threads), strict=True):
         parts.append(part)
         report(int(n_until[last - 1]))
-    listed = _Block(*map(np.concatenate, zip(*parts, strict=True)))
-    return _conclude(listed, lag=margins.lag, min_support=min_support, fitted_share=share)
+    columns = tuple(map(np.concatenate, zip(*parts, strict=True)))
+    return nulls.conclude(margins.lag, columns)
 
 
-def _count_kept(
-    index: CellIndex, margins: Margins, is_fitted: Any, first: int, last: int, *, min_support: int
-) -> PairCounts:
-    """Count the pairs of a block of sources that have enough support, and all of the fitted."""
-    counted = count_pairs(index, margins, first, last, min_support=1)
-    if min_support == 1:
-        return counted
-    is_kept = index.backend.xp.asarray(is_fitted)[counted.source]
-    is_kept |= counted.support >= min_support
-    return PairCounts(*(column[is_kept] for column in counted))
+@dataclass(frozen=True)
+class Nulls:
+    """Both nulls at one lag, and what pairs are exposed to under each."""
+
+    habit_exposure: Exposure
+    news_exposure: Exposure
+    habits: EmpiricalNull
+    n_copies: int
+    reference: Reference | None
+
+    def test(self, pairs: PairCounts, n_hours: Any) -> tuple[Any, ...]:
+        """Return what `LagTests` holds of some pairs, from ``pair`` to ``log_p``.
+
+        Parameters
+        ----------
+        pairs
+            Pairs that share a stratum, with their coincidences, by source, then target.
+        n_hours
+            Hours in which each pair met.
+        """
+        to_host, n_accounts = self.habit_exposure.strata.backend.to_host, self._n_accounts
+        pair = to_host(pairs.source).astype(np.int64) * n_accounts + to_host(pairs.target)
+        plain, exposure = self.habit_exposure.expect(pairs), self.news_exposure
+        log_p_habit = self.habits.compute_log_p(n_hours, plain)
+        habit = plain * max(self.habits.inflation, 1.0)
+        mean, spread = np.full((2, habit.size), np.nan)
+        log_p = np.zeros(habit.size)
+        if self.reference is not None:
+            plain = plain if exposure is self.habit_exposure else exposure.expect(pairs)
+            mean, spread = self.reference.correct(exposure, pairs, plain)
+            # What habits explain, the news does not have to.
+            log_p = np.maximum(compute_log_tail(n_hours, mean, dispersion=spread), log_p_habit)
+        return pair, to_host(pairs.support), n_hours, habit, mean, spread, log_p_habit, log_p
+
+    def conclude(self, lag: int, columns: tuple[Any, ...]) -> LagTests:
+        """Return the tests of a lag from what `test` returned of all its pairs."""
+        described = describe_reference(self.reference, self.news_exposure.strata)
+        pair, observed, n_hours, habit, mean, spread, log_p_habit, log_p = columns
+        n_met = int(count_products(self.habit_exposure.strata).sum())
+        return LagTests(
+            lag, pair, observed, n_hours, habit, mean, spread, log_p_habit, log_p, n_met,
+            self.habits, self.n_copies, described,
+        )  # fmt: skip
+
+    @property
+    def _n_accounts(self) -> int:
+        return self.habit_exposure.strata.n_accounts
 
 
-def _join_lags(
+def fit_nulls(
+    activity: Activity,
+    index: CellIndex,
+    margins: Margins,
+    *,
+    null: Null,
+    seed: int = 0,
+    controls: tuple[str, Any] | None = None,
+    count_hours: Callable[[PairCounts], Any] | None = None,
+    permute: Callable[[int], Activity] | None = None,
+) -> Nulls:
+    """Fit the nulls of habits and of the news at one lag.
+
+    Parameters
+    ----------
+    activity, index, margins, null, seed, controls
+        As of `assess_pairs`.
+    count_hours
+        Counts the hours in which pairs met, where cells do not say so.
+    permute
+        Returns a copy with permuted days, from its seed; by default cells change their days, where
+        bins divide a day and there are two days.
+    """
+    exposure = expose(activity, index, margins, null=null)
+    finest = choose_finest(null, activity.bin_seconds)
+    news = exposure if finest == null else expose(activity, index, margins, null=finest)
+    axis = exposure.visits.axis
+    if permute is None and has_days(axis):
+        permute = partial(permute_days, activity)
+    habits, n_copies = fit_habits(
+        activity, margins.lag, null=null, seed=seed, permute=permute, backup=exposure
+    )
+    count_hours = count_hours or exposure.count_hours
+    reference = (
+        find_reference(news, count_hours)
+        if controls is None
+        else ask_controls(news, count_hours, controls[1], name=controls[0])
+    )
+    return Nulls(exposure, news, habits, n_copies, reference)
+
+
+def join_lags(
     by_lag: Sequence[LagTests],
     *,
     n_accounts: int,
     null: Null,
-    n_phases: int,
     alpha: float,
     min_support: int = 1,
 ) -> PairTests:
-    """Give each pair one p-value for all lags, and its q-value among all ordered pairs."""
-    pair, log_p, q_value = combine_tests(
-        [(tests.pair, tests.read_log_p(min_support)) for tests in by_lag],
-        n_tests=n_accounts * (n_accounts - 1),
-    )
+    """Give each pair one p-value for all lags, and its q-value among all that could have met.
+
+    By tier. Pairs that share no stratum cannot meet, whatever chance does, and are not tested.
+    """
+    n_tests = min(n_accounts * (n_accounts - 1), sum(each.n_met for each in by_lag))
+
+    def combine(tier: Tier) -> tuple[Any, Any, Any]:
+        tests = [(each.pair, each.read_log_p(min_support, tier=tier)) for each in by_lag]
+        return combine_tests(tests, n_tests=n_tests)
+
+    pair, log_p, q_value = combine("beyond_news")
+    _, log_p_habit, q_habit = combine("beyond_habit")
     grade = np.zeros(pair.size, np.int8)
-    return PairTests(n_accounts, null, n_phases, alpha, tuple(by_lag), pair, log_p, q_value, grade)
-
-
-# --- pairs that were counted elsewhere -----------------------------------------------------
-
-
-def assess_listed(
-    strata: Strata, pairs: PairCounts, n_hours: Any, *, alpha: float = 0.05, min_left_out: int = 1
-) -> PairTests:
-    """Test pairs whose coincidences, at lag 0, were counted elsewhere: shares within a window, say.
-
-    Parameters
-    ----------
-    strata
-        What each account did, and the null.
-    pairs
-        All ordered pairs with a coincidence, by source, then target, on the host; each shares a
-        stratum.
-    n_hours
-        Hours with a coincidence, what is tested: see `assess_pairs`.
-    alpha
-        False discovery rate to hold.
-    min_left_out
-        See `fit_null`.
-
-    Raises
-    ------
-    ValueError
-        Alpha is no rate.
-    """
-    check_alpha(alpha)
-    n_listed = np.bincount(pairs.source, minlength=strata.n_accounts)
-    share, is_fitted = choose_fitted(strata, n_listed, max_cost=_FIT_PRODUCTS)
-    expected = expect_pairs(strata, pairs).sum(axis=1)
-    listed = _fill_block(strata, pairs, n_hours, expected, is_fitted, slice(None))
-    tests = _conclude(listed, lag=0, min_support=1, fitted_share=share, min_left_out=min_left_out)
-    return _join_lags(
-        [tests], n_accounts=strata.n_accounts, null=strata.null, n_phases=strata.n_phases,
-        alpha=alpha,
-    )  # fmt: skip
-
-
-# --- the fit -------------------------------------------------------------------------------
-
-
-def choose_fitted(
-    strata: Strata, n_listed: Any, *, max_cost: int, max_share: float = np.inf
-) -> tuple[float, Any]:
-    """Choose sources to fit the null to, by lot: all, or as many as are affordable.
-
-    ``n_listed`` bounds the pairs with a coincidence of each source. What comes back is the share of
-    the sources, and marks of them; those of a smaller share are among those of a larger one.
-    """
-    cost = count_products(strata) + _PAIR_PRODUCTS * n_listed
-    n_sources = int((cost > 0).sum())
-    share = float(max(max_cost / max(int(cost.sum()), 1), _MIN_FITTED / max(n_sources, 1)))
-    share = min(share, max_share)
-    return share, np.random.default_rng(0).random(strata.n_accounts) < share
-
-
-class _Block(NamedTuple):
-    """The pairs of a block of sources with a coincidence, and the sums over those without."""
-
-    pair: Any
-    observed: Any
-    n_hours: Any
-    expected: Any
-    is_fitted: Any  # the source is one that the null is fitted to
-    silent: Any  # (n_fitted_sources, 3)
-
-
-def _fill_block(
-    strata: Strata, pairs: PairCounts, n_hours: Any, expected: Any, is_fitted: Any, block: slice
-) -> _Block:
-    """Put together what the fit needs of the pairs of a range of sources."""
-    sources = np.arange(strata.n_accounts)[block][is_fitted[block]]
-    pair = pairs.source.astype(np.int64) * strata.n_accounts + pairs.target
-    silent = expect_silent(strata, sources, pairs)
-    return _Block(pair, pairs.support, n_hours, expected, is_fitted[pairs.source], silent)
-
-
-def _conclude(
-    listed: _Block, *, lag: int, min_support: int, fitted_share: float, min_left_out: int = 1
-) -> LagTests:
-    """Fit the null to the pairs of the fitted sources, and give all their p-values."""
-    rows, row_of_pair = _find_distinct(listed.n_hours, listed.expected)
-    silent = listed.silent.sum(axis=0)
-    null = fit_null(
-        listed.n_hours[rows],
-        listed.expected[rows],
-        n_pairs=np.bincount(row_of_pair, weights=listed.is_fitted, minlength=rows.size),
-        silent=tuple(silent.tolist()),
-        min_left_out=min_left_out,
+    return PairTests(
+        n_accounts,
+        null,
+        alpha,
+        n_tests,
+        tuple(by_lag),
+        pair,
+        log_p,
+        log_p_habit,
+        q_value,
+        q_habit,
+        grade,
     )
-    log_p = null.compute_log_p(listed.n_hours[rows], listed.expected[rows])[row_of_pair]
-    is_bulk = listed.is_fitted & mark_bulk(log_p, listed.n_hours, min_left_out)
-    sum_expected = listed.expected[is_bulk].sum() + silent[1]
-    n_seen = listed.observed[is_bulk].sum()
-    inflation = float(n_seen / sum_expected) if sum_expected > 0 else 1.0
-    log_p[listed.observed < min_support] = 0.0
-    columns = (listed.pair, listed.observed, listed.n_hours, listed.expected, log_p)
-    return LagTests(lag, *columns, null, inflation, fitted_share, min_left_out)
-
-
-def _find_distinct(observed: Any, expected: Any) -> tuple[Any, Any]:
-    """Return a pair for each distinct (observed, expected), and which of these each pair has."""
-    order = np.lexsort((expected, observed))
-    changed = mark_changes(observed[order], expected[order], xp=np)
-    row_of_pair = np.empty(order.size, np.int64)
-    row_of_pair[order] = np.cumsum(changed) - 1
-    return order[changed], row_of_pair

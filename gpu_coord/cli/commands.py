@@ -1,7 +1,7 @@
 """The commands. Each calls one public function, and shows what came back."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -70,10 +70,10 @@ def _make_finder(name: str, settings: type[Choices], says: str) -> Command:
         show_ids: options.ShowIds = False,
     ) -> None:
         import gpu_coord
-        from gpu_coord.cli.findings import show_run
+        from gpu_coord.cli.findings import describe_run, show_run
 
         found = request.run(getattr(gpu_coord, name), store, out, labels=labels, graphs=graphs)
-        request.show(found.summary, lambda: show_run(found, show_ids=show_ids))
+        request.show(describe_run(found), lambda: show_run(found, show_ids=show_ids))
 
     find.__name__, find.__doc__ = name, says
     return command(settings, uses_machine=True)(find)
@@ -126,6 +126,37 @@ def explain(
         print_json(explanation.to_dict(show_ids=show_ids))
     else:
         render(explanation, console=open_consoles()[0], show_ids=show_ids)
+
+
+@command()
+def show(
+    request: Request,
+    run: Annotated[Path, typer.Argument(help="A run of `gpu-coord detect`, `share` or `coact`.")],
+    part: Annotated[
+        Literal["edges", "groups", "accounts", "objects"] | None,
+        typer.Argument(help="What to list; the summary without."),
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Only what has to do with this account, by id or pseudonym.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows to show at most.", min=1)] = 20,
+    show_ids: options.ShowIds = False,
+) -> None:
+    """Print a run again, or one part of it, the strongest first."""
+    from gpu_coord.cli.findings import describe_run, show_part, show_run
+    from gpu_coord.results.findings import open_run
+    from gpu_coord.results.strongest import list_strongest
+
+    found = open_run(run, "detect", "share", "coact")
+    if part is None and account is None:
+        request.show(describe_run(found), lambda: show_run(found, show_ids=show_ids))
+        return
+    chosen: Literal["edges", "groups", "accounts", "objects"] = part or "edges"
+    if request.as_json:
+        table = list_strongest(found, chosen, account=account, show_ids=show_ids)
+        print_json(table.head(rows).to_dicts())
+    else:
+        show_part(found, chosen, account=account, show_ids=show_ids, n_shown=rows)
 
 
 @command(ModelSettings, uses_machine=True)
@@ -397,6 +428,6 @@ def verify(
 
 
 COMMANDS = (  # in the order of the help
-    ingest, detect, share, coact, cycle, explain, model, roles, calibrate, selftest, info,
+    ingest, detect, share, coact, cycle, show, explain, model, roles, calibrate, selftest, info,
     timeline, cascades, cohorts, simulate, demo, evaluate, sweep, verify,
 )  # fmt: skip

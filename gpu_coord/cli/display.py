@@ -60,8 +60,10 @@ def print_top(
     order = by.split()
     names, falls = [name.removeprefix("-") for name in order], [n.startswith("-") for n in order]
     first = (table.sort(names, descending=falls, nulls_last=True) if by else table).head(n_shown)
-    if "value" in columns:
-        first = hide_ids(first, show_ids=show_ids)
+    if "value" in columns and not show_ids:
+        from gpu_coord.results.strongest import hide_ids
+
+        first = hide_ids(first)
     account = choose_id(show_ids=show_ids)
     shown = {account if name == "account" else name: head for name, head in columns.items()}
     heads = [account if name == "account" else head for name, head in columns.items()]
@@ -97,18 +99,3 @@ def flatten(content: dict[str, Any], *, prefix: str = "") -> list[tuple[str, Any
 def choose_id(*, show_ids: bool) -> str:
     """Return the column that names an account."""
     return "account_id" if show_ids else "pseudonym"
-
-
-def hide_ids(entities: "pl.DataFrame", *, show_ids: bool) -> "pl.DataFrame":
-    """Take the values from entities that name accounts or posts."""
-    import polars as pl
-
-    from gpu_coord.ground.kinds import names_posts
-
-    if show_ids:
-        return entities
-    # A mention is an account id, of somebody who may not even be in the archive.
-    # Whoever looks up a post knows the account.
-    are_posts = [kind for kind in entities["kind"].unique() if names_posts(kind)]
-    named = pl.when(pl.col("kind").is_in(are_posts)).then(pl.lit("a post")).otherwise("value")
-    return entities.with_columns(value=pl.coalesce("pseudonym", named))

@@ -1,4 +1,4 @@
-"""A run as people see it: what chance explains first, then sizes, accounts, groups, entities."""
+"""A run as people see it: what was found, who, and how sure it is; then sizes and what is next."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,78 +10,147 @@ if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
 
 _ALL_EDGES = {"share": "--all-edges", "coact": "--merge union"}  # others: --paper
+_NONE = "not beyond chance"
+_N_PAIRS, _N_MEMBERS, _N_OTHERS = 8, 6, 5
+
+_PAIRS = {
+    "a": "A", "b": "B", "tier": "beyond", "lag": "lag", "n_objects": "objects",
+    "median_gap": "gap, s", "a_first": "A first", "observed": "hours",
+    "expected": "expected", "q_value": "q", "weight": "weight",
+}  # fmt: skip
+_OF_HABIT = {"expected": "expected_habit", "q_value": "q_habit"}
 
 
 def show_run(findings: "Findings", *, show_ids: bool) -> None:
-    """Print a run: its sizes, its strongest accounts, its groups and what they share."""
-    print_lines(_describe_chance(findings), "")
-    _print_network(findings, show_ids=show_ids)
-    _print_groups(findings)
-    _print_entities(findings, show_ids=show_ids)
+    """Print a run: how sure it is, the strongest pairs, groups and objects, sizes, what is next."""
+    print_lines(_describe_chance(findings), "", wrap=True)
+    _print_pairs(findings, show_ids=show_ids)
+    _print_groups(findings, show_ids=show_ids)
+    show_part(findings, "objects", show_ids=show_ids, n_shown=_N_OTHERS)
+    print_top(
+        "Accounts with the most apparent influence"
+        if findings.content["directed"]
+        else "Accounts that share most with others",
+        _list_part(findings, "accounts", show_ids=show_ids),
+        {"account": "", "label": "label", "influence": "influence", "out_degree": "out",
+         "in_degree": "in", "community": "community", "n_posts": "posts"},
+        show_ids=show_ids,
+        n_shown=_N_OTHERS,
+    )  # fmt: skip
+    _print_classes(findings)
+    print_rows(f"Run {findings.path}", ["what", "number"], _list_sizes(findings))
+    print_rows("Layers", *_list_layers(findings))
     print_rows("Before and after the split", *_list_halves(findings))
     if not findings.content["graphs_written"]:
         line = "No GraphML and GEXF for a network of this size; --graphs writes them."
         print_lines(line, wrap=True)
-    print_lines(_describe_edges(findings), wrap=True)
+    print_lines(*_suggest_next(findings), "", _describe_edges(findings), wrap=True)
 
 
-def _print_network(findings: "Findings", *, show_ids: bool) -> None:
+def describe_run(findings: "Findings") -> dict[str, Any]:
+    """Return the summary of a run, why its network is of that tier, and what it warns of."""
+    warnings = [warning for warning in _list_warnings(findings) if warning]
+    counts = findings.content.get("counts", {})
+    for missing in ("missing_kinds", "missing_layers"):
+        if names := counts.get(missing):
+            warnings.append(f"{missing.replace('_', ' ')}: {', '.join(names)}.")
+    return findings.summary | {"why": _explain_tier(findings), "warnings": warnings}
+
+
+def show_part(
+    findings: "Findings",
+    part: str,
+    *,
+    account: str | None = None,
+    show_ids: bool = False,
+    n_shown: int = 20,
+) -> None:
+    """Print one part of a run, the strongest rows of it."""
+    table = _list_part(findings, part, account=account, show_ids=show_ids)
+    if part == "groups":
+        table = _shorten_members(table)
+    titles = {
+        "edges": _name_pairs(findings),
+        "groups": "Groups",
+        "accounts": "Accounts of the network",
+        "objects": "Objects that carry the network",
+    }
+    heads = {
+        name: _PAIRS.get(name, name.replace("n_", "").replace("_", " ")) for name in table.columns
+    }
+    print_rows(titles[part], list(heads.values()), table.head(n_shown).rows())
+    if table.is_empty():
+        print_lines(f"{findings.path} has no {part} to show.")
+    elif table.height > n_shown:
+        print_lines(f"{table.height - n_shown:,} more {part}.", "")
+
+
+def _list_part(findings: "Findings", part: Any, **more: Any) -> "pl.DataFrame":
+    from gpu_coord.results.strongest import list_strongest
+
+    return list_strongest(findings, part, **more)
+
+
+def _name_pairs(findings: "Findings") -> str:
+    if not findings.summary.get("n_network_edges", findings.summary["n_edges"]):
+        return "The strongest pairs: none is beyond chance"
+    return "The strongest pairs"
+
+
+def _print_pairs(findings: "Findings", *, show_ids: bool) -> None:
     import polars as pl
 
-    print_rows(f"Run {findings.path}", ["what", "number"], _list_sizes(findings))
-    print_rows("Layers", *_list_layers(findings))
-    print_top(
-        "Accounts that share most with others"
-        if findings.command != "detect"
-        else "Accounts with the most apparent influence",
-        findings.read("accounts").filter(pl.col("influence") > 0),
-        {"account": "", "label": "label", "influence": "influence", "in_weight": "in-weight",
-         "out_degree": "out", "community": "community", "n_posts": "posts"},
-        by="-influence account_id",
-        show_ids=show_ids,
-    )  # fmt: skip
-    print_top(
-        "Largest communities",
-        findings.read("communities"),
-        {"community": "community", "component": "component", "n_accounts": "accounts",
-         "n_edges": "edges", "mean_weight": "mean weight", "main_label": "main label"},
-    )  # fmt: skip
-    if findings.summary.get("n_significant") == 0:
-        option = _ALL_EDGES.get(findings.command, "--paper")
-        print_lines(
-            "No edge is significant, so the network is empty. edges.parquet holds all edges with "
-            f"their p-values; {option} puts them all into the network.",
-            "",
-        )
+    table = _list_part(findings, "edges", show_ids=show_ids)
+    columns = dict(_PAIRS)
+    if findings.summary.get("network_tier") == "beyond_habit":
+        columns = {_OF_HABIT.get(name, name): head for name, head in columns.items()}
+    columns = {name: head for name, head in columns.items() if name in table.columns}
+    if "tier" in columns:
+        columns.pop("weight")  # the tests say more
+        table = table.with_columns(pl.col("tier").str.replace("^beyond ", "").replace(_NONE, "–"))
+    print_top(_name_pairs(findings), table, columns, n_shown=_N_PAIRS)
+    if table.is_empty():
+        print_lines("No two accounts met: widen the window, or choose other kinds.", "")
 
 
-def _print_groups(findings: "Findings") -> None:
-    """Print what was tested as a group, confirmed or not, and why not."""
-    if findings.content.get("groups") is None:
+def _print_groups(findings: "Findings", *, show_ids: bool) -> None:
+    """Print the groups, or communities, with members; what was tested besides, and why not."""
+    groups = _shorten_members(_list_part(findings, "groups", show_ids=show_ids))
+    is_tested = findings.content.get("groups") is not None
+    heads = {"group": "group", "tier": "tier", "size": "accounts", "ratio": "ratio",
+             "p_value": "p", "main_label": "main label", "members": "members"}  # fmt: skip
+    shown = {name: head for name, head in heads.items() if name in groups.columns}
+    title = "Groups with unusual co-activity" if is_tested else "Largest communities"
+    print_top(title, groups, shown, n_shown=_N_OTHERS)
+    if not is_tested:
         return
+    communities = findings.read("communities")
+    print_top(
+        "Largest communities of the network",
+        communities,
+        {"community": "community", "n_accounts": "accounts", "n_edges": "edges",
+         "main_label": "main label", "main_label_share": "share"},
+        n_shown=_N_OTHERS,
+    )  # fmt: skip
     if reason := findings.content["groups"]["reason"]:
         print_lines(f"No test of groups: {reason}", "")
         return
-    groups = findings.read("groups")
-    columns = {
-        "group": "group", "size": "accounts", "n_core": "core", "n_significant": "significant",
-        "ratio": "ratio", "p_value": "p", "limiting_test": "limiting test",
-    }  # fmt: skip
-    print_top("Groups with unusual co-activity", groups.filter("confirmed"), columns)
-    print_top("Sets that were not confirmed", groups.remove("confirmed"), columns)
-    print_lines(*_explain_groups(groups), "")
+    table = findings.read("groups")
+    rest = table.filter(table["tier"].is_null() if "tier" in table.columns else ~table["confirmed"])
+    print_lines(*_explain_groups(rest), "")
 
 
-def _print_entities(findings: "Findings", *, show_ids: bool) -> None:
+def _shorten_members(groups: "pl.DataFrame") -> "pl.DataFrame":
     import polars as pl
 
-    print_top(
-        "Entities that carry the most coordination",
-        findings.read("entities").filter(pl.col("coordination") > 0),
-        {"kind": "kind", "value": "value", "n_accounts": "accounts", "n_events": "events",
-         "coordination": "coordination"},
-        show_ids=show_ids,
-    )  # fmt: skip
+    members = pl.col("members").list
+    more = pl.when(members.len() > _N_MEMBERS).then(pl.lit(", ...")).otherwise(pl.lit(""))
+    return groups.with_columns(members=members.head(_N_MEMBERS).list.join(", ") + more)
+
+
+def _print_classes(findings: "Findings") -> None:
+    import polars as pl
+
     if findings.read("accounts")["label"].null_count() < findings.summary["n_accounts"]:
         print_top(
             "Edges between classes, all kinds",
@@ -89,14 +158,32 @@ def _print_entities(findings: "Findings", *, show_ids: bool) -> None:
             {"source_label": "from", "target_label": "to", "n_edges": "edges",
              "mean_weight": "mean weight", "mean_weight_per_pair": "per pair"},
             by="-mean_weight_per_pair",
+            n_shown=_N_OTHERS,
         )  # fmt: skip
+
+
+def _suggest_next(findings: "Findings") -> list[str]:
+    """Return the commands that people would give next, ready to paste."""
+    path = findings.path
+    edges = _list_part(findings, "edges")
+    if edges.is_empty():
+        return []
+    a, b = edges.select("a", "b").row(0)
+    lines = [
+        f"Next: gpu-coord explain {path} {a} {b}",
+        f"      gpu-coord show {path} edges --account {a}",
+    ]
+    if findings.summary.get("n_network_edges") == 0:
+        option = _ALL_EDGES.get(findings.command, "--paper")
+        lines.append(f"      {option} puts all edges into the network, chance or not.")
+    return lines
 
 
 def _describe_edges(findings: "Findings") -> str:
     tells = (
         "two accounts share the same things at about the same time"
         if findings.command != "detect"
-        else "one account tends to act one lag after another"
+        else "two accounts act together, or one a lag after the other"
     )
     return (
         f"An edge says that {tells}, not why: coordination is not inauthenticity, and no edge "
@@ -116,36 +203,66 @@ def _explain_groups(groups: "pl.DataFrame") -> list[str]:
 
 
 def _describe_chance(findings: "Findings") -> str:
+    said = {"share": _describe_shares, "coact": _describe_layers}.get(findings.command)
+    return " ".join(filter(None, [*(said(findings) if said else []), *_describe_tiers(findings)]))
+
+
+def _describe_tiers(findings: "Findings") -> list[str]:
+    """Say how many pairs are of which tier, which the network holds, and how sure that is."""
     summary, settings = findings.summary, findings.content["settings"]
-    if findings.command == "share":
-        return _describe_shares(findings)
+    if "lambda" not in summary:
+        if findings.command == "detect":
+            return ["lambda not computed (--paper): any of these edges may be chance."]
+        return ["Not tested against chance."]
+    if "network_tier" not in summary:  # of version 0.1
+        return [f"lambda {summary['lambda']:.2f}; {summary['n_significant']:,} significant edges."]
+    noun = "edges" if findings.content["directed"] else "pairs"
+    known = "" if summary["lambda"] is None else (
+        f" (strangers met {summary['lambda']:.2f} times as often as habits explain: lambda)"
+    )  # fmt: skip
+    tier = summary["network_tier"].replace("_", " ")
+    said = [
+        f"Beyond habit: {summary['n_beyond_habit']:,} {noun}, more than the two accounts' own "
+        "hours, entities and days explain; shared news is not excluded.",
+        f"Beyond the news: {summary['n_significant']:,} {noun}, more than what brings strangers "
+        f"together explains, too{known}; these are called significant.",
+        f"The network holds those {tier}, because {_explain_tier(findings)}; at a false discovery "
+        f"rate of {settings['alpha']:g}, about {summary['expected_false_edges']:.3g} of them may "
+        "be false." if summary["n_network_edges"] else _say_nothing_passes(findings),
+    ]  # fmt: skip
+    return [*said, *_list_warnings(findings)]
+
+
+def _say_nothing_passes(findings: "Findings") -> str:
+    """Say that nothing is beyond chance, and what would have been needed."""
+    import polars as pl
+
+    alpha = findings.content["settings"]["alpha"]
+    least = findings.scan("edges").select(pl.col("q_habit").min()).collect().item()
+    near = (
+        "" if least is None else f" The least q of habit is {least:.2g}, and {alpha:g} is needed."
+    )
+    return f"No pair is beyond chance; the strongest are listed nevertheless.{near}"
+
+
+def _explain_tier(findings: "Findings") -> str:
+    chance = findings.content.get("chance") or {}
+    return str(chance.get("why", "news and coordination can hardly be told apart otherwise"))
+
+
+def _list_warnings(findings: "Findings") -> list[str]:
     if findings.command == "coact":
-        return _describe_layers(findings)
-    if "lambda" not in summary:
-        return "lambda not computed (--paper): any of these edges may be chance."
-    more = summary["lambda"] - 1
-    sentence = (
-        f"lambda {summary['lambda']:.2f}: accounts coincide {abs(more):.0%} "
-        f"{'more' if more >= 0 else 'less'} often than chance explains. "
-        f"{summary['n_significant']:,} edges are significant at a false discovery rate of "
-        f"{settings['alpha']:g}: about {summary['expected_false_edges']:.3g} of them may be false."
-    )
-    return f"{sentence} {findings.content['chance']['warning'] or ''}".strip()
+        warned = [each for each in findings.content["layers"] if each["chance"]]
+        warned = [each for each in warned if each["chance"]["warning"]]
+        names = ", ".join(each["layer"] for each in warned)
+        return [f"In {names}: {warned[0]['chance']['warning']}"] if warned else []
+    return [(findings.content.get("chance") or {}).get("warning") or ""]
 
 
-def _describe_layers(findings: "Findings") -> str:
+def _describe_layers(findings: "Findings") -> list[str]:
     run, summary = findings.content, findings.summary
-    said = f"{summary['n_pairs']:,} pairs of shares in {summary['n_layers']} layers; "
-    if "lambda" not in summary:
-        return f"{said}{run['settings']['merge']} of the layers, not tested against chance."
-    said += (
-        f"{summary['n_significant']:,} edges stand out over all tested layers together, at a "
-        f"false discovery rate of {run['settings']['alpha']:g}: about "
-        f"{summary['expected_false_edges']:.3g} may be false."
-    )
-    warned = {each["layer"]: each["chance"]["warning"] for each in run["layers"] if each["chance"]}
-    names = ", ".join(layer for layer, warning in warned.items() if warning)
-    return f"{said} In {names}: {next(filter(None, warned.values()))}" if names else said
+    merge = run["settings"]["merge"]
+    return [f"{summary['n_pairs']:,} pairs of shares in {summary['n_layers']} layers ({merge})."]
 
 
 def _list_layers(findings: "Findings") -> Rows:
@@ -155,7 +272,7 @@ def _list_layers(findings: "Findings") -> Rows:
     return shown, [[layer[column] for column in columns] for layer in layers]
 
 
-def _describe_shares(findings: "Findings") -> str:
+def _describe_shares(findings: "Findings") -> list[str]:
     from gpu_coord.ground.times import describe_seconds
 
     run, summary = findings.content, findings.summary
@@ -163,14 +280,6 @@ def _describe_shares(findings: "Findings") -> str:
         f"{summary['n_pairs']:,} pairs of shares of the same object within "
         f"{describe_seconds(run['window_seconds'])} ({run['settings']['mode']})."
     ]
-    if "lambda" in summary:
-        said.append(
-            f"lambda {summary['lambda']:.2f}: that is how many times as often as chance explains "
-            f"pairs of accounts meet, in general. {summary['n_significant']:,} edges stand out "
-            f"even so, at a false discovery rate of {run['settings']['alpha']:g}: about "
-            f"{summary['expected_false_edges']:.3g} of them may be false."
-        )
-        said.append(run["chance"]["warning"] or "")
     if "intervals" in run:
         excess = run["intervals"]["excess_seconds"]
         said.append(
@@ -182,7 +291,7 @@ def _describe_shares(findings: "Findings") -> str:
     if "changes" in run:
         changes = ", ".join(f"{n:,} {reason}" for reason, n in run["changes"].items())
         said.append(f"Against strict: {changes or 'no change'} (changes.parquet).")
-    return " ".join(said)
+    return said
 
 
 def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
@@ -212,20 +321,35 @@ def show_calibration(found: "Findings") -> None:
     print_lines(*_describe_calibration(found.summary), f"Look at {found.path / 'qq.png'}.")
 
 
+_CALIBRATED = {
+    "edges": "Edges beyond habit",
+    "significant": "Edges beyond the news",
+    "groups": "Groups beyond the news",
+}
+
+
 def _describe_calibration(summary: dict[str, Any]) -> list[str]:
     low, high = summary["lambda_of_copies"]
     lines = [
         f"lambda {summary['lambda']:.2f} in the data, {low:.2f} to {high:.2f} in "
         f"{summary['n_copies']} copies whose accounts' days were permuted."
     ]
-    for what, n_found in (("edges", "n_significant"), ("groups", "n_groups")):
+    for what, n_found in (
+        ("edges", "n_beyond_habit"),
+        ("significant", "n_significant"),
+        ("groups", "n_groups"),
+    ):
         if n_found not in summary:
             continue
         false = summary[f"false_{what}"]
         low, high = false["share_interval"]
         lines.append(
-            f"Significant {what}: {summary[n_found]:,} in the data, {false['per_copy']:.3g} per "
+            f"{_CALIBRATED[what]}: {summary[n_found]:,} in the data, {false['per_copy']:.3g} per "
             f"copy; {false['n_copies_with_any']} copies have any (95% interval of their share: "
             f"{low:.1%} to {high:.1%})."
         )
+    lines.append(
+        "Copies keep habits and lose the news: they say what is false beyond habit, and cannot say "
+        "what the news makes."
+    )
     return lines

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from gpu_coord.activity.weights import Edges
 from gpu_coord.chance.tests import PairTests
+from gpu_coord.chance.tiers import name_tiers
 from gpu_coord.results.findings import IN_NETWORK
 
 
@@ -40,7 +41,7 @@ class EdgeWriter:
             "lag": edges.lag,
         }
         if self._tests is not None:
-            columns |= self._tests.read_edges(edges.source, edges.target, edges.lag)._asdict()
+            columns |= name_tiers(self._tests.read_edges(edges.source, edges.target, edges.lag))
         return pa.table(columns | {IN_NETWORK: in_network})
 
     def __enter__(self) -> "EdgeWriter":

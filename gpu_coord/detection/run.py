@@ -17,7 +17,8 @@ from gpu_coord.activity.weights import Edges, Weigher, join_edges
 from gpu_coord.chance.effects import tabulate_effects
 from gpu_coord.chance.grades import grade_significant
 from gpu_coord.chance.lags import tabulate_lags
-from gpu_coord.chance.tests import PairTests, describe_tests
+from gpu_coord.chance.tests import PairTests
+from gpu_coord.chance.tiers import TierChoice, choose_tier, describe_tests
 from gpu_coord.detection.edges import EdgeWriter, name_weights, no_edges
 from gpu_coord.detection.evidence import (
     EvidenceCount,
@@ -28,7 +29,6 @@ from gpu_coord.detection.evidence import (
 )
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.detection.stages import Stages, choose_network, move_to_host
-from gpu_coord.ground.kinds import names_accounts
 from gpu_coord.groups.groups import Groups
 from gpu_coord.network.exports import export_network
 from gpu_coord.network.network import (
@@ -39,8 +39,9 @@ from gpu_coord.network.network import (
     summarise_components,
 )
 from gpu_coord.results.command import Work, writes
-from gpu_coord.store.store import name_accounts
+from gpu_coord.store.store import name_accounts, name_entities
 
+_N_STRONGEST = 40  # both directions of twenty pairs
 _NO_MEMBERS = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
 
 
@@ -79,6 +80,7 @@ class _Found:
     stages: Stages
     margins: Sequence[Margins]  # at each lag
     tests: PairTests | None
+    choice: TierChoice | None  # which tier makes the network
     edges: Edges  # of the network
     carried: np.ndarray  # weight of the network that each entity carries
     network: Network
@@ -92,19 +94,20 @@ def _run(work: Work, settings: DetectSettings, *, graphs: bool) -> None:
         activity = build_activity(work.store, labels=work.labels, backend=work.backend, **chosen)
         stages = Stages(activity, memory=work.memory, progress=work.clock.report)
         margins = stages.list_margins(settings.lags)
-    tests = groups = None
+    tests = choice = groups = None
     if settings.is_tested:
         with work.time("chance"):
             tests = stages.test_pairs(settings, margins)
             tests = grade_significant(activity, stages.index, margins, tests)
+            choice = choose_tier(tests, settings.tier)
     with work.time("pairs"):
-        edges, carried = _find_edges(work, settings, stages, margins, tests)
+        edges, carried = _find_edges(work, settings, stages, margins, tests, choice)
     with work.time("network"):
         network = stages.build_network(edges, settings)
     if settings.has_groups:
         with work.time("groups"):
             groups = stages.find_groups(settings)
-    found = _Found(stages, margins, tests, edges, carried, network, groups)
+    found = _Found(stages, margins, tests, choice, edges, carried, network, groups)
     if tests is not None:
         with work.time("effects"):
             work.write(_tabulate_effects(found, settings))
@@ -121,6 +124,7 @@ def _find_edges(
     stages: Stages,
     margins: Sequence[Margins],
     tests: PairTests | None,
+    choice: TierChoice | None,
 ) -> tuple[Edges, np.ndarray]:
     """Write all edges; return the network's, and what of their weight each entity carries."""
     activity, xp = stages.activity, work.backend.xp
@@ -128,7 +132,7 @@ def _find_edges(
 
     def take(found: Edges) -> tuple[Edges, np.ndarray, np.ndarray]:
         edges = move_to_host(found, work.backend)
-        in_network = choose_network(edges, tests)
+        in_network = choose_network(edges, tests, choice)
         linked = found.take(xp.asarray(in_network))
         return edges, in_network, stages.attribute(weighers, linked)
 
@@ -160,7 +164,10 @@ def _tabulate_effects(found: _Found, settings: DetectSettings) -> dict[str, pl.D
 
 def _write_evidence(work: Work, settings: DetectSettings, found: _Found) -> EvidenceCount:
     activity, groups = found.stages.activity, found.groups
-    parts = [_rank_edges(found.edges, found.tests)]
+    edges = found.edges
+    if found.tests is not None and not edges.n_edges:
+        edges = _find_strongest(work, found)
+    parts = [_rank_edges(edges, found.tests)]
     if groups is not None and groups.accounts.height:
         max_lag = max(map(len, groups.table["lag_profile"].to_list())) - 1
         parts.append(link_groups(activity, groups.accounts, max_lag=max_lag))
@@ -172,6 +179,27 @@ def _write_evidence(work: Work, settings: DetectSettings, found: _Found) -> Evid
         start=settings.start,
         end=settings.end,
     )
+
+
+def _find_strongest(work: Work, found: _Found) -> Edges:
+    """Return the edges that chance explains least, where it explains all: they are shown, too."""
+    kinds = found.stages.activity.kinds
+    first = (
+        pl.scan_parquet(work.folder / "edges.parquet")
+        .sort(
+            "q_habit", "p_value", pl.col("expected_habit") / pl.col("n_hours"), "source", "target"
+        )
+        .head(_N_STRONGEST)
+        .collect()
+    )
+    ids = found.stages.activity.accounts["account_id"]
+    rows = pl.Series(np.arange(ids.len(), dtype=np.int32))
+    source, target = (
+        first[end].replace_strict(ids, rows).to_numpy() for end in ("source", "target")
+    )
+    weights = first.select(f"weight_{kind}" for kind in kinds).to_numpy()
+    weight, support, lag = (first[name].to_numpy() for name in ("weight", "support", "lag"))
+    return Edges(source, target, weight, weights, support, lag)
 
 
 def _rank_edges(edges: Edges, tests: PairTests | None) -> Links:
@@ -213,12 +241,9 @@ def _tabulate_accounts(work: Work, found: _Found) -> pl.DataFrame:
 
 
 def _tabulate_entities(work: Work, found: _Found) -> pl.DataFrame:
-    activity = found.stages.activity
-    are_accounts = pl.col("kind").is_in(list(filter(names_accounts, activity.kinds)))
-    named = name_accounts(activity.entities["value"], work.store)
-    return activity.entities.with_columns(
-        coordination=pl.Series(found.carried), pseudonym=pl.when(are_accounts).then(named)
-    ).sort("coordination", "kind", "value", descending=[True, False, False])
+    carried = found.stages.activity.entities.with_columns(coordination=pl.Series(found.carried))
+    named = name_entities(carried, work.store)
+    return named.sort("coordination", "kind", "value", descending=[True, False, False])
 
 
 def _tabulate_groups(found: _Found) -> dict[str, pl.DataFrame]:
@@ -233,18 +258,20 @@ def _tabulate_groups(found: _Found) -> dict[str, pl.DataFrame]:
 
 def _describe(work: Work, found: _Found, n_evidence: EvidenceCount) -> None:
     activity, tests, groups = found.stages.activity, found.tests, found.groups
+    choice = found.choice
     n_edges = pq.read_metadata(work.folder / "edges.parquet").num_rows
     work.describe(
         directed=True,
         counts={
+            "kinds": activity.kinds,
             "n_events": int(activity.entities["n_events"].sum()),
             "n_cells": activity.n_cells,
             "missing_kinds": activity.missing_kinds,
             "dropped_accounts": activity.n_dropped,
         },
-        chance=None if tests is None else describe_tests(tests),
+        chance=None if tests is None or choice is None else describe_tests(tests, choice),
         groups=None if groups is None else {"reason": groups.reason},
-        summary=found.stages.summarise(n_edges, found.network, tests, groups),
+        summary=found.stages.summarise(n_edges, found.network, tests, choice, groups),
         graphs_written=(work.folder / "network.gexf").exists(),
         evidence=asdict(n_evidence),
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from gpu_coord.activity.settings import LagSettings, WeightRule
-from gpu_coord.chance.nulls import TestSettings, check_null
+from gpu_coord.chance.nulls import TestSettings, TierSettings, check_null
 from gpu_coord.ground.choices import TIME, choose
 from gpu_coord.ground.times import parse_duration
 from gpu_coord.network.settings import NetworkSettings
@@ -32,7 +32,7 @@ class GroupSettings(LagSettings, TestSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectSettings(GroupSettings, WeightRule, NetworkSettings):
+class DetectSettings(GroupSettings, TierSettings, WeightRule, NetworkSettings):
     """Every choice of `detect` that can change a finding; stored beside it."""
 
     split_at: str | None = choose(None, "Also analyse before this time, and from it on.", unit=TIME)
@@ -48,8 +48,13 @@ class DetectSettings(GroupSettings, WeightRule, NetworkSettings):
     paper: bool = choose(False, "Skip significance: every edge is in the network.")
 
     @property
+    def usual_lags(self) -> tuple[int, ...]:
+        """The lags where none are chosen; the paper's one."""
+        return (1,) if self.paper else super().usual_lags
+
+    @property
     def is_tested(self) -> bool:
-        """Whether the edges of the network are the significant ones."""
+        """Whether the edges of the network are those of a tier."""
         return not self.paper
 
     @property

@@ -22,6 +22,7 @@ from gpu_coord.activity.counts import (
 from gpu_coord.activity.weights import Edges, Weigher, choose_lags, select_edges
 from gpu_coord.backend import Backend
 from gpu_coord.chance.tests import LagTests, PairTests, assess_lag, assess_pairs
+from gpu_coord.chance.tiers import TierChoice, find_controls, summarise_tests
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.groups import Groups, find_groups
@@ -67,6 +68,8 @@ class Stages:
             null=settings.null,
             alpha=settings.alpha,
             min_support=settings.min_support,
+            seed=settings.seed,
+            controls=find_controls(self.activity.accounts, settings.reference),
             memory=self.memory,
             progress=partial(self.progress, "chance"),
             assess=self._test_lag,
@@ -151,7 +154,12 @@ class Stages:
         )
 
     def summarise(
-        self, n_edges: int, network: Network, tests: PairTests | None, groups: Groups | None
+        self,
+        n_edges: int,
+        network: Network,
+        tests: PairTests | None,
+        choice: TierChoice | None,
+        groups: Groups | None,
     ) -> dict[str, Any]:
         """Return the summary of ``run.json``."""
         summary: dict[str, Any] = {
@@ -162,14 +170,13 @@ class Stages:
             "n_components": network.n_components,
             "n_communities": network.n_communities,
         }
-        if tests is not None:
-            summary |= {
-                "lambda": tests.inflation,
-                "n_pairs_tested": tests.n_tests,
-                "n_significant": network.n_edges,
-                "expected_false_edges": tests.alpha * tests.n_significant,
-            }
-        return summary | ({} if groups is None else {"n_groups": groups.n_confirmed})
+        if tests is not None and choice is not None:
+            summary |= summarise_tests(tests, choice, n_network_edges=network.n_edges)
+        return summary | (
+            {}
+            if groups is None
+            else {"n_groups": groups.n_confirmed, "n_groups_beyond_habit": groups.n_beyond_habit}
+        )
 
 
 def plan_work(memory: int, backend: Backend) -> tuple[int, int]:
@@ -179,11 +186,11 @@ def plan_work(memory: int, backend: Backend) -> tuple[int, int]:
     return block_bytes, max(1, min(backend.threads, memory // 2 // block_bytes - 2))
 
 
-def choose_network(edges: Edges, tests: PairTests | None) -> np.ndarray:
-    """Mark the edges of the network: the significant ones, or all where none was tested."""
-    if tests is None:
+def choose_network(edges: Edges, tests: PairTests | None, choice: TierChoice | None) -> np.ndarray:
+    """Mark the edges of the network: those of its tier, or all where none was tested."""
+    if tests is None or choice is None:
         return np.ones(edges.n_edges, bool)
-    return np.asarray(tests.mark_significant(edges.source, edges.target))
+    return np.asarray(tests.mark(edges.source, edges.target, choice.tier))
 
 
 def move_to_host(edges: Edges, backend: Backend) -> Edges:

@@ -34,9 +34,7 @@ class Unit:
 
 
 def parse_words(words: Any) -> tuple[str, ...]:
-    """Return each of some words once, in their order; refuse none at all."""
-    if not words:
-        raise ValueError("empty")
+    """Return each of some words once, in their order."""
     return tuple(dict.fromkeys(words))
 
 
@@ -318,7 +316,7 @@ def check_value(declared: Declared, value: Any) -> None:
         raise ValueError(f"{name} is {value!r}; it is true or false.")
     elif declared.type in (int, float):
         _check_number(declared, value)
-    if choice.unit is WORDS and not value:
+    if choice.unit is WORDS and not value and value != declared.default:
         raise ValueError(f"{name} is empty; name at least one, {choice.advice}.")
     if choice.unit is not None:
         choice.unit.parse(value)

@@ -26,6 +26,7 @@ TABLE_SCHEMA: dict[str, Any] = {
     "n_core": pl.Int32,
     "n_significant": pl.Int32,
     "confirmed": pl.Boolean,
+    "tier": pl.Enum(["beyond_news", "beyond_habit"]),
     "ratio": pl.Float64,
     "baseline": pl.Float64,
     "p_value": pl.Float64,
@@ -51,7 +52,7 @@ ACCOUNTS_SCHEMA: dict[str, Any] = {
 class Finding:
     """One group: the trial of one set, or of two sets of different folds."""
 
-    trials: tuple[Trial, ...]  # the confirmed ones first, then by p-value
+    trials: tuple[Trial, ...]  # the confirmed ones first, then those beyond habit, then by p-value
 
     @property
     def is_confirmed(self) -> bool:
@@ -59,13 +60,18 @@ class Finding:
         return self.trials[0].is_confirmed
 
     @property
+    def tier(self) -> str | None:
+        """The highest tier of its trials."""
+        return self.trials[0].tier
+
+    @property
     def n_folds(self) -> int:
         """Folds on which it was found and then confirmed."""
         return sum(trial.is_confirmed for trial in self.trials)
 
     def list_members(self, *, in_both: bool = False) -> Any:
-        """Return the accounts of either set, or of both; of the confirmed sets, if one is."""
-        sets = [t.members for t in self.trials if t.is_confirmed or not self.is_confirmed]
+        """Return the accounts of either set, or of both; of the sets of its tier."""
+        sets = [trial.members for trial in self.trials if trial.tier == self.tier]
         if not in_both:
             return np.unique(np.concatenate(sets))
         return np.intersect1d(*sets) if len(sets) == 2 else np.empty(0, np.int64)
@@ -97,7 +103,11 @@ def pair_trials(trials: Sequence[Trial]) -> list[Finding]:
 
 
 def _order_trials(trials: list[Trial]) -> Finding:
-    return Finding(tuple(sorted(trials, key=lambda t: (not t.is_confirmed, _sort_p(t), t.fold))))
+    return Finding(tuple(sorted(trials, key=lambda t: (_sort_tier(t), _sort_p(t), t.fold))))
+
+
+def _sort_tier(found: Trial | Finding) -> int:
+    return ("beyond_news", "beyond_habit", None).index(found.tier)
 
 
 def _sort_p(trial: Trial) -> float:
@@ -106,7 +116,7 @@ def _sort_p(trial: Trial) -> float:
 
 def _rank(finding: Finding) -> tuple[Any, ...]:
     members = finding.list_members()
-    return not finding.is_confirmed, -members.size, _sort_p(finding.trials[0]), members.tolist()
+    return _sort_tier(finding), -members.size, _sort_p(finding.trials[0]), members.tolist()
 
 
 def assess_findings(
@@ -114,18 +124,22 @@ def assess_findings(
 ) -> pl.DataFrame:
     """Test every account against every confirmed group, and list members and significant ones.
 
-    An account's p-value is twice the smaller of those on the two held-out folds; q-values are over
-    all accounts and confirmed groups. Accounts are numbered as in the folds.
+    Of groups that are only beyond habit, members are listed and nobody is tested. An account's
+    p-value is twice the smaller of those on the two held-out folds; q-values are over all accounts
+    and confirmed groups. Accounts are numbered as in the folds.
     """
-    confirmed = [finding for finding in findings if finding.is_confirmed]
-    if not confirmed:
+    shown = [finding for finding in findings if finding.tier is not None]
+    if not shown:
         return pl.DataFrame(schema=ACCOUNTS_SCHEMA)
-    p_value = np.stack([_test_finding(finding, folds, rhythms) for finding in confirmed])
-    log_p = np.log(np.maximum(p_value, np.finfo(float).tiny)).ravel()
-    q_value = adjust_p_values(log_p, n_tests=log_p.size).reshape(p_value.shape)
-    mark = folds[0].mark
-    is_member = np.stack([mark(finding.list_members()) for finding in confirmed])
-    is_core = np.stack([mark(finding.list_members(in_both=True)) for finding in confirmed])
+    mark, n_confirmed = folds[0].mark, sum(finding.is_confirmed for finding in shown)
+    is_member = np.stack([mark(finding.list_members()) for finding in shown])
+    is_core = np.stack([mark(finding.list_members(in_both=True)) for finding in shown])
+    p_value, q_value = np.full((2, *is_member.shape), np.nan)
+    for row, finding in enumerate(shown[:n_confirmed]):
+        p_value[row] = _test_finding(finding, folds, rhythms)
+    tested = p_value[:n_confirmed]
+    log_p = np.log(np.maximum(tested, np.finfo(float).tiny)).ravel()
+    q_value[:n_confirmed] = adjust_p_values(log_p, n_tests=log_p.size).reshape(tested.shape)
     is_significant = q_value <= alpha
     group, account = np.nonzero(is_member | is_significant)
     core, significant = is_core[group, account], is_significant[group, account]
@@ -138,7 +152,8 @@ def assess_findings(
         "p_value": p_value[group, account],
         "q_value": q_value[group, account],
     }
-    return pl.DataFrame(columns, schema=ACCOUNTS_SCHEMA).sort("group", "tier", "p_value", "account")
+    table = pl.DataFrame(columns, schema=ACCOUNTS_SCHEMA).with_columns(cs.float().fill_nan(None))
+    return table.sort("group", "tier", "p_value", "account")
 
 
 def _test_finding(finding: Finding, folds: tuple[Fold, Fold], rhythms: Rhythms) -> Any:
@@ -166,6 +181,7 @@ def _describe(number: int, finding: Finding, accounts: pl.DataFrame) -> dict[str
         "n_core": finding.list_members(in_both=True).size,
         "n_significant": int((mine["tier"] == "significant").sum()),
         "confirmed": finding.is_confirmed,
+        "tier": finding.tier,
         "ratio": first.ratio,
         "baseline": first.baseline,
         "p_value": first.p_value,

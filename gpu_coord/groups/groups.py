@@ -31,8 +31,13 @@ class Groups:
     """Candidate groups, and the accounts of those that are confirmed."""
 
     table: pl.DataFrame  # row = group, confirmed ones first, then by size
-    accounts: pl.DataFrame  # row = account of a confirmed group, by group, tier and p-value
+    accounts: pl.DataFrame  # row = account of a group of either tier, by group, tier and p-value
     reason: str | None  # why nothing could be tested
+
+    @property
+    def n_beyond_habit(self) -> int:
+        """Groups that their members' days out of order do not explain, confirmed or not."""
+        return self.table["tier"].count()
 
     @property
     def n_confirmed(self) -> int:

@@ -65,6 +65,19 @@ class Trial:
         return self.n_strata >= _MIN_STRATA and self.p_value <= self.threshold
 
     @property
+    def is_beyond_habit(self) -> bool:
+        """Its days out of order do not explain it: the news of the day still may."""
+        p_days = self.p_values[TESTS.index("days")]
+        return self.n_strata >= _MIN_STRATA and p_days <= self.threshold
+
+    @property
+    def tier(self) -> str | None:
+        """What the set is beyond; the crowd of three of the tests stands for the news."""
+        if self.is_confirmed:
+            return "beyond_news"
+        return "beyond_habit" if self.is_beyond_habit else None
+
+    @property
     def limiting_test(self) -> str | None:
         """The test with the largest p-value."""
         if np.isnan(self.p_value):

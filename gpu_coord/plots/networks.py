@@ -22,6 +22,7 @@ from gpu_coord.plots.style import (
     shorten,
     show_plainly,
 )
+from gpu_coord.results.findings import IN_NETWORK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,7 +152,8 @@ def lay_out(
 
 def _choose_edges(edges: pl.DataFrame, max_edges: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the edges of the network, and the strongest of them."""
-    linked = edges.filter("significant") if "significant" in edges.columns else edges
+    marks = [name for name in (IN_NETWORK, "significant") if name in edges.columns]
+    linked = edges.filter(marks[0]) if marks else edges
     return linked, select_strongest(linked, max_edges)
 
 

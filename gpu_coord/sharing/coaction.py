@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gpu_coord.chance.nulls import NetworkTier
+from gpu_coord.chance.tests import PairTests
+from gpu_coord.chance.tiers import TierChoice, choose_from, choose_tier
 from gpu_coord.sharing.engine import Run
 from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.merging import FusedTests, LayerEdges, fuse_tests, merge_layers
@@ -26,7 +29,9 @@ _LAYERS_SCHEMA: dict[str, Any] = {
     "source": pl.String, "target": pl.String, "weight": pl.Float64, "n_pairs": pl.Int64,
     "mean_gap": pl.Float64, "popularity_weight": pl.Float64,
 }  # fmt: skip
-_TESTED: dict[str, Any] = dict.fromkeys(("expected", "p_value", "q_value"), pl.Float64)
+_TESTED: dict[str, Any] = dict.fromkeys(
+    ("expected", "expected_habit", "p_value", "q_value", "q_habit"), pl.Float64
+)
 
 
 class Coaction(Run):
@@ -108,20 +113,40 @@ class Coaction(Run):
 
     def _describe_layers(self) -> dict[str, Any]:
         return {
-            "layers": [_describe_layer(each.layer) | _describe_edges(each) for each in self.found]
+            "layers": [
+                _describe_layer(each.layer) | _describe_edges(each, self.settings.tier)
+                for each in self.found
+            ]
         }
 
     def _summarise_layers(self, n_linked: int) -> dict[str, Any]:
         summary: dict[str, Any] = {"n_layers": len(self.found)}
-        if self.fused is None:
+        if self.fused is None or self.choice is None:
             return summary
-        tested = [each.tests.pairs for each in self.found if each.tests is not None]
+        habits = [tests.by_lag[0].habits.inflation for tests in self._list_tests()]
         return summary | {
-            "lambda": max(tests.by_lag[0].inflation for tests in tested),
+            "lambda": max(self._list_references(), default=None),
+            "lambda_habit": max(habits),
             "n_pairs_tested": self.fused.n_tests,
-            "n_significant": n_linked,
-            "expected_false_edges": self.fused.alpha * self.fused.n_significant,
+            "n_beyond_habit": self.fused.count("beyond_habit"),
+            "n_significant": self.fused.count("beyond_news"),
+            "network_tier": self.choice.tier,
+            "n_network_edges": n_linked,
+            "expected_false_edges": self.fused.alpha * self.fused.count(self.choice.tier),
         }
+
+    def _choose_tier(self) -> TierChoice:
+        assert self.fused is not None
+        n_beyond_news = self.fused.count("beyond_news")
+        return choose_from(self._list_references(), n_beyond_news, self.settings.tier)
+
+    def _list_tests(self) -> list[PairTests]:
+        return [each.tests.pairs for each in self.found if each.tests is not None]
+
+    def _list_references(self) -> list[float]:
+        """Return lambda of the layers that have a reference."""
+        described = [tests.by_lag[0].reference for tests in self._list_tests()]
+        return [each["lambda"] for each in described if each is not None]
 
 
 def weigh_action(trace: Trace, runs: EdgeRuns) -> pl.DataFrame:
@@ -159,10 +184,12 @@ def _describe_layer(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _describe_edges(found: LayerEdges) -> dict[str, Any]:
+def _describe_edges(found: LayerEdges, asked: NetworkTier) -> dict[str, Any]:
+    tests = found.tests
+    said = None if tests is None else tests.describe(choose_tier(tests.pairs, asked))
     ends = pl.concat([found.edges["source"], found.edges["target"]])
     return {
         "n_edges": found.edges.height,
         "n_accounts": ends.n_unique(),
-        "chance": None if found.tests is None else found.tests.describe(),
+        "chance": said,
     }

@@ -24,7 +24,6 @@ from gpu_coord.archive.sources import (
     show_columns,
 )
 from gpu_coord.ground.choices import AUTO
-from gpu_coord.ground.kinds import names_accounts
 from gpu_coord.ground.urls import normalise_urls, registered_domains
 from gpu_coord.results.command import Work, writes
 from gpu_coord.results.findings import Findings
@@ -32,7 +31,7 @@ from gpu_coord.sharing.intervals import estimate_interval
 from gpu_coord.sharing.run import share
 from gpu_coord.sharing.settings import CycleSettings, ShareSettings
 from gpu_coord.sharing.shares import Shares, hash_objects, read_shares
-from gpu_coord.store.store import name_accounts
+from gpu_coord.store.store import name_accounts, name_entities
 
 NO_ACCOUNT, NO_OBJECT, NO_ROUND = "no new account", "no new object", "no round left"
 
@@ -391,11 +390,9 @@ class _CycleRun:
             followed=pl.Series(known.is_followed),
             n_sharers=pl.Series(known.count_sharers()),
         ).filter(pl.col("round") >= 0)
-        named = [kind for kind in objects["kind"].unique() if names_accounts(kind)]
-        pseudonyms = name_accounts(objects["value"], self.store)
-        return objects.select(
+        return name_entities(objects, self.store).select(
             "kind", "value", "round", "is_seed", "followed", "n_sharers", "n_accounts", "n_events",
-            pseudonym=pl.when(pl.col("kind").is_in(named)).then(pseudonyms),
+            "pseudonym",
         ).sort("round", "kind", "value")  # fmt: skip
 
     def _list_accounts(self, known: _Known) -> pl.DataFrame:

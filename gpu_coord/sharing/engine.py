@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gpu_coord.chance.tiers import TierChoice, list_tiers
 from gpu_coord.network.exports import export_network
 from gpu_coord.network.network import Network, build_network
 from gpu_coord.network.settings import NetworkSettings
@@ -48,6 +49,7 @@ class Run(ABC):
     pairs: list[Pairs]  # of each trace
     found: list[LayerEdges]
     missing: dict[str, list[str]]  # what was asked for, and is not there
+    choice: TierChoice | None = None  # which tier makes the network
     is_directed = False  # whether an edge and its reverse are two
     lists_shares = False  # whether every share is listed, with its mark
 
@@ -106,7 +108,10 @@ class Run(ABC):
 
     def _link(self, edges: pl.DataFrame) -> pl.DataFrame:
         """Return the edges to write, and mark those in the network."""
-        is_linked = pl.col("significant") if self.settings.is_tested else pl.lit(value=True)
+        is_linked = pl.lit(value=True)
+        if self.settings.is_tested:
+            self.choice = self._choose_tier()
+            is_linked = list_tiers(self.choice.tier)
         return edges.with_columns(is_linked.alias(IN_NETWORK))
 
     def _write_more(self, edges: pl.DataFrame, linked: pl.DataFrame) -> dict[str, Any]:
@@ -120,6 +125,10 @@ class Run(ABC):
     def _mark_coordinated(self) -> np.ndarray:
         """Mark the shares that are coordinated, those of all traces."""
         return np.concatenate([each.is_paired for each in self.pairs])
+
+    @abstractmethod
+    def _choose_tier(self) -> TierChoice:
+        """Choose the tier that makes the network."""
 
     @abstractmethod
     def _describe_layers(self) -> dict[str, Any]:
@@ -183,8 +192,9 @@ class Run(ABC):
             if not self._is_tested(each.layer):
                 continue
             tests = assess_edges(
-                own, each.edges, window_ms=each.layer.window_ms, null=self.settings.null,
-                alpha=self.settings.alpha, backend=self.work.backend,
+                own, each.edges, window_ms=each.layer.window_ms, backend=self.work.backend,
+                null=self.settings.null, alpha=self.settings.alpha, seed=self.settings.seed,
+                reference=self.settings.reference,
             )  # fmt: skip
             edges = each.edges.drop("n_in_hour", "n_hours").hstack(tests.edges)
             self.found[place] = LayerEdges(each.layer, edges, tests)

@@ -5,12 +5,13 @@ The one idea: one row per pair of accounts and one column per layer; a merge is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from gpu_coord.chance.adjust import combine_tests
+from gpu_coord.chance.tests import Tier, rank, rank_tiers
+from gpu_coord.chance.tiers import spell_tiers
 from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.significance import ShareTests
 
@@ -30,34 +31,31 @@ class FusedTests:
 
     n_accounts: int
     alpha: float
+    n_tests: int  # pairs that could have met in a layer
     pair: np.ndarray  # source * n_accounts + target, source < target, ascending, (n_pairs,)
-    log_p: np.ndarray  # all tested layers together
+    log_p: np.ndarray  # of beyond news, all tested layers together
     q_value: np.ndarray
+    q_habit: np.ndarray
 
-    @property
-    def n_tests(self) -> int:
-        """All pairs of accounts; those that no layer has, have p = 1."""
-        return self.n_accounts * (self.n_accounts - 1) // 2
-
-    @property
-    def n_significant(self) -> int:
-        """Pairs with a q-value of at most alpha, whatever their weight."""
-        return int((self.q_value <= self.alpha).sum())
+    def count(self, tier: Tier) -> int:
+        """Count the pairs of a tier or a higher one, whatever their weight."""
+        return int((rank_tiers(self.q_value, self.q_habit, self.alpha) >= rank(tier)).sum())
 
     def read_edges(self, source: np.ndarray, target: np.ndarray) -> pl.DataFrame:
-        """Return ``p_value, q_value, significant`` of some pairs, in either direction."""
+        """Return ``p_value, q_value, q_habit, tier, significant`` of pairs, in either direction."""
         wanted = np.minimum(source, target).astype(np.int64) * self.n_accounts
         wanted += np.maximum(source, target)
         row = np.searchsorted(self.pair, wanted)
         # One that is not there: no tested layer has it, or it met across full hours only.
         is_known = np.append(self.pair, -1)[row] == wanted
-        q_value = np.where(is_known, np.append(self.q_value, 1.0)[row], 1.0)
-        columns: dict[str, Any] = {
-            "p_value": np.where(is_known, np.exp(np.append(self.log_p, 0.0)[row]), 1.0),
-            "q_value": q_value,
-            "significant": q_value <= self.alpha,
-        }
-        return pl.DataFrame(columns)
+        p_value, q_value, q_habit = (
+            np.where(is_known, np.append(values, 1.0)[row], 1.0)
+            for values in (np.exp(self.log_p), self.q_value, self.q_habit)
+        )
+        tier = rank_tiers(q_value, q_habit, self.alpha)
+        columns = {"p_value": p_value, "q_value": q_value, "q_habit": q_habit}
+        is_significant = tier >= rank("beyond_news")
+        return pl.DataFrame(columns | {"tier": spell_tiers(tier), "significant": is_significant})
 
 
 def fuse_tests(tests: Sequence[ShareTests], *, n_accounts: int, alpha: float) -> FusedTests:
@@ -75,12 +73,17 @@ def fuse_tests(tests: Sequence[ShareTests], *, n_accounts: int, alpha: float) ->
     alpha
         False discovery rate to hold.
     """
-    by_layer = []
+    news, habits = [], []
     for each in tests:
         source, target = np.divmod(each.pairs.pair, n_accounts)
-        by_layer.append((each.pairs.pair[source < target], each.pairs.log_p[source < target]))
-    n_tests = n_accounts * (n_accounts - 1) // 2
-    return FusedTests(n_accounts, alpha, *combine_tests(by_layer, n_tests=n_tests))
+        once = source < target
+        news.append((each.pairs.pair[once], each.pairs.log_p[once]))
+        habits.append((each.pairs.pair[once], each.pairs.log_p_habit[once]))
+    n_met = sum(each.pairs.n_tests // 2 for each in tests)
+    n_tests = min(n_accounts * (n_accounts - 1) // 2, n_met)
+    pair, log_p, q_value = combine_tests(news, n_tests=n_tests)
+    q_habit = combine_tests(habits, n_tests=n_tests)[2]
+    return FusedTests(n_accounts, alpha, n_tests, pair, log_p, q_value, q_habit)
 
 
 def merge_layers(layers: Sequence[LayerEdges], *, n_accounts: int, min_layers: int) -> pl.DataFrame:

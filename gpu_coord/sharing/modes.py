@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from gpu_coord.chance.tiers import TierChoice, choose_tier, summarise_tests
 from gpu_coord.ground.times import count_seconds, parse_window
 from gpu_coord.results.command import Work
 from gpu_coord.sharing.engine import Run, weigh_layers
@@ -80,14 +81,22 @@ class Strict(Run):
         is_heavy = pl.col("weight") >= pl.col("weight").quantile(self.quantile, "linear")
         return super()._link(edges.filter(self.is_heavy & is_heavy))
 
+    def _choose_tier(self) -> TierChoice:
+        assert self.found[0].tests is not None
+        return choose_tier(self.found[0].tests.pairs, self.settings.tier)
+
     def _describe_layers(self) -> dict[str, Any]:
         tests = self.found[0].tests
-        chance = None if tests is None else tests.describe()
+        chance = None
+        if tests is not None and self.choice is not None:
+            chance = tests.describe(self.choice)
         return {"window_seconds": self.traces[0].window_ms / 1000, "chance": chance}
 
     def _summarise_layers(self, n_linked: int) -> dict[str, Any]:
         tests = self.found[0].tests
-        return {} if tests is None else tests.summarise(n_linked)
+        if tests is None or self.choice is None:
+            return {}
+        return summarise_tests(tests.pairs, self.choice, n_network_edges=n_linked, n_directions=2)
 
     # --- what else was asked for -------------------------------------------------------------
 

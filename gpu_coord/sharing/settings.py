@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from gpu_coord.chance.nulls import TestSettings, check_null
+from gpu_coord.chance.nulls import TierSettings, check_null
 from gpu_coord.ground.choices import (
     AUTO,
     WINDOW,
@@ -56,7 +56,7 @@ class ObjectSettings(Choices):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairSettings(TestSettings, TimeRange, NetworkSettings):
+class PairSettings(TierSettings, TimeRange, NetworkSettings):
     """Choices of whatever pairs shares, tests the pairs and makes a network of them."""
 
     window: str = choose(
@@ -120,10 +120,11 @@ class ShareSettings(ObjectSettings, PairSettings):
             raise ValueError(f"window is {self.window}; in the mode coornet it is 1s or longer.")
         if self.compare and self.mode == "strict":
             raise ValueError("compare holds another mode against strict; choose a mode.")
-        is_default = [getattr(self, of.name) == of.default for of in list_choices(TestSettings)]
+        is_default = [getattr(self, of.name) == of.default for of in list_choices(TierSettings)]
         if self.mode != "strict" and not all(is_default):
             raise ValueError(
-                f"null and alpha are of tests, and the mode {self.mode} has none; leave them out."
+                f"null, alpha, tier and reference are of tests, and the mode {self.mode} has none; "
+                "leave them out."
             )
         for name in ("subgraph", "fast_window"):
             if getattr(self, name) and self.mode != "coortweet":

@@ -5,7 +5,8 @@ two active bins of 2w and a second are the same bin. So the strata, and all that
 them, are those of `gpu_coord.chance.tests` at lag 0.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,17 @@ import polars as pl
 from gpu_coord.activity.cells import MAX_BINS, Activity
 from gpu_coord.activity.counts import PairCounts, count_margins, index_cells
 from gpu_coord.backend import Backend
+from gpu_coord.chance.days import Axis, has_days, list_days
 from gpu_coord.chance.grades import grade_significant
 from gpu_coord.chance.nulls import Null
-from gpu_coord.chance.strata import stratify
-from gpu_coord.chance.tests import PairTests, assess_listed, describe_tests
+from gpu_coord.chance.tests import PairTests, fit_nulls, join_lags
+from gpu_coord.chance.tiers import TierChoice, describe_tests, find_controls, name_tiers
+from gpu_coord.ground.choices import check_alpha
 from gpu_coord.sharing.settings import measure_bin
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.strict import EdgeRuns
 
 _HOUR = 3600
-# Within a minute everybody coincides more often than a day's total explains, 3 to 9 times in real
-# archives, and 1.1 to 1.5 times more than an hour's; see docs/sharing.md.
-_INFLATED, _INFLATED_IN_HOUR = 30.0, 2.0
-# Few pairs share an object on a day, and those of an operation do: 5 % of them in a simulated
-# archive of whose operation the tests find nearly all pairs.
-_MANY_LEFT_OUT = 0.2
 
 
 @dataclass(frozen=True)
@@ -38,29 +35,9 @@ class ShareTests:
     pairs: PairTests  # both directions of each pair
     edges: pl.DataFrame  # expected, n_hours, p_value, q_value, grade, significant; row = edge
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, choice: TierChoice) -> dict[str, Any]:
         """Return what ``run.json`` says of the tests, and whether to trust them."""
-        finest = self.pairs.null == "one_hour"
-        return describe_tests(
-            self.pairs,
-            max_inflation=_INFLATED_IN_HOUR if finest else _INFLATED,
-            max_left_out=_MANY_LEFT_OUT,
-        )
-
-    def summarise(self, n_significant: int) -> dict[str, Any]:
-        """Return the part of a run's summary that is about chance; pairs count once.
-
-        Parameters
-        ----------
-        n_significant
-            Significant edges in the network.
-        """
-        return {
-            "lambda": self.pairs.by_lag[0].inflation,
-            "n_pairs_tested": self.pairs.n_tests // 2,
-            "n_significant": n_significant,
-            "expected_false_edges": self.pairs.alpha * self.pairs.n_significant / 2,
-        }
+        return describe_tests(self.pairs, choice)
 
 
 def count_hours(runs: EdgeRuns, *, window_ms: int) -> pl.DataFrame:
@@ -98,6 +75,8 @@ def assess_edges(
     window_ms: int,
     null: Null = "day",
     alpha: float = 0.05,
+    seed: int = 0,
+    reference: str | None = None,
     backend: Backend,
 ) -> ShareTests:
     """Test every pair of accounts for more shares within a window than chance makes.
@@ -115,7 +94,11 @@ def assess_edges(
         What each account keeps, see `strata.stratify`; the times of its shares within
         what is kept are exchangeable, to the width of a bin of twice the window and a second.
     alpha
-        False discovery rate to hold.
+        False discovery rate to hold, at each tier.
+    seed
+        Of the copies with permuted days.
+    reference
+        Label of control accounts, see `gpu_coord.chance.references`.
     backend
         Where expected counts are summed.
 
@@ -124,22 +107,59 @@ def assess_edges(
     ValueError
         Alpha is no rate, or there are too many bins of the window's length.
     """
+    check_alpha(alpha)
     activity = _bin_shares(shares, window_ms, backend)
     index = index_cells(activity)
     margins = count_margins(index, 0)
-    strata = stratify(activity, index, margins, null=null)
     pairs, n_hours, edge = _list_both(edges, activity.n_accounts)
-    # One meeting is anybody's: of accounts that share once a day, any has p < 1e-4 within seconds.
-    tests = assess_listed(strata, pairs, n_hours, alpha=alpha, min_left_out=2)
+    number = pairs.source.astype(np.int64) * activity.n_accounts + pairs.target
+
+    def look_up(wanted: PairCounts) -> Any:
+        asked = wanted.source.astype(np.int64) * activity.n_accounts + wanted.target
+        row = np.searchsorted(number, asked)
+        is_known = np.append(number, -1)[row] == asked
+        return np.where(is_known, np.append(n_hours, 0)[row], 0)
+
+    nulls = fit_nulls(
+        activity, index, margins, null=null, seed=seed, count_hours=look_up,
+        controls=find_controls(shares.accounts, reference),
+        permute=_plan_copies(shares, window_ms, backend),
+    )  # fmt: skip
+    lag_tests = nulls.conclude(0, nulls.test(pairs, n_hours))
+    tests = join_lags([lag_tests], n_accounts=activity.n_accounts, null=null, alpha=alpha)
     tests = grade_significant(activity, index, [margins], tests)
-    # A pair that met only across full hours was not listed: nothing speaks against chance.
-    unlisted = {"expected": 0.0, "p_value": 1.0, "q_value": 1.0, "grade": np.int8(0)}
-    found = {}
     read = tests.read_edges(pairs.source, pairs.target, np.zeros(edge.size, np.int32))
-    for name, value in (unlisted | {"significant": False}).items():
-        found[name] = np.full(edges.height, value)
-        found[name][edge] = getattr(read, name)
-    return ShareTests(tests, pl.DataFrame(found).insert_column(1, edges["n_hours"]))
+    return ShareTests(tests, _spread_rows(pl.DataFrame(name_tiers(read)), edge, edges.height))
+
+
+def _spread_rows(found: pl.DataFrame, edge: Any, n_edges: int) -> pl.DataFrame:
+    """Return the tests of all edges; one that met only across full hours was not tested."""
+    row = np.full(n_edges, -1)
+    row[edge] = np.arange(edge.size)
+    unlisted = {"p_value": 1.0, "q_value": 1.0, "q_habit": 1.0, "grade": 0, "significant": False,
+                "n_hours": 0, "expected_habit": 0.0}  # fmt: skip
+    number = pl.Series(row, dtype=pl.Int64)
+    rows = found.select(pl.all().gather(number.replace(-1, None)))
+    filled = (pl.col(name).fill_null(pl.lit(value)) for name, value in unlisted.items())
+    return rows.with_columns(filled)
+
+
+def _plan_copies(
+    shares: Shares, window_ms: int, backend: Backend
+) -> Callable[[int], Activity] | None:
+    """Return what makes a copy in which each account's days are permuted, if there are days."""
+    second = shares.time // 1000
+    first = int(second.min())
+    axis = Axis(first, int(second.max()) - first + 1, 1)
+    if not has_days(axis):
+        return None
+    days = list_days(axis, shares.account, second - first)
+
+    def permute(seed: int) -> Activity:
+        moved = days.axis.first_bin + days.shuffle(np.random.default_rng(seed))
+        return _bin_shares(replace(shares, time=1000 * moved), window_ms, backend)
+
+    return permute
 
 
 def _find_bins(shares: Shares, window_ms: int) -> tuple[np.ndarray, int]:

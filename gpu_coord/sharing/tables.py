@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.ground.kinds import names_accounts
 from gpu_coord.network.network import (
     Network,
     score_accounts,
@@ -26,7 +25,7 @@ from gpu_coord.sharing.summaries import (
     summarise_sharing,
     tabulate_shares,
 )
-from gpu_coord.store.store import Store, name_accounts
+from gpu_coord.store.store import Store, name_accounts, name_entities
 
 PAIRS_SCHEMA: dict[str, Any] = {
     "object_id": pl.String, "account_id": pl.String, "account_id_y": pl.String,
@@ -58,7 +57,7 @@ class RunTables:
         yield "components", self._count(summarise_components(self.network, accounts))
         yield "communities", self._count(summarise_communities(self.network, accounts))
         yield "classes", summarise_classes(both, accounts, kinds=kinds)
-        yield "entities", self._build_entities(kinds)
+        yield "entities", self._build_entities()
         yield from self._summarise(accounts)
 
     @cached_property
@@ -82,7 +81,7 @@ class RunTables:
             return table
         return table.with_columns(pl.col("n_edges") // 2, pl.col("total_weight") / 2)
 
-    def _build_entities(self, kinds: list[str]) -> pl.DataFrame:
+    def _build_entities(self) -> pl.DataFrame:
         """Return the objects, those with the most pairs first."""
         entities = self.shares.objects.with_columns(
             pl.col("kind").cast(pl.String),
@@ -90,9 +89,7 @@ class RunTables:
             n_events=pl.Series(np.diff(self.shares.object_start)),
             coordination=pl.Series(self.n_pairs),
         ).sort("coordination", "kind", "value", descending=[True, False, False])
-        are_accounts = pl.col("kind").is_in(list(filter(names_accounts, kinds)))
-        named = name_accounts(entities["value"], self.store)
-        return entities.with_columns(pseudonym=pl.when(are_accounts).then(named))
+        return name_entities(entities, self.store)
 
     def _summarise(self, accounts: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield what each part of the network shared in coordination, and the top of it."""

@@ -12,7 +12,6 @@ from typing import Any
 import polars as pl
 
 from gpu_coord.chance.empirical import EmpiricalNull
-from gpu_coord.ground.kinds import names_accounts
 from gpu_coord.ground.times import parse_duration, parse_time
 from gpu_coord.results.command import Work, writes
 from gpu_coord.results.findings import Findings, open_run
@@ -24,7 +23,7 @@ from gpu_coord.spread.catalysts import Catalysts, find_catalysts
 from gpu_coord.spread.platforms import count_flows, find_hops, warn_of_spellings, write_paths
 from gpu_coord.spread.settings import CascadeSettings
 from gpu_coord.store.queries import pad_columns
-from gpu_coord.store.store import Store, name_accounts, open_store
+from gpu_coord.store.store import Store, name_accounts, name_entities, open_store
 
 # After the object's first share, in seconds; then all.
 AGES = {"1m": 60, "10m": 600, "1h": 3600, "6h": 21_600, "1d": 86_400, "7d": 604_800, "all": None}
@@ -240,14 +239,10 @@ def _describe_accounts(store: Store, accounts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _describe_objects(store: Store, objects: pl.DataFrame) -> pl.DataFrame:
-    """Return objects with their numbers and, of those that are accounts, the pseudonyms."""
-    kinds = objects.with_columns(pl.col("kind").cast(pl.String))
-    named = [kind for kind in kinds["kind"].unique() if names_accounts(kind)]
-    pseudonym = name_accounts(kinds["value"], store)
-    return kinds.select(
-        pl.int_range(pl.len(), dtype=pl.Int32).alias("object"), "kind", "value",
-        pseudonym=pl.when(pl.col("kind").is_in(named)).then(pseudonym),
-    )  # fmt: skip
+    """Return objects with their numbers and, of accounts and posts, the pseudonyms."""
+    named = name_entities(objects.with_columns(pl.col("kind").cast(pl.String)), store)
+    number = pl.int_range(pl.len(), dtype=pl.Int32).alias("object")
+    return named.select(number, "kind", "value", "pseudonym")
 
 
 # --- tables --------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from gpu_coord.store.store import Store
 
 _EVER = (-(2**63), 2**63 - 1)  # milliseconds
 
+_USUAL_KINDS = ("hashtag", "url", "mention")
+
 
 def to_milliseconds(time: str | int | None) -> int | None:
     """Return a time as epoch milliseconds: ISO 8601 is parsed, the rest as it is."""
@@ -62,6 +64,13 @@ def label_accounts(accounts: pl.DataFrame, labels: pl.DataFrame | None) -> pl.Da
     if labels["account_id"].is_duplicated().any():
         raise ValueError("labels names an account twice; keep one row for each.")
     return accounts.drop("label").join(labels, on="account_id", how="left", maintain_order="left")
+
+
+def choose_kinds(store: Store) -> tuple[str, ...]:
+    """Return the usual kinds, or, where the store lacks one of these, all that it has."""
+    present = store.scan("entities").select(pl.col("kind").cast(pl.String).unique()).collect()
+    kinds = set(present["kind"])
+    return _USUAL_KINDS if kinds.issuperset(_USUAL_KINDS) or not kinds else tuple(sorted(kinds))
 
 
 def map_entities(store: Store, kinds: Sequence[str]) -> pl.DataFrame:

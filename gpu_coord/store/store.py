@@ -14,6 +14,7 @@ import polars as pl
 
 from gpu_coord import __version__
 from gpu_coord.ground.folders import read_marker, write_json
+from gpu_coord.ground.kinds import names_accounts, names_posts
 from gpu_coord.store.tables import check_tables, describe_table
 
 Table = Literal["posts", "events", "accounts", "entities", "rejects", "texts"]
@@ -146,9 +147,31 @@ def name_accounts(account_ids: pl.Series, store: Store) -> pl.Series:
     The same account has the same pseudonym in every run on a store, and another one elsewhere.
     Whoever holds the store can look it up: it hides ids from readers of a report, no more.
     """
+    return _hash_ids(account_ids, store, "acct-").alias("pseudonym")
+
+
+def name_entities(entities: pl.DataFrame, store: Store) -> pl.DataFrame:
+    """Add the ``pseudonym`` of entities that are accounts or posts; null for others.
+
+    Parameters
+    ----------
+    entities
+        ``kind`` and ``value``.
+    store
+        See `name_accounts`.
+    """
+    kinds, values = entities["kind"].cast(pl.String).unique(), entities["value"]
+    pseudonym: pl.Expr = pl.lit(None, pl.String)
+    for are_named, prefix in ((names_accounts, "acct-"), (names_posts, "post-")):
+        is_named = pl.col("kind").cast(pl.String).is_in(list(filter(are_named, kinds)))
+        pseudonym = pl.when(is_named).then(_hash_ids(values, store, prefix)).otherwise(pseudonym)
+    return entities.with_columns(pseudonym=pseudonym)
+
+
+def _hash_ids(ids: pl.Series, store: Store, prefix: str) -> pl.Series:
     import polars_hash as plh
 
     # What the inputs held, not when or where they were ingested.
     salt = "".join(entry["sha256"] for entry in store.manifest["inputs"])
-    hashed = plh.concat_str(pl.lit(salt), account_ids).chash.blake3()
-    return pl.select("acct-" + hashed.str.slice(0, 12)).to_series().alias("pseudonym")
+    hashed = plh.concat_str(pl.lit(salt), ids).chash.blake3()
+    return pl.select(prefix + hashed.str.slice(0, 12)).to_series()

@@ -4,7 +4,6 @@ In each copy every account's days are permuted on their own: what it does in a d
 on which entities, stays; that others do it on the same day goes. What is found there is false.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import polars as pl
 
 from gpu_coord.activity.cells import Activity, build_activity
 from gpu_coord.activity.settings import MatchSettings
-from gpu_coord.chance.days import Axis, list_days
+from gpu_coord.chance.days import permute_days
 from gpu_coord.detection.settings import DetectSettings, GroupSettings
 from gpu_coord.detection.stages import Stages
 from gpu_coord.plots.chance import plot_quantiles
@@ -23,6 +22,7 @@ from gpu_coord.trust.settings import CalibrateSettings
 FIGURE = "qq.png"
 
 _N_QUANTILES = 200
+_FIRST_COPY = 1 << 20  # seeds that none of the copies have to which the tests fit habits
 
 
 @writes("calibrate", CalibrateSettings)
@@ -55,38 +55,11 @@ def _assess_copies(
     for copy in range(n_tested):
         report(copy, n_tested)
         # The first is the data themselves.
-        tested = permute_days(activity, seed=settings.seed + copy) if copy else activity
+        tested = permute_days(activity, _FIRST_COPY + settings.seed + copy) if copy else activity
         row, quantile = _assess(tested, settings, work.memory)
         rows.append({"copy": copy or None, **row})
         quantiles.append(quantile.with_columns(copy=pl.lit(copy or None, pl.Int64)))
     return pl.DataFrame(rows, infer_schema_length=None), pl.concat(quantiles)
-
-
-def permute_days(activity: Activity, *, seed: int) -> Activity:
-    """Return a copy in which each account's days, UTC, are permuted on their own.
-
-    Every cell keeps its account, its entity and its hour of the day. All days of the span take
-    part, whole days; the copy begins and ends with one.
-
-    Raises
-    ------
-    ValueError
-        Bins do not divide a day.
-    """
-    to_host, xp = activity.backend.to_host, activity.backend.xp
-    entity, account, bin = map(to_host, (activity.entity, activity.account, activity.bin))
-    axis = Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)
-    days = list_days(axis, account, bin)
-    bin = days.shuffle(np.random.default_rng(seed))
-    order = np.lexsort((account, bin, entity))
-    return replace(
-        activity,
-        first_bin=days.axis.first_bin,
-        n_bins=days.axis.n_bins,
-        entity=xp.asarray(entity[order]),
-        bin=xp.asarray(bin[order]),
-        account=xp.asarray(account[order]),
-    )
 
 
 def _assess(
@@ -96,15 +69,17 @@ def _assess(
     chosen = DetectSettings(**settings.pick(GroupSettings))
     stages = Stages(activity, memory=memory, progress=lambda stage, done, total: None)
     tests = stages.test_pairs(chosen, stages.list_margins(settings.lags))
+    habits = [lag.habits for lag in tests.by_lag]
     row: dict[str, Any] = {
-        "lambda": tests.inflation,
-        "dispersion": max(lag.null.dispersion for lag in tests.by_lag),
-        "n_significant": tests.n_significant,
+        "lambda": max(each.inflation for each in habits),
+        "dispersion": max(each.dispersion for each in habits),
+        "n_beyond_habit": tests.count("beyond_habit"),
+        "n_significant": tests.count("beyond_news"),
     }
     if settings.groups:
         confirmed = stages.find_groups(chosen).table.filter("confirmed")
         row |= {"n_groups": confirmed.height, "n_grouped_accounts": int(confirmed["size"].sum())}
-    return row, list_quantiles(tests.log_p, n_tests=tests.n_tests)
+    return row, list_quantiles(tests.log_p_habit, n_tests=tests.n_tests)
 
 
 def list_quantiles(log_p: Any, *, n_tests: int) -> pl.DataFrame:
@@ -139,9 +114,11 @@ def _summarise(settings: CalibrateSettings, table: pl.DataFrame) -> dict[str, An
     summary: dict[str, Any] = {
         "lambda": data["lambda"],
         "lambda_of_copies": [copies["lambda"].min(), copies["lambda"].max()],
+        "n_beyond_habit": data["n_beyond_habit"],
         "n_significant": data["n_significant"],
         "n_copies": copies.height,
-        "false_edges": _summarise_copies(copies["n_significant"]),
+        "false_edges": _summarise_copies(copies["n_beyond_habit"]),
+        "false_significant": _summarise_copies(copies["n_significant"]),
     }
     if settings.groups:
         summary |= {

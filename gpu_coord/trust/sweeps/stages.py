@@ -23,7 +23,8 @@ from gpu_coord.activity.counts import CellIndex, Margins
 from gpu_coord.activity.settings import WeightRule
 from gpu_coord.activity.weights import Edges, Weigher, choose_lags
 from gpu_coord.chance.nulls import Null
-from gpu_coord.chance.tests import LagTests, PairTests, assess_lag, describe_tests
+from gpu_coord.chance.tests import LagTests, PairTests, assess_lag
+from gpu_coord.chance.tiers import choose_tier
 from gpu_coord.detection.edges import no_edges
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.detection.stages import Stages, choose_network, move_to_host
@@ -70,13 +71,14 @@ class SharedStages(Stages):
         """
         margins = self.list_margins(settings.lags)
         tests = self.test_pairs(settings, margins) if settings.is_tested else None
+        choice = None if tests is None else choose_tier(tests, settings.tier)
         key = settings.lags, settings.rule, settings.min_support, settings.min_weight
         edges = self._edges.find(key, self._read_edges, settings, margins)
-        in_network = choose_network(edges, tests)
+        in_network = choose_network(edges, tests, choice)
         network = self.build_network(edges.take(in_network), settings)
         groups = self.find_groups(settings) if settings.has_groups else None
-        summary = self.summarise(edges.n_edges, network, tests, groups) | {
-            "has_bulk": None if tests is None else describe_tests(tests)["warning"] is None,
+        summary = self.summarise(edges.n_edges, network, tests, choice, groups) | {
+            "has_bulk": None if choice is None else choice.warning is None,
             "n_network_edges": network.n_edges,
             "n_network_accounts": int(np.count_nonzero(network.component >= 0)),
             "modularity": measure_modularity(network),
@@ -91,19 +93,25 @@ class SharedStages(Stages):
 
     def test_pairs(self, settings: DetectSettings, margins: Sequence[Margins]) -> PairTests:
         """Test all pairs of accounts, once for every alpha."""
-        key = settings.null, settings.lags, settings.min_support
+        key = (
+            settings.null,
+            settings.lags,
+            settings.min_support,
+            settings.seed,
+            settings.reference,
+        )
         tests = self._tests.find(key, super().test_pairs, settings, margins)
         return replace(tests, alpha=settings.alpha)
 
     def _test_lag(
         self, activity: Activity, index: CellIndex, margins: Margins, *, null: Null, **more: Any
     ) -> LagTests:
-        lag = margins.lag
+        lag, controls = margins.lag, more["controls"]
         more["min_support"] = min(
             s.min_support for s in self.settings if s.is_tested and s.null == null and lag in s.lags
         )
         assess = partial(assess_lag, activity, index, margins, null=null, **more)
-        return self._lag_tests.find((null, lag), assess)
+        return self._lag_tests.find((null, lag, more["seed"], controls and controls[0]), assess)
 
     # --- weights ------------------------------------------------------------------------------
 

@@ -24,14 +24,16 @@ MAX_COMPARED = 200  # cells: the Rand index of each two is computed
 SUMMARY = {
     "n_accounts": pl.Int64, "n_entities": pl.Int64, "n_bins": pl.Int64, "n_edges": pl.Int64,
     "n_components": pl.Int64, "n_communities": pl.Int64, "lambda": pl.Float64,
-    "n_pairs_tested": pl.Int64, "n_significant": pl.Int64, "expected_false_edges": pl.Float64,
-    "n_groups": pl.Int64, "has_bulk": pl.Boolean, "n_network_edges": pl.Int64,
+    "lambda_habit": pl.Float64, "n_pairs_tested": pl.Int64, "n_beyond_habit": pl.Int64,
+    "n_significant": pl.Int64, "network_tier": pl.String, "expected_false_edges": pl.Float64,
+    "n_groups": pl.Int64, "n_groups_beyond_habit": pl.Int64, "has_bulk": pl.Boolean,
+    "n_network_edges": pl.Int64,
     "n_network_accounts": pl.Int64, "modularity": pl.Float64,
 }  # fmt: skip
 # What the variance of is decomposed; beside these, every AUC and average precision of accounts.
 OUTCOMES = (
-    "n_edges", "n_significant", "n_network_edges", "n_network_accounts", "n_communities",
-    "modularity",
+    "n_edges", "n_beyond_habit", "n_significant", "n_network_edges", "n_network_accounts",
+    "n_communities", "modularity",
 )  # fmt: skip
 _SCORES = ("accounts_auc", "accounts_average_precision")
 

@@ -1,0 +1,125 @@
+"""Activity -> what two accounts' own habits make beyond the expected hours: the null of habits.
+
+Fitted to copies of the same archive in which each account's days are permuted on their own. There
+an account keeps what it does in a day and at which hours, and nothing ties it to another. What all
+did on the same day, because of the news, is gone from the copies, too.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.counts import PairCounts, count_margins, index_cells
+from gpu_coord.chance.empirical import EmpiricalNull, fit_null
+from gpu_coord.chance.exposure import Exposure, expose
+from gpu_coord.chance.nulls import Null
+from gpu_coord.chance.strata import Strata, count_products, list_sharing
+
+MIN_COPIES, _MAX_COPIES = 2, 8
+# What a fit may take: pairs that are listed, users met while listing them, cells of all copies.
+_FIT_PAIRS, _FIT_MEETINGS, _FIT_CELLS = 400_000, 50_000_000, 1_500_000
+_LISTED = 100_000  # pairs at a time
+
+
+def fit_habits(
+    activity: Activity,
+    lag: int,
+    *,
+    null: Null,
+    seed: int,
+    permute: Callable[[int], Activity] | None,
+    backup: Exposure,
+) -> tuple[EmpiricalNull, int]:
+    """Fit inflation and dispersion to copies with permuted days, by moments.
+
+    Parameters
+    ----------
+    activity
+        The active cells.
+    lag
+        Bins.
+    null
+        What the strata of the pairs keep.
+    seed
+        Of the copies.
+    permute
+        Returns a copy with permuted days, from its seed; None where there are no days to permute.
+    backup
+        What the pairs of the archive itself are exposed to. Without copies, the null is fitted to
+        the bulk of its pairs, see `fit_null`.
+
+    Returns
+    -------
+        The null, and the number of copies, 0 where there could be none. Copies are made until
+        400,000 pairs were seen, 2 to 8, fewer where they are large; and pairs are those of fewer
+        sources, by lot, where these have too many.
+    """
+    if permute is None:
+        parts = [(backup.count_hours(p), backup.expect(p)) for p in list_fitted(backup.strata)]
+        observed, expected = _join(parts)
+        return fit_null(observed, expected, min_left_out=2), 0
+    sums, n_copies, n_pairs = np.zeros(5), 0, 0
+    most = max(MIN_COPIES, min(_MAX_COPIES, _FIT_CELLS // max(activity.n_cells, 1)))
+    while n_copies < MIN_COPIES or (n_copies < most and n_pairs < _FIT_PAIRS):
+        copy = permute(seed * _MAX_COPIES + n_copies)
+        index = index_cells(copy)
+        exposure = expose(copy, index, count_margins(index, lag), null=null)
+        for pairs in list_fitted(exposure.strata):
+            sums += sum_moments(exposure.count_hours(pairs), exposure.expect(pairs))
+            n_pairs += pairs.source.size
+        n_copies += 1
+    return solve_moments(sums, n_pairs), n_copies
+
+
+def list_fitted(strata: Strata) -> Iterator[PairCounts]:
+    """Yield the pairs that share a stratum: of all sources, or of as many by lot as are affordable.
+
+    Without their coincidences.
+    """
+    n_meetings = count_products(strata)
+    n_pairs = np.minimum(n_meetings, strata.n_accounts - 1)
+    share = min(
+        _FIT_PAIRS / MIN_COPIES / max(n_pairs.sum(), 1), _FIT_MEETINGS / max(n_meetings.sum(), 1)
+    )
+    drawn = np.random.default_rng(0).random(strata.n_accounts) < share
+    sources = np.flatnonzero(drawn & (n_meetings > 0))
+    block = np.cumsum(n_pairs[sources]) // _LISTED
+    for part in np.split(sources, np.flatnonzero(np.diff(block)) + 1):
+        pairs = list_sharing(strata, part)
+        if pairs.source.size:
+            yield pairs
+
+
+def sum_moments(observed: Any, expected: Any) -> Any:
+    """Return the sums of O, E, O^2, O E and E^2, which the moments of any inflation follow from."""
+    values = (observed, expected, observed * observed, observed * expected, expected * expected)
+    # No dot product: its rounding depends on how many threads a BLAS has.
+    return np.array([np.asarray(value, np.float64).sum() for value in values])
+
+
+def solve_moments(sums: Any, n_pairs: int, *, least: float = 0.0) -> EmpiricalNull:
+    """Return lambda = sum O / sum E, and 1/r = sum [(O - mu)^2 - mu] / sum mu^2, mu = lambda E.
+
+    Parameters
+    ----------
+    sums
+        From `sum_moments`.
+    n_pairs
+        Pairs that these are of.
+    least
+        Lambda is at least this.
+    """
+    seen, expected, seen_squares, products, squares = sums
+    inflation = max(seen / expected if expected > 0 else 1.0, least)
+    excess = seen_squares - 2 * inflation * products + inflation**2 * squares
+    excess -= inflation * expected
+    spread = inflation**2 * squares
+    dispersion = max(excess / spread, 0.0) if spread > 0 else 0.0
+    return EmpiricalNull(float(inflation), float(dispersion), n_pairs, 0)
+
+
+def _join(parts: list[tuple[Any, Any]]) -> Any:
+    none = (np.empty(0), np.empty(0))
+    return map(np.concatenate, zip(none, *parts, strict=True))
