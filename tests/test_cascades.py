@@ -204,8 +204,7 @@ def test_trace_cascades__reads_stores_of_no_or_one_platform(tmp_path, platform):
     assert found.read("hops").height == (platform is not None)
     assert found.read("flows").is_empty()
     assert found.summary["n_objects_across"] == 0
-    done = invoke("cascades", str(store.path), "--out", str(tmp_path / "again"))
-    assert done.exit_code == 0, done.output
+    done = succeed("cascades", str(store.path), "--out", str(tmp_path / "again"))
     assert ("No share names a platform." in done.stdout) == (platform is None)
 
 
@@ -437,8 +436,7 @@ def test_trace_cascades__refuses_what_it_cannot_use(planted, tmp_path, make_stor
 
 
 def test_cascades__tells_paths_and_escapes(planted, tmp_path):
-    done = invoke("cascades", planted.path, "--out", tmp_path / "out", "--inside", "origin")
-    assert done.exit_code == 0, done.output
+    done = succeed("cascades", planted.path, "--out", tmp_path / "out", "--inside", "origin")
     assert "4chan > twitter > facebook" in " ".join(done.stdout.split())
     assert (
         "4 objects, 16 shares by 8 accounts; 1 objects have too few shares. 4 platforms"
@@ -459,8 +457,7 @@ def test_cascades__obeys_no_platform(tmp_path):
     rows += [(name, "o", 60 * k, name) for k, name in enumerate(HOSTILE)]
     rows += [("z", name, 60 * k, "other") for k, name in enumerate(HOSTILE)]
     store = ingest_shares(tmp_path, rows)
-    done = invoke("cascades", store.path, "--out", tmp_path / "out")
-    assert done.exit_code == 0, done.output
+    done = succeed("cascades", store.path, "--out", tmp_path / "out")
     assert not set(done.stdout) & {"\x1b", "\u202e"}
     hops = open_run(tmp_path / "out").read("hops").filter(pl.col("value") == "o")
     assert hops["platform"].to_list() == HOSTILE  # data are verbatim

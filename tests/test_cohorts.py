@@ -361,8 +361,7 @@ def test_compare_cohorts__refuses_what_it_cannot_use(store, tmp_path):
 
 
 def test_cohorts__tells_what_stands_out(store, tmp_path):
-    done = invoke("cohorts", store.path, "--out", tmp_path / "out")
-    assert done.exit_code == 0, done.output
+    done = succeed("cohorts", store.path, "--out", tmp_path / "out")
     assert "2020-01-06" in done.stdout and "planted" in done.stdout
     assert "40 of 44 accounts have a creation date; 1 posted before it, 0 never." in done.stdout
     assert "1 cohorts, with 8 accounts, are larger than the others let expect" in done.stdout
@@ -373,9 +372,8 @@ def test_cohorts__tells_what_stands_out(store, tmp_path):
 def test_cohorts__reads_other_labels_and_obeys_none(store, tmp_path):
     labels = tmp_path / "labels.csv"
     labels.write_text("account_id,label\n" + "".join(f"a{k},\x1b[31m[bold]x\n" for k in range(8)))
-    done = invoke(
+    done = succeed(
         "cohorts", store.path, "--out", tmp_path / "out", "--labels", labels, "--period", "month"
     )
-    assert done.exit_code == 0, done.output
     assert "[bold]x" in done.stdout and "\x1b" not in done.stdout
     assert open_run(tmp_path / "out").read("cohorts")["period"].to_list() == [date(2020, 1, 1)]

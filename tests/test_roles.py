@@ -790,8 +790,7 @@ def test_assign_roles__refuses_other_commands_and_altered_edges(shares_run):
 
 def test_roles__shows_counts_and_pseudonyms(planted):
     findings, _ = planted
-    result = invoke("roles", findings.path)
-    assert result.exit_code == 0, result.output
+    result = succeed("roles", findings.path)
     assert "amplifier" in result.stdout and "no verdict" in result.stdout
     accounts = open_run(findings.path).read("accounts")
     leading = accounts.filter(pl.col("role") == "core").sort("direction_z", descending=True)
@@ -805,15 +804,14 @@ def test_roles__prints_its_counts_as_one_json_object(shares_run):
     result = invoke("roles", shares_run.path, "--json", "--wave", "none")
     assert json.loads(result.stdout) == dict.fromkeys(ROLES, 0) | {"none": 4}
     assert open_run(shares_run.path).content["roles"]["settings"]["wave"] is None
-    assert invoke("verify", shares_run.path).exit_code == 0
+    succeed("verify", shares_run.path)
 
 
 def test_roles__says_that_there_is_no_network(tmp_path):
     (tmp_path / "shares.csv").write_text(SHARES)
     store = gc.ingest(tmp_path / "shares.csv", tmp_path / "store")
     gc.detect(store, tmp_path / "run", kinds=["object"], groups=0)
-    result = invoke("roles", tmp_path / "run")
-    assert result.exit_code == 0
+    result = succeed("roles", tmp_path / "run")
     assert "has no edges" in result.stdout
 
 

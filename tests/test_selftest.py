@@ -87,8 +87,7 @@ def test_run_checks__finds_wrong_components(keep_checks):
 
 def test_selftest__writes_a_report(tmp_path):
     path = tmp_path / "report.json"
-    result = invoke("selftest", "--backend", "cpu", "--out", str(path))
-    assert result.exit_code == 0, result.output
+    result = succeed("selftest", "--backend", "cpu", "--out", str(path))
     report = json.loads(path.read_text())
     assert report["passed"]
     assert [check["name"] for check in report["checks"]] == list(CHECKS)
@@ -107,8 +106,7 @@ def test_selftest__ends_with_1_where_a_check_fails(monkeypatch, keep_checks):
 
 
 def test_info__says_what_each_backend_can():
-    result = invoke("info", "--json")
-    assert result.exit_code == 0, result.output
+    result = succeed("info", "--json")
     backends = json.loads(result.stdout)["backends"]
     assert backends["cpu"]["usable"]
     assert backends["gpu"]["usable"] or "GPU cannot be used" in backends["gpu"]["reason"]

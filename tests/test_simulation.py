@@ -949,11 +949,10 @@ def test_parse_parameter__reads_values_by_the_type_of_the_field():
 
 
 def test_command__takes_a_format_and_parameters(tmp_path):
-    made = invoke("simulate",
+    made = succeed("simulate",
         "--out", tmp_path / "out", "--format", "shares.parquet", "--set", "n_core=2",
         "--set", "follow_probability=1", "--n-posts", "12000", "--json",
     )  # fmt: skip
-    assert made.exit_code == 0, made.output
     assert json.loads(made.stdout)["n_operation_accounts"] == 37
     edges = pl.read_parquet(tmp_path / "out" / "truth_edges.parquet")
     assert edges.height == 2 * 35

@@ -436,8 +436,7 @@ def test_spell_command__makes_a_run_of_the_same_specification(store, tmp_path):
     for row in rows:
         words = spell_command(row, store=str(store.path), out=str(tmp_path / "run")).split()
         assert words[:2] == ["gpu-coord", "detect"]
-        done = invoke(*words[1:], "--debug")
-        assert done.exit_code == 0, done.output
+        done = succeed(*words[1:], "--debug")
         run = json.loads((tmp_path / "run" / "run.json").read_text())
         assert run["specification"] == row["specification"]
     assert spell_command({"lag": 2, "match": "a b"}, labels="l.csv") == (
@@ -690,8 +689,7 @@ def test_sweep_command__shows_what_holds(store, tmp_path, truth):
     grid.write_text('kinds = ["hashtag,url"]\nmin_support = [1, 3]\nalpha = [0.05, 0.1]\n')
     arguments = ["sweep", str(store.path), str(grid), "--out", str(tmp_path / "s"), "--truth",
                  str(truth), "--choose-by", "auc"]  # fmt: skip
-    done = invoke(*arguments, "--json")
-    assert done.exit_code == 0, done.output
+    done = succeed(*arguments, "--json")
     assert json.loads(done.stdout) == open_run(tmp_path / "s").summary
     shown = invoke(*arguments)
     assert "Which choice matters" in shown.stdout
@@ -703,6 +701,4 @@ def test_sweep_command__shows_what_holds(store, tmp_path, truth):
     assert "acct-" not in ids.stdout
     assert re.search(r"(?m)^lead ", ids.stdout)
     grid.write_text("min_support = [2]\n")
-    refused = invoke(*arguments)
-    assert refused.exit_code == 1
-    assert "holds another sweep: its grid is" in refused.stderr
+    assert "holds another sweep: its grid is" in refuse(1, *arguments)

@@ -236,18 +236,15 @@ def test_command__keeps_texts_where_asked(tmp_path):
     (tmp_path / "t.csv").write_bytes(write_table([tweet(1, "One @name")], HEADER))
     (tmp_path / "key").write_text("0123456789abcdef")
     command = ["ingest", tmp_path / "t.csv", "--store", tmp_path / "store"]
-    assert invoke(*command).exit_code == 0
+    succeed(*command)
     assert not (tmp_path / "store" / "texts.parquet").exists()
-    assert invoke(*command, "--texts").exit_code == 0
+    succeed(*command, "--texts")
     assert open_store(tmp_path / "store").read("texts")["text"].to_list() == ["one @name"]
-    result = invoke(*command, "--texts", "--pseudonym-key", tmp_path / "key")
-    assert result.exit_code == 0
+    result = succeed(*command, "--texts", "--pseudonym-key", tmp_path / "key")
     assert "warning: the store has pseudonyms and keeps texts" in result.stderr
     assert open_store(tmp_path / "store").read("texts")["text"].to_list() == ["one @"]
 
 
 def test_command__refuses_texts_of_share_tables(tmp_path):
     (tmp_path / "shares.csv").write_text(SHARES)
-    result = invoke("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store", "--texts")
-    assert result.exit_code == 1
-    assert "error: shares.csv is a share table" in result.stderr
+    assert "error: shares.csv is a share table" in refuse(1, "ingest", tmp_path / "shares.csv", "--store", tmp_path / "store", "--texts")

@@ -251,15 +251,13 @@ def test_write_timeline__leaves_the_old_file_when_it_fails(store, tmp_path, monk
 
 
 def test_timeline__tells_what_it_drew(store, tmp_path):
-    done = invoke("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--json")
-    assert done.exit_code == 0, done.output
+    done = succeed("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--json")
     assert json.loads(done.stdout) == {
         "kind": "url", "object": VALUE, "n_shares": 9, "n_accounts": 9, "n_coordinated": 9,
         "path": None, "engagement": None, "first": "1970-01-01T00:00:00.000+00:00",
         "last": "1970-01-01T00:02:40.000+00:00", "n_points": 9,
     }  # fmt: skip
-    shown = invoke("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--window", "10s")
-    assert shown.exit_code == 0, shown.output
+    shown = succeed("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--window", "10s")
     assert "Coordinated: within 10 s" in shown.stdout
 
 
@@ -322,8 +320,7 @@ def test_write_timeline__tells_the_path_in_every_form(spread, tmp_path):
 
 
 def test_timeline__takes_platforms_for_groups(spread, tmp_path):
-    done = invoke(
+    done = succeed(
         "timeline", spread.path, "o", "--out", tmp_path / "a.png", "--group-by", "platform"
     )
-    assert done.exit_code == 0, done.output
     assert "path" in done.stdout and not set(done.stdout) & {"\x1b", "\u202e"}
