@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from rich.console import Console
+from runs import event
 
 from gpu_coord.accounts.explanation import CAUTION, describe, explain, read_evidence, render
 from gpu_coord.activity.cells import build_activity
@@ -32,23 +33,14 @@ KINDS = ("hashtag", "url")
 HOUR = 3600
 
 
-def event(account, seconds, entity="x", kind="hashtag"):
-    return {"account": account, "kind": kind, "entity": entity, "time_seconds": seconds}
-
-
 # Some posts share a bin, a second or a millisecond.
 SECONDS = st.builds(
     lambda hour, offset: HOUR * hour + offset,
     st.integers(0, 5),
     st.sampled_from([0, 0.001, 1, 1800, 3599.999]),
 )
-EVENTS = st.lists(
-    st.builds(
-        event, st.sampled_from("abcd"), SECONDS, st.sampled_from("xy"), st.sampled_from(KINDS)
-    ),
-    min_size=1,
-    max_size=50,
-).map(
+ONE = (st.sampled_from("abcd"), SECONDS, st.sampled_from("xy"), st.sampled_from(KINDS))
+EVENTS = st.lists(st.builds(event, *ONE), min_size=1, max_size=50).map(
     # There are three bins and both kinds, whatever else there is, and they pass every time range.
     lambda events: [*events, event("a", 2 * HOUR), event("b", 4 * HOUR, kind="url")]
 )
@@ -113,6 +105,15 @@ def make_links(activity, pairs, group=None):
     return Links(*(np.array(column, np.int32) for column in columns))
 
 
+def find_links(activity, lag=1):
+    """Return all pairs with a coincidence, and how many they have."""
+    index = index_cells(activity)
+    pairs = count_pairs(index, count_margins(index, lag), 0, activity.n_accounts, min_support=1)
+    columns = (pairs.source, pairs.target, pairs.support)
+    source, target, support = map(activity.backend.to_host, columns)
+    return Links(source, target, np.full(source.size, lag, np.int32)), support
+
+
 def list_pairs(accounts, lags=(0, 1, 2)):
     return [(a, b, lag) for a, b in permutations(accounts, 2) for lag in lags]
 
@@ -171,18 +172,12 @@ def test_write_evidence__matches_plain_loops(
 @given(events=EVENTS, lag=st.integers(0, 2))
 def test_write_evidence__has_as_many_rows_as_the_support(prepare, tmp_path_factory, events, lag):
     store, activity = prepare(events)
-    index = index_cells(activity)
-    pairs = count_pairs(index, count_margins(index, lag), 0, activity.n_accounts, min_support=1)
-    source, target, support = map(
-        activity.backend.to_host, (pairs.source, pairs.target, pairs.support)
-    )
-    links = Links(source, target, np.full(source.size, lag))
+    links, support = find_links(activity, lag)
     table, _ = write(tmp_path_factory.mktemp("run"), store, activity, links)
     counted = table.group_by("source", "target", maintain_order=True).len()
     ids = activity.accounts["account_id"]
-    assert counted.rows() == [
-        (ids[int(i)], ids[int(j)], int(n)) for i, j, n in zip(source, target, support, strict=True)
-    ]
+    rows = zip(links.source, links.target, support, strict=True)
+    assert counted.rows() == [(ids[int(i)], ids[int(j)], int(n)) for i, j, n in rows]
 
 
 @settings(max_examples=30)
@@ -366,13 +361,8 @@ def coincidence(source, target, seconds, gap, **columns):
 
 
 def edge(source, target, support, **columns):
-    return {
-        "source": source,
-        "target": target,
-        "weight": 0.25,
-        "support": support,
-        "lag": 1,
-    } | columns
+    ends = {"source": source, "target": target}
+    return ends | {"weight": 0.25, "support": support, "lag": 1} | columns
 
 
 @pytest.fixture
@@ -391,10 +381,8 @@ def make_run(tmp_path):
         schema |= {"support": pl.Int32, "lag": pl.Int32}
         table = pl.DataFrame(list(edges)) if edges else pl.DataFrame(schema=schema)
         table.write_parquet(tmp_path / "edges.parquet")
-        named = pl.DataFrame(
-            list(entities), schema={"kind": pl.String, "value": pl.String, "pseudonym": pl.String},
-            orient="row",
-        )  # fmt: skip
+        schema = dict.fromkeys(["kind", "value", "pseudonym"], pl.String)
+        named = pl.DataFrame(list(entities), schema=schema, orient="row")
         named.write_parquet(tmp_path / "entities.parquet")
         if rows is not None:
             pl.DataFrame(list(rows), schema=SCHEMA).write_parquet(tmp_path / "evidence.parquet")
@@ -432,9 +420,8 @@ def test_explain__tells_both_directions_by_time(make_run):
 
 
 def test_describe__says_how_unusual_an_edge_is(make_run):
-    run = make_run(
-        [edge("id-1", "id-2", 6, **SIGNIFICANCE)], [coincidence("id-1", "id-2", 0, 1)] * 6
-    )
+    rows = [coincidence("id-1", "id-2", 0, 1)] * 6
+    run = make_run([edge("id-1", "id-2", 6, **SIGNIFICANCE)], rows)
     said = describe(explain(run, "id-1", "id-2"))
     assert said[0] == (
         "B acted 1 bin after A on the same entity 6 times (weight 0.25); 1.5 would be expected "
@@ -488,9 +475,8 @@ def test_explain__says_what_was_left_out(make_run):
 def test_explain__works_without_evidence(make_run):
     found = explain(make_run([edge("id-1", "id-2", 5)], None), "id-1", "id-2")
     assert not found.has_evidence
-    assert "The run has no evidence.parquet, so single coincidences are not shown." in describe(
-        found
-    )
+    said = "The run has no evidence.parquet, so single coincidences are not shown."
+    assert said in describe(found)
     with pytest.raises(FileNotFoundError, match="has no table 'evidence'; it has"):
         read_evidence(open_run(make_run((), None)), "id-1", "id-2")
 
@@ -504,8 +490,7 @@ def test_explain__shows_what_is_evidence_of_an_edge_and_of_a_group_once(make_run
     found = explain(make_run([edge("id-1", "id-2", 1)], rows), "id-1", "id-2")
     assert found.evidence.select("gap", "group").rows() == [(3600.0, 4), (60.0, 4)]
     assert found.n_left_out == 0
-    said = "Both are in group 4, which some of the coincidences are evidence of."
-    assert said in describe(found)
+    assert "Both are in group 4, which some of the coincidences are evidence of." in describe(found)
 
 
 def test_explain__sees_a_coincidence_at_lag_0_from_both_sides(make_run):
@@ -667,16 +652,11 @@ def test_write_evidence__thailand_matches_plain_loops(backend, thailand, tmp_pat
         .filter(pl.col("kind").cast(pl.String).is_in(kinds))
         .join(accounts, on="account")
         .join(entities, on="entity")
-        .select(
-            "post",
-            pl.col("kind").cast(pl.String),
-            account="account_id",
-            entity="value",
-            time_seconds=pl.col("time") / 1000,
-        )
+        .select("post", pl.col("kind").cast(pl.String), account="account_id", entity="value",
+                time_seconds=pl.col("time") / 1000)
         .collect()
         .to_dicts()
-    )
+    )  # fmt: skip
     cells = find_cells(events, bin_seconds=900)
     ids = activity.accounts["account_id"]
     rows = [
@@ -688,12 +668,3 @@ def test_write_evidence__thailand_matches_plain_loops(backend, thailand, tmp_pat
     expected = pl.DataFrame(rows, schema=SCHEMA).drop(contents)
     assert expected.height == support[chosen].sum() > 200
     assert_frame_equal(table.drop(contents), expected)
-
-
-def find_links(activity):
-    """Return all pairs with a coincidence at lag 1, and how many they have."""
-    index = index_cells(activity)
-    pairs = count_pairs(index, count_margins(index, 1), 0, activity.n_accounts, min_support=1)
-    columns = (pairs.source, pairs.target, pairs.support)
-    source, target, support = map(activity.backend.to_host, columns)
-    return Links(source, target, np.ones(source.size, np.int32)), support

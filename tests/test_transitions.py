@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from runs import event
 
 from gpu_coord.activity import counts as transitions
 from gpu_coord.activity.cells import Activity
@@ -21,29 +22,14 @@ from gpu_coord.activity.counts import (
     transition_matrices,
 )
 from gpu_coord.activity.settings import Denominator, Measure, Undefined, WeightRule
-from gpu_coord.activity.weights import (
-    Weigher,
-    choose_lags,
-    select_edges,
-    weigh_entities,
-)
+from gpu_coord.activity.weights import Weigher, choose_lags, select_edges, weigh_entities
 from gpu_coord.backend import cpu
 from gpu_coord.backend import pairs as pair_kernels
 from gpu_coord.ground.threads import map_ahead
 
-EVENTS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "account": st.sampled_from("abcdef"),
-            "kind": st.sampled_from(["hashtag", "url"]),
-            "entity": st.sampled_from("xyz"),
-            "time_seconds": st.integers(-20, 20),
-        }
-    ),
-    min_size=1,
-    max_size=60,
-)
 KINDS = ("hashtag", "url")
+ONE = (st.sampled_from("abcdef"), st.integers(-20, 20), st.sampled_from("xyz"))
+EVENTS = st.lists(st.builds(event, *ONE, st.sampled_from(KINDS)), min_size=1, max_size=60)
 BIN_SECONDS = 3
 RULES = [
     WeightRule(measure=measure, undefined=undefined, shrink=shrink, denominator=denominator)
@@ -56,7 +42,7 @@ RULES = [
 def build(events, backend):
     """Return the activity of events, built by the oracle's binning and plain loops."""
     first_bin, n_bins, cells = oracle.activity(events, BIN_SECONDS, KINDS)
-    accounts = sorted({event["account"] for event in events})
+    accounts = sorted({row["account"] for row in events})
     entities = sorted(cells)
     rows = sorted(
         (entities.index(entity), bin - first_bin, accounts.index(account))
@@ -169,9 +155,8 @@ def test_count_transitions__is_the_same_on_many_threads(monkeypatch):
 @pytest.mark.parametrize("value", [2, -1, 0.5, np.nan, np.uint8(2)])
 def test_transition_matrices__refuses_other_states(backend, value):
     with pytest.raises(ValueError, match="mark each bin"):
-        transition_matrices(
-            np.array([[0, 1, value]], dtype=np.asarray(value).dtype), backend=backend
-        )
+        states = np.array([[0, 1, value]], dtype=np.asarray(value).dtype)
+        transition_matrices(states, backend=backend)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.int64, np.float32, float])
@@ -194,13 +179,9 @@ def test_count_pairs__matches_the_oracle(backend, events, lag, min_support):
     activity = build(events, backend)
     if lag >= activity.n_bins:
         return
-    expected = {
-        pair: row["support"]
-        for pair, row in oracle.pair_weights(
-            events, bin_seconds=BIN_SECONDS, kinds=KINDS, lag=lag
-        ).items()
-        if row["support"] >= min_support
-    }
+    rows = oracle.pair_weights(events, bin_seconds=BIN_SECONDS, kinds=KINDS, lag=lag)
+    supports = {pair: row["support"] for pair, row in rows.items()}
+    expected = {pair: support for pair, support in supports.items() if support >= min_support}
     found = weigh_all(activity, lag=lag, rule=WeightRule(), min_support=min_support)
     assert {pair: support for pair, (_, _, support) in found.items()} == expected
 
@@ -301,16 +282,8 @@ def test_weigher__matches_the_oracle(backend, rule, events, lag):
     activity = build(events, backend)
     if lag >= activity.n_bins:
         return
-    expected = oracle.pair_weights(
-        events,
-        bin_seconds=BIN_SECONDS,
-        kinds=KINDS,
-        lag=lag,
-        measure=rule.measure,
-        undefined=rule.undefined,
-        shrink=rule.shrink,
-        denominator=rule.denominator,
-    )
+    where = {"bin_seconds": BIN_SECONDS, "kinds": KINDS, "lag": lag}
+    expected = oracle.pair_weights(events, **where, **dataclasses.asdict(rule))
     found = weigh_all(activity, lag=lag, rule=rule)
     for pair, (weight, by_kind, support) in found.items():
         row = expected[pair]
@@ -339,11 +312,7 @@ def test_weigher__does_not_depend_on_memory(backend, events):
 def test_weigher__is_0_for_independence_and_1_for_a_perfect_follower(backend):
     # b follows a at once; c is active in half of the bins after a's and in half of the others.
     bins = {"a": [0, 2, 5, 6], "b": [1, 3, 6, 7], "c": [1, 3, 4, 5]}
-    events = [
-        {"account": account, "kind": "url", "entity": "x", "time_seconds": BIN_SECONDS * bin}
-        for account in bins
-        for bin in [*bins[account], 8]
-    ]
+    events = [event(name, BIN_SECONDS * bin) for name in bins for bin in [*bins[name], 8]]
     found = weigh_all(build(events, backend), lag=1, rule=WeightRule())
     assert found["a", "b"][0] == pytest.approx(1 - 1 / 4)  # one of b's five comes unprompted
     assert found["a", "c"][0] == pytest.approx(2 / 4 - 3 / 4)
@@ -415,10 +384,7 @@ def test_weight_rule__refuses_what_it_does_not_know(choice, value):
 
 @pytest.mark.parametrize("lag", [-1, 3])
 def test_count_margins__refuses_a_lag_without_transitions(backend, lag):
-    events = [
-        {"account": "a", "kind": "url", "entity": "x", "time_seconds": BIN_SECONDS * bin}
-        for bin in range(3)
-    ]
+    events = [event("a", BIN_SECONDS * bin) for bin in range(3)]
     with pytest.raises(ValueError, match="leave a transition"):
         count_margins(index_cells(build(events, backend)), lag)
 
