@@ -613,12 +613,6 @@ def test_explain__reads_what_detect_and_write_evidence_wrote(prepare, backend, t
 # --- real archives -------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def thailand(data_dir, tmp_path_factory):
-    files = sorted((data_dir / "io_thailand_092020").glob("*.csv"))
-    return ingest(files, tmp_path_factory.mktemp("thailand") / "store")
-
-
 def test_write_evidence__thailand(backend, thailand, tmp_path):
     kinds = ("hashtag", "domain", "mention", "retweet")
     activity = build_activity(thailand, kinds=kinds, bin="1h", backend=backend)
