@@ -55,20 +55,13 @@ def read_tables(path, read):
     """Return the attributes of nodes and of edges as networkx sees them, without its own."""
     graph = read(path)
     assert type(graph) is nx.DiGraph
-    own = ("id", "label") if read is nx.read_gexf else ()
-    nodes = {
-        node: {name: value for name, value in data.items() if name not in own}
-        for node, data in graph.nodes(data=True)
-    }
-    edges = {
-        (source, target): {name: value for name, value in data.items() if name not in own}
-        for source, target, data in graph.edges(data=True)
-    }
-    return nodes, edges
+    own = {"id", "label"} if read is nx.read_gexf else set()
 
+    def leave_out(data):
+        return {name: value for name, value in data.items() if name not in own}
 
-def drop_nulls(row):
-    return {name: value for name, value in row.items() if value is not None}
+    nodes = {node: leave_out(data) for node, data in graph.nodes(data=True)}
+    return nodes, {(source, target): leave_out(data) for source, target, data in graph.edges.data()}
 
 
 @WRITERS
@@ -79,29 +72,13 @@ def test_write__networkx_reads_every_attribute_with_its_type(tmp_path, write):
     label = "label" if write is write_graphml else "class"
     assert math.isnan(nodes["n2"].pop("influence"))
     assert nodes == {
-        "n0": {
-            "account_id": "a",
-            label: "operation",
-            "influence": 1.5,
-            "component": 0,
-            "n_posts": 2**53 + 1,
-            "recruited": True,
-            "joined": "2020-02-29",
-        },
-        "n1": {
-            "account_id": NOT_XML.sub("\ufffd", HOSTILE),
-            "influence": 0.0,
-            "component": 0,
-            "n_posts": -1,
-        },
-        "n2": {
-            "account_id": "c",
-            label: "x & y",
-            "n_posts": 0,
-            "recruited": False,
-            "joined": "1999-12-31",
-        },
-    }
+        "n0": {"account_id": "a", label: "operation", "influence": 1.5, "component": 0,
+               "n_posts": 2**53 + 1, "recruited": True, "joined": "2020-02-29"},
+        "n1": {"account_id": NOT_XML.sub("\ufffd", HOSTILE), "influence": 0.0, "component": 0,
+               "n_posts": -1},
+        "n2": {"account_id": "c", label: "x & y", "n_posts": 0, "recruited": False,
+               "joined": "1999-12-31"},
+    }  # fmt: skip
     assert edges == {
         ("n0", "n1"): {"weight": 0.1, "support": 7, "significant": True, "grade": "strong"},
         ("n1", "n0"): {"weight": 1e-300, "significant": False},
@@ -155,9 +132,8 @@ def test_write__any_text_survives_but_for_characters_that_xml_lacks(tmp_path_fac
 @example([math.inf, -math.inf, 5e-324, -0.0, 1.7976931348623157e308])
 def test_write__floats_survive_to_the_last_bit(tmp_path_factory, values):
     nodes = make_nodes(["a"] * (len(values) + 1))
-    edges = make_edges(
-        [(0, target, value) for target, value in enumerate(values, 1)], score=pl.Series(values)
-    )
+    ends = [(0, target, value) for target, value in enumerate(values, 1)]
+    edges = make_edges(ends, score=pl.Series(values))
     path = tmp_path_factory.mktemp("floats") / "network"
     for write, read in READERS.items():
         write(path, nodes, edges)
@@ -175,15 +151,11 @@ def test_write__hostile_column_names_are_only_names(tmp_path, write):
 
 
 @WRITERS
-def test_write__only_ids_and_no_edges(tmp_path, write):
+def test_write__only_ids_and_no_edges_or_nobody(tmp_path, write):
     write(tmp_path / "network", make_nodes(["a", "b"]), make_edges([]))
     nodes, edges = read_tables(tmp_path / "network", READERS[write])
     assert nodes == {"n0": {"account_id": "a"}, "n1": {"account_id": "b"}}
     assert edges == {}
-
-
-@WRITERS
-def test_write__nobody(tmp_path, write):
     write(tmp_path / "network", NODES.head(0), EDGES.head(0))
     assert read_tables(tmp_path / "network", READERS[write]) == ({}, {})
 
