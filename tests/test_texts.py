@@ -7,7 +7,7 @@ import pytest
 from archives import normalise_text, write_table
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import invoke
+from runs import refuse, succeed
 
 from gpu_coord.archive import posts
 from gpu_coord.archive.cells import hash_words, hide_mentions
@@ -65,13 +65,8 @@ def test_ingest__keeps_each_text_once_as_it_is_hashed(ingest_tweets):
 
 
 def test_ingest__keeps_no_text_that_is_not_in_the_store(ingest_tweets):
-    rows = [
-        tweet(1, "mine"),
-        tweet(2, "copied", is_retweet="True"),
-        tweet(1, "of a duplicate"),
-        tweet("x", "of a reject"),
-        tweet(3, "last"),
-    ]
+    rows = [tweet(1, "mine"), tweet(2, "copied", is_retweet="True"), tweet(1, "of a duplicate")]
+    rows += [tweet("x", "of a reject"), tweet(3, "last")]
     check_texts(ingest_tweets(*rows), ["mine", "last"])
 
 
@@ -190,6 +185,8 @@ def test_ingest__share_tables_have_no_texts_to_keep(tmp_path):
     (tmp_path / "shares.csv").write_text(SHARES)
     with pytest.raises(ValueError, match=r"shares\.csv is a share table, whose objects are stored"):
         ingest(tmp_path / "shares.csv", tmp_path / "store", texts=True)
+    request = ("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store", "--texts")
+    assert "error: shares.csv is a share table" in refuse(1, *request)
     assert not (tmp_path / "store").exists()
 
 
@@ -243,8 +240,3 @@ def test_command__keeps_texts_where_asked(tmp_path):
     result = succeed(*command, "--texts", "--pseudonym-key", tmp_path / "key")
     assert "warning: the store has pseudonyms and keeps texts" in result.stderr
     assert open_store(tmp_path / "store").read("texts")["text"].to_list() == ["one @"]
-
-
-def test_command__refuses_texts_of_share_tables(tmp_path):
-    (tmp_path / "shares.csv").write_text(SHARES)
-    assert "error: shares.csv is a share table" in refuse(1, "ingest", tmp_path / "shares.csv", "--store", tmp_path / "store", "--texts")
