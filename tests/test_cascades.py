@@ -396,13 +396,14 @@ def test_trace_cascades__does_not_depend_on_the_order_of_rows(found, tmp_path):
 
 def test_trace_cascades__refuses_what_it_cannot_use(planted, tmp_path, make_store):
     run = write_run(tmp_path / "run", planted, accounts=ACCOUNTS)
+    other = make_store([event("c1", 0, "o", "url")])
     for choices, message in (
         ({"run": run, "inside": "origin"}, "both a run and inside"),
         ({"group": 4}, "group is 4, but no run is named"),
         ({"inside": "nobody"}, "inside is 'nobody', the labels are origin, other"),
         ({"inside": ["stranger"]}, "none of the 1 accounts inside has shared"),
         ({"min_shares": 99}, "has 99 shares; lower min_shares"),
-        ({"store": make_store([event("c1", 0, "o", "url")]), "run": run}, "from another store"),
+        ({"store": other, "run": run}, "was made from another store"),
     ):
         with pytest.raises(ValueError, match=message):
             trace_cascades(**{"store": planted, "out": tmp_path / "out"} | choices)
