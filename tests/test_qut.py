@@ -49,9 +49,8 @@ def test_count_messages__counts_a_message_once_for_all_its_objects():
 
 def test_count_messages__has_an_inclusive_window_at_the_stored_precision():
     shares = make_shares([("u", "a", 0), ("u", "b", 1), ("v", "c", 0), ("v", "d", 1.001)])
-    assert set(name_edges(shares, count_messages(shares, window_ms=1000))) == {
-        ("a", "b"), ("b", "a"),
-    }  # fmt: skip
+    found = name_edges(shares, count_messages(shares, window_ms=1000))
+    assert set(found) == {("a", "b"), ("b", "a")}
     assert count_messages(shares, window_ms=1001).height == 4
 
 
@@ -76,9 +75,8 @@ def test_count_messages__has_the_nodes_of_the_toolkits_fixture(
 ):
     table = pl.read_csv(data_dir / "cnt_tests" / "coretweet_test_input.csv", infer_schema=False)
     rows = table.select("repost_id", "user_id", pl.col("timestamp").cast(int), "message_id").rows()
-    found = count_messages(
-        make_shares(rows), window_ms=1000 * window, min_weight=min_weight, loops=loops
-    )
+    choices = {"window_ms": 1000 * window, "min_weight": min_weight, "loops": loops}
+    found = count_messages(make_shares(rows), **choices)
     assert pl.concat([found["source"], found["target"]]).n_unique() == n_nodes
 
 
@@ -86,18 +84,17 @@ def test_count_messages__has_the_nodes_of_the_toolkits_fixture(
 def russian(data_dir):
     """Return the shares of the oracle: the first row of each repeated content id."""
     folder = data_dir / "coortweet_russian"
-    table = pl.read_parquet(folder / "russian_coord_tweets.parquet").unique(
-        "content_id", keep="first", maintain_order=True
-    )
+    table = pl.read_parquet(folder / "russian_coord_tweets.parquet")
+    table = table.unique("content_id", keep="first", maintain_order=True)
     assert table.height == 35085
     columns = ("object_id", "account_id", "timestamp_share", "content_id")
     return make_shares(table.select(columns).rows())
 
 
 def test_count_messages__equals_the_output_of_the_toolkit(russian, data_dir):
-    oracle = pl.read_csv(
-        data_dir / "coortweet_russian" / "oracle" / "cnt152_russian_coretweet_tw60_mw1.csv.gz"
-    ).filter(pl.col("user_1") != pl.col("user_2"))
+    folder = data_dir / "coortweet_russian" / "oracle"
+    oracle = pl.read_csv(folder / "cnt152_russian_coretweet_tw60_mw1.csv.gz")
+    oracle = oracle.filter(pl.col("user_1") != pl.col("user_2"))
     found = name_edges(russian, count_messages(russian, window_ms=60_000))
     assert found == {(a, b): w for a, b, w in oracle.rows()}
     assert len(found) == 12412
@@ -124,9 +121,8 @@ def test_count_messages__equals_all_pairs_by_hand(rows, window, loops):
     shares = make_shares(rows)
     found = count_messages(shares, window_ms=1000 * window, loops=loops)
     assert name_edges(shares, found) == count_by_hand(rows, window, loops=loops)
-    assert found.select("source", "target").rows() == sorted(
-        found.select("source", "target").rows()
-    )
+    ends = found.select("source", "target").rows()
+    assert ends == sorted(ends)
 
 
 @given(rows=rows, threads=st.integers(1, 3))
@@ -157,12 +153,10 @@ def describe(shares, window_ms):
 
 def test_join_described__turns_what_has_a_direction():
     # a is 2 s ahead of b on u and on v, b once more on u after 1 s.
-    shares = make_shares(
-        [("u", "a", 0), ("u", "b", 2), ("u", "b", 1), ("v", "a", 5), ("v", "b", 7)]
-    )
-    found = join_described(
-        count_messages(shares, window_ms=2000, loops=True), describe(shares, 2000)
-    )
+    rows = [("u", "a", 0), ("u", "b", 2), ("u", "b", 1), ("v", "a", 5), ("v", "b", 7)]
+    shares = make_shares(rows)
+    messages = count_messages(shares, window_ms=2000, loops=True)
+    found = join_described(messages, describe(shares, 2000))
     columns = ("source", "target", "weight", "n_objects", "n_pairs", "n_posts_source",
                "n_posts_target", "mean_gap", "source_first", "symmetry")  # fmt: skip
     assert found.select(columns).rows() == [
