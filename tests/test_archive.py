@@ -391,14 +391,9 @@ def test_ingest__a_named_format_is_held(ingest_bytes, content, other):
 @pytest.mark.parametrize(
     ("term", "n_events"),
     [
-        ("#tag", 2),
-        ("TAG", 2),
-        ("@someone", 1),
-        ("https://example.com/b/", 1),
-        ("example.com", 1),
-        ("News.Example", 1),
+        *(("#tag", 2), ("TAG", 2), ("@someone", 1), ("https://example.com/b/", 1)),
+        *(("example.com", 1), ("News.Example", 1), ("absent", 0)),
         ("example", 0),  # a bare word is no host
-        ("absent", 0),
     ],
 )
 def test_ingest__excluded_terms_drop_events_and_are_counted(ingest_bytes, term, n_events):

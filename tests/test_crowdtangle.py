@@ -54,55 +54,28 @@ NAMES = ("stored", "rejected", "duplicates")
 
 def post(n=1, page="1001", **cells):
     """A post of a Facebook page that shares a link, like an export has it."""
-    return {
-        "Page Name": f"Page {page}",
-        "User Name": f"page{page}",
-        "Facebook Id": page,
-        "Page Created": "2012-05-06 07:08:09",
-        "Likes at Posting": "900",
-        "Followers at Posting": "1000",
-        "Post Created": EST,
-        "Created": EST,
-        "Type": "Link",
-        "Total Interactions": "1,234",
-        "Likes": "3",
-        "Comments": "4",
-        "Shares": "5",
-        "Love": "77",
-        "URL": f"https://www.facebook.com/{page}/posts/{n}",
-        "Message": "Look at THIS https://bit.ly/x",
-        "Link": "https://bit.ly/x",
-        "Final Link": "https://www.news.example/story?utm_source=fb",
-        "Description": "what the link says",
-        SCORE: "1.5",
-        **cells,
-    }
+    base = {"Page Name": f"Page {page}", "User Name": f"page{page}", "Facebook Id": page}
+    base |= {"Page Created": "2012-05-06 07:08:09", "Post Created": EST, "Created": EST}
+    base |= {"Likes at Posting": "900", "Followers at Posting": "1000", "Type": "Link"}
+    base |= {"Total Interactions": "1,234", "Likes": "3", "Comments": "4", "Shares": "5"}
+    base |= {"Love": "77", "URL": f"https://www.facebook.com/{page}/posts/{n}", SCORE: "1.5"}
+    base |= {"Message": "Look at THIS https://bit.ly/x", "Link": "https://bit.ly/x"}
+    base |= {"Final Link": "https://www.news.example/story?utm_source=fb"}
+    return base | {"Description": "what the link says"} | cells
 
 
 def share(n=1, page="1001", **cells):
     """One row of CooRnet's table: a post and one of its links."""
-    return {
-        "": str(n),
-        "platformId": f"{page}_{n}",
-        "platform": "Facebook",
-        "date": "2021-03-01 17:00:00",
-        "description": "what the link says",
-        "postUrl": f"https://www.facebook.com/{page}/posts/{n}",
-        "id": f"77{n}",
-        "message": "Look at this",
-        "statistics.actual.likeCount": "3",
-        "statistics.actual.shareCount": "5",
-        "statistics.actual.commentCount": "4",
-        "account.id": "8",
-        "account.subscriberCount": "1000",
-        "account.url": f"https://www.facebook.com/{page}",
-        "account.platform": "Facebook",
-        "account.platformId": page,
-        "account.pageCreatedDate": "2012-05-06 07:08:09",
-        "expanded": "https://www.news.example/story",
-        "is_orig": "TRUE",
-        **cells,
-    }
+    base = {"": str(n), "platformId": f"{page}_{n}", "platform": "Facebook", "id": f"77{n}"}
+    base |= {"date": "2021-03-01 17:00:00", "message": "Look at this", "is_orig": "TRUE"}
+    base |= {"description": "what the link says", "expanded": "https://www.news.example/story"}
+    base |= {"postUrl": f"https://www.facebook.com/{page}/posts/{n}"}
+    counts = {"likeCount": "3", "shareCount": "5", "commentCount": "4"}
+    base |= {f"statistics.actual.{name}": count for name, count in counts.items()}
+    account = {"id": "8", "subscriberCount": "1000", "platform": "Facebook", "platformId": page}
+    account |= {"url": f"https://www.facebook.com/{page}"}
+    account |= {"pageCreatedDate": "2012-05-06 07:08:09"}
+    return base | {f"account.{name}": cell for name, cell in account.items()} | cells
 
 
 def picture(user, n, **cells):

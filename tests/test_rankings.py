@@ -96,20 +96,17 @@ def test_bootstrap_ranking__covers_the_auc_of_the_law():
     for seed in range(60):
         positive = np.arange(120) < 40
         score = rng.normal(size=120) + positive
-        found = bootstrap_ranking(
-            score, positive, max_false_share=0.01, n_resamples=200, seed=seed
-        )["auc"]
-        n_covered += found[0] <= truth <= found[1]
+        choices = {"max_false_share": 0.01, "n_resamples": 200, "seed": seed}
+        low, high = bootstrap_ranking(score, positive, **choices)["auc"]
+        n_covered += low <= truth <= high
     # Binomial(60, .95): fewer than 51 in less than one run of a thousand.
     assert n_covered >= 51
 
 
 def test_bootstrap_ranking__depends_on_the_seed_only():
     score, positive = np.array([3.0, 1.0, 2.0, 0.0, 1.5]), np.array([1, 1, 0, 0, 0], bool)
-    first, again, other = (
-        bootstrap_ranking(score, positive, max_false_share=0.5, n_resamples=50, seed=seed)
-        for seed in (1, 1, 2)
-    )
+    choices = {"max_false_share": 0.5, "n_resamples": 50}
+    first, again, other = (bootstrap_ranking(score, positive, seed=n, **choices) for n in (1, 1, 2))
     assert first == again != other
 
 
@@ -130,10 +127,6 @@ def compute_information(found, true):
     )
 
 
-def compute_entropy(labels):
-    return compute_information(labels, labels)
-
-
 def count_together(found, true):
     pairs = list(itertools.combinations(range(len(found)), 2))
     in_found = [found[i] == found[j] for i, j in pairs]
@@ -148,11 +141,9 @@ def adjust(measure, found, true):
     orders = itertools.permutations(true)
     values = [measure(found, list(order))[0] for order in orders]
     expected = sum(values) / len(values)
-    return (
-        1.0
-        if math.isclose(most, expected, abs_tol=1e-9)
-        else (value - expected) / (most - expected)
-    )
+    if math.isclose(most, expected, abs_tol=1e-9):
+        return 1.0
+    return (value - expected) / (most - expected)
 
 
 @given(labels=LABELS)
@@ -169,7 +160,7 @@ def test_compute_adjusted_information__is_information_adjusted_by_all_permutatio
     overlap = cross_partitions(*(np.array(side) for side in zip(*labels, strict=True)))
 
     def measure(found, true):
-        most = (compute_entropy(found) + compute_entropy(true)) / 2
+        most = sum(compute_information(labels, labels) for labels in (found, true)) / 2
         return compute_information(found, true), most
 
     expected = adjust(measure, found, true)
@@ -204,9 +195,8 @@ def test_leave_campaigns_out__uses_no_account_of_the_campaign_for_its_threshold(
     campaign = [*"aaabbb", *[None] * 4]
     figures = leave_campaigns_out(score, positive, campaign, prevalence=0.01, seed=0)
     assert figures["n_campaigns"] == 2
-    found = [
-        (part["campaign"], part["threshold"], part["recall"]) for part in figures["by_campaign"]
-    ]
+    names = ("campaign", "threshold", "recall")
+    found = [tuple(part[name] for name in names) for part in figures["by_campaign"]]
     assert found == [("a", 6, 1.0), ("b", 11, 0.0)]
     assert figures["mean_recall"] == 0.5 and figures["least_recall"] == 0.0
     assert figures["mean_precision"] == 1.0  # of b nothing is found, so only a has a precision
@@ -226,10 +216,8 @@ def test_leave_campaigns_out__needs_two_campaigns(campaign):
 
 
 def test_leave_campaigns_out__counts_positives_without_a_campaign():
-    positive = np.arange(6) < 3
-    figures = leave_campaigns_out(
-        np.arange(6.0), positive, ["a", "b", None, None, None, None], prevalence=0.1, seed=0
-    )
+    positive, campaign = np.arange(6) < 3, ["a", "b", *[None] * 4]
+    figures = leave_campaigns_out(np.arange(6.0), positive, campaign, prevalence=0.1, seed=0)
     assert figures["n_without_campaign"] == 1
 
 

@@ -620,13 +620,9 @@ def test_assign_roles__reads_the_halves_of_a_split(planted):
 @pytest.mark.parametrize(
     "choices",
     [
-        {"min_weight": 2},
-        {"tests": False},
-        {"mode": "coortweet"},
-        {"mode": "coortweet", "edge_weight_quantile": 0.5},
+        *({"min_weight": 2}, {"tests": False}, {"mode": "coornet"}, {"mode": "qut"}),
+        *({"mode": "coortweet"} | more for more in ({}, {"edge_weight_quantile": 0.5})),
         {"mode": "coortweet", "fast_window": "20s", "subgraph": 2},
-        {"mode": "coornet"},
-        {"mode": "qut"},
     ],
     ids=str,
 )

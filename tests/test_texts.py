@@ -50,13 +50,8 @@ def check_texts(store, expected):
 
 
 def test_ingest__keeps_each_text_once_as_it_is_hashed(ingest_tweets):
-    said = [
-        "Same  WORDS\nhere https://t.co/a",
-        "same words here",
-        "ﬁne @Name",
-        "https://t.co/b",
-        "",
-    ]
+    said = ["Same  WORDS\nhere https://t.co/a", "same words here", "ﬁne @Name"]
+    said += ["https://t.co/b", ""]
     store = ingest_tweets(*(tweet(n + 1, text) for n, text in enumerate(said)))
     check_texts(store, ["same words here", "fine @name"])
     assert store.manifest["settings"]["texts"] is True

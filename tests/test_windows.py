@@ -12,16 +12,9 @@ from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.windows import cut_ranges, find_window_ends, pair_shares
 
 # (object, time in ms, account, content): windows end on, before and after some of these times.
-ROWS = st.lists(
-    st.tuples(
-        st.integers(0, 2),
-        st.sampled_from([0, 1, 999, 1000, 1001, 2000, 2001, 60_000]),
-        st.integers(0, 3),
-        st.integers(0, 9),
-    ),
-    max_size=40,
-    unique=True,
-)
+TIMES = st.sampled_from([0, 1, 999, 1000, 1001, 2000, 2001, 60_000])
+ONE = st.tuples(st.integers(0, 2), TIMES, st.integers(0, 3), st.integers(0, 9))
+ROWS = st.lists(ONE, max_size=40, unique=True)
 WINDOWS = st.sampled_from([0, 1, 1000, 2000, 59_000, 100_000])
 
 
