@@ -282,7 +282,6 @@ def replace_file(path):
     tick()
 results.replace_file = sweeps.replace_file = replace_file
 sweep(store, grid, out, progress=tick, truth=sys.argv[5])
-print(n_events)
 """
 
 
@@ -296,8 +295,7 @@ def run_killed(store, out, grid, last, truth):
 
 def test_sweep__goes_on_after_a_kill_with_the_same_tables(store, tmp_path, truth):
     grid = {"kinds": ["hashtag,url"], "lag": [1, 2], "min_support": [1, 3], "paper": [False, True]}
-    whole = run_killed(store, tmp_path / "whole", grid, -1, truth)
-    assert whole.returncode == 0, whole.stderr
+    sweep(store, grid, tmp_path / "whole", truth=truth)
     out = tmp_path / "killed"
     n_cells_done = []
     # In the first file, in the counts, between a network and its row, in a row, and so on.
@@ -309,8 +307,7 @@ def test_sweep__goes_on_after_a_kill_with_the_same_tables(store, tmp_path, truth
             open_run(out)
     assert n_cells_done[0] == 0
     assert 0 < n_cells_done[-2] < n_cells_done[-1] <= 8
-    ended = run_killed(store, out, grid, -1, truth)
-    assert ended.returncode == 0, ended.stderr
+    sweep(store, grid, out, truth=truth)
     assert not (out / ".scratch").exists()
     for name in ("accounts", "edges", "ari", "variance"):
         one, other = ((tmp_path / d / f"{name}.parquet").read_bytes() for d in ("whole", "killed"))
@@ -318,7 +315,7 @@ def test_sweep__goes_on_after_a_kill_with_the_same_tables(store, tmp_path, truth
     cells = [open_run(tmp_path / d).read("sweep").drop("seconds") for d in ("whole", "killed")]
     assert_frame_equal(*cells, check_exact=True)
     before = (out / "sweep.parquet").read_bytes()
-    assert run_killed(store, out, grid, -1, truth).returncode == 0
+    sweep(store, grid, out, truth=truth)
     assert (out / "sweep.parquet").read_bytes() == before
 
 
