@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_intervals import make_shares
+from pairs import describe, make_shares, name_edges
 
 from gpu_coord.backend import choose
 from gpu_coord.sharing import streams
@@ -22,7 +22,6 @@ from gpu_coord.sharing.peers.coornet import (
     weigh_kinds,
 )
 from gpu_coord.sharing.run import share
-from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 
 
@@ -31,11 +30,6 @@ def list_marked(shares, mask):
     values, ids = shares.objects["value"].to_list(), shares.accounts["account_id"].to_list()
     marked = (column[mask] for column in (shares.object, shares.account, shares.time))
     return {(values[o], ids[a], t / 1000) for o, a, t in zip(*marked, strict=True)}
-
-
-def name_edges(shares, edges):
-    ids = shares.accounts["account_id"].to_list()
-    return {(ids[s], ids[t]): w for s, t, w in edges.select("source", "target", "weight").rows()}
 
 
 def project(shares, seconds, **settings):
@@ -268,12 +262,6 @@ def test_count_common__equals_the_projection(rows, seconds):
     assert found.select("source", "target").rows() == pairs
     edges = project(shares, seconds).edges
     assert found.filter(pl.col("weight") > 0).rows() == edges.rows()
-
-
-def describe(shares, blocks):
-    blocks = list(blocks)
-    rows = [np.concatenate([np.empty(0, np.int32), *(b[side] for b in blocks)]) for side in (0, 1)]
-    return weigh_edges(group_pairs(shares, *rows), count_popularity(shares))
 
 
 def test_join_described__shows_edges_that_were_never_in_one_bin():

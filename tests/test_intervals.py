@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pairs import make_shares
 from polars.testing import assert_frame_equal
 
 from gpu_coord.sharing.intervals import (
@@ -18,30 +19,8 @@ from gpu_coord.sharing.intervals import (
     measure_gaps,
     measure_surface,
 )
-from gpu_coord.sharing.shares import Shares
 
 DAY = 86400
-
-
-def make_shares(rows):
-    """Return Shares of (object, account, seconds) or (object, account, seconds, content)."""
-    rows = [(*row, f"c{place}") if len(row) == 3 else row for place, row in enumerate(rows)]
-    names = [sorted({row[field] for row in rows}) for field in (0, 1, 3)]
-    objects, accounts, contents = ({name: n for n, name in enumerate(part)} for part in names)
-    table = sorted(
-        (objects[o], round(1000 * t), contents[c], accounts[a], post)
-        for post, (o, a, t, c) in enumerate(rows)
-    )
-    object, time, content, account, post = np.array(table, np.int64).reshape(-1, 5).T
-    object, account, content = (part.astype(np.int32) for part in (object, account, content))
-    return Shares(
-        object=object, time=time, account=account, content=content, post=post,
-        objects=pl.DataFrame({"kind": ["url"] * len(objects), "value": list(objects)}),
-        accounts=pl.DataFrame(
-            {"account_id": list(accounts)}, schema={"account_id": pl.String}
-        ).with_columns(label=pl.lit(None, pl.String)),
-        contents=pl.Series(list(contents), dtype=pl.String),
-    )  # fmt: skip
 
 
 def share_at(**seconds):

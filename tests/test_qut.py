@@ -3,23 +3,15 @@
 import dataclasses
 import itertools
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pairs import describe, make_shares, name_edges
 from polars.testing import assert_frame_equal
-from test_intervals import make_shares
 
 from gpu_coord.sharing.peers.qut import count_messages, join_described, weigh_kinds
-from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
-
-
-def name_edges(shares, edges):
-    """Return {(source id, target id): weight}."""
-    ids = shares.accounts["account_id"].to_list()
-    return {(ids[s], ids[t]): w for s, t, w in edges.select("source", "target", "weight").rows()}
 
 
 def count_by_hand(rows, window, *, loops=False):
@@ -145,18 +137,12 @@ def test_count_messages__refuses_bad_settings(settings, message):
         count_messages(make_shares([("u", "a", 0)]), **settings)
 
 
-def describe(shares, window_ms):
-    pairs = list(pair_shares(shares, window_ms=window_ms))
-    older, newer = (np.concatenate([p[side] for p in pairs]) for side in (0, 1))
-    return weigh_edges(group_pairs(shares, older, newer), count_popularity(shares))
-
-
 def test_join_described__turns_what_has_a_direction():
     # a is 2 s ahead of b on u and on v, b once more on u after 1 s.
     rows = [("u", "a", 0), ("u", "b", 2), ("u", "b", 1), ("v", "a", 5), ("v", "b", 7)]
     shares = make_shares(rows)
     messages = count_messages(shares, window_ms=2000, loops=True)
-    found = join_described(messages, describe(shares, 2000))
+    found = join_described(messages, describe(shares, pair_shares(shares, window_ms=2000)))
     columns = ("source", "target", "weight", "n_objects", "n_pairs", "n_posts_source",
                "n_posts_target", "mean_gap", "source_first", "symmetry")  # fmt: skip
     assert found.select(columns).rows() == [
@@ -167,7 +153,8 @@ def test_join_described__turns_what_has_a_direction():
 
 
 def test_join_described__agrees_with_the_messages_on_real_shares(russian):
-    found = join_described(count_messages(russian, window_ms=60_000), describe(russian, 60_000))
+    described = describe(russian, pair_shares(russian, window_ms=60_000))
+    found = join_described(count_messages(russian, window_ms=60_000), described)
     assert found.null_count().sum_horizontal().item() == 0
     assert (found["n_posts_source"] == found["weight"]).all()
 

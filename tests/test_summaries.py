@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pairs import make_shares
 from polars.testing import assert_frame_equal
-from test_intervals import make_shares
 
 from gpu_coord.sharing.peers.coornet import cut_shares, project_accounts
 from gpu_coord.sharing.summaries import (
