@@ -456,15 +456,8 @@ def test_ingest__a_key_hides_accounts_and_the_addresses_of_their_posts(ingest_po
 
 # --- files ---------------------------------------------------------------------------------------
 
-HOSTILE = [
-    'say "hi", twice',
-    "two\nlines\r\nthree",
-    "nul\0inside",
-    "\u202eright to left\u202c",
-    "=HYPERLINK(1)",
-    "<script>alert(1)</script>",
-    "emoji \U0001f600 \ufeff",
-]
+HOSTILE = ['say "hi", twice', "two\nlines\r\nthree", "nul\0inside", "\u202eright to left\u202c"]
+HOSTILE += ["=HYPERLINK(1)", "<script>alert(1)</script>", "emoji \U0001f600 \ufeff"]
 
 
 @pytest.mark.parametrize("cell", HOSTILE)

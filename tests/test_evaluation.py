@@ -1,12 +1,8 @@
-import itertools
 import json
 import shutil
 
-import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from runs import act_hourly, event
 from typer.testing import CliRunner
 
@@ -15,53 +11,9 @@ from gpu_coord.cli import app
 from gpu_coord.detection.run import detect
 from gpu_coord.sharing.run import share
 from gpu_coord.trust.evaluation.evaluation import evaluate
-from gpu_coord.trust.evaluation.rankings import (
-    compute_auc,
-    compute_average_precision,
-    compute_precision,
-)
 from gpu_coord.trust.evaluation.truths import gather_truth, read_truth
 
 ENDS = {"source": pl.String, "target": pl.String}
-SCORED = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=12)
-
-
-def split(items):
-    scores, positives = zip(*items, strict=True)
-    return np.array(scores, float), np.array(positives)
-
-
-@given(items=SCORED.filter(lambda items: 0 < sum(p for _, p in items) < len(items)))
-def test_compute_auc__is_the_share_of_pairs_in_the_right_order(items):
-    score, positive = split(items)
-    pairs = list(itertools.product(score[positive], score[~positive]))
-    expected = sum((high > low) + (high == low) / 2 for high, low in pairs) / len(pairs)
-    assert compute_auc(score, positive) == pytest.approx(expected)
-
-
-@given(items=SCORED.filter(lambda items: any(p for _, p in items)))
-def test_compute_average_precision__sums_over_thresholds(items):
-    score, positive = split(items)
-    expected = recall = 0.0
-    for threshold in sorted(set(score), reverse=True):
-        chosen = score >= threshold
-        now = positive[chosen].sum() / positive.sum()
-        expected += (now - recall) * positive[chosen].mean()
-        recall = now
-    assert compute_average_precision(score, positive) == pytest.approx(expected)
-
-
-@given(items=SCORED, n_first=st.integers(1, 14))
-def test_compute_precision__is_the_mean_over_orders_of_ties(items, n_first):
-    score, positive = split(items)
-    ranks = sorted(set(score), reverse=True)
-    left, found = n_first, 0.0
-    for rank in ranks:
-        tied = positive[score == rank]
-        taken = min(left, tied.size)
-        found += taken * tied.mean()
-        left -= taken
-    assert compute_precision(score, positive, n_first) == pytest.approx(found / n_first)
 
 
 @pytest.fixture(scope="module")

@@ -223,20 +223,15 @@ def test_write_evidence__tells_the_earliest_of_equal_gaps(prepare, tmp_path):
     assert table.select("n_posts_source", "n_posts_target").rows() == [(3, 2), (2, 3)]
 
 
-def test_write_evidence__reads_several_urls_of_a_domain_as_one_entity(
-    backend, make_store, tmp_path
-):
+def test_write_evidence__reads_several_urls_of_a_domain_as_one_entity(prepare, tmp_path):
     urls = ["news.example.com/1", "example.com/2", "elsewhere.org/1"]
     events = [event("a", 0, urls[0], "url"), event("a", 60, urls[1], "url")]
     events += [event("b", HOUR + 1, urls[1], "url"), event("b", HOUR + 2, urls[2], "url")]
-    store = make_store(events)
-    activity = build_activity(store, kinds=("url", "domain"), bin="1h", backend=backend)
+    store, activity = prepare(events, kinds=("url", "domain"))
     table, _ = write(tmp_path, store, activity, make_links(activity, [("a", "b", 1)]))
     columns = ["kind", "value", "content_source", "n_posts_source", "n_posts_target"]
-    assert table.select(columns).rows() == [
-        ("domain", "example.com", "1", 2, 1),
-        ("url", "example.com/2", "1", 1, 1),
-    ]
+    rows = [("domain", "example.com", "1", 2, 1), ("url", "example.com/2", "1", 1, 1)]
+    assert table.select(columns).rows() == rows
 
 
 def test_write_evidence__sorts_a_link_by_the_time_of_the_source(prepare, tmp_path):
@@ -337,11 +332,9 @@ def test_write_evidence__finds_a_planted_group_after_its_edges(prepare, tmp_path
     table, _ = write(tmp_path, store, activity, links)
     told = table.select("group", "source", "target", "lag", "gap")
     assert told.rows() == [
-        (None, "a", "b", 1, 60.0),
-        (3, "a", "b", 0, 60.0),
-        (3, "a", "b", 1, 60.0),
+        (None, "a", "b", 1, 60.0), (3, "a", "b", 0, 60.0), (3, "a", "b", 1, 60.0),
         (3, "b", "a", 1, 2 * HOUR - 150.0),
-    ]
+    ]  # fmt: skip
 
 
 # --- explanations --------------------------------------------------------------------------
@@ -401,12 +394,8 @@ def show(explanation, **choices):
 
 def test_explain__tells_both_directions_by_time(make_run):
     edges = [edge("id-2", "id-1", 1, **SIGNIFICANCE), edge("id-1", "id-2", 2, **SIGNIFICANCE)]
-    rows = [
-        coincidence("id-1", "id-2", 7200, 3000),
-        coincidence("id-1", "id-2", 0, 3600),
-        coincidence("id-2", "id-1", 3600, 3600),
-        coincidence("id-1", "id-3", 0, 60),
-    ]
+    rows = [coincidence("id-1", "id-2", *when) for when in ((7200, 3000), (0, 3600))]
+    rows += [coincidence("id-2", "id-1", 3600, 3600), coincidence("id-1", "id-3", 0, 60)]
     run = make_run([*edges, edge("id-1", "id-3", 1, **SIGNIFICANCE)], rows)
     found = explain(run, "acct-1", "id-2")
     assert found.accounts["account_id"].to_list() == ["id-1", "id-2"]
@@ -520,18 +509,13 @@ def test_explain__refuses_other_folders(tmp_path):
         explain(tmp_path, "a", "b")
 
 
-PRIVATE_ROWS = [
-    coincidence("id-1", "id-2", 0, 3600, kind="mention", value="id-4"),
-    coincidence("id-1", "id-2", 10, 3600, kind="retweet", value="tweet-9"),
-    coincidence("id-1", "id-2", 20, 3600, kind="retweet", value="tweet-8"),
-    coincidence("id-1", "id-2", 7300, 3600, kind="retweet", value="tweet-9"),
-]
-
-
 @pytest.fixture
 def private_run(make_run):
+    tweets = [(10, "tweet-9"), (20, "tweet-8"), (7300, "tweet-9")]
+    rows = [coincidence("id-1", "id-2", 0, 3600, kind="mention", value="id-4")]
+    rows += [coincidence("id-1", "id-2", at, 3600, kind="retweet", value=id) for at, id in tweets]
     entities = [("mention", "id-4", "acct-4"), ("retweet", "tweet-9", None)]
-    return make_run([edge("id-1", "id-2", 4)], PRIVATE_ROWS, entities=entities)
+    return make_run([edge("id-1", "id-2", 4)], rows, entities=entities)
 
 
 @pytest.mark.parametrize("form", ["terminal", "json"])

@@ -64,11 +64,20 @@ def read_tables(path, read):
     return nodes, {(source, target): leave_out(data) for source, target, data in graph.edges.data()}
 
 
+@pytest.fixture
+def send(tmp_path):
+    """Return a function that writes a network and returns what networkx reads."""
+
+    def send(write, nodes, edges):
+        write(tmp_path / "network", nodes, edges)
+        return read_tables(tmp_path / "network", READERS[write])
+
+    return send
+
+
 @WRITERS
-def test_write__networkx_reads_every_attribute_with_its_type(tmp_path, write):
-    path = tmp_path / "network"
-    write(path, NODES, EDGES)
-    nodes, edges = read_tables(path, READERS[write])
+def test_write__networkx_reads_every_attribute_with_its_type(send, write):
+    nodes, edges = send(write, NODES, EDGES)
     label = "label" if write is write_graphml else "class"
     assert math.isnan(nodes["n2"].pop("influence"))
     assert nodes == {
@@ -143,27 +152,23 @@ def test_write__floats_survive_to_the_last_bit(tmp_path_factory, values):
 
 
 @WRITERS
-def test_write__hostile_column_names_are_only_names(tmp_path, write):
+def test_write__hostile_column_names_are_only_names(send, write):
     name = "weight_\"/><x a='&{}%s\x01\n"
-    write(tmp_path / "network", NODES, EDGES.with_columns(pl.lit(1.0).alias(name)))
-    _, edges = read_tables(tmp_path / "network", READERS[write])
+    _, edges = send(write, NODES, EDGES.with_columns(pl.lit(1.0).alias(name)))
     assert edges["n0", "n1"][NOT_XML.sub("\ufffd", name)] == 1.0
 
 
 @WRITERS
-def test_write__only_ids_and_no_edges_or_nobody(tmp_path, write):
-    write(tmp_path / "network", make_nodes(["a", "b"]), make_edges([]))
-    nodes, edges = read_tables(tmp_path / "network", READERS[write])
+def test_write__only_ids_and_no_edges_or_nobody(send, write):
+    nodes, edges = send(write, make_nodes(["a", "b"]), make_edges([]))
     assert nodes == {"n0": {"account_id": "a"}, "n1": {"account_id": "b"}}
     assert edges == {}
-    write(tmp_path / "network", NODES.head(0), EDGES.head(0))
-    assert read_tables(tmp_path / "network", READERS[write]) == ({}, {})
+    assert send(write, NODES.head(0), EDGES.head(0)) == ({}, {})
 
 
 @WRITERS
-def test_write__accounts_may_be_any_subset_in_any_order(tmp_path, write):
-    write(tmp_path / "network", NODES.reverse().head(2), make_edges([(2, 1, 1.0)]))
-    nodes, edges = read_tables(tmp_path / "network", READERS[write])
+def test_write__accounts_may_be_any_subset_in_any_order(send, write):
+    nodes, edges = send(write, NODES.reverse().head(2), make_edges([(2, 1, 1.0)]))
     assert list(nodes) == ["n2", "n1"]
     assert list(edges) == [("n2", "n1")]
 
@@ -191,11 +196,10 @@ def test_write_gexf__edges_have_ids_of_their_own(tmp_path, monkeypatch):
 
 
 @WRITERS
-def test_write__moments_are_spelled_as_iso_8601(tmp_path, write):
+def test_write__moments_are_spelled_as_iso_8601(send, write):
     seen = [datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)]
     nodes = make_nodes(["a"], first_seen=pl.Series(seen, dtype=pl.Datetime("ms", "UTC")))
-    write(tmp_path / "network", nodes, make_edges([]))
-    text = read_tables(tmp_path / "network", READERS[write])[0]["n0"]["first_seen"]
+    text = send(write, nodes, make_edges([]))[0]["n0"]["first_seen"]
     assert datetime.fromisoformat(text) == seen[0]
 
 

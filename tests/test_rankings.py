@@ -15,14 +15,16 @@ from gpu_coord.trust.evaluation.partitions import (
 )
 from gpu_coord.trust.evaluation.rankings import (
     bootstrap_ranking,
+    compute_auc,
+    compute_average_precision,
+    compute_precision,
     compute_prevalent_precision,
     describe_choice,
     rank_scores,
 )
 
-ITEMS = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=14).filter(
-    lambda items: 0 < sum(p for _, p in items) < len(items)
-)
+SCORED = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=14)
+ITEMS = SCORED.filter(lambda items: 0 < sum(p for _, p in items) < len(items))
 # -1: in no group.
 LABELS = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 2)), min_size=2, max_size=6)
 
@@ -33,6 +35,39 @@ def split(items):
 
 
 # Rankings.
+
+
+@given(items=ITEMS)
+def test_compute_auc__is_the_share_of_pairs_in_the_right_order(items):
+    score, positive = split(items)
+    pairs = list(itertools.product(score[positive], score[~positive]))
+    expected = sum((high > low) + (high == low) / 2 for high, low in pairs) / len(pairs)
+    assert compute_auc(score, positive) == pytest.approx(expected)
+
+
+@given(items=SCORED.filter(lambda items: any(p for _, p in items)))
+def test_compute_average_precision__sums_over_thresholds(items):
+    score, positive = split(items)
+    expected = recall = 0.0
+    for threshold in sorted(set(score), reverse=True):
+        chosen = score >= threshold
+        now = positive[chosen].sum() / positive.sum()
+        expected += (now - recall) * positive[chosen].mean()
+        recall = now
+    assert compute_average_precision(score, positive) == pytest.approx(expected)
+
+
+@given(items=SCORED, n_first=st.integers(1, 14))
+def test_compute_precision__is_the_mean_over_orders_of_ties(items, n_first):
+    score, positive = split(items)
+    ranks = sorted(set(score), reverse=True)
+    left, found = n_first, 0.0
+    for rank in ranks:
+        tied = positive[score == rank]
+        taken = min(left, tied.size)
+        found += taken * tied.mean()
+        left -= taken
+    assert compute_precision(score, positive, n_first) == pytest.approx(found / n_first)
 
 
 @given(items=ITEMS, share=st.sampled_from([0.0, 0.01, 0.25, 0.5, 1.0]))

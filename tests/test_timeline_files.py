@@ -63,7 +63,9 @@ def write(store, path, **choices):
 
 
 @pytest.mark.parametrize("show_ids", [False, True])
-def test_write_timeline__writes_a_page_without_an_element_from_data(store, tmp_path, show_ids):
+def test_write_timeline__writes_a_page_of_its_own_without_an_element_from_data(
+    store, tmp_path, show_ids
+):
     text = write(store, tmp_path / "page.html", show_ids=show_ids)
     page = Page(text)
     assert page.tags.count("script") == page.tags.count("svg") == 1
@@ -75,20 +77,14 @@ def test_write_timeline__writes_a_page_without_an_element_from_data(store, tmp_p
     shown = "".join(page.texts)
     assert all(label.split("\x00")[0].split("\u202e")[0] in shown for label in HOSTILE)
     assert VALUE in shown
-
-
-def test_write_timeline__writes_a_page_that_needs_no_network(store, tmp_path):
-    page = Page(write(store, tmp_path / "page.html"))
+    # It needs no network.
     addresses = [value for name, value in page.attributes if name in ("src", "href", "action")]
     assert addresses == []
     links = [value for name, value in page.attributes if name == "xlink:href"]
     assert all(link.startswith("#") for link in links)
     policies = [value for _, value in page.attributes if value and "default-src 'none'" in value]
     assert len(policies) == 1
-
-
-def test_write_timeline__writes_a_page_whose_boxes_name_what_is_drawn(store, tmp_path):
-    page = Page(write(store, tmp_path / "page.html"))
+    # Its boxes name what is drawn.
     boxes = [value for name, value in page.attributes if name == "data-series"]
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(boxes) == 3 + 1 + 8 + 2  # steps, points without and with a label or other, ticks

@@ -81,6 +81,12 @@ def on_host(backend, value):
     return dataclasses.replace(value, **arrays_of)
 
 
+def count_all(activity, lag=1, min_support=1):
+    index = index_cells(activity)
+    margins = count_margins(index, lag)
+    return index, margins, count_pairs(index, margins, 0, index.n_accounts, min_support=min_support)
+
+
 def weigh_all(activity, *, lag, rule, min_support=1, memory=1 << 20):
     """Return {(source, target): (weight, by_kind, support)} by account ids, over all blocks."""
     index = index_cells(activity)
@@ -191,9 +197,7 @@ def test_count_pairs__does_not_depend_on_blocks_or_threads(backend, events, n_th
     activity = build(events, backend)
     if activity.n_bins < 2:
         return
-    index = index_cells(activity)
-    margins = count_margins(index, 1)
-    whole = count_pairs(index, margins, 0, index.n_accounts, min_support=1)
+    index, margins, whole = count_all(activity)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transitions, "_PAIR_BYTES", 1)
         blocks = plan_blocks(index, [margins], min_support=1, memory=2)
@@ -244,9 +248,7 @@ def test_iter_shared__lists_the_counts_of_every_shared_entity(backend, events, m
     activity = build(events, backend)
     if activity.n_bins < 2:
         return
-    index = index_cells(activity)
-    margins = count_margins(index, 1)
-    pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=1)
+    index, margins, pairs = count_all(activity)
     found = {}
     for rows, shared in iter_shared(index, margins, pairs, memory=memory):
         shared = on_host(backend, shared)
@@ -324,11 +326,9 @@ def test_choose_lags__keeps_each_pair_at_its_best(backend, events, min_weight, m
     activity = build(events, backend)
     if activity.n_bins <= max(lags):
         return
-    index = index_cells(activity)
     by_lag = []
     for lag in lags:
-        margins = count_margins(index, lag)
-        pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=min_support)
+        index, margins, pairs = count_all(activity, lag, min_support)
         weights = Weigher(activity, index, margins, WeightRule()).weigh(pairs, memory=1 << 20)
         by_lag.append(select_edges(pairs, weights, lag=lag, min_weight=min_weight, xp=backend.xp))
     edges = on_host(backend, choose_lags(by_lag, n_accounts=index.n_accounts, xp=backend.xp))
@@ -364,9 +364,7 @@ def test_attribute__splits_the_weights_among_the_entities(backend, events):
     activity = build(events, backend)
     if activity.n_bins < 2:
         return
-    index = index_cells(activity)
-    margins = count_margins(index, 1)
-    pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=1)
+    index, margins, pairs = count_all(activity)
     weigher = Weigher(activity, index, margins, WeightRule())
     carried = backend.to_host(weigher.attribute(pairs, memory=400))
     total = backend.to_host(weigher.weigh(pairs, memory=1 << 20).weight).sum()
