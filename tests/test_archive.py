@@ -191,6 +191,7 @@ def corrupt(packed: bytes) -> bytes:
         (pack_twice(), r"several members of one name: \['a\.csv'\]"),
         (lock(pack_zip(a__csv=SHARES)), "password required"),
         (SHARES.encode("utf-16"), "is UTF-16; UTF-8 is expected"),
+        ((HEADER + "a,x,1,100,€").encode()[:-1], "UTF-8 is expected"),
         (SHARES.replace("b,x", "b,é").encode("latin-1"), "UTF-8 is expected"),
         (b"", "is empty"),
         (b"\n\n", "is empty"),
@@ -232,11 +233,6 @@ def test_ingest__a_character_can_span_two_blocks(ingest_bytes, monkeypatch, char
     account = "a" * shift + character * 15
     store = ingest_bytes(HEADER + f"{account},x,1,100\n" * 9)
     assert list_accounts(store) == [account]
-
-
-def test_ingest__refuses_a_character_that_is_cut_off_at_the_end(ingest_bytes):
-    with pytest.raises(ArchiveError, match="UTF-8 is expected"):
-        ingest_bytes((HEADER + "a,x,1,100,€").encode()[:-1])
 
 
 def test_ingest__a_header_may_begin_like_a_zip_file(ingest_bytes):
@@ -353,12 +349,9 @@ def test_ingest__an_interrupted_run_leaves_the_old_store(ingest_bytes, tmp_path)
 # --- choices -------------------------------------------------------------------------------------
 
 
-def test_ingest__refuses_a_path_that_is_not_there(tmp_path):
+def test_ingest__refuses_paths_without_archives(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no file or folder .*nothing"):
         ingest(tmp_path / "nothing", tmp_path / "store")
-
-
-def test_ingest__refuses_a_folder_without_archives(tmp_path):
     (tmp_path / "in").mkdir()
     with pytest.raises(ArchiveError, match="No X archive, share table or CrowdTangle export found"):
         ingest(tmp_path / "in", tmp_path / "store")
@@ -543,12 +536,6 @@ def test_ingest__the_inner_of_two_labelled_places_counts(linked, inner, step):
     assert store.read("accounts")["label"].to_list() == ["inner", "inner", "outer"]
 
 
-def test_ingest__refuses_two_labels_for_one_account(ingest_bytes, tmp_path):
-    (tmp_path / "labels").write_text("account_id,label\na,op\na,control\n")
-    with pytest.raises(ArchiveError, match="labelled 'control' and also 'op'"):
-        ingest_bytes(SHARES, labels=tmp_path / "labels")
-
-
 def test_ingest__refuses_two_labels_for_one_input(tmp_path):
     (tmp_path / "t.csv").write_text(SHARES)
     both = {"x": tmp_path / "t.csv", "y": tmp_path / "t.csv"}
@@ -570,6 +557,7 @@ def test_ingest__refuses_an_empty_label(tmp_path):
         ("", "labels cannot be read"),
         ("account_id,AccountId,label\na,a,op\n", r"twice .*\['AccountId', 'account_id'\]"),
         ("account_id,label,label\na,op,control\n", r"labels has a column twice .*\['label'\]"),
+        ("account_id,label\na,op\na,control\n", "labelled 'control' and also 'op'"),
     ],
 )
 def test_ingest__refuses_a_table_that_holds_no_labels(ingest_bytes, tmp_path, text, message):

@@ -87,8 +87,8 @@ def test_cut_shares__marks_by_three_memberships_of_their_own():
     # a co-shares u with b at 0 s; c and d co-share v at 50 s. a's lone share of v at 0 s is marked:
     # v, 0 s and a each occur among the grouped shares. Its share of v at 20 s is not: no grouped
     # share is of 20 s.
-    grouped = {("u", "a", 0), ("u", "b", 0), ("v", "c", 50), ("v", "d", 50)}
-    shares = make_shares([*sorted(grouped), ("v", "a", 0), ("v", "a", 20)])
+    grouped = set(GROUPED)
+    shares = make_shares([*GROUPED, ("v", "a", 0), ("v", "a", 20)])
     cuts = cut_shares(shares, interval_seconds=10)
     assert list_marked(shares, cuts.grouped) == grouped
     assert list_marked(shares, cuts.coordinated) == grouped | {("v", "a", 0)}
@@ -134,25 +134,27 @@ def test_cut_shares__is_the_same_at_any_time_of_day(rows, shift):
 # --- the network -----------------------------------------------------------------------------
 
 
-def test_project_accounts__forgets_the_bins():
-    # a and b share u at once, c and d a quarter of an hour later: all four are linked.
-    shares = make_shares([("u", "a", 0), ("u", "b", 1), ("u", "c", 1000), ("u", "d", 1001)])
-    found = project(shares, 10)
-    assert name_edges(shares, found.edges) == dict.fromkeys(itertools.combinations("abcd", 2), 1)
+GROUPED = [("u", "a", 0), ("u", "b", 0), ("v", "c", 50), ("v", "d", 50)]
+TRIPLE = [("u", a, t) for a in "ab" for t in (0, 1, 2)]
 
 
-def test_project_accounts__counts_objects_once():
-    one = [("u", a, t) for a in "ab" for t in (0, 1, 2)]
-    shares = make_shares([*one, ("v", "a", 0), ("v", "b", 0), ("v", "c", 5), ("w", "c", 0)])
-    found = project(shares, 10)
-    assert name_edges(shares, found.edges) == {("a", "b"): 2, ("a", "c"): 1, ("b", "c"): 1}
-
-
-def test_project_accounts__takes_grouped_shares_not_marked_ones():
-    # a's lone share of v is marked (see above), but links a to neither c nor d.
-    grouped = [("u", "a", 0), ("u", "b", 0), ("v", "c", 50), ("v", "d", 50)]
-    shares = make_shares([*grouped, ("v", "a", 0)])
-    assert name_edges(shares, project(shares, 10).edges) == {("a", "b"): 1, ("c", "d"): 1}
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        # a and b share u at once, c and d a quarter of an hour later: all four are linked.
+        ([("u", "a", 0), ("u", "b", 1), ("u", "c", 1000), ("u", "d", 1001)],
+         dict.fromkeys(["ab", "ac", "ad", "bc", "bd", "cd"], 1)),
+        # Objects count once.
+        ([*TRIPLE, ("v", "a", 0), ("v", "b", 0), ("v", "c", 5), ("w", "c", 0)],
+         {"ab": 2, "ac": 1, "bc": 1}),
+        # a's lone share of v is marked (see above), but links a to neither c nor d.
+        ([*GROUPED, ("v", "a", 0)], {"ab": 1, "cd": 1}),
+    ],
+)  # fmt: skip
+def test_project_accounts__of_a_few_shares(rows, expected):
+    shares = make_shares(rows)
+    found = name_edges(shares, project(shares, 10).edges)
+    assert found == {tuple(ends): weight for ends, weight in expected.items()}
 
 
 def test_project_accounts__keeps_edges_at_the_quantile_of_all():

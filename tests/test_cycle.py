@@ -476,6 +476,9 @@ def test_run_cycle__refuses_seeds_that_are_all_missing(planted, tmp_path):
     with pytest.raises(ValueError, match=r"none of the 2 seeds .*no URL: 1, not shared.*: 1"):
         run_cycle(planted, ["nowhere.org", "word"], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "seeds").write_text("not there")
+    request = ("cycle", planted.path, "--seeds", tmp_path / "seeds", "--out", tmp_path / "o")
+    assert "none of the 1 seeds" in refuse(1, *request)
 
 
 def test_run_cycle__killed_is_not_there(planted, tmp_path):
@@ -531,9 +534,3 @@ def test_cycle__hides_accounts_among_the_objects(make_store, seeds, tmp_path):
     assert "bob_secret" in shown.stdout and "777888" in shown.stdout, shown.output
     assert "bob_secret" not in hidden.stdout and "777888" not in hidden.stdout
     assert "acct-" in hidden.stdout and "a post" in hidden.stdout
-
-
-def test_cycle__refuses_seeds_that_are_all_missing(planted, seeds, tmp_path):
-    seeds.write_text("not there")
-    request = ("cycle", planted.path, "--seeds", seeds, "--out", tmp_path / "o")
-    assert "none of the 1 seeds" in refuse(1, *request)

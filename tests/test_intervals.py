@@ -63,31 +63,28 @@ def test_estimate_interval__equals_a_table_made_by_hand():
     assert (found.least, found.lower, found.upper, found.most) == (3, 4.25, 6.75, 8)
 
 
-def test_estimate_interval__counts_shares_not_accounts():
-    shares = make_shares([("u", "a", 0), ("u", "a", 2), ("v", "a", 0), ("v", "b", 50)])
-    assert estimate_interval(shares, q=0.1).seconds == 2
+TENS = share_at(u=range(0, 100, 10))
 
 
-def test_estimate_interval__passes_the_part_strictly():
-    shares = make_shares(share_at(u=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90]))
-    # Rank 3 of 10 is 0.3, which is not more than 0.3, however the product 0.3 * 10 is rounded.
-    assert estimate_interval(shares, p=0.3).seconds == 30
-    assert estimate_interval(shares, p=0.29).seconds == 20
-    assert estimate_interval(shares, p=0.9).seconds == 90
-
-
-def test_estimate_interval__keeps_objects_at_the_quantile():
-    shares = make_shares(share_at(u=[0, 5], v=[0, 5], w=[0, 5], x=[0, 90]))
-    assert estimate_interval(shares, q=0.5).n_quick == 3
-
-
-def test_estimate_interval__is_one_second_in_the_place_of_none():
-    found = estimate_interval(make_shares(share_at(u=[4, 4], v=[9, 9, 9])))
-    assert (found.seconds, found.median) == (1, 0)
-
-
-def test_estimate_interval__keeps_fractions_of_seconds():
-    assert estimate_interval(make_shares(share_at(u=[0, 0.25]))).seconds == 0.25
+@pytest.mark.parametrize(
+    ("rows", "choices", "figures"),
+    [
+        # Shares are counted, not accounts.
+        ([("u", "a", 0), ("u", "a", 2), ("v", "a", 0), ("v", "b", 50)], {"q": 0.1}, {"seconds": 2}),
+        # Rank 3 of 10 is 0.3, which is not more than 0.3, however the product 0.3 * 10 is rounded.
+        (TENS, {"p": 0.3}, {"seconds": 30}),
+        (TENS, {"p": 0.29}, {"seconds": 20}),
+        (TENS, {"p": 0.9}, {"seconds": 90}),
+        # Objects at the quantile are kept.
+        (share_at(u=[0, 5], v=[0, 5], w=[0, 5], x=[0, 90]), {"q": 0.5}, {"n_quick": 3}),
+        # One second stands in the place of none; fractions stay.
+        (share_at(u=[4, 4], v=[9, 9, 9]), {}, {"seconds": 1, "median": 0}),
+        (share_at(u=[0, 0.25]), {}, {"seconds": 0.25}),
+    ],
+)
+def test_estimate_interval__of_a_few_shares(rows, choices, figures):
+    found = estimate_interval(make_shares(rows), **choices)
+    assert {name: getattr(found, name) for name in figures} == figures
 
 
 @pytest.mark.parametrize("setting", [{"q": -0.1}, {"q": 1.1}, {"p": 1}, {"p": -0.1}])

@@ -96,10 +96,7 @@ def test_transition_matrices__nan_rows_where_the_source_state_never_was():
     np.testing.assert_array_equal(matrices[0, 2], [[0, 1], [np.nan, np.nan]])
     np.testing.assert_array_equal(matrices[1, 2], [[np.nan, np.nan], [0, 1]])
     assert not np.isnan(matrices[2]).any()  # silent in bin 0, active in bin 1: both rows defined
-
-
-def test_transition_matrices__all_nan_without_a_transition():
-    assert np.isnan(oracle.transition_matrices([[1], [0]])).all()
+    assert np.isnan(oracle.transition_matrices([[1], [0]])).all()  # without a transition
 
 
 @given(active=ACTIVE)
@@ -148,11 +145,8 @@ def test_activity__hand_worked():
     assert active == {("url", "u"): {"x": {-1}, "y": {2}}, ("hashtag", "u"): {"y": {0}}}
 
 
-def test_activity__of_nothing():
+def test_activity__of_nothing_and_of_kinds_as_one_text():
     assert oracle.activity([], 10, ["url"]) == (None, 0, {})
-
-
-def test_activity__refuses_kinds_as_one_text():
     with pytest.raises(ValueError, match="list of kinds"):
         oracle.activity([], 10, "url")
 
@@ -425,10 +419,7 @@ def test_pair_weights__idf_of_one_entity_is_its_weight():
     events = [*use(0, "e", 0), *use(1, "e", 1, 4)]
     pairs = oracle.pair_weights(events, **URLS, denominator="idf", accounts=range(3))
     assert pairs[0, 1]["weight"] == pytest.approx(1 - 1 / 3)  # omega = log(3/2) cancels
-
-
-def test_pair_weights__idf_of_entities_that_everybody_uses_is_0():
-    events = [*use(0, "e", 0), *use(1, "e", 1, 4)]
+    # Of entities that everybody uses it is 0.
     assert oracle.pair_weights(events, **URLS)[0, 1]["weight"] > 0
     assert oracle.pair_weights(events, **URLS, denominator="idf")[0, 1]["weight"] == 0
 
@@ -583,12 +574,9 @@ def test_components__hand_worked():
     assert strong == [None, 0, 0, 1, 2, 3, 4, 5]
 
 
-def test_components__without_edges():
+def test_components__without_edges_and_of_the_edges_of_pair_weights():
     assert oracle.components(2, []) == [None, None]
     assert oracle.components(0, []) == []
-
-
-def test_components__takes_the_edges_of_pair_weights():
     found = oracle.edges(oracle.pair_weights(EVENTS, **OPTIONS))
     assert oracle.components(4, found) == [0, 0, 0, None]
 

@@ -24,37 +24,33 @@ def count_by_hand(rows, window, *, loops=False):
     return {ends: len(messages) for ends, messages in near.items()}
 
 
-def test_count_messages__counts_those_of_the_source():
-    # a shares u once at 10 s; b five times, one of them 3 s too late; c shares something else.
-    times = [("u", "b", second) for second in (8, 9, 10, 12, 16)]
-    shares = make_shares([("u", "a", 10), *times, ("v", "c", 10)])
-    found = count_messages(shares, window_ms=3000)
-    assert name_edges(shares, found) == {("a", "b"): 1, ("b", "a"): 4}
+BOTH = [(o, a, 0, m) for o in "uvw" for a, m in (("a", "a1"), ("b", "b1"))]
+NEAR = [("u", "a", 0), ("u", "b", 1), ("v", "c", 0), ("v", "d", 1.001)]
+LOOP = [("u", "a", 0, "m1"), ("v", "a", 0, "m1"), ("u", "b", 5), ("u", "b", 6)]
 
 
-def test_count_messages__counts_a_message_once_for_all_its_objects():
-    rows = [(o, a, 0, m) for o in "uvw" for a, m in (("a", "a1"), ("b", "b1"))]
-    shares = make_shares([*rows, ("u", "a", 1, "a2")])
-    found = count_messages(shares, window_ms=1000)
-    assert name_edges(shares, found) == {("a", "b"): 2, ("b", "a"): 1}
-
-
-def test_count_messages__has_an_inclusive_window_at_the_stored_precision():
-    shares = make_shares([("u", "a", 0), ("u", "b", 1), ("v", "c", 0), ("v", "d", 1.001)])
-    found = name_edges(shares, count_messages(shares, window_ms=1000))
-    assert set(found) == {("a", "b"), ("b", "a")}
-    assert count_messages(shares, window_ms=1001).height == 4
-
-
-def test_count_messages__knows_one_message_by_its_content_id():
-    shares = make_shares([("u", "a", 0, "same"), ("u", "b", 0, "same"), ("u", "c", 0, "other")])
-    found = name_edges(shares, count_messages(shares, window_ms=0))
-    assert found == {("a", "c"): 1, ("b", "c"): 1, ("c", "a"): 1, ("c", "b"): 1}
-
-
-def test_count_messages__loops_need_two_messages():
-    shares = make_shares([("u", "a", 0, "m1"), ("v", "a", 0, "m1"), ("u", "b", 5), ("u", "b", 6)])
-    assert name_edges(shares, count_messages(shares, window_ms=1000, loops=True)) == {("b", "b"): 2}
+@pytest.mark.parametrize(
+    ("rows", "choices", "expected"),
+    [
+        # a shares u once at 10 s; b five times, one of them 3 s too late; c shares something else.
+        ([("u", "a", 10), *(("u", "b", second) for second in (8, 9, 10, 12, 16)), ("v", "c", 10)],
+         {"window_ms": 3000}, {"ab": 1, "ba": 4}),
+        # A message counts once for all its objects.
+        ([*BOTH, ("u", "a", 1, "a2")], {"window_ms": 1000}, {"ab": 2, "ba": 1}),
+        # The window is inclusive at the stored precision.
+        (NEAR, {"window_ms": 1000}, {"ab": 1, "ba": 1}),
+        (NEAR, {"window_ms": 1001}, dict.fromkeys(["ab", "ba", "cd", "dc"], 1)),
+        # One message is known by its content id.
+        ([("u", "a", 0, "same"), ("u", "b", 0, "same"), ("u", "c", 0, "other")], {"window_ms": 0},
+         dict.fromkeys(["ac", "bc", "ca", "cb"], 1)),
+        # Loops need two messages.
+        (LOOP, {"window_ms": 1000, "loops": True}, {"bb": 2}),
+    ],
+)  # fmt: skip
+def test_count_messages__of_a_few_shares(rows, choices, expected):
+    shares = make_shares(rows)
+    found = name_edges(shares, count_messages(shares, **choices))
+    assert found == {tuple(ends): n for ends, n in expected.items()}
 
 
 @pytest.mark.parametrize(
