@@ -207,9 +207,7 @@ def test_ingest__the_rule_for_urls_is_a_choice(ingest_posts):
     link = {"Final Link": "https://www.news.example/story?a=1"}
     for rule, value in (("canonical", "news.example/story?a=1"), ("paper", "news.example/story")):
         assert list_values(ingest_posts(post(**link), url_rule=rule), "url") == [value]
-
-
-def test_ingest__posts_of_one_script_are_not_their_own_link_under_the_paper_rule(ingest_posts):
+    # Posts of one script are not their own link under the paper's.
     script = "https://www.facebook.com/permalink.php?story_fbid={}&id=5"
     row = post(URL=script.format(1), **{"Final Link": script.format(2)})
     assert list_values(ingest_posts(row, url_rule="paper"), "url") == ["facebook.com/permalink.php"]
@@ -511,9 +509,7 @@ def test_ingest__names_the_column_that_an_export_lacks(ingest_posts, missing):
     said = rf"looks like crowdtangle but lacks \['{clean_name(missing).replace('_', '')}'\]"
     with pytest.raises(ArchiveError, match=said):
         ingest_posts(post(), header=[column for column in PAGES if column != missing])
-
-
-def test_ingest__takes_the_name_in_the_address_where_there_is_no_id(ingest_posts):
+    # The name in the address stands for the account where there is no id.
     header = [column for column in PAGES if column != "Facebook Id"]
     assert ingest_posts(post(), header=header).read("accounts")["account_id"][0] == "page1001"
 

@@ -133,19 +133,15 @@ def test_run_cycle__reaches_what_is_two_hops_away_and_no_more(planted, tmp_path)
     }  # fmt: skip
 
 
-def test_run_cycle__is_carried_away_by_what_all_share(planted, tmp_path):
-    cycle = run_cycle(planted, SEEDS, tmp_path / "out")
-    check_cycle(cycle, cycle_slowly(PLANTED, SEEDS))
-    assert set(APART) < set(cycle.read("accounts")["account_id"])
-
-
-@pytest.mark.parametrize(("max_popularity", "n_too_popular"), [(7, 2), (8, 0)])
+@pytest.mark.parametrize(("max_popularity", "n_too_popular"), [(7, 2), (8, 0), (None, 0)])
 def test_run_cycle__follows_what_is_just_popular_enough(
     planted, tmp_path, max_popularity, n_too_popular
 ):
     cycle = run_cycle(planted, SEEDS, tmp_path / "out", max_popularity=max_popularity)
     check_cycle(cycle, cycle_slowly(PLANTED, SEEDS, max_popularity=max_popularity))
     assert cycle.summary["n_too_popular"] == n_too_popular
+    # It is carried away by what all share.
+    assert (set(APART) < set(cycle.read("accounts")["account_id"])) == (n_too_popular == 0)
 
 
 def test_run_cycle__goes_on_while_one_object_is_new(make_store, tmp_path):
@@ -222,14 +218,6 @@ def test_run_cycle__matches_plain_sets(
     assert cycle.read("seeds_missing")["value"].to_list() == ["none"]
 
 
-def test_run_cycle__takes_windows_of_fractions(planted, tmp_path):
-    # All objects are shared whole seconds apart.
-    cycle = run_cycle(planted, SEEDS, tmp_path / "out", window="1.5s", max_popularity=5)
-    check_cycle(cycle, cycle_slowly(PLANTED, SEEDS, window=1, max_popularity=5))
-    for name in cycle.read("rounds")["run"]:
-        assert open_run(cycle.path / name).content["window_seconds"] == 1.5
-
-
 def test_run_cycle__leaves_out_who_shares_too_little(planted, tmp_path):
     # Two of the near ones alone share both the seeds and the bridges.
     choices = {"max_popularity": 5, "min_participation": 3}
@@ -241,15 +229,19 @@ def test_run_cycle__leaves_out_who_shares_too_little(planted, tmp_path):
     assert set(cycle.read("accounts")["account_id"]) == {"a1", "a2"}
 
 
-def test_run_cycle__fixes_the_window_that_the_archive_suggests(planted, tmp_path):
-    # All objects are shared a second apart, twice a second after the first.
-    cycle = run_cycle(planted, SEEDS, tmp_path / "out", window="auto", max_popularity=5)
-    shares = read_shares(planted, kinds=["url"])
-    assert cycle.content["window"] == f"{ceil(estimate_interval(shares).seconds)}s" == "2s"
-    assert cycle.content["settings"]["window"] == "auto"
-    check_cycle(cycle, cycle_slowly(PLANTED, SEEDS, window=2, max_popularity=5))
+# All objects are shared a second apart, twice a second after the first.
+@pytest.mark.parametrize(("window", "seconds"), [("1.5s", 1.5), ("auto", 2)])
+def test_run_cycle__takes_fractions_and_fixes_what_the_archive_suggests(
+    planted, tmp_path, window, seconds
+):
+    cycle = run_cycle(planted, SEEDS, tmp_path / "out", window=window, max_popularity=5)
+    if window == "auto":
+        shares = read_shares(planted, kinds=["url"])
+        assert cycle.content["window"] == f"{ceil(estimate_interval(shares).seconds)}s" == "2s"
+    assert cycle.content["settings"]["window"] == window
+    check_cycle(cycle, cycle_slowly(PLANTED, SEEDS, window=int(seconds), max_popularity=5))
     for name in cycle.read("rounds")["run"]:
-        assert open_run(cycle.path / name).content["window_seconds"] == 2
+        assert open_run(cycle.path / name).content["window_seconds"] == seconds
 
 
 @pytest.mark.parametrize("mode", ["coortweet", "coornet", "qut"])

@@ -38,29 +38,23 @@ def test_store__repr_is_one_line_with_sizes(store):
     assert "\n" not in repr(store)
 
 
-def test_open_store__names_a_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no store at .*nowhere"):
-        open_store(tmp_path / "nowhere")
-
-
 @pytest.mark.parametrize("text", [None, "not json", "[]", '{"gpu_coord": "a run"}'])
 def test_open_store__refuses_a_folder_that_is_no_store(tmp_path, text):
     if text is not None:
         (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match="is no store"):
         open_store(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no store at .*nowhere"):
+        open_store(tmp_path / "nowhere")
 
 
-def test_open_store__refuses_another_version(store):
+def test_open_store__refuses_another_version_and_names_missing_tables(store):
+    (store.path / "events.parquet").rename(store.path / "aside")
+    with pytest.raises(FileNotFoundError, match=r"lacks events\.parquet"):
+        open_store(store.path)
     manifest = {**store.manifest, "store_version": 99}
     (store.path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match="version 99"):
-        open_store(store.path)
-
-
-def test_open_store__names_missing_tables(store):
-    (store.path / "events.parquet").unlink()
-    with pytest.raises(FileNotFoundError, match=r"lacks events\.parquet"):
         open_store(store.path)
 
 

@@ -240,13 +240,10 @@ def test_rank_objects__lists_the_top_of_each_component():
     assert found.row(0, named=True)["comments_shares_ratio"] is None
 
 
-def test_rank_objects__lists_the_top_of_all():
+def test_rank_objects__lists_the_top_of_all_and_of_communities():
     found = rank_objects(mark_rows(), ACCOUNTS, POSTS, by=None, order_by="n_shares", top=2)
     assert found.select("rank", "object_id", "n_shares").rows() == [(1, "u", 4), (2, "w", 3)]
     assert "component" not in found.columns
-
-
-def test_rank_objects__goes_by_communities():
     accounts = ACCOUNTS.with_columns(community=pl.Series([0, 1, 2, 2, None], dtype=pl.Int32))
     found = rank_objects(mark_rows(), accounts, POSTS, by="community", top=1)
     assert found.select("community", "object_id", "components").rows() == [
