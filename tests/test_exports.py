@@ -96,10 +96,16 @@ def test_write__networkx_reads_every_attribute_with_its_type(send, write):
     assert type(nodes["n0"]["recruited"]) is bool
 
 
-def test_write_gexf__accounts_are_the_labels_of_nodes(tmp_path):
+def test_write_gexf__labels_nodes_by_account_and_numbers_edges(tmp_path, monkeypatch):
+    monkeypatch.setattr(exports, "CHUNK_EDGES", 1)
     write_gexf(tmp_path / "network", NODES, EDGES)
-    labels = nx.read_gexf(tmp_path / "network").nodes(data="label")
-    assert dict(labels) == {"n0": "a", "n1": NOT_XML.sub("\ufffd", HOSTILE), "n2": "c"}
+    graph = nx.read_gexf(tmp_path / "network")
+    assert [edge_id for _, _, edge_id in graph.edges(data="id")] == ["0", "1"]
+    assert dict(graph.nodes(data="label")) == {
+        "n0": "a",
+        "n1": NOT_XML.sub("\ufffd", HOSTILE),
+        "n2": "c",
+    }
 
 
 @WRITERS
@@ -186,13 +192,6 @@ def test_write__bytes_do_not_depend_on_chunks_nor_on_laziness(
     write(tmp_path / "chunked", nodes, pl.scan_parquet(tmp_path / "edges.parquet"))
     assert (tmp_path / "chunked").read_bytes() == (tmp_path / "whole").read_bytes()
     assert len(read_tables(tmp_path / "whole", READERS[write])[1]) == len(pairs)
-
-
-def test_write_gexf__edges_have_ids_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(exports, "CHUNK_EDGES", 1)
-    write_gexf(tmp_path / "network", NODES, EDGES)
-    ids = [edge_id for _, _, edge_id in nx.read_gexf(tmp_path / "network").edges(data="id")]
-    assert ids == ["0", "1"]
 
 
 @WRITERS

@@ -91,9 +91,6 @@ def test_estimate_interval__of_a_few_shares(rows, choices, figures):
 def test_estimate_interval__refuses_parts_out_of_range(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         estimate_interval(make_shares(share_at(u=[0, 1])), **setting)
-
-
-def test_estimate_interval__refuses_objects_shared_once():
     with pytest.raises(ValueError, match="no object was shared twice"):
         estimate_interval(make_shares(share_at(u=[0], v=[1])))
 

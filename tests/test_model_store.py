@@ -215,20 +215,17 @@ def test_fit_model__keeps_to_the_edges_of_a_run(planted, tmp_path):
     assert free.content["specification"] != model.content["specification"]
 
 
-def test_read_candidates__turns_edges_without_direction(tmp_path):
+def test_read_candidates__turns_edges_without_direction_and_wants_significant_ones(tmp_path):
     edges = pl.DataFrame({"source": ["a"], "target": ["b"], "significant": [True]})
     directed = read_candidates(write_run(tmp_path / "one", edges=edges))
     assert directed.select("source", "target").rows() == [("a", "b")]
     both = read_candidates(write_run(tmp_path / "two", edges=edges, content={"command": "share"}))
     assert both.select("source", "target").rows() == [("b", "a"), ("a", "b")]
-
-
-def test_read_candidates__refuses_runs_without_tests_or_edges(tmp_path):
-    edges = {"source": ["a"], "target": ["b"]}
     with pytest.raises(ValueError, match="were not tested"):
-        read_candidates(write_run(tmp_path / "one", edges=edges))
+        read_candidates(write_run(tmp_path / "three", edges=edges.drop("significant")))
+    edges = edges.with_columns(significant=False)
     with pytest.raises(ValueError, match="no significant edge"):
-        read_candidates(write_run(tmp_path / "two", edges=edges | {"significant": [False]}))
+        read_candidates(write_run(tmp_path / "four", edges=edges))
 
 
 def test_fit_model__refuses_a_model_that_explains_nothing(planted, tmp_path):

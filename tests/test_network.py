@@ -349,12 +349,6 @@ def test_summarise_communities__matches_a_slow_loop(case, labels):
         assert set(network.component[network.community == label]) == {component}
 
 
-def test_summarise_components__refuses_another_account_table(backend):
-    network = build(3, [(0, 1, 1.0)], backend)
-    with pytest.raises(ValueError, match="accounts has 2 rows, the network 3 accounts"):
-        summarise_components(network, name_accounts([None, None]))
-
-
 def classify_slowly(kind, column, edges, labels):
     classes = [label or "unlabelled" for label in labels]
     every = list(permutations(range(len(classes)), 2))
@@ -386,7 +380,10 @@ def test_summarise_classes__matches_a_slow_loop(case, labels, data):
     assert table.columns[:3] == ["kind", "source_label", "target_label"]
 
 
-def test_summarise_classes__refuses_a_kind_without_weights():
+def test_summaries__refuse_a_kind_without_weights_and_another_account_table(backend):
+    network = build(3, [(0, 1, 1.0)], backend)
+    with pytest.raises(ValueError, match="accounts has 2 rows, the network 3 accounts"):
+        summarise_components(network, name_accounts([None, None]))
     edges = pl.DataFrame({"source": [0], "target": [1], "weight": [1.0]})
     with pytest.raises(ValueError, match=r"lack the columns \['weight_url'\]"):
         summarise_classes(edges, name_accounts([None, None]), kinds=["url"])

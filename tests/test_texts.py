@@ -129,7 +129,9 @@ def test_ingest__texts_of_the_ira_sample(data_dir, tmp_path):
 
 
 def test_ingest__keeps_no_text_unless_asked(ingest_tweets):
+    ingest_tweets(tweet(1, "one"))  # is replaced by one without
     store = ingest_tweets(tweet(1, "Said in private"), texts=False)
+    assert not (store.path / "texts.parquet").exists()
     assert store.manifest["settings"]["texts"] is False
     with pytest.raises(FileNotFoundError, match="keeps no texts; ingest the archive again"):
         store.read("texts")
@@ -137,12 +139,6 @@ def test_ingest__keeps_no_text_unless_asked(ingest_tweets):
     assert len(contents) == 6
     assert not any(b"private" in content for content in contents)
     assert verify_store(store.path)["n_tables"] == 5
-
-
-def test_ingest__a_store_with_texts_can_be_replaced_by_one_without(ingest_tweets):
-    ingest_tweets(tweet(1, "one"))
-    store = ingest_tweets(tweet(1, "one"), texts=False)
-    assert not (store.path / "texts.parquet").exists()
 
 
 def test_store__texts_may_be_deleted_and_are_then_missed_by_name(ingest_tweets):

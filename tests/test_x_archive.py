@@ -541,11 +541,8 @@ def test_ingest__pseudonyms_are_keyed_and_the_same_for_mentions(ingest_rows, tmp
     assert "a secret" not in manifest
 
 
-def test_ingest__refuses_an_empty_key(ingest_rows):
+def test_ingest__refuses_an_empty_key_and_names_what_a_tweets_file_lacks(ingest_rows):
     with pytest.raises(ValueError, match="pseudonym key is empty"):
         ingest_rows(tweet(1), pseudonym_key=b"")
-
-
-def test_ingest__names_what_a_tweets_file_lacks(ingest_rows):
     with pytest.raises(ArchiveError, match=r"looks like tweets but lacks \['tweettime'\]"):
         ingest_rows(tweet(1), header=["tweetid", "userid", "tweet_text"])
