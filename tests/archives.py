@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import unicodedata
+import zipfile
 
 import polars as pl
 
@@ -15,6 +16,15 @@ def write_table(rows, header, **choices):
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue().encode()
+
+
+def pack_zip(kind=zipfile.ZIP_DEFLATED, **members):
+    """Return a zip file of members, in whose names two underscores stand for the dot."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", kind) as packed:
+        for name, content in members.items():
+            packed.writestr(name.replace("__", "."), content)
+    return out.getvalue()
 
 
 def list_events(store):

@@ -81,6 +81,15 @@ def data_dir() -> Path:
     return REAL_DATA
 
 
+@pytest.fixture(scope="session")
+def thailand(data_dir, tmp_path_factory):
+    """Return the store of the Thai archive; nobody changes it."""
+    from gpu_coord.archive.ingest import ingest
+
+    files = sorted((data_dir / "io_thailand_092020").glob("*.csv"))
+    return ingest(files, tmp_path_factory.mktemp("thailand") / "store")
+
+
 @pytest.fixture(scope="session", params=BACKENDS)
 def backend(request):
     from gpu_coord.backend import choose

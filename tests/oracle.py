@@ -13,6 +13,8 @@ import numpy as np
 MEASURES = ("trace", "frobenius")
 UNDEFINED = ("marginal", "zero", "skip")
 DENOMINATORS = ("all", "union", "intersection", "source", "none", "idf")
+RULE = {"measure": "trace", "undefined": "marginal", "shrink": 0.0, "denominator": "all"}
+RULE |= {"accounts": None}
 
 
 def _require(name, value, allowed):
@@ -68,11 +70,10 @@ def transition_matrices(active, lag=1):
     counts = transition_counts(active, lag)
     matrices = np.full(counts.shape, np.nan)
     for source, target, state, after in np.ndindex(counts.shape):
-        n_row = int(counts[source, target, state, 0] + counts[source, target, state, 1])
+        n_row = int(counts[source, target, state].sum())
         if n_row > 0:
-            matrices[source, target, state, after] = (
-                int(counts[source, target, state, after]) / n_row
-            )
+            n_after = int(counts[source, target, state, after])
+            matrices[source, target, state, after] = n_after / n_row
     return matrices
 
 
@@ -272,27 +273,13 @@ def _exact_pair_weights(events, *, bin_seconds, kinds, lag, accounts, **rule):
 
 
 def _to_floats(pairs):
-    return {
-        pair: {
-            name: float(value) if isinstance(value, Fraction) else value
-            for name, value in row.items()
-        }
-        for pair, row in pairs.items()
-    }
+    def convert(value):
+        return float(value) if isinstance(value, Fraction) else value
+
+    return {p: {name: convert(value) for name, value in row.items()} for p, row in pairs.items()}
 
 
-def pair_weights(
-    events,
-    *,
-    bin_seconds,
-    kinds,
-    lag=1,
-    measure="trace",
-    undefined="marginal",
-    shrink=0.0,
-    denominator="all",
-    accounts=None,
-):
+def pair_weights(events, *, bin_seconds, kinds, lag=1, **rule):
     """Weight of every ordered pair of distinct accounts.
 
     Parameters
@@ -313,19 +300,8 @@ def pair_weights(
     -------
     {(source, target): {"weight", "weight_<kind>" for each kind with an entity, "support"}}
     """
-    return _to_floats(
-        _exact_pair_weights(
-            events,
-            bin_seconds=bin_seconds,
-            kinds=kinds,
-            lag=lag,
-            measure=measure,
-            undefined=undefined,
-            shrink=shrink,
-            denominator=denominator,
-            accounts=accounts,
-        )
-    )
+    where = {"bin_seconds": bin_seconds, "kinds": kinds, "lag": lag}
+    return _to_floats(_exact_pair_weights(events, **where, **RULE | rule))
 
 
 # -------------------------------------------------------------------------------- edges, networks
@@ -340,21 +316,7 @@ def edges(pairs, *, min_weight=0.0, min_support=1):
     }
 
 
-def best_lag_edges(
-    events,
-    lags,
-    *,
-    bin_seconds,
-    kinds,
-    measure="trace",
-    undefined="marginal",
-    shrink=0.0,
-    denominator="all",
-    accounts=None,
-    min_weight=0.0,
-    min_support=1,
-    support_at="each",
-):
+def best_lag_edges(events, lags, *, min_weight=0.0, min_support=1, support_at="each", **options):
     """Edges over several lags, each scored on its own; the row of the lag with the largest weight.
 
     Parameters
@@ -364,6 +326,8 @@ def best_lag_edges(
     support_at
         `each`: a lag is a candidate only where it is an edge by itself. `best`: the lag is chosen
         by its weight first, then the pair must pass. They differ only where min_support > 1.
+    **options
+        As for `pair_weights`.
 
     Returns
     -------
@@ -372,17 +336,7 @@ def best_lag_edges(
     _require("support_at", support_at, ("each", "best"))
     best = {}
     for lag in sorted(lags):
-        pairs = _exact_pair_weights(
-            events,
-            bin_seconds=bin_seconds,
-            kinds=kinds,
-            lag=lag,
-            measure=measure,
-            undefined=undefined,
-            shrink=shrink,
-            denominator=denominator,
-            accounts=accounts,
-        )
+        pairs = _exact_pair_weights(events, lag=lag, **RULE | options)
         if support_at == "each":
             pairs = edges(pairs, min_weight=min_weight, min_support=min_support)
         for pair, row in pairs.items():

@@ -1,4 +1,4 @@
-"""Runs written by hand, with what readers need of them, and the command line in this process."""
+"""Events and runs written by hand, and the command line in this process."""
 
 import polars as pl
 from typer.testing import CliRunner
@@ -9,9 +9,32 @@ from gpu_coord.results.findings import open_run
 from gpu_coord.store.tables import hash_file
 
 
+def event(account, seconds, entity="x", kind="hashtag"):
+    return {"account": account, "kind": kind, "entity": entity, "time_seconds": seconds}
+
+
+def act_hourly(hours, **choices):
+    """Return the events of accounts, {account: hours}."""
+    return [event(name, 3600 * hour, **choices) for name, at in hours.items() for hour in at]
+
+
 def invoke(*arguments):
     """Call the command line."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def succeed(*arguments):
+    """Call the command line, which must end well."""
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refuse(code, *arguments):
+    """Call the command line, which must end with a code; return what it says."""
+    result = invoke(*arguments)
+    assert result.exit_code == code, result.output
+    return result.stderr
 
 
 def write_run(folder, store=None, *, content=None, **tables):

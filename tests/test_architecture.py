@@ -77,16 +77,12 @@ def test_imports__come_from_earlier_rooms_only(room, path, tree):
     assert room not in COUNTING or not list_rooms(room, tree) & READING
 
 
-def test_imports__leave_private_names_where_they_are():
-    for _, path, tree in MODULES:
+def test_imports__leave_private_names_where_they_are_and_gpu_libraries_in_the_backend():
+    for room, path, tree in MODULES:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gpu_coord"):
                 private = [alias.name for alias in node.names if re.match("_(?!_)", alias.name)]
                 assert not private, f"{path.name} imports {private}"
-
-
-def test_imports__name_gpu_libraries_in_the_backend_only():
-    for room, path, tree in MODULES:
         named = {name.split(".")[0] for name in list_imports(tree)} & GPU_LIBRARIES
         assert not named or room == "backend", f"{path.name} imports {named}"
 

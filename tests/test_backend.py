@@ -40,11 +40,6 @@ def test_choose__takes_the_gpu_where_the_probes_pass(monkeypatch):
     assert choose("auto") is device
 
 
-def test_choose__refuses_other_names():
-    with pytest.raises(ValueError, match="backend is 'tpu'"):
-        choose("tpu")
-
-
 @pytest.mark.parametrize("threads", [0, -1, 257, 999])
 @pytest.mark.parametrize("name", ["auto", "cpu", "gpu"])
 def test_choose__refuses_no_thread_and_too_many(threads, name):
@@ -55,9 +50,11 @@ def test_choose__refuses_no_thread_and_too_many(threads, name):
         cpu(threads=threads)
 
 
-def test_choose__uses_no_more_threads_than_there_are():
+def test_choose__uses_no_more_threads_than_there_are_and_refuses_other_names():
     assert choose("cpu", threads=256).threads == cpu().threads
     assert choose("cpu", threads=1).threads == 1
+    with pytest.raises(ValueError, match="backend is 'tpu'"):
+        choose("tpu")
 
 
 def test_list_usable__names_the_probe_that_failed(without_gpu):

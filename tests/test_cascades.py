@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from runs import invoke, write_run
+from runs import event, invoke, succeed, write_run
 
 import gpu_coord as gc
 from gpu_coord.archive.ingest import ingest
@@ -28,23 +28,18 @@ from gpu_coord.store.store import name_accounts
 HOSTILE = ["</script>", "\x1b[31mred", "a > b", 'say "x"', "=1+1", "\u202eevil", " x"]
 
 
-def ingest_shares(folder, rows, *, kind="url", labels=None):
+def ingest_shares(folder, rows, *, labels=None):
     """Ingest (account, object, seconds, platform); each a post of its own."""
+    names = ["account_id", "object_id", "content_id", "timestamp_share", "platform", "kind"]
     frame = pl.DataFrame(
-        [(a, o, f"c{k:04}", float(t), p, kind) for k, (a, o, t, p) in enumerate(rows)],
-        schema={
-            "account_id": pl.String, "object_id": pl.String, "content_id": pl.String,
-            "timestamp_share": pl.Float64, "platform": pl.String, "kind": pl.String,
-        },
-        orient="row",
+        [(a, o, f"c{k:04}", float(t), p, "url") for k, (a, o, t, p) in enumerate(rows)],
+        schema=names, schema_overrides={"platform": pl.String}, orient="row",
     )  # fmt: skip
-    folder.mkdir(exist_ok=True)
     frame.write_parquet(folder / "shares.parquet")
     if labels:
-        pl.DataFrame(list(labels.items()), schema=["account_id", "label"], orient="row").write_csv(
-            folder / "labels.csv"
-        )
-    path = folder / "labels.csv" if labels else None
+        labels = pl.DataFrame(list(labels.items()), schema=["account_id", "label"], orient="row")
+        labels.write_csv(folder / "labels.csv")
+    path = None if labels is None else folder / "labels.csv"
     return ingest(folder / "shares.parquet", folder / "store", labels=path)
 
 
@@ -80,16 +75,8 @@ def found(planted, tmp_path_factory):
 
 def test_trace_cascades__finds_the_planted_path_and_delays(found):
     hops = found.read("hops").filter(pl.col("value") == "leak")
-    columns = [
-        "platform",
-        "order",
-        "delay",
-        "delay_previous",
-        "account_id",
-        "n_accounts",
-        "n_shares",
-    ]
-    assert hops.select(columns).rows() == [
+    columns = ["platform", "order", "delay", "delay_previous", "account_id", "n_accounts"]
+    assert hops.select(*columns, "n_shares").rows() == [
         ("4chan", 1, 0, None, "c1", 2, 3),
         ("twitter", 2, 7200, 7200, "t1", 3, 3),
         ("facebook", 3, 93_600, 86_400, "f1", 1, 1),
@@ -120,10 +107,9 @@ def test_trace_cascades__says_who_was_first_and_first_elsewhere(found):
 
 
 def test_count_flows__counts_from_one_platform_to_the_next(found):
-    flows = found.read("flows").select(
-        "source_platform", "target_platform", "n_objects", "median_delay"
-    )
-    assert sorted(flows.rows()) == [
+    flows = found.read("flows")
+    columns = ["source_platform", "target_platform", "n_objects", "median_delay"]
+    assert sorted(flows.select(columns).rows()) == [
         ("4chan", "twitter", 1, 7200),
         ("facebook", "4chan", 1, 7500),
         ("twitter", "facebook", 2, (86_400 + 500) / 2),
@@ -204,15 +190,12 @@ def test_trace_cascades__reads_stores_of_no_or_one_platform(tmp_path, platform):
     assert found.read("hops").height == (platform is not None)
     assert found.read("flows").is_empty()
     assert found.summary["n_objects_across"] == 0
-    done = invoke("cascades", str(store.path), "--out", str(tmp_path / "again"))
-    assert done.exit_code == 0, done.output
+    done = succeed("cascades", str(store.path), "--out", str(tmp_path / "again"))
     assert ("No share names a platform." in done.stdout) == (platform is None)
 
 
 def test_trace_cascades__reads_a_store_without_a_column_of_platforms(make_store, tmp_path):
-    events = [
-        {"account": a, "kind": "url", "entity": "o", "time_seconds": t} for t, a in enumerate("ab")
-    ]
+    events = [event(name, time, "o", "url") for time, name in enumerate("ab")]
     found = trace_cascades(make_store(events), tmp_path / "out")
     assert found.read("cascades").select("n_without_platform", "path").row(0) == (2, None)
 
@@ -369,11 +352,7 @@ def test_trace_cascades__derives_domains_and_counts_a_post_once(tmp_path):
 
 
 def test_list_cascades__shows_mentioned_accounts_by_pseudonym(make_store):
-    events = [
-        {"account": a, "kind": "mention", "entity": "secret id", "time_seconds": t}
-        for t, a in enumerate("ab")
-    ]
-    store = make_store(events)
+    store = make_store([event(a, t, "secret id", "mention") for t, a in enumerate("ab")])
     table = tabulate_cascades(store, kind="mention")
     assert table["pseudonym"].to_list() == name_accounts(pl.Series(["secret id"]), store).to_list()
     assert table["first_pseudonym"].to_list() == name_accounts(pl.Series(["a"]), store).to_list()
@@ -417,19 +396,17 @@ def test_trace_cascades__does_not_depend_on_the_order_of_rows(found, tmp_path):
 
 def test_trace_cascades__refuses_what_it_cannot_use(planted, tmp_path, make_store):
     run = write_run(tmp_path / "run", planted, accounts=ACCOUNTS)
-    with pytest.raises(ValueError, match="both a run and inside"):
-        trace_cascades(planted, tmp_path / "out", run=run, inside="origin")
-    with pytest.raises(ValueError, match="group is 4, but no run is named"):
-        trace_cascades(planted, tmp_path / "out", group=4)
-    with pytest.raises(ValueError, match="inside is 'nobody', the labels are origin, other"):
-        trace_cascades(planted, tmp_path / "out", inside="nobody")
-    with pytest.raises(ValueError, match="none of the 1 accounts inside has shared"):
-        trace_cascades(planted, tmp_path / "out", inside=["stranger"])
-    with pytest.raises(ValueError, match="has 99 shares; lower min_shares"):
-        trace_cascades(planted, tmp_path / "out", min_shares=99)
-    events = [{"account": "c1", "kind": "url", "entity": "o", "time_seconds": 0}]
-    with pytest.raises(ValueError, match="was made from another store"):
-        trace_cascades(make_store(events), tmp_path / "out", run=run)
+    other = make_store([event("c1", 0, "o", "url")])
+    for choices, message in (
+        ({"run": run, "inside": "origin"}, "both a run and inside"),
+        ({"group": 4}, "group is 4, but no run is named"),
+        ({"inside": "nobody"}, "inside is 'nobody', the labels are origin, other"),
+        ({"inside": ["stranger"]}, "none of the 1 accounts inside has shared"),
+        ({"min_shares": 99}, "has 99 shares; lower min_shares"),
+        ({"store": other, "run": run}, "was made from another store"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            trace_cascades(**{"store": planted, "out": tmp_path / "out"} | choices)
     assert not (tmp_path / "out").exists()
 
 
@@ -437,21 +414,15 @@ def test_trace_cascades__refuses_what_it_cannot_use(planted, tmp_path, make_stor
 
 
 def test_cascades__tells_paths_and_escapes(planted, tmp_path):
-    done = invoke("cascades", planted.path, "--out", tmp_path / "out", "--inside", "origin")
-    assert done.exit_code == 0, done.output
+    request = ("cascades", planted.path, "--out", tmp_path / "out", "--inside", "origin")
+    done = succeed(*request)
     assert "4chan > twitter > facebook" in " ".join(done.stdout.split())
-    assert (
-        "4 objects, 16 shares by 8 accounts; 1 objects have too few shares. 4 platforms"
-        in done.stdout
-    )
+    said = "4 objects, 16 shares by 8 accounts; 1 objects have too few shares. 4 platforms"
+    assert said in done.stdout
     assert "2 of 3 objects shared inside began there; 1 of them were then shared" in done.stdout
     assert "t1" not in done.stdout.split()
-    shown = invoke(
-        "cascades", planted.path, "--out", tmp_path / "out", "--inside", "origin", "--show-ids"
-    )
-    assert "t1" in shown.stdout.split()
-    counted = invoke("cascades", planted.path, "--out", tmp_path / "out", "--json")
-    assert json.loads(counted.stdout)["n_objects_across"] == 2
+    assert "t1" in invoke(*request, "--show-ids").stdout.split()
+    assert json.loads(invoke(*request[:4], "--json").stdout)["n_objects_across"] == 2
 
 
 def test_cascades__obeys_no_platform(tmp_path):
@@ -459,8 +430,7 @@ def test_cascades__obeys_no_platform(tmp_path):
     rows += [(name, "o", 60 * k, name) for k, name in enumerate(HOSTILE)]
     rows += [("z", name, 60 * k, "other") for k, name in enumerate(HOSTILE)]
     store = ingest_shares(tmp_path, rows)
-    done = invoke("cascades", store.path, "--out", tmp_path / "out")
-    assert done.exit_code == 0, done.output
+    done = succeed("cascades", store.path, "--out", tmp_path / "out")
     assert not set(done.stdout) & {"\x1b", "\u202e"}
     hops = open_run(tmp_path / "out").read("hops").filter(pl.col("value") == "o")
     assert hops["platform"].to_list() == HOSTILE  # data are verbatim

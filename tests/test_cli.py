@@ -7,7 +7,7 @@ import sys
 
 import polars as pl
 import pytest
-from runs import invoke
+from runs import invoke, refuse, succeed
 from typer.testing import CliRunner
 
 from gpu_coord.cli import app
@@ -37,45 +37,43 @@ def shares(tmp_path):
 
 @pytest.fixture
 def store(shares, tmp_path):
-    result = invoke("ingest", shares, "--store", tmp_path / "store")
-    assert result.exit_code == 0, result.output
+    succeed("ingest", shares, "--store", tmp_path / "store")
     return tmp_path / "store"
 
 
+@pytest.fixture
+def detect(store, tmp_path):
+    """Return a request that can be met; more options may follow."""
+    return ["detect", store, "--out", tmp_path / "run", "--kinds", "object"]
+
+
 def test_ingest__shows_what_became_of_each_input(shares, tmp_path):
-    result = invoke("ingest", shares, "--store", tmp_path / "s")
-    assert result.exit_code == 0
-    assert "shares.csv" in result.stdout
-    as_json = invoke("ingest", shares, "--store", tmp_path / "s", "--json")
-    totals = json.loads(as_json.stdout)
+    request = ("ingest", shares, "--store", tmp_path / "s")
+    assert "shares.csv" in succeed(*request).stdout
+    totals = json.loads(succeed(*request, "--json").stdout)
     assert (totals["rows_read"], totals["stored"], totals["rejected"]) == (7, 7, 0)
 
 
-def test_detect__prints_its_summary_as_one_json_object(store, tmp_path):
-    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object", "--json"]
-    result = invoke(*arguments, "--paper")
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout) == {
+def test_detect__prints_its_summary_as_one_json_object(detect):
+    assert json.loads(succeed(*detect, "--json", "--paper").stdout) == {
         "n_accounts": 3, "n_entities": 2, "n_bins": 26, "n_edges": 1,
         "n_components": 1, "n_communities": 1,
     }  # fmt: skip
-    tested = json.loads(invoke(*arguments).stdout)
+    tested = json.loads(succeed(*detect, "--json").stdout)
     assert (tested["n_edges"], tested["n_pairs_tested"]) == (1, 6)
     assert {"lambda", "n_significant", "expected_false_edges"} < tested.keys()
 
 
-def test_detect__says_first_what_chance_explains(store, tmp_path):
-    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object"]
-    result = invoke(*arguments)
+def test_detect__says_first_what_chance_explains(detect, tmp_path):
+    result = invoke(*detect)
     inflation = json.loads((tmp_path / "run" / "run.json").read_text())["summary"]["lambda"]
     assert result.stdout.startswith(f"lambda {inflation:.2f}: accounts coincide ")
     assert "significant at a false discovery rate of 0.05" in " ".join(result.stdout.split())
-    assert invoke(*arguments, "--paper").stdout.startswith("lambda not computed (--paper)")
+    assert invoke(*detect, "--paper").stdout.startswith("lambda not computed (--paper)")
 
 
-def test_detect__shows_pseudonyms_unless_asked(store, tmp_path):
-    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object", "--paper"]
-    hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
+def test_detect__shows_pseudonyms_unless_asked(detect, tmp_path):
+    hidden, shown = invoke(*detect, "--paper"), invoke(*detect, "--paper", "--show-ids")
     pseudonym = pl.read_parquet(tmp_path / "run" / "accounts.parquet")["pseudonym"][0]
     assert pseudonym in hidden.stdout and pseudonym not in shown.stdout
     assert "account_id" in shown.stdout and "account_id" not in hidden.stdout
@@ -93,27 +91,22 @@ def test_detect__hides_accounts_and_posts_among_the_entities(tmp_path, kind, val
     table = [f"{head},kind", *(f"{row},{kind}" for row in rows)]
     (tmp_path / "shares.csv").write_text("\n".join(table) + "\n")
     invoke("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store")
-    arguments = ["detect", tmp_path / "store", "--out", tmp_path / "run"]
-    arguments += ["--kinds", kind, "--paper"]
-    hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
-    assert hidden.exit_code == shown.exit_code == 0, hidden.output
+    arguments = ["detect", tmp_path / "store", "--out", tmp_path / "run", "--kinds", kind]
+    hidden, shown = (succeed(*arguments, "--paper", *more) for more in ([], ["--show-ids"]))
     assert value in shown.stdout and value not in hidden.output
     assert shown_as in hidden.stdout
 
 
-def test_commands__take_the_common_options(store, tmp_path):
+def test_commands__take_the_common_options(store, detect, tmp_path):
     common = ["--backend", "cpu", "--memory", "1GB", "--threads", "1", "--seed", "0"]
-    run, shares = tmp_path / "run", tmp_path / "shares.csv"
     for command in (
-        ["ingest", shares, "--store", store],
-        ["detect", store, "--out", run, "--kinds", "object"],
-        ["verify", run],
+        ["ingest", tmp_path / "shares.csv", "--store", store],
+        detect,
+        ["verify", tmp_path / "run"],
         ["verify", store],
         ["simulate", "--out", tmp_path / "sim"],
     ):
-        result = invoke(*command, *common, "--json")
-        assert result.exit_code == 0, result.output
-        json.loads(result.stdout)
+        json.loads(succeed(*command, *common, "--json").stdout)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
@@ -128,13 +121,10 @@ def test_sign__gives_every_command_its_choices_and_the_common_options(command):
     assert names[-2:] == ["json_", "debug"]
 
 
-def test_detect__fits_a_terminal_of_80_columns(store, tmp_path):
+def test_detect__fits_a_terminal_of_80_columns(detect, tmp_path):
     (tmp_path / "labels.csv").write_text("account_id,label\na,RightWingTroll\nb,op\n")
-    result = CliRunner(env={"COLUMNS": "80"}).invoke(
-        app, ["detect", str(store), "--out", str(tmp_path / "run"), "--kinds", "object",
-              "--labels", str(tmp_path / "labels.csv"), "--split-at", "1970-01-01T05:00",
-              "--paper"],
-    )  # fmt: skip
+    words = [*detect, "--labels", tmp_path / "labels.csv", "--split-at", "1970-01-01T05:00"]
+    result = CliRunner(env={"COLUMNS": "80"}).invoke(app, [*map(str, words), "--paper"])
     assert result.exit_code == 0, result.output
     for column in ("pseudonym", "influence", "community", "posts", "per pair", "communities"):
         assert column in result.stdout
@@ -142,53 +132,42 @@ def test_detect__fits_a_terminal_of_80_columns(store, tmp_path):
     assert max(map(len, result.stdout.splitlines()[1:])) <= 80
 
 
-def test_explain__shows_what_is_behind_an_edge(store, tmp_path):
+def test_explain__shows_what_is_behind_an_edge(detect, tmp_path):
     run = tmp_path / "run"
-    invoke("detect", store, "--out", run, "--kinds", "object")
+    invoke(*detect)
     source, target = pl.read_parquet(run / "edges.parquet").select("source", "target").row(0)
-    shown = invoke("explain", run, source, target)
-    assert shown.exit_code == 0, shown.output
+    shown = succeed("explain", run, source, target)
     assert "would be expected under the null" in " ".join(shown.stdout.split())
     found = json.loads(invoke("explain", run, source, target, "--json").stdout)
     assert found["a"].startswith("acct-") and found["edges"][0]["observed"] >= 1
-    named = json.loads(
-        invoke("explain", run, found["a"], found["b"], "--json", "--show-ids").stdout
-    )
+    request = ("explain", run, found["a"], found["b"], "--json", "--show-ids")
+    named = json.loads(invoke(*request).stdout)
     assert (named["a"], named["b"]) == (source, target)
-    unknown = invoke("explain", run, source, "nobody")
-    assert unknown.exit_code == 1 and "'nobody' is none of the 3 accounts" in unknown.stderr
+    assert "'nobody' is none of the 3 accounts" in refuse(1, "explain", run, source, "nobody")
 
 
-def test_share__shows_its_run(store, tmp_path):
+def test_share__shows_its_run(store, detect, tmp_path):
     arguments = ["share", store, "--kind", "object", "--out", tmp_path / "run", "--window", "2h"]
-    shown = invoke(*arguments)
-    assert shown.exit_code == 0, shown.output
-    said = " ".join(shown.stdout.split())
+    said = " ".join(succeed(*arguments).stdout.split())
     assert "pairs of shares of the same object within 2 h (strict)" in said
     assert "share the same things at about the same time" in said
     summary = json.loads(invoke(*arguments, "--mode", "qut", "--json").stdout)
     assert summary["n_pairs"] >= 1
-    assert invoke("verify", tmp_path / "run").exit_code == 0
-    # A run of one command may take the place of one of the other.
-    detected = invoke("detect", store, "--kinds", "object", "--out", tmp_path / "run")
-    assert detected.exit_code == 0, detected.output
-    assert invoke(*arguments, "--mode", "cosine").exit_code == 2
-    wrong = invoke("share", store, "--kind", "url", "--out", tmp_path / "other")
-    assert wrong.exit_code == 1 and "object" in wrong.stderr
+    succeed("verify", tmp_path / "run")
+    succeed(*detect)  # A run of one command may take the place of one of the other.
+    refuse(2, *arguments, "--mode", "cosine")
+    assert "object" in refuse(1, "share", store, "--kind", "url", "--out", tmp_path / "other")
 
 
 def test_calibrate__says_what_the_copies_show(store, tmp_path):
     arguments = ["calibrate", store, "--out", tmp_path / "cal", "--kinds", "object"]
     arguments += ["--copies", "2", "--memory", "1GB"]
-    shown = invoke(*arguments)
-    assert shown.exit_code == 0, shown.output
-    said = " ".join(shown.stdout.split())
+    said = " ".join(succeed(*arguments).stdout.split())
     assert "in 2 copies whose accounts' days were permuted" in said
     assert "Significant edges: 0 in the data, 0 per copy" in said
     assert (tmp_path / "cal" / "qq.png").is_file()
     assert json.loads(invoke(*arguments, "--json").stdout)["n_copies"] == 2
-    wrong = invoke(*arguments, "--bin", "7m")
-    assert wrong.exit_code == 1 and "do not divide a day" in wrong.stderr
+    assert "do not divide a day" in refuse(1, *arguments, "--bin", "7m")
 
 
 def test_detect__passes_every_option_on(store, tmp_path):
@@ -200,8 +179,7 @@ def test_detect__passes_every_option_on(store, tmp_path):
         "--null": "hour", "--alpha": "0.01", "--groups": "2",
     }  # fmt: skip
     flat = [part for option in options.items() for part in option]
-    result = invoke("detect", store, "--out", tmp_path / "run", *flat)
-    assert result.exit_code == 0, result.output
+    succeed("detect", store, "--out", tmp_path / "run", *flat)
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
     assert settings == {
         "kinds": ["object", "object"], "bin": "2h", "lags": [1, 2, 3], "min_posts": 2,
@@ -212,43 +190,34 @@ def test_detect__passes_every_option_on(store, tmp_path):
     }  # fmt: skip
 
 
-def test_detect__takes_labels_from_a_file(store, tmp_path):
+def test_detect__takes_labels_from_a_file(detect, tmp_path):
     (tmp_path / "labels.csv").write_text("account_id,label\na,op\nb,op\n")
-    result = invoke(
-        "detect", store, "--out", tmp_path / "run", "--kinds", "object",
-        "--labels", tmp_path / "labels.csv", "--paper",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
+    result = succeed(*detect, "--labels", tmp_path / "labels.csv", "--paper")
     assert "Edges between classes" in result.stdout
     accounts = pl.read_parquet(tmp_path / "run" / "accounts.parquet")
     assert accounts["label"].to_list() == ["op", "op", None]
 
 
-def test_evaluate__compares_with_the_truth(store, tmp_path):
-    invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object", "--paper")
-    truth = tmp_path / "truth_accounts.parquet"
-    pl.DataFrame(
-        {"account_id": ["a", "b", "c"], "label": ["operation", "operation", "unaffiliated"]}
-    ).write_parquet(truth)
-    result = invoke("evaluate", tmp_path / "run", "--truth", truth, "--json")
-    assert json.loads(result.stdout)["accounts"]["auc"] == 1.0
-    wrong = invoke("evaluate", tmp_path / "run", "--truth", truth, "--positive", "core")
-    assert wrong.exit_code == 1
-    assert "0 of 3 accounts of the truth in this run are labelled 'core'" in wrong.stderr
+def test_evaluate__compares_with_the_truth(detect, tmp_path):
+    invoke(*detect, "--paper")
+    labels = ["operation", "operation", "unaffiliated"]
+    truth = pl.DataFrame({"account_id": ["a", "b", "c"], "label": labels})
+    truth.write_parquet(tmp_path / "truth_accounts.parquet")
+    request = ["evaluate", tmp_path / "run", "--truth", tmp_path / "truth_accounts.parquet"]
+    assert json.loads(invoke(*request, "--json").stdout)["accounts"]["auc"] == 1.0
+    said = "0 of 3 accounts of the truth in this run are labelled 'core'"
+    assert said in refuse(1, *request, "--positive", "core")
 
 
 def test_simulate__and_demo_write_where_they_are_told(tmp_path):
-    made = invoke("simulate", "--out", tmp_path / "sim", "--seed", "3", "--json")
-    assert made.exit_code == 0, made.output
+    made = succeed("simulate", "--out", tmp_path / "sim", "--seed", "3", "--json")
     assert json.loads(made.stdout)["n_operation_accounts"] == 40
-    demo = invoke("demo", "--out", tmp_path / "demo", "--json")
-    assert demo.exit_code == 0, demo.output
+    demo, again = (succeed("demo", "--out", tmp_path / "demo", "--json") for _ in range(2))
     figures = json.loads(demo.stdout)["evaluation"]
     assert figures["accounts"]["n_positive"] == 40
     assert figures["accounts"]["auc"] > 0.7
     assert figures["accounts"]["share_of_core_among_first_by_influence"] >= 0.8
-    again = invoke("demo", "--out", tmp_path / "demo", "--json")
-    assert again.exit_code == 0 and again.stdout == demo.stdout
+    assert again.stdout == demo.stdout
 
 
 @pytest.mark.parametrize(
@@ -290,23 +259,21 @@ def test_errors__have_a_code_and_one_sentence(
     assert not (tmp_path / "RUN").exists() and not (tmp_path / "S").exists()
 
 
-def test_errors__can_be_debugged(store, tmp_path):
-    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "url", "--debug")
+def test_errors__can_be_debugged(detect):
+    result = invoke(*detect, "--kinds", "url", "--debug")
     assert isinstance(result.exception, ValueError)
 
 
-def test_interruption__is_said_and_leaves_nothing(store, tmp_path, monkeypatch):
+def test_interruption__is_said_and_leaves_nothing(detect, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stages, "build_network", interrupt)
-    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
-    assert result.exit_code == 130
-    assert "what was being written is not there" in result.stderr
+    assert "what was being written is not there" in refuse(130, *detect)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shares.csv", "store"]
 
 
-def test_termination__is_said_and_leaves_nothing(store, tmp_path):
+def test_termination__is_said_and_leaves_nothing(detect, tmp_path):
     code = (
         "import sys, time\n"
         "from gpu_coord import cli\nfrom gpu_coord.detection import stages\n"
@@ -316,9 +283,8 @@ def test_termination__is_said_and_leaves_nothing(store, tmp_path):
         "stages.build_network = wait\n"
         "cli.main()"
     )
-    arguments = ["detect", store, "--out", tmp_path / "run", "--kinds", "object", "--paper"]
     program = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [sys.executable, "-c", code, *map(str, detect), "--paper"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert program.stdout.readline() == "waiting\n"
@@ -334,7 +300,7 @@ def test_termination__is_said_and_leaves_nothing(store, tmp_path):
 def test_empty_store__is_said_to_hold_no_event(tmp_path):
     (tmp_path / "shares.csv").write_text(SHARES.splitlines()[0] + "\n")
     store = tmp_path / "store"
-    assert invoke("ingest", tmp_path / "shares.csv", "--store", store).exit_code == 0
+    succeed("ingest", tmp_path / "shares.csv", "--store", store)
     for command in (
         ["detect", store, "--out", tmp_path / "run"],
         ["share", store, "--out", tmp_path / "run", "--kind", "url"],
@@ -342,9 +308,8 @@ def test_empty_store__is_said_to_hold_no_event(tmp_path):
         ["timeline", store, "x", "--out", tmp_path / "x.json"],
         ["timeline", store, "x", "--kind", "url", "--out", tmp_path / "x.json"],
     ):
-        result = invoke(*command)
-        assert result.exit_code == 1
-        assert "holds no event" in result.stderr and "kinds" not in result.stderr
+        said = refuse(1, *command)
+        assert "holds no event" in said and "kinds" not in said
 
 
 def cut_off(file):
@@ -361,48 +326,45 @@ def change_a_byte(file):
 @pytest.mark.parametrize(
     "command",
     [
-        ["detect", "STORE", "--out", "RUN", "--kinds", "object"],
-        ["share", "STORE", "--out", "RUN", "--kind", "object"],
-        ["coact", "STORE", "--out", "RUN", "--layers", "co_object"],
-        ["timeline", "STORE", "x", "--out", "x.json"],
-        ["cascades", "STORE", "--out", "RUN", "--kind", "object"],
+        "detect store --out RUN --kinds object",
+        "share store --out RUN --kind object",
+        "coact store --out RUN --layers co_object",
+        "timeline store x --out x.json",
+        "cascades store --out RUN --kind object",
     ],
-    ids=lambda command: command[0],
+    ids=lambda command: command.split()[0],
 )
 def test_damaged_store__is_named(store, tmp_path, monkeypatch, command, damage):
     monkeypatch.chdir(tmp_path)
     damage(store / "events.parquet")
-    result = invoke(*("store" if word == "STORE" else word for word in command))
-    assert result.exit_code == 1
-    assert result.stderr.startswith("error: store/events.parquet is no"), result.stderr
-    assert "; ingest again, and check it with `gpu-coord verify store`.\n" in result.stderr
-    assert "report" not in result.stderr
+    said = refuse(1, *command.split())
+    assert said.startswith("error: store/events.parquet is no"), said
+    assert "; ingest again, and check it with `gpu-coord verify store`.\n" in said
+    assert "report" not in said
     assert not (tmp_path / "RUN").exists()
 
 
 @pytest.mark.parametrize("damage", [cut_off, change_a_byte, lambda file: file.unlink()])
-def test_damaged_run__is_named(store, tmp_path, monkeypatch, damage):
+def test_damaged_run__is_named(detect, tmp_path, monkeypatch, damage):
     monkeypatch.chdir(tmp_path)
-    invoke("detect", store, "--out", "run", "--kinds", "object", "--paper")
+    invoke(*detect, "--paper")
     damage(tmp_path / "run" / "edges.parquet")
-    result = invoke("explain", "run", "a", "b")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("error: run/edges.parquet is "), result.stderr
-    assert "; repeat the run, and check it with `gpu-coord verify run`.\n" in result.stderr
+    said = refuse(1, "explain", "run", "a", "b")
+    assert said.startswith("error: run/edges.parquet is "), said
+    assert "; repeat the run, and check it with `gpu-coord verify run`.\n" in said
 
 
-def test_damaged_store__is_named_where_a_run_led_to_it(store, tmp_path, monkeypatch):
+def test_damaged_store__is_named_where_a_run_led_to_it(store, detect, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    invoke("detect", store, "--out", "run", "--kinds", "object", "--paper")
+    invoke(*detect, "--paper")
     cut_off(store / "events.parquet")
-    result = invoke("roles", "run")
-    assert result.exit_code == 1
-    assert "store/events.parquet is no readable Parquet file" in result.stderr
-    assert "ingest again, and check it with `gpu-coord verify" in result.stderr
+    said = refuse(1, "roles", "run")
+    assert "store/events.parquet is no readable Parquet file" in said
+    assert "ingest again, and check it with `gpu-coord verify" in said
 
 
 @pytest.mark.parametrize("marker", ["as written", "without tables"])
-def test_errors_of_readers__are_no_damage_where_none_is_found(store, tmp_path, monkeypatch, marker):
+def test_errors_of_readers__are_no_damage_where_none_is_found(store, detect, monkeypatch, marker):
     def fail(*_, **__):
         raise pl.exceptions.ComputeError("planted")
 
@@ -411,47 +373,38 @@ def test_errors_of_readers__are_no_damage_where_none_is_found(store, tmp_path, m
         manifest = json.loads((store / "manifest.json").read_text())
         del manifest["tables"]
         (store / "manifest.json").write_text(json.dumps(manifest))
-    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
-    assert result.exit_code == 1
-    assert "unexpected ComputeError: planted" in result.stderr
+    assert "unexpected ComputeError: planted" in refuse(1, *detect)
 
 
 @pytest.mark.parametrize(
     "error", [MemoryError("too little"), OSError(28, "No space left on device")]
 )
-def test_machine_that_cannot__ends_with_3(store, tmp_path, monkeypatch, error):
+def test_machine_that_cannot__ends_with_3(detect, monkeypatch, error):
     def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(stages, "build_network", fail)
-    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object")
-    assert result.exit_code == 3
+    refuse(3, *detect)
 
 
-def test_missing_kind__is_a_warning(store, tmp_path):
-    result = invoke("detect", store, "--out", tmp_path / "run", "--kinds", "object,url", "--json")
-    assert result.exit_code == 0
+def test_missing_kind__is_a_warning(detect):
+    result = succeed(*detect, "--kinds", "object,url", "--json")
     assert "warning: the store has no 'url'" in result.stderr
     json.loads(result.stdout)
 
 
 def test_terminal__never_obeys_an_archive(tmp_path):
     hostile = "\x1b[31mred\x1b[0m[bold]=1+1\u202e<script>"
-    rows = [(account, hour) for hour in (0, 9) for account in "ab"]
-    pl.DataFrame(
-        {
-            "account_id": [account + hostile for account, _ in rows],
-            "object_id": [hostile] * 4,
-            "content_id": ["1", "2", "3", "4"],
-            "timestamp_share": [3600 * (hour + (account == "b")) for account, hour in rows],
-        }
-    ).write_parquet(tmp_path / "hostile.parquet")
+    rows = [
+        (account + hostile, hostile, f"{account}{hour}", 3600 * (hour + (account == "b")))
+        for hour in (0, 9)
+        for account in "ab"
+    ]
+    names = SHARES.splitlines()[0].split(",")
+    pl.DataFrame(rows, schema=names, orient="row").write_parquet(tmp_path / "hostile.parquet")
     invoke("ingest", tmp_path / "hostile.parquet", "--store", tmp_path / "store")
-    result = invoke(
-        "detect", tmp_path / "store", "--out", tmp_path / "run", "--kinds", "object", "--show-ids",
-        "--paper",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
+    request = ["detect", tmp_path / "store", "--out", tmp_path / "run", "--kinds", "object"]
+    result = succeed(*request, "--show-ids", "--paper")
     assert "<script>" in result.output and "[bold]" in result.output
     assert not set(result.output) & set("\x1b\u202e")
     wrong = invoke("detect", tmp_path / f"no{hostile}", "--out", tmp_path / "run")
@@ -462,35 +415,21 @@ def test_terminal__never_obeys_an_archive(tmp_path):
 @pytest.mark.parametrize("command", [["detect", "STORE", "--out", "RUN"], ["verify", "STORE"]])
 @pytest.mark.parametrize(("threads", "rule"), [(0, "equal to 1 "), (257, "256"), (999, "256")])
 def test_threads__are_one_to_256(command, threads, rule):
-    result = invoke(*command, "--threads", threads)
-    assert result.exit_code == 2
-    assert "'--threads'" in result.stderr and rule in result.stderr
+    said = refuse(2, *command, "--threads", threads)
+    assert "'--threads'" in said and rule in said
 
 
-def test_threads__reach_the_libraries(store, tmp_path):
+def test_threads__reach_the_libraries(detect):
     code = (
         "import sys; from gpu_coord.cli import app\n"
         "try: app(sys.argv[1:])\n"
         "except SystemExit: pass\n"
         "import numba, polars; print(numba.get_num_threads(), polars.thread_pool_size())"
     )
-    arguments = [
-        "detect",
-        store,
-        "--out",
-        tmp_path / "run",
-        "--kinds",
-        "object",
-        "--threads",
-        "1",
-        "--json",
-    ]
-    environment = {
-        name: value for name, value in os.environ.items() if name != "POLARS_MAX_THREADS"
-    }
     result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True, text=True, check=True, env=environment,
+        [sys.executable, "-c", code, *map(str, detect), "--threads", "1", "--json"],
+        capture_output=True, text=True, check=True,
+        env={name: value for name, value in os.environ.items() if name != "POLARS_MAX_THREADS"},
     )  # fmt: skip
     assert result.stdout.splitlines()[-1] == "1 1"
 
@@ -499,10 +438,10 @@ def test_share__takes_the_finest_null(tmp_path):
     table = tmp_path / "seconds.csv"
     table.write_text(SHARES.replace("3600\n", "61\n"))  # not all at whole hours
     store = tmp_path / "store"
-    assert invoke("ingest", table, "--store", store).exit_code == 0
+    succeed("ingest", table, "--store", store)
     request = ("share", store, "--out", tmp_path / "run", "--kind", "object")
-    assert invoke(*request, "--null", "one_hour", "--window", "179s").exit_code == 0
+    succeed(*request, "--null", "one_hour", "--window", "179s")
     assert open_run(tmp_path / "run").content["settings"]["null"] == "one_hour"
-    refused = invoke(*request, "--null", "one_hour", "--window", "10m")
-    assert refused.exit_code == 1
-    assert "a window of at most 179 s" in refused.stderr
+    assert "a window of at most 179 s" in refuse(
+        1, *request, "--null", "one_hour", "--window", "10m"
+    )

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_intervals import make_shares
+from pairs import describe, make_shares, name_edges
 
 from gpu_coord.backend import choose
 from gpu_coord.sharing import streams
@@ -22,24 +22,14 @@ from gpu_coord.sharing.peers.coornet import (
     weigh_kinds,
 )
 from gpu_coord.sharing.run import share
-from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
 
 
 def list_marked(shares, mask):
     """Return (object, account, seconds) of the marked shares."""
     values, ids = shares.objects["value"].to_list(), shares.accounts["account_id"].to_list()
-    return {
-        (values[o], ids[a], t / 1000)
-        for o, a, t in zip(
-            shares.object[mask], shares.account[mask], shares.time[mask], strict=True
-        )
-    }
-
-
-def name_edges(shares, edges):
-    ids = shares.accounts["account_id"].to_list()
-    return {(ids[s], ids[t]): w for s, t, w in edges.select("source", "target", "weight").rows()}
+    marked = (column[mask] for column in (shares.object, shares.account, shares.time))
+    return {(values[o], ids[a], t / 1000) for o, a, t in zip(*marked, strict=True)}
 
 
 def project(shares, seconds, **settings):
@@ -50,48 +40,38 @@ def project(shares, seconds, **settings):
 # --- the bins --------------------------------------------------------------------------------
 
 
-def test_cut_shares__loses_pairs_at_the_border_of_a_bin():
-    # The bins of u are 0-9 s and 10-19 s: 9 s and 11 s lie apart, 0 s and 9 s together.
-    shares = make_shares([("u", "a", 0), ("u", "b", 9), ("u", "c", 11)])
-    cuts = cut_shares(shares, interval_seconds=10)
-    assert cuts.bin.tolist() == [0, 0, 1]
-    assert list_marked(shares, cuts.grouped) == {("u", "a", 0), ("u", "b", 9)}
+@pytest.mark.parametrize(
+    ("rows", "seconds", "grouped"),
+    [
+        # The bins of u are 0-9 s and 10-19 s: 9 s and 11 s lie apart, 0 s and 9 s together.
+        ([("u", "a", 0), ("u", "b", 9), ("u", "c", 11)], 10, [0, 1]),
+        # They begin at the first share of each object; clock bins would part 17 s and 23 s.
+        ([("u", "a", 17), ("u", "b", 23), ("v", "a", 5), ("v", "b", 15)], 10, [0, 1]),
+        # Fractions of the interval are dropped.
+        ([("u", "a", 0), ("u", "b", 9)], 9.5, []),
+        ([("u", "a", 0), ("u", "b", 9)], 10.0, [0, 1]),
+        # Two shares of one account are a group, but not of an object that it alone shares.
+        ([("u", "a", 0), ("u", "a", 1), ("u", "b", 500)], 10, [0, 1]),
+        ([("u", "a", 0), ("u", "a", 1), ("v", "a", 0), ("v", "b", 100)], 10, []),
+    ],
+)
+def test_cut_shares__groups_what_is_in_one_bin(rows, seconds, grouped):
+    shares = make_shares(rows)
+    cuts = cut_shares(shares, interval_seconds=seconds)
+    assert list_marked(shares, cuts.grouped) == {rows[place] for place in grouped}
 
 
-def test_cut_shares__begins_at_the_first_share_of_each_object():
-    # Clock bins of 10 s would part 17 s and 23 s.
-    shares = make_shares([("u", "a", 17), ("u", "b", 23), ("v", "a", 5), ("v", "b", 15)])
-    cuts = cut_shares(shares, interval_seconds=10)
-    assert list_marked(shares, cuts.grouped) == {("u", "a", 17), ("u", "b", 23)}
-
-
-def test_cut_shares__begins_at_a_whole_second():
-    # First share at 0.9 s: the first bin ends before 2 s, not before 2.9 s.
-    shares = make_shares([("u", "a", 0.9), ("u", "b", 1.9), ("u", "c", 2.0)])
-    cuts = cut_shares(shares, interval_seconds=2)
-    assert cuts.bin.tolist() == [0, 0, 1]
-
-
-def test_cut_shares__before_the_epoch_begins_at_the_second_below():
-    shares = make_shares([("u", "a", -3.5), ("u", "b", -2.5), ("u", "c", -2)])
-    assert cut_shares(shares, interval_seconds=2).bin.tolist() == [0, 0, 1]
-
-
-def test_cut_shares__drops_fractions_of_the_interval():
-    shares = make_shares([("u", "a", 0), ("u", "b", 9)])
-    assert not cut_shares(shares, interval_seconds=9.5).grouped.any()
-    assert cut_shares(shares, interval_seconds=10.0).grouped.all()
-
-
-def test_cut_shares__takes_two_shares_of_one_account_for_a_group():
-    shares = make_shares([("u", "a", 0), ("u", "a", 1), ("u", "b", 500)])
-    cuts = cut_shares(shares, interval_seconds=10)
-    assert list_marked(shares, cuts.grouped) == {("u", "a", 0), ("u", "a", 1)}
-
-
-def test_cut_shares__leaves_out_objects_of_one_account():
-    shares = make_shares([("u", "a", 0), ("u", "a", 1), ("v", "a", 0), ("v", "b", 100)])
-    assert not cut_shares(shares, interval_seconds=10).grouped.any()
+@pytest.mark.parametrize(
+    ("times", "seconds", "bins"),
+    [
+        ((0, 9, 11), 10, [0, 0, 1]),
+        ((0.9, 1.9, 2.0), 2, [0, 0, 1]),  # the first bin ends before 2 s, not before 2.9 s
+        ((-3.5, -2.5, -2), 2, [0, 0, 1]),  # before the epoch it begins at the second below
+    ],
+)
+def test_cut_shares__begins_at_a_whole_second(times, seconds, bins):
+    shares = make_shares([("u", account, time) for account, time in zip("abc", times, strict=True)])
+    assert cut_shares(shares, interval_seconds=seconds).bin.tolist() == bins
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5, -1, float("nan")])
@@ -107,18 +87,9 @@ def test_cut_shares__marks_by_three_memberships_of_their_own():
     # a co-shares u with b at 0 s; c and d co-share v at 50 s. a's lone share of v at 0 s is marked:
     # v, 0 s and a each occur among the grouped shares. Its share of v at 20 s is not: no grouped
     # share is of 20 s.
-    shares = make_shares(
-        [
-            ("u", "a", 0),
-            ("u", "b", 0),
-            ("v", "a", 0),
-            ("v", "c", 50),
-            ("v", "d", 50),
-            ("v", "a", 20),
-        ]
-    )
+    grouped = set(GROUPED)
+    shares = make_shares([*GROUPED, ("v", "a", 0), ("v", "a", 20)])
     cuts = cut_shares(shares, interval_seconds=10)
-    grouped = {("u", "a", 0), ("u", "b", 0), ("v", "c", 50), ("v", "d", 50)}
     assert list_marked(shares, cuts.grouped) == grouped
     assert list_marked(shares, cuts.coordinated) == grouped | {("v", "a", 0)}
 
@@ -147,10 +118,8 @@ def test_cut_shares__equals_the_definition(rows, seconds):
     numbered = [(*row, f"c{place}") for place, row in enumerate(rows)]
     shares = make_shares(numbered)
     cuts = cut_shares(shares, interval_seconds=seconds)
-    found = [
-        {shares.contents[int(c)] for c in shares.content[mask]}
-        for mask in (cuts.grouped, cuts.coordinated)
-    ]
+    masks = (cuts.grouped, cuts.coordinated)
+    found = [{shares.contents[int(c)] for c in shares.content[mask]} for mask in masks]
     assert found == [{row[3] for row in part} for part in mark_by_hand(numbered, seconds)]
 
 
@@ -165,26 +134,27 @@ def test_cut_shares__is_the_same_at_any_time_of_day(rows, shift):
 # --- the network -----------------------------------------------------------------------------
 
 
-def test_project_accounts__forgets_the_bins():
-    # a and b share u at once, c and d a quarter of an hour later: all four are linked.
-    shares = make_shares([("u", "a", 0), ("u", "b", 1), ("u", "c", 1000), ("u", "d", 1001)])
-    found = project(shares, 10)
-    assert name_edges(shares, found.edges) == dict.fromkeys(itertools.combinations("abcd", 2), 1)
+GROUPED = [("u", "a", 0), ("u", "b", 0), ("v", "c", 50), ("v", "d", 50)]
+TRIPLE = [("u", a, t) for a in "ab" for t in (0, 1, 2)]
 
 
-def test_project_accounts__counts_objects_once():
-    one = [("u", a, t) for a in "ab" for t in (0, 1, 2)]
-    shares = make_shares([*one, ("v", "a", 0), ("v", "b", 0), ("v", "c", 5), ("w", "c", 0)])
-    found = project(shares, 10)
-    assert name_edges(shares, found.edges) == {("a", "b"): 2, ("a", "c"): 1, ("b", "c"): 1}
-
-
-def test_project_accounts__takes_grouped_shares_not_marked_ones():
-    # a's lone share of v is marked (see above), but links a to neither c nor d.
-    shares = make_shares(
-        [("u", "a", 0), ("u", "b", 0), ("v", "a", 0), ("v", "c", 50), ("v", "d", 50)]
-    )
-    assert name_edges(shares, project(shares, 10).edges) == {("a", "b"): 1, ("c", "d"): 1}
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        # a and b share u at once, c and d a quarter of an hour later: all four are linked.
+        ([("u", "a", 0), ("u", "b", 1), ("u", "c", 1000), ("u", "d", 1001)],
+         dict.fromkeys(["ab", "ac", "ad", "bc", "bd", "cd"], 1)),
+        # Objects count once.
+        ([*TRIPLE, ("v", "a", 0), ("v", "b", 0), ("v", "c", 5), ("w", "c", 0)],
+         {"ab": 2, "ac": 1, "bc": 1}),
+        # a's lone share of v is marked (see above), but links a to neither c nor d.
+        ([*GROUPED, ("v", "a", 0)], {"ab": 1, "cd": 1}),
+    ],
+)  # fmt: skip
+def test_project_accounts__of_a_few_shares(rows, expected):
+    shares = make_shares(rows)
+    found = name_edges(shares, project(shares, 10).edges)
+    assert found == {tuple(ends): weight for ends, weight in expected.items()}
 
 
 def test_project_accounts__keeps_edges_at_the_quantile_of_all():
@@ -216,11 +186,8 @@ def project_by_hand(rows, seconds, quantile):
     shared = {}
     for object, account, _ in mark_by_hand(rows, seconds)[0]:
         shared.setdefault(account, set()).add(object)
-    weights = {
-        (a, b): len(shared[a] & shared[b])
-        for a, b in itertools.combinations(sorted(shared), 2)
-        if shared[a] & shared[b]
-    }
+    common = {(a, b): shared[a] & shared[b] for a, b in itertools.combinations(sorted(shared), 2)}
+    weights = {ends: len(objects) for ends, objects in common.items() if objects}
     if not weights:
         return {}
     threshold = np.quantile(list(weights.values()), quantile)
@@ -299,12 +266,6 @@ def test_count_common__equals_the_projection(rows, seconds):
     assert found.filter(pl.col("weight") > 0).rows() == edges.rows()
 
 
-def describe(shares, blocks):
-    blocks = list(blocks)
-    rows = [np.concatenate([np.empty(0, np.int32), *(b[side] for b in blocks)]) for side in (0, 1)]
-    return weigh_edges(group_pairs(shares, *rows), count_popularity(shares))
-
-
 def test_join_described__shows_edges_that_were_never_in_one_bin():
     rows = [("u", "a", 0), ("u", "b", 4), ("u", "c", 1000), ("u", "a", 1002)]
     shares = make_shares([*rows, ("v", "b", 9), ("v", "a", 9)])
@@ -327,12 +288,11 @@ def test_pair_in_bins__lists_the_pairs_in_one_bin(rows, seconds):
         contents = [shares.contents.gather(shares.content[rows]) for rows in block]
         found += [tuple(sorted(pair)) for pair in zip(*contents, strict=True)]
     first = {o: min(row[2] for row in rows if row[0] == o) for o, _, _ in rows}
+    bins = {row: (row[0], (row[2] - first[row[0]]) // seconds) for row in numbered}
     assert sorted(found) == sorted(
         tuple(sorted((one[3], two[3])))
         for one, two in itertools.combinations(numbered, 2)
-        if one[0] == two[0]
-        and one[1] != two[1]
-        and (one[2] - first[one[0]]) // seconds == (two[2] - first[one[0]]) // seconds
+        if bins[one] == bins[two] and one[1] != two[1]
     )
 
 
@@ -360,9 +320,7 @@ def test_compare_edges__says_why_pairs_change():
     # light. ij: the same both ways.
     rows = [("u", "a", 0), ("u", "b", 1), ("v", "a", 0), ("v", "a", 1)]
     rows += [("v", "b", 1000), ("v", "b", 1001), ("w", "x", 0), ("w", "c", 9), ("w", "d", 11)]
-    rows += [
-        (o, e, t) for o in ("y1", "y2") for e, t in (("e", 0), ("e", 1), ("f", 500), ("f", 501))
-    ]
+    rows += [(o, e, t) for o in ("y1", "y2") for e, t in zip("eeff", (0, 1, 500, 501), strict=True)]
     rows += [("z", "g", 0), ("z", "h", 5)]
     rows += [(o, a, 0) for o in ("q1", "q2") for a in "ij"]
     shares = make_shares(rows)
@@ -372,12 +330,9 @@ def test_compare_edges__says_why_pairs_change():
     ids = shares.accounts["account_id"].to_list()
     named = [(ids[s] + ids[t], n, w, reason) for s, t, n, w, reason in found.rows()]
     assert named == [
-        ("ab", 1, 2, "weight"),
-        ("cd", 1, 0, "border"),
-        ("cx", 1, 1, "threshold"),
-        ("ef", 0, 2, "other_bin"),
-        ("gh", 1, 1, "threshold"),
-    ]
+        ("ab", 1, 2, "weight"), ("cd", 1, 0, "border"), ("cx", 1, 1, "threshold"),
+        ("ef", 0, 2, "other_bin"), ("gh", 1, 1, "threshold"),
+    ]  # fmt: skip
 
 
 @given(rows=rows.map(lambda part: list(dict.fromkeys(part))), seconds=st.integers(1, 9))

@@ -1,13 +1,12 @@
 """CrowdTangle exports: each layout read by its columns, every row accounted for."""
 
 import gzip
-import io
-import zipfile
+from codecs import BOM_UTF8
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from archives import list_events, list_rejects, write_table
+from archives import list_events, list_rejects, pack_zip, write_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,61 +48,40 @@ FRAME = [
     *("account.platform", "account.platformId", "account.pageCreatedDate", "account.verified"),
     *("expanded", "is_orig"),
 ]
-TIME_MS = 1_614_618_000_000  # 2021-03-01 17:00:00 UTC
+TIME_MS, EST = 1_614_618_000_000, "2021-03-01 12:00:00 EST"  # 17:00 UTC
 NAMES = ("stored", "rejected", "duplicates")
 
 
 def post(n=1, page="1001", **cells):
     """A post of a Facebook page that shares a link, like an export has it."""
-    return {
-        "Page Name": f"Page {page}",
-        "User Name": f"page{page}",
-        "Facebook Id": page,
-        "Page Created": "2012-05-06 07:08:09",
-        "Likes at Posting": "900",
-        "Followers at Posting": "1000",
-        "Post Created": "2021-03-01 12:00:00 EST",
-        "Created": "2021-03-01 12:00:00 EST",
-        "Type": "Link",
-        "Total Interactions": "1,234",
-        "Likes": "3",
-        "Comments": "4",
-        "Shares": "5",
-        "Love": "77",
-        "URL": f"https://www.facebook.com/{page}/posts/{n}",
-        "Message": "Look at THIS https://bit.ly/x",
-        "Link": "https://bit.ly/x",
-        "Final Link": "https://www.news.example/story?utm_source=fb",
-        "Description": "what the link says",
-        SCORE: "1.5",
-        **cells,
-    }
+    base = {"Page Name": f"Page {page}", "User Name": f"page{page}", "Facebook Id": page}
+    base |= {"Page Created": "2012-05-06 07:08:09", "Post Created": EST, "Created": EST}
+    base |= {"Likes at Posting": "900", "Followers at Posting": "1000", "Type": "Link"}
+    base |= {"Total Interactions": "1,234", "Likes": "3", "Comments": "4", "Shares": "5"}
+    base |= {"Love": "77", "URL": f"https://www.facebook.com/{page}/posts/{n}", SCORE: "1.5"}
+    base |= {"Message": "Look at THIS https://bit.ly/x", "Link": "https://bit.ly/x"}
+    base |= {"Final Link": "https://www.news.example/story?utm_source=fb"}
+    return base | {"Description": "what the link says"} | cells
 
 
 def share(n=1, page="1001", **cells):
     """One row of CooRnet's table: a post and one of its links."""
-    return {
-        "": str(n),
-        "platformId": f"{page}_{n}",
-        "platform": "Facebook",
-        "date": "2021-03-01 17:00:00",
-        "description": "what the link says",
-        "postUrl": f"https://www.facebook.com/{page}/posts/{n}",
-        "id": f"77{n}",
-        "message": "Look at this",
-        "statistics.actual.likeCount": "3",
-        "statistics.actual.shareCount": "5",
-        "statistics.actual.commentCount": "4",
-        "account.id": "8",
-        "account.subscriberCount": "1000",
-        "account.url": f"https://www.facebook.com/{page}",
-        "account.platform": "Facebook",
-        "account.platformId": page,
-        "account.pageCreatedDate": "2012-05-06 07:08:09",
-        "expanded": "https://www.news.example/story",
-        "is_orig": "TRUE",
-        **cells,
-    }
+    base = {"": str(n), "platformId": f"{page}_{n}", "platform": "Facebook", "id": f"77{n}"}
+    base |= {"date": "2021-03-01 17:00:00", "message": "Look at this", "is_orig": "TRUE"}
+    base |= {"description": "what the link says", "expanded": "https://www.news.example/story"}
+    base |= {"postUrl": f"https://www.facebook.com/{page}/posts/{n}"}
+    counts = {"likeCount": "3", "shareCount": "5", "commentCount": "4"}
+    base |= {f"statistics.actual.{name}": count for name, count in counts.items()}
+    account = {"id": "8", "subscriberCount": "1000", "platform": "Facebook", "platformId": page}
+    account |= {"url": f"https://www.facebook.com/{page}"}
+    account |= {"pageCreatedDate": "2012-05-06 07:08:09"}
+    return base | {f"account.{name}": cell for name, cell in account.items()} | cells
+
+
+def picture(user, n, **cells):
+    """A post of an Instagram account."""
+    base = {"User Name": user, "Followers at Posting": "1", "Post Created": EST}
+    return base | {"URL": f"https://www.instagram.com/p/{n}"} | cells
 
 
 @pytest.fixture
@@ -140,32 +118,19 @@ def test_ingest__reads_posts_of_pages_and_groups(ingest_posts, header, archive_f
     ]
     (found,) = store.read("posts").rows(named=True)
     assert found == {
-        "post": 0,
-        "account": 0,
-        "time": TIME_MS,
-        "content_id": url,
-        "quote_count": None,
-        "reply_count": 4,
-        "like_count": 3,
-        "retweet_count": 5,
-        "platform": "facebook",
-    }
+        "post": 0, "account": 0, "time": TIME_MS, "content_id": url, "quote_count": None,
+        "reply_count": 4, "like_count": 3, "retweet_count": 5, "platform": "facebook",
+    }  # fmt: skip
     assert store.manifest["unread_cells"] == {}
     verify_store(store.path)
 
 
 def test_ingest__reads_posts_of_instagram(ingest_posts):
-    row = {
-        "Account": "Someone",
-        "User Name": "some.one",
-        "Followers at Posting": "12,345",
-        "Post Created": "2021-03-01 18:00:00 CET",
-        "Likes": "1,003",
-        "Comments": "4",
-        "URL": "https://www.instagram.com/p/AbC/",
-        "Link": "https://www.instagram.com/p/AbC",
-        "Description": "A caption",
-    }
+    row = picture(
+        "some.one", "AbC/", Link="https://www.instagram.com/p/AbC", Likes="1,003", Comments="4",
+        Description="A caption", **{"Account": "Someone", "Followers at Posting": "12,345",
+                                    "Post Created": "2021-03-01 18:00:00 CET"},
+    )  # fmt: skip
     other = row | {"URL": "https://www.instagram.com/p/XyZ/", "Link": "http://shop.example/a/"}
     store = ingest_posts(row, other, header=INSTAGRAM)
     assert list_events(store) == [
@@ -240,13 +205,9 @@ def test_ingest__takes_the_link_that_is_known_best(ingest_posts, cells, value):
 
 def test_ingest__the_rule_for_urls_is_a_choice(ingest_posts):
     link = {"Final Link": "https://www.news.example/story?a=1"}
-    assert list_values(ingest_posts(post(**link)), "url") == ["news.example/story?a=1"]
-    assert list_values(ingest_posts(post(**link), url_rule="paper"), "url") == [
-        "news.example/story"
-    ]
-
-
-def test_ingest__posts_of_one_script_are_not_their_own_link_under_the_paper_rule(ingest_posts):
+    for rule, value in (("canonical", "news.example/story?a=1"), ("paper", "news.example/story")):
+        assert list_values(ingest_posts(post(**link), url_rule=rule), "url") == [value]
+    # Posts of one script are not their own link under the paper's.
     script = "https://www.facebook.com/permalink.php?story_fbid={}&id=5"
     row = post(URL=script.format(1), **{"Final Link": script.format(2)})
     assert list_values(ingest_posts(row, url_rule="paper"), "url") == ["facebook.com/permalink.php"]
@@ -255,11 +216,8 @@ def test_ingest__posts_of_one_script_are_not_their_own_link_under_the_paper_rule
 def test_ingest__counts_what_it_cannot_read(ingest_posts):
     row = post(Likes="many", **{"Final Link": "no link", "Page Created": "once"})
     store = ingest_posts(row, post(2, Likes="", **{"Page Created": ""}))
-    assert store.manifest["unread_cells"] == {
-        "account_creation_date": 1,
-        "like_count": 1,
-        "url (not a URL)": 1,
-    }
+    unread = ["account_creation_date", "like_count", "url (not a URL)"]
+    assert store.manifest["unread_cells"] == dict.fromkeys(unread, 1)
     assert store.read("posts")["like_count"].to_list() == [None, None]
 
 
@@ -359,39 +317,22 @@ def test_ingest__sets_rows_of_coornet_aside_with_the_reason(ingest_posts, cells,
 
 
 @pytest.mark.parametrize(
-    ("header", "row", "reason"),
+    ("missing", "cells", "reason"),
     [
-        (
-            [name for name in FRAME if name != "account.url"],
-            share(2, **{"account.platformId": "1.5e+14"}),
-            f"account.platformId {DECIMAL}",
-        ),
-        (
-            [name for name in FRAME if name not in ("postUrl", "account.url")],
-            share(2, id="1.5e+14"),
-            f"id {DECIMAL}",
-        ),
-        (
-            [name for name in FRAME if name not in ("postUrl", "id")],
-            share(2, platformId=""),
-            "no platformId",
-        ),
+        ("account.url", {"account.platformId": "1.5e+14"}, f"account.platformId {DECIMAL}"),
+        ("postUrl account.url", {"id": "1.5e+14"}, f"id {DECIMAL}"),
+        ("postUrl id", {"platformId": ""}, "no platformId"),
     ],
 )
-def test_ingest__takes_other_ids_where_a_table_lacks_the_best(ingest_posts, header, row, reason):
-    store = ingest_posts(share(1), row, header=header)
+def test_ingest__takes_other_ids_where_a_table_lacks_the_best(ingest_posts, missing, cells, reason):
+    header = [name for name in FRAME if name not in missing.split()]
+    store = ingest_posts(share(1), share(2, **cells), header=header)
     assert list_rejects(store) == [(2, reason)]
     assert store.manifest["totals"]["posts"] == 1
 
 
 def test_ingest__a_name_on_instagram_may_look_like_a_number(ingest_posts):
-    row = {
-        "User Name": "12e5",
-        "Followers at Posting": "1",
-        "Post Created": "2021-03-01 12:00:00 EST",
-        "URL": "https://www.instagram.com/p/A/",
-    }
-    store = ingest_posts(row, header=INSTAGRAM)
+    store = ingest_posts(picture("12e5", "A/"), header=INSTAGRAM)
     assert store.read("accounts")["account_id"].to_list() == ["12e5"]
 
 
@@ -429,28 +370,18 @@ def test_ingest__all_links_of_a_post_are_kept(ingest_posts):
     ]
     store = ingest_posts(*rows, header=FRAME)
     links = [(row[1][-1], row[3], row[4]) for row in list_events(store) if row[2] == "url"]
-    assert links == [
-        ("1", "news.example/story", TIME_MS),
-        ("1", "other.example/b", TIME_MS),
-        ("1", "third.example/c", TIME_MS),
-        ("2", "news.example/story", TIME_MS),
-    ]
+    values = ["news.example/story", "other.example/b", "third.example/c"]
+    expected = [*(("1", value) for value in values), ("2", values[0])]
+    assert links == [(*link, TIME_MS) for link in expected]
     assert list_values(store, "text") == [hash_text("look at this")] * 2
     totals = store.manifest["totals"]
     assert (totals["rows_read"], totals["stored"], totals["duplicates"]) == (5, 2, 3)
     verify_store(store.path)
 
 
-POSTS = st.lists(
-    st.tuples(
-        st.sampled_from("ab"),
-        st.integers(0, 2),
-        st.sampled_from(["", "http://x.example/1", "http://y.example/2"]),
-        st.sampled_from(["", "one", "two"]),
-        st.booleans(),
-    ),
-    max_size=12,
-)
+LINKS, SAYINGS = ["", "http://x.example/1", "http://y.example/2"], ["", "one", "two"]
+ONE = (st.sampled_from("ab"), st.integers(0, 2), st.sampled_from(LINKS), st.sampled_from(SAYINGS))
+POSTS = st.lists(st.tuples(*ONE, st.booleans()), max_size=12)
 
 
 @given(rows=POSTS, block_bytes=st.sampled_from([300, 1 << 20]))
@@ -467,8 +398,8 @@ def test_ingest__agrees_with_a_slow_reader(tmp_path_factory, rows, block_bytes):
             events |= {(*id, "text", hash_text(said))} if said else set()
         events |= {(*id, "url", link.removeprefix("http://"))} if link else set()
     table = [
-        {"User Name": account, "Post Created": "2021-03-01 12:00:00 EST" if is_good else "?"}
-        | {"URL": str(n), "Link": link, "Description": said, "Followers at Posting": "1"}
+        picture(account, n, URL=str(n), Link=link, Description=said)
+        | {"Post Created": EST if is_good else "?"}
         for account, n, link, said, is_good in rows
     ]
     folder = tmp_path_factory.mktemp("posts")
@@ -492,14 +423,11 @@ def test_ingest__agrees_with_a_slow_reader(tmp_path_factory, rows, block_bytes):
 @pytest.mark.parametrize("block_bytes", [600, 1 << 20])  # one record each, or all at once
 def test_ingest__followers_are_those_of_the_latest_post(ingest_posts, monkeypatch, block_bytes):
     monkeypatch.setattr(sources, "BLOCK_BYTES", block_bytes)
+    seen = [("1", 2, "20"), ("1", 4, ""), ("1", 3, "30"), ("1", 1, "10")]
+    seen += [("2", 5, ""), ("3", 1, ""), ("3", 2, "7"), ("2", 6, "x")]
     rows = [
         post(n, page, **{"Followers at Posting": count, "Post Created": f"2021-03-0{day} 09:00Z"})
-        for n, (page, day, count) in enumerate(
-            [
-                *(("1", 2, "20"), ("1", 4, ""), ("1", 3, "30"), ("1", 1, "10")),
-                *(("2", 5, ""), ("3", 1, ""), ("3", 2, "7"), ("2", 6, "x")),
-            ]
-        )
+        for n, (page, day, count) in enumerate(seen)
     ]
     store = ingest_posts(*rows)
     accounts = store.read("accounts").select("account_id", "follower_count")
@@ -526,15 +454,8 @@ def test_ingest__a_key_hides_accounts_and_the_addresses_of_their_posts(ingest_po
 
 # --- files ---------------------------------------------------------------------------------------
 
-HOSTILE = [
-    'say "hi", twice',
-    "two\nlines\r\nthree",
-    "nul\0inside",
-    "\u202eright to left\u202c",
-    "=HYPERLINK(1)",
-    "<script>alert(1)</script>",
-    "emoji \U0001f600 \ufeff",
-]
+HOSTILE = ['say "hi", twice', "two\nlines\r\nthree", "nul\0inside", "\u202eright to left\u202c"]
+HOSTILE += ["=HYPERLINK(1)", "<script>alert(1)</script>", "emoji \U0001f600 \ufeff"]
 
 
 @pytest.mark.parametrize("cell", HOSTILE)
@@ -547,16 +468,10 @@ def test_ingest__hostile_cells_are_data(ingest_posts, cell):
     verify_store(store.path)
 
 
-def pack_zip(content):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("search-export.csv", content)
-    return out.getvalue()
+PACKED = [bytes, gzip.compress, lambda text: pack_zip(a__csv=text), lambda text: BOM_UTF8 + text]
 
 
-@pytest.mark.parametrize(
-    "pack", [bytes, gzip.compress, pack_zip, lambda content: b"\xef\xbb\xbf" + content]
-)
+@pytest.mark.parametrize("pack", PACKED)
 def test_ingest__packed_exports_hold_the_same(tmp_path, pack):
     content = write_table([post(1), post(2), post(1)], PAGES)
     (tmp_path / "file").write_bytes(pack(content))
@@ -589,17 +504,14 @@ def test_ingest__a_named_format_is_held(tmp_path, content, archive_format, messa
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.parametrize(
-    ("missing", "name"),
-    [("URL", "url"), ("Post Created", "postcreated"), ("Facebook Id", None)],
-)
-def test_ingest__names_the_column_that_an_export_lacks(ingest_posts, missing, name):
-    header = [column for column in PAGES if column != missing]
-    if name is None:  # then the name in the address stands for the account
-        assert ingest_posts(post(), header=header).read("accounts")["account_id"][0] == "page1001"
-        return
-    with pytest.raises(ArchiveError, match=rf"looks like crowdtangle but lacks \['{name}'\]"):
-        ingest_posts(post(), header=header)
+@pytest.mark.parametrize("missing", ["URL", "Post Created"])
+def test_ingest__names_the_column_that_an_export_lacks(ingest_posts, missing):
+    said = rf"looks like crowdtangle but lacks \['{clean_name(missing).replace('_', '')}'\]"
+    with pytest.raises(ArchiveError, match=said):
+        ingest_posts(post(), header=[column for column in PAGES if column != missing])
+    # The name in the address stands for the account where there is no id.
+    header = [column for column in PAGES if column != "Facebook Id"]
+    assert ingest_posts(post(), header=header).read("accounts")["account_id"][0] == "page1001"
 
 
 def test_ingest__refuses_a_column_that_two_spellings_give_twice(ingest_posts):
@@ -629,8 +541,7 @@ def test_ingest__warns_of_an_export_without_posts(ingest_posts):
 
 
 def test_ingest__pages_and_instagram_go_together(tmp_path):
-    row = {"User Name": "me", "Followers at Posting": "1", "URL": "https://instagram.com/p/A"}
-    row |= {"Post Created": "2021-03-01 12:00:00 EST", "Link": post()["Final Link"]}
+    row = picture("me", "A", Link=post()["Final Link"])
     (tmp_path / "a.csv").write_bytes(EXPORT)
     (tmp_path / "b.csv").write_bytes(write_table([row], INSTAGRAM))
     store = ingest([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "store")

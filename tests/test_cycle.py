@@ -1,6 +1,5 @@
 """The cycle: plain sets that do the same, seeds in all spellings, folders whole or not there."""
 
-import csv
 import json
 import os
 import signal
@@ -14,7 +13,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import invoke
+from runs import event, invoke, refuse, succeed
 
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.archive.sources import ArchiveError
@@ -36,10 +35,10 @@ FILES = {"cycle.json", "rounds.parquet", "objects.parquet", "accounts.parquet"}
 FILES |= {"seeds_missing.parquet"}
 
 
-def share_together(accounts, objects, start):
+def share_together(accounts, objects, start, kind="url"):
     """Return events: the accounts share each object within seconds, an hour after the last."""
     return [
-        {"account": account, "kind": "url", "entity": entity, "time_seconds": seconds}
+        event(account, seconds, entity, kind)
         for hour, entity in enumerate(objects)
         for seconds, account in enumerate(accounts, start + 3600 * hour)
     ]
@@ -134,25 +133,21 @@ def test_run_cycle__reaches_what_is_two_hops_away_and_no_more(planted, tmp_path)
     }  # fmt: skip
 
 
-def test_run_cycle__is_carried_away_by_what_all_share(planted, tmp_path):
-    cycle = run_cycle(planted, SEEDS, tmp_path / "out")
-    check_cycle(cycle, cycle_slowly(PLANTED, SEEDS))
-    assert set(APART) < set(cycle.read("accounts")["account_id"])
-
-
-@pytest.mark.parametrize(("max_popularity", "n_too_popular"), [(7, 2), (8, 0)])
+@pytest.mark.parametrize(("max_popularity", "n_too_popular"), [(7, 2), (8, 0), (None, 0)])
 def test_run_cycle__follows_what_is_just_popular_enough(
     planted, tmp_path, max_popularity, n_too_popular
 ):
     cycle = run_cycle(planted, SEEDS, tmp_path / "out", max_popularity=max_popularity)
     check_cycle(cycle, cycle_slowly(PLANTED, SEEDS, max_popularity=max_popularity))
     assert cycle.summary["n_too_popular"] == n_too_popular
+    # It is carried away by what all share.
+    assert (set(APART) < set(cycle.read("accounts")["account_id"])) == (n_too_popular == 0)
 
 
 def test_run_cycle__goes_on_while_one_object_is_new(make_store, tmp_path):
     chain = [share_together([f"u{n}", f"u{n + 1}"], [f"o{n}"], 90_000 * n) for n in range(5)]
     links = [share_together([f"u{n}"], [f"o{n + 1}"], 90_000 * n + 5000) for n in range(4)]
-    events = [event for part in chain + links for event in part]
+    events = [shared for part in chain + links for shared in part]
     cycle = run_cycle(make_store(events), ["o0"], tmp_path / "out", min_weight=1)
     check_cycle(cycle, cycle_slowly(events, ["o0"], min_weight=1))
     assert cycle.read("rounds")["n_new_objects"].to_list() == [1, 1, 1, 1, 0]
@@ -200,51 +195,27 @@ def test_run_cycle__writes_the_same_tables_for_seeds_in_any_order(planted, tmp_p
     assert first.summary == second.summary
 
 
-EVENTS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "account": st.sampled_from("abcdefg"),
-            "kind": st.just("url"),
-            "entity": st.sampled_from("stuvwxyz"),
-            "time_seconds": st.integers(0, 30),
-        }
-    ),
-    min_size=1,
-    max_size=40,
-)
+ONE = (st.sampled_from("abcdefg"), st.integers(0, 30), st.sampled_from("stuvwxyz"), st.just("url"))
+CHOICES = {"min_weight": [1, 2], "min_sharers": [1, 2, 3], "max_popularity": [None, 2, 4]}
+CHOICES |= {"max_rounds": [1, 2, 9]}
 
 
 @settings(max_examples=30)
 @given(
-    events=EVENTS,
+    events=st.lists(st.builds(event, *ONE), min_size=1, max_size=40),
     n_seeds=st.integers(1, 3),
-    choices=st.fixed_dictionaries(
-        {
-            "min_weight": st.sampled_from([1, 2]),
-            "min_sharers": st.sampled_from([1, 2, 3]),
-            "max_popularity": st.sampled_from([None, 2, 4]),
-            "max_rounds": st.sampled_from([1, 2, 9]),
-        }
-    ),
+    choices=st.fixed_dictionaries({k: st.sampled_from(values) for k, values in CHOICES.items()}),
     window=st.sampled_from([1, 4]),
 )
 def test_run_cycle__matches_plain_sets(
     make_store, tmp_path_factory, events, n_seeds, choices, window
 ):
-    seeds = sorted({event["entity"] for event in events})[:n_seeds]
+    seeds = sorted({shared["entity"] for shared in events})[:n_seeds]
     out = tmp_path_factory.mktemp("cycle") / "out"
     store, choices = make_store(events), {"window": window} | choices
     cycle = run_cycle(store, [*seeds, "none"], out, **choices | {"window": f"{window}s"})
     check_cycle(cycle, cycle_slowly(events, seeds, **choices))
     assert cycle.read("seeds_missing")["value"].to_list() == ["none"]
-
-
-def test_run_cycle__takes_windows_of_fractions(planted, tmp_path):
-    # All objects are shared whole seconds apart.
-    cycle = run_cycle(planted, SEEDS, tmp_path / "out", window="1.5s", max_popularity=5)
-    check_cycle(cycle, cycle_slowly(PLANTED, SEEDS, window=1, max_popularity=5))
-    for name in cycle.read("rounds")["run"]:
-        assert open_run(cycle.path / name).content["window_seconds"] == 1.5
 
 
 def test_run_cycle__leaves_out_who_shares_too_little(planted, tmp_path):
@@ -258,22 +229,25 @@ def test_run_cycle__leaves_out_who_shares_too_little(planted, tmp_path):
     assert set(cycle.read("accounts")["account_id"]) == {"a1", "a2"}
 
 
-def test_run_cycle__fixes_the_window_that_the_archive_suggests(planted, tmp_path):
-    # All objects are shared a second apart, twice a second after the first.
-    cycle = run_cycle(planted, SEEDS, tmp_path / "out", window="auto", max_popularity=5)
-    shares = read_shares(planted, kinds=["url"])
-    assert cycle.content["window"] == f"{ceil(estimate_interval(shares).seconds)}s" == "2s"
-    assert cycle.content["settings"]["window"] == "auto"
-    check_cycle(cycle, cycle_slowly(PLANTED, SEEDS, window=2, max_popularity=5))
+# All objects are shared a second apart, twice a second after the first.
+@pytest.mark.parametrize(("window", "seconds"), [("1.5s", 1.5), ("auto", 2)])
+def test_run_cycle__takes_fractions_and_fixes_what_the_archive_suggests(
+    planted, tmp_path, window, seconds
+):
+    cycle = run_cycle(planted, SEEDS, tmp_path / "out", window=window, max_popularity=5)
+    if window == "auto":
+        shares = read_shares(planted, kinds=["url"])
+        assert cycle.content["window"] == f"{ceil(estimate_interval(shares).seconds)}s" == "2s"
+    assert cycle.content["settings"]["window"] == window
+    check_cycle(cycle, cycle_slowly(PLANTED, SEEDS, window=int(seconds), max_popularity=5))
     for name in cycle.read("rounds")["run"]:
-        assert open_run(cycle.path / name).content["window_seconds"] == 2
+        assert open_run(cycle.path / name).content["window_seconds"] == seconds
 
 
 @pytest.mark.parametrize("mode", ["coortweet", "coornet", "qut"])
 def test_run_cycle__takes_the_modes_of_share(planted, tmp_path, mode):
-    cycle = run_cycle(
-        planted, SEEDS, tmp_path / "out", mode=mode, max_popularity=5, edge_weight_quantile=0.0
-    )
+    choices = {"mode": mode, "max_popularity": 5, "edge_weight_quantile": 0.0}
+    cycle = run_cycle(planted, SEEDS, tmp_path / "out", **choices)
     # coortweet's quantile is passed strictly, and all edges weigh the same.
     expected = 0 if mode == "coortweet" else 7
     assert cycle.summary["n_accounts"] == expected
@@ -292,20 +266,15 @@ def test_run_cycle__stops_when_no_round_is_left(planted, tmp_path):
 def test_run_cycle__of_one_seed_finds_nobody_with_two_objects(planted, tmp_path):
     cycle = run_cycle(planted, SEEDS[:1], tmp_path / "out")
     assert cycle.summary["stopped"] == NO_ACCOUNT and cycle.summary["n_accounts"] == 0
-    assert cycle.read("accounts").columns == [
-        "account_id",
-        "label",
-        "pseudonym",
-        "round",
-        "n_posts",
-    ]
+    columns = ["account_id", "label", "pseudonym", "round", "n_posts"]
+    assert cycle.read("accounts").columns == columns
     assert run_cycle(planted, SEEDS[:1], tmp_path / "out", min_weight=1).summary["n_accounts"] > 3
 
 
 def test_run_cycle__looks_at_the_time_range_alone(planted, tmp_path):
     choices = {"start": "1970-01-01", "end": "1970-01-02T12:00"}  # without far and later
     cycle = run_cycle(planted, SEEDS, tmp_path / "out", **choices)
-    early = [event for event in PLANTED if event["time_seconds"] < 129_600]
+    early = [shared for shared in PLANTED if shared["time_seconds"] < 129_600]
     check_cycle(cycle, cycle_slowly(early, SEEDS))
     with pytest.raises(ValueError, match=r"none of the 1 seeds .*not shared in the data: 1"):
         run_cycle(planted, ["far.org/1"], tmp_path / "out", **choices)
@@ -313,10 +282,10 @@ def test_run_cycle__looks_at_the_time_range_alone(planted, tmp_path):
 
 def test_run_cycle__follows_several_kinds_and_derived_domains(make_store, tmp_path):
     events = [
-        *share_together(["a", "b"], ["x.org/1", "x.org/2", "y.org/1"], 0),
-        *({**event, "kind": "hashtag"} for event in share_together(["a", "b"], ["tag"], 50_000)),
-        *({**event, "kind": "hashtag"} for event in share_together(["a", "c"], ["tag"], 90_000)),
-        *share_together(["a", "c"], ["y.org/2"], 99_000),
+        *share_together("ab", ["x.org/1", "x.org/2", "y.org/1"], 0),
+        *share_together("ab", ["tag"], 50_000, "hashtag"),
+        *share_together("ac", ["tag"], 90_000, "hashtag"),
+        *share_together("ac", ["y.org/2"], 99_000),
     ]
     seeds = pl.DataFrame({"value": ["http://www.x.org/other"], "kind": ["domain"]})
     with pytest.warns(UserWarning, match="no 'retweet'") as warned:
@@ -385,11 +354,7 @@ def test_read_seeds__writes_numbers_out():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (
-            "s.csv",
-            b"id,name\n1,x\n",
-            "it needs one named object_id, url or value",
-        ),
+        ("s.csv", b"id,name\n1,x\n", "it needs one named object_id, url or value"),
         ("s.csv", b"https://a.org\nhttps://b.org\n", "no column of objects"),
         ("s.csv", b"value,Value\n1,x\n", "has a column twice"),
         ("s.csv", b"value\na,b\n", "cannot be read"),
@@ -419,19 +384,10 @@ def test_read_seeds__refuses_other_things(tmp_path):
         read_seeds([])
 
 
-OBJECTS = pl.DataFrame(
-    [
-        (0, "domain", "example.co.uk"),
-        (1, "hashtag", "straße"),
-        (2, "hashtag", "strasse"),
-        (3, "text", " spaced "),
-        (4, "url", "example.com/a?a=1&b=2"),
-        (5, "url", "HTTPS://Verbatim.org/"),
-        (6, "url", "verbatim.org"),
-    ],
-    schema=["object", "kind", "value"],
-    orient="row",
-)
+OBJECTS = [("domain", "example.co.uk"), ("hashtag", "straße"), ("hashtag", "strasse")]
+OBJECTS += [("text", " spaced "), ("url", "example.com/a?a=1&b=2")]
+OBJECTS += [("url", "HTTPS://Verbatim.org/"), ("url", "verbatim.org")]
+OBJECTS = pl.DataFrame(OBJECTS, schema=["kind", "value"], orient="row").with_row_index("object")
 
 
 @pytest.mark.parametrize(
@@ -484,21 +440,19 @@ def test_locate_seeds__says_why_one_is_missing():
 
 def test_run_cycle__finds_seeds_of_an_x_archive_in_any_spelling(tmp_path):
     header = ["tweetid", "userid", "tweet_time", "hashtags", "urls"]
-    with (tmp_path / "tweets.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for number, (user, tag, url) in enumerate(
-            [(u, t, p) for t, p in (("['Foo']", "1"), ("['FOO']", "2")) for u in "abc"]
-        ):
-            address = f"['https://www.example.com/{url}?utm_source={user}']"
-            writer.writerow([10 + number, user, "2010-01-01 00:00", tag, address])
+    address = "['https://www.example.com/{}?utm_source={}']"
+    rows = [
+        (f"{page}{place}", user, "2010-01-01 00:00", tag, address.format(page, user))
+        for page, tag in ((1, "['Foo']"), (2, "['FOO']"))
+        for place, user in enumerate("abc")
+    ]
+    pl.DataFrame(rows, schema=header, orient="row").write_csv(tmp_path / "tweets.csv")
     store = ingest(tmp_path / "tweets.csv", tmp_path / "store")
     (tmp_path / "seeds.txt").write_text(
         "\u202ehttp://EXAMPLE.com/1#x\nhttps://m.example.com/1\n#foo\nevil\u202e\x1b[31m.org/\n"
     )
-    cycle = run_cycle(
-        store, tmp_path / "seeds.txt", tmp_path / "out", kinds=["url", "hashtag"], min_weight=2
-    )
+    choices = {"kinds": ["url", "hashtag"], "min_weight": 2}
+    cycle = run_cycle(store, tmp_path / "seeds.txt", tmp_path / "out", **choices)
     objects = cycle.read("objects").select("kind", "value", "is_seed").rows()
     assert objects == [
         ("hashtag", "foo", True), ("url", "example.com/1", True), ("url", "example.com/2", False),
@@ -514,6 +468,9 @@ def test_run_cycle__refuses_seeds_that_are_all_missing(planted, tmp_path):
     with pytest.raises(ValueError, match=r"none of the 2 seeds .*no URL: 1, not shared.*: 1"):
         run_cycle(planted, ["nowhere.org", "word"], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "seeds").write_text("not there")
+    request = ("cycle", planted.path, "--seeds", tmp_path / "seeds", "--out", tmp_path / "o")
+    assert "none of the 1 seeds" in refuse(1, *request)
 
 
 def test_run_cycle__killed_is_not_there(planted, tmp_path):
@@ -543,8 +500,7 @@ def seeds(tmp_path):
 
 def test_cycle__shows_the_rounds(planted, seeds, tmp_path):
     arguments = ["cycle", planted.path, "--seeds", seeds, "--out", tmp_path / "out"]
-    result = invoke(*arguments, "--max-popularity", 5)
-    assert result.exit_code == 0, result.output
+    result = succeed(*arguments, "--max-popularity", 5)
     text = " ".join(result.stdout.split())
     assert "7 accounts and 6 objects followed from 2 seeds; window 60s." in text
     assert "Stopped after round 3: no new object." in text
@@ -556,14 +512,13 @@ def test_cycle__shows_the_rounds(planted, seeds, tmp_path):
 
 def test_cycle__tells_what_to_try_where_nobody_is_found(planted, seeds, tmp_path):
     seeds.write_text(SEEDS[0])
-    result = invoke("cycle", planted.path, "--seeds", seeds, "--out", tmp_path / "out")
-    assert result.exit_code == 0
+    result = succeed("cycle", planted.path, "--seeds", seeds, "--out", tmp_path / "out")
     assert "try --min-weight 1" in " ".join(result.stdout.split())
 
 
 def test_cycle__hides_accounts_among_the_objects(make_store, seeds, tmp_path):
-    events = [{**event, "kind": "mention"} for event in share_together("ab", ["bob_secret"], 0)]
-    events += [{**event, "kind": "retweet"} for event in share_together("ab", ["777888"], 9)]
+    events = share_together("ab", ["bob_secret"], 0, "mention")
+    events += share_together("ab", ["777888"], 9, "retweet")
     seeds.write_text("bob_secret\n777888\n")
     arguments = ["cycle", make_store(events).path, "--seeds", seeds, "--out", tmp_path / "out"]
     arguments += ["--kind", "mention,retweet"]
@@ -571,9 +526,3 @@ def test_cycle__hides_accounts_among_the_objects(make_store, seeds, tmp_path):
     assert "bob_secret" in shown.stdout and "777888" in shown.stdout, shown.output
     assert "bob_secret" not in hidden.stdout and "777888" not in hidden.stdout
     assert "acct-" in hidden.stdout and "a post" in hidden.stdout
-
-
-def test_cycle__refuses_seeds_that_are_all_missing(planted, seeds, tmp_path):
-    seeds.write_text("not there")
-    missing = invoke("cycle", planted.path, "--seeds", seeds, "--out", tmp_path / "o")
-    assert missing.exit_code == 1 and "none of the 1 seeds" in missing.stderr

@@ -2,15 +2,7 @@
 
 import numpy as np
 import pytest
-from cells import (
-    HOUR,
-    NULLS,
-    build,
-    draw_cells,
-    fetch_pairs,
-    list_pairs,
-    prepare,
-)
+from cells import HOUR, NULLS, build, draw_cells, fetch_pairs, list_pairs, prepare
 from scipy import stats
 
 from gpu_coord.activity.counts import PairCounts
@@ -20,11 +12,7 @@ WHERE = {"n_bins": 100, "first_bin": 7, "bin_seconds": HOUR}
 
 
 def count_by_hand(cells, i, j, lag):
-    return sum(
-        (kind, entity, bin + lag, j) in cells
-        for kind, entity, bin, account in cells
-        if account == i
-    )
+    return sum((*used, bin + lag, j) in cells for *used, bin, account in cells if account == i)
 
 
 def list_counted(cells, n_accounts, lag):
@@ -68,9 +56,8 @@ def test_measure_effects__equals_tables_by_hand(null, lag, backend):
         tables = tabulate_pair(set(cells), null, lag, i, j, **WHERE)
         assert found.observed[row] == sum(both for both, *_ in tables)
         expected = sum(a * b / n for _, n, a, b in tables)
-        variance = sum(
-            a * (n - a) * b * (n - b) / (n**2 * (n - 1)) for _, n, a, b in tables if n > 1
-        )
+        split = [table for table in tables if table[1] > 1]
+        variance = sum(a * (n - a) * b * (n - b) / (n**2 * (n - 1)) for _, n, a, b in split)
         exposure = sum(a * (n - a) / n for _, n, a, b in tables if b)
         excess = found.observed[row] - expected
         assert found.expected[row] == pytest.approx(expected)
@@ -152,12 +139,9 @@ def test_measure_effects__is_the_mean_over_phases(backend):
     for name in ("expected", "variance"):
         wanted = np.mean([getattr(effects, name) for effects in singly], axis=0)
         np.testing.assert_allclose(getattr(found, name), wanted, rtol=1e-12)
-    exposure = np.mean(
-        [np.sqrt(effects.variance) / effects.risk_difference_error for effects in singly], axis=0
-    )
-    np.testing.assert_allclose(
-        found.risk_difference, (found.observed - found.expected) / exposure, rtol=1e-12
-    )
+    exposures = [np.sqrt(each.variance) / each.risk_difference_error for each in singly]
+    wanted = (found.observed - found.expected) / np.mean(exposures, axis=0)
+    np.testing.assert_allclose(found.risk_difference, wanted, rtol=1e-12)
 
 
 def test_measure_effects__says_nan_where_nothing_can_be_said(backend):

@@ -1,12 +1,9 @@
-import itertools
 import json
 import shutil
 
-import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from runs import act_hourly, event
 from typer.testing import CliRunner
 
 from gpu_coord.archive.sources import ArchiveError
@@ -14,65 +11,17 @@ from gpu_coord.cli import app
 from gpu_coord.detection.run import detect
 from gpu_coord.sharing.run import share
 from gpu_coord.trust.evaluation.evaluation import evaluate
-from gpu_coord.trust.evaluation.rankings import (
-    compute_auc,
-    compute_average_precision,
-    compute_precision,
-)
 from gpu_coord.trust.evaluation.truths import gather_truth, read_truth
 
-SCORED = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=12)
-
-
-def split(items):
-    scores, positives = zip(*items, strict=True)
-    return np.array(scores, float), np.array(positives)
-
-
-@given(items=SCORED.filter(lambda items: 0 < sum(p for _, p in items) < len(items)))
-def test_compute_auc__is_the_share_of_pairs_in_the_right_order(items):
-    score, positive = split(items)
-    pairs = list(itertools.product(score[positive], score[~positive]))
-    expected = sum((high > low) + (high == low) / 2 for high, low in pairs) / len(pairs)
-    assert compute_auc(score, positive) == pytest.approx(expected)
-
-
-@given(items=SCORED.filter(lambda items: any(p for _, p in items)))
-def test_compute_average_precision__sums_over_thresholds(items):
-    score, positive = split(items)
-    expected = recall = 0.0
-    for threshold in sorted(set(score), reverse=True):
-        chosen = score >= threshold
-        now = positive[chosen].sum() / positive.sum()
-        expected += (now - recall) * positive[chosen].mean()
-        recall = now
-    assert compute_average_precision(score, positive) == pytest.approx(expected)
-
-
-@given(items=SCORED, n_first=st.integers(1, 14))
-def test_compute_precision__is_the_mean_over_orders_of_ties(items, n_first):
-    score, positive = split(items)
-    ranks = sorted(set(score), reverse=True)
-    left, found = n_first, 0.0
-    for rank in ranks:
-        tied = positive[score == rank]
-        taken = min(left, tied.size)
-        found += taken * tied.mean()
-        left -= taken
-    assert compute_precision(score, positive, n_first) == pytest.approx(found / n_first)
+ENDS = {"source": pl.String, "target": pl.String}
 
 
 @pytest.fixture(scope="module")
 def run(make_store, backend, tmp_path_factory):
     """Return a run in which a leads b; c and d have no edge."""
-    hours = {"a": (0, 5, 9), "b": (1, 6, 10), "c": (30,), "d": (40,)}
-    events = [
-        {"account": account, "kind": "hashtag", "entity": "x", "time_seconds": 3600 * hour}
-        for account, at in hours.items()
-        for hour in at
-    ]
+    store = make_store(act_hourly({"a": (0, 5, 9), "b": (1, 6, 10), "c": (30,), "d": (40,)}))
     out = tmp_path_factory.mktemp("run") / "run"
-    return detect(make_store(events), out, kinds=("hashtag",), paper=True, backend=backend)
+    return detect(store, out, kinds=("hashtag",), paper=True, backend=backend)
 
 
 def write_truth(folder, rows, **more):
@@ -81,15 +30,20 @@ def write_truth(folder, rows, **more):
     return path
 
 
+def write_true_edges(folder, source, target):
+    table = pl.DataFrame({"source": source, "target": target}, schema_overrides=ENDS)
+    table.write_parquet(folder / "truth_edges.parquet")
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    """Return the folder of a copy of the run, whose tables may be replaced."""
+    return shutil.copytree(run.path, tmp_path / "run")
+
+
 def test_evaluate__scores_the_accounts_of_the_run(run, tmp_path):
-    rows = [
-        ("a", "operation"),
-        ("b", "operation"),
-        ("c", "other"),
-        ("z", "operation"),
-        ("y", "other"),
-    ]
-    figures = evaluate(run, write_truth(tmp_path, rows))["accounts"]
+    labels = {"a": "operation", "b": "operation", "c": "other", "z": "operation", "y": "other"}
+    figures = evaluate(run, write_truth(tmp_path, list(labels.items())))["accounts"]
     assert figures == {
         "n_accounts": 3, "n_positive": 2, "prevalence": pytest.approx(2 / 3),
         "n_not_analysed": 2, "n_positive_not_analysed": 1,
@@ -100,8 +54,7 @@ def test_evaluate__scores_the_accounts_of_the_run(run, tmp_path):
 def test_evaluate__scores_core_accounts_and_edges(run, tmp_path):
     rows = [("a", "operation", "core"), ("b", "operation", "amplifier"), ("c", "other", None)]
     truth = write_truth(tmp_path, rows, role=None)
-    edges = pl.DataFrame({"source": ["a", "a"], "target": ["b", "z"]})
-    edges.write_parquet(tmp_path / "truth_edges.parquet")
+    write_true_edges(tmp_path, ["a", "a"], ["b", "z"])
     figures = evaluate(run.path, truth)
     assert figures["accounts"]["n_core"] == 1
     assert figures["accounts"]["share_of_core_among_first_by_influence"] == 1.0
@@ -111,23 +64,13 @@ def test_evaluate__scores_core_accounts_and_edges(run, tmp_path):
     }  # fmt: skip
 
 
-def test_evaluate__scores_significant_edges_and_p_values(run, tmp_path):
-    tests = pl.DataFrame(
-        {
-            "source": ["a", "a", "b", "c", "d"],
-            "target": ["b", "c", "a", "d", "c"],
-            "weight": [0.1, 0.2, 0.3, 0.4, 0.5],
-            "p_value": [1e-9, 1e-8, 0.5, 0.2, 0.9],
-            "significant": [True, True, False, False, True],
-        }
-    )
-    found = tmp_path / "run"
-    shutil.copytree(run.path, found)
-    tests.write_parquet(found / "edges.parquet")
-    rows = [("a", "operation"), ("b", "operation"), ("c", "other"), ("d", "other")]
-    edges = pl.DataFrame({"source": ["a", "b"], "target": ["b", "a"]})
-    edges.write_parquet(tmp_path / "truth_edges.parquet")
-    figures = evaluate(found, write_truth(tmp_path, rows))
+def test_evaluate__scores_significant_edges_and_p_values(copied, tmp_path):
+    rows = [("a", "b", 0.1, 1e-9, True), ("a", "c", 0.2, 1e-8, True), ("b", "a", 0.3, 0.5, False),
+            ("c", "d", 0.4, 0.2, False), ("d", "c", 0.5, 0.9, True)]  # fmt: skip
+    names = ["source", "target", "weight", "p_value", "significant"]
+    pl.DataFrame(rows, schema=names, orient="row").write_parquet(copied / "edges.parquet")
+    write_true_edges(tmp_path, ["a", "b"], ["b", "a"])
+    figures = evaluate(copied, write_truth(tmp_path, FOUR))
     # Least p: a and b 1e-9, c 1e-8, d 0.2.
     assert figures["accounts"]["auc_of_least_p_value"] == 1.0
     assert figures["significant"] == {
@@ -138,8 +81,7 @@ def test_evaluate__scores_significant_edges_and_p_values(run, tmp_path):
 
 def test_evaluate__of_no_true_edge_is_valid_json(run, tmp_path):
     truth = write_truth(tmp_path, [("a", "operation"), ("c", "other")])
-    empty = pl.DataFrame(schema={"source": pl.String, "target": pl.String})
-    empty.write_parquet(tmp_path / "truth_edges.parquet")
+    write_true_edges(tmp_path, [], [])
     figures = evaluate(run, truth)
     assert figures["edges"]["recall"] is None
     json.dumps(figures, allow_nan=False)
@@ -159,11 +101,8 @@ def test_evaluate__says_why_it_cannot(run, tmp_path, rows, message):
 
 
 def test_evaluate__takes_ids_of_any_type(make_store, backend, tmp_path):
-    events = [
-        {"account": account, "kind": "url", "entity": "x", "time_seconds": 3600 * hour}
-        for account, hour in [("1", 0), ("2", 1), ("3", 9)]
-    ]
-    found = detect(make_store(events), tmp_path / "run", kinds=("url",), backend=backend)
+    store = make_store(act_hourly({"1": [0], "2": [1], "3": [9]}, kind="url"))
+    found = detect(store, tmp_path / "run", kinds=("url",), backend=backend)
     truth = write_truth(tmp_path, [(1, 7), (2, 7), (3, 8)])
     assert evaluate(found, truth, positive="7")["accounts"]["n_positive"] == 2
 
@@ -185,6 +124,7 @@ def test_evaluate__refuses_edges_without_the_columns(run, tmp_path):
 # Groups, influence, campaigns and halves.
 
 FOUR = [("a", "operation"), ("b", "operation"), ("c", "other"), ("d", "other")]
+CAMPAIGNS = [(*row, group) for row, group in zip(FOUR, (0, 1, None, None), strict=True)]
 
 
 def test_evaluate__describes_the_choice_of_the_network(run, tmp_path):
@@ -200,32 +140,24 @@ def test_evaluate__describes_the_choice_of_the_network(run, tmp_path):
     assert "confirmed_groups" not in figures
 
 
-def test_evaluate__describes_confirmed_groups(run, tmp_path):
-    found = tmp_path / "run"
-    shutil.copytree(run.path, found)
+def test_evaluate__describes_confirmed_groups(copied, tmp_path):
     members = {"group": [0, 0, 1], "account_id": ["a", "c", "a"]}
-    pl.DataFrame(members).write_parquet(found / "group_accounts.parquet")
-    figures = evaluate(found, write_truth(tmp_path, FOUR))
+    pl.DataFrame(members).write_parquet(copied / "group_accounts.parquet")
+    figures = evaluate(copied, write_truth(tmp_path, FOUR))
     assert figures["confirmed_groups"]["precision"] == 0.5
     # One group of a and c, against one of a and b: half of its accounts are positive.
     assert figures["groups"]["confirmed_group"]["weighted_purity"] == 0.5
     assert figures["groups"]["confirmed_group"]["recall"] == 0.5
 
 
-def test_evaluate__compares_influence_and_roles(run, tmp_path):
-    found = tmp_path / "run"
-    shutil.copytree(run.path, found)
+def test_evaluate__compares_influence_and_roles(run, copied, tmp_path):
     accounts = run.read("accounts").sort("account_id")
     accounts.with_columns(
         influence=pl.Series([4.0, 3.0, 2.0, 1.0]), earliness_z=pl.Series([2.0, -1.0, None, 0.0])
-    ).write_parquet(found / "accounts.parquet")
-    rows = [
-        ("a", "operation", "core", 9.0),
-        ("b", "operation", "amplifier", 1.0),
-        ("c", "operation", "amplifier", 0.0),
-        ("d", "other", "organic", 5.0),
-    ]
-    figures = evaluate(found, write_truth(tmp_path, rows, role=None, influence=None))
+    ).write_parquet(copied / "accounts.parquet")
+    rows = [("a", "operation", "core", 9.0), ("b", "operation", "amplifier", 1.0),
+            ("c", "operation", "amplifier", 0.0), ("d", "other", "organic", 5.0)]  # fmt: skip
+    figures = evaluate(copied, write_truth(tmp_path, rows, role=None, influence=None))
     # Ranks 4 3 2 1 against 4 2 1 3: 1 - 6 * (0 + 1 + 1 + 4) / (4 * 15).
     assert figures["influence"]["spearman"] == pytest.approx(0.4)
     assert figures["influence"]["spearman_of_positives"] == pytest.approx(1.0)
@@ -233,13 +165,7 @@ def test_evaluate__compares_influence_and_roles(run, tmp_path):
 
 
 def test_evaluate__leaves_campaigns_out_by_group(run, tmp_path):
-    rows = [
-        ("a", "operation", 0),
-        ("b", "operation", 1),
-        ("c", "other", None),
-        ("d", "other", None),
-    ]
-    figures = evaluate(run, write_truth(tmp_path, rows, group=None))
+    figures = evaluate(run, write_truth(tmp_path, CAMPAIGNS, group=None))
     assert figures["campaigns"]["n_campaigns"] == 2
     assert figures["campaigns"]["mean_recall"] in (0.5, 1.0)
     json.dumps(figures, allow_nan=False)
@@ -248,11 +174,10 @@ def test_evaluate__leaves_campaigns_out_by_group(run, tmp_path):
 def test_evaluate__averages_the_weights_of_all_pairs(run, tmp_path):
     rows = [("a", "operation"), ("b", "other"), ("c", "other"), ("d", "operation")]
     figures = evaluate(run, write_truth(tmp_path, rows))["classes"]["all"]
-    edges = run.read("edges")
     inside = {("a", "d"), ("d", "a")}
     outside = {("b", "c"), ("c", "b")}
-    weights = {(source, target): weight for source, target, weight in edges.select(
-        "source", "target", "weight").iter_rows()}  # fmt: skip
+    edges = run.read("edges").select("source", "target", "weight")
+    weights = {(source, target): weight for source, target, weight in edges.iter_rows()}
     assert figures["inside"] == pytest.approx(sum(weights.get(pair, 0) for pair in inside) / 2)
     assert figures["outside"] == pytest.approx(sum(weights.get(pair, 0) for pair in outside) / 2)
     across = sum(weights.values()) - sum(weights.get(pair, 0) for pair in inside | outside)
@@ -262,20 +187,9 @@ def test_evaluate__averages_the_weights_of_all_pairs(run, tmp_path):
 
 def test_evaluate__compares_the_halves_of_a_split(make_store, backend, tmp_path):
     hours = {"a": (0, 5, 9, 40, 50), "b": (1, 6, 10, 41, 57), "c": (3, 45), "d": (8, 59)}
-    events = [
-        {"account": account, "kind": "url", "entity": "x", "time_seconds": 3600 * hour}
-        for account, at in hours.items()
-        for hour in at
-    ]
-    out = tmp_path / "run"
-    found = detect(
-        make_store(events),
-        out,
-        kinds=("url",),
-        paper=True,
-        backend=backend,
-        split_at="1970-01-02T06:00",
-    )
+    out, choices = tmp_path / "run", {"kinds": ("url",), "split_at": "1970-01-02T06:00"}
+    store = make_store(act_hourly(hours, kind="url"))
+    found = detect(store, out, paper=True, backend=backend, **choices)
     figures = evaluate(found, write_truth(tmp_path, FOUR))
     halves = {
         half: evaluate(out / half, write_truth(tmp_path, FOUR)) for half in ("before", "after")
@@ -287,16 +201,13 @@ def test_evaluate__compares_the_halves_of_a_split(make_store, backend, tmp_path)
     assert 0 < inside["after"] < inside["before"]
 
 
-def test_evaluate__ranks_by_p_values_where_nothing_is_significant(run, tmp_path):
-    found = tmp_path / "run"
-    shutil.copytree(run.path, found)
+def test_evaluate__ranks_by_p_values_where_nothing_is_significant(run, copied, tmp_path):
     edges = {"source": ["a", "c"], "target": ["b", "d"], "weight": [0.1, 0.2]}
     tests = pl.DataFrame({**edges, "p_value": [1e-3, 0.2], "significant": [False, False]})
-    tests.write_parquet(found / "edges.parquet")
+    tests.write_parquet(copied / "edges.parquet")
     accounts = run.read("accounts").with_columns(influence=0.0, in_weight=0.0)
-    accounts.write_parquet(found / "accounts.parquet")
-    rows = [(*row, group) for row, group in zip(FOUR, (0, 1, None, None), strict=True)]
-    figures = evaluate(found, write_truth(tmp_path, rows, group=None))
+    accounts.write_parquet(copied / "accounts.parquet")
+    figures = evaluate(copied, write_truth(tmp_path, CAMPAIGNS, group=None))
     recall = figures["ranking"]["recall_at_1_percent_false_positives"]
     assert recall == {"strength": 0.0, "least_p_value": 1.0}
     assert figures["intervals"]["auc_of_least_p_value"] == {"low": 1.0, "high": 1.0}
@@ -323,14 +234,13 @@ def test_evaluate__forgets_the_direction_of_true_edges_where_the_run_has_none(
     make_store, backend, tmp_path
 ):
     events = [
-        {"account": account, "kind": "url", "entity": str(day), "time_seconds": 86_400 * day + at}
+        event(account, 86_400 * day + at, str(day), "url")
         for account, at in [("b", 0), ("a", 5), ("c", 40_000)]
         for day in range(3)
     ]
     found = share(make_store(events), tmp_path / "run", kinds=("url",), backend=backend)
-    truth = write_truth(tmp_path, [("a", "operation"), ("b", "operation"), ("c", "other")])
-    edges = pl.DataFrame({"source": ["b", "a"], "target": ["a", "b"]})
-    edges.write_parquet(tmp_path / "truth_edges.parquet")
+    truth = write_truth(tmp_path, FOUR[:3])
+    write_true_edges(tmp_path, ["b", "a"], ["a", "b"])
     figures = evaluate(found, truth)["edges"]
     assert (figures["n_true"], figures["n_pairs"], figures["recall"]) == (1, 3, 1.0)
 
@@ -339,22 +249,15 @@ def test_evaluate__forgets_the_direction_of_true_edges_where_the_run_has_none(
 
 
 def test_evaluate__takes_the_labels_of_the_run(make_store, backend, tmp_path):
-    events = [
-        {"account": account, "kind": "url", "entity": "x", "time_seconds": 3600 * hour}
-        for account, hour in [("a", 0), ("b", 1), ("c", 9)]
-    ]
     labels = {"a": "operation", "b": "operation", "c": "control"}
-    store = make_store(events, labels=labels)
+    store = make_store(act_hourly({"a": [0], "b": [1], "c": [9]}, kind="url"), labels=labels)
     found = detect(store, tmp_path / "run", kinds=("url",), paper=True, backend=backend)
     assert evaluate(found)["accounts"]["n_positive"] == 2
 
 
-def test_evaluate__says_that_a_run_has_no_labels(run):
+def test_evaluate__refuses_runs_without_labels_and_tables_without_the_columns(run):
     with pytest.raises(ValueError, match="have no labels; give a truth"):
         evaluate(run)
-
-
-def test_evaluate__refuses_a_table_without_the_columns(run):
     with pytest.raises(ValueError, match=r"lacks the columns \['label'\]"):
         evaluate(run, pl.DataFrame({"account_id": ["a"]}))
 
@@ -374,28 +277,21 @@ def test_read_truth__reads_a_labelled_archive(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
-    [("a,maybe\n", "is_control='maybe'"), ("a,True\na,False\n", "says of 1 accounts")],
-)
-def test_read_truth__refuses_a_doubtful_archive(tmp_path, rows, message):
-    path = tmp_path / "campaign.csv"
-    path.write_text("accountid,is_control\n" + rows)
-    with pytest.raises(ArchiveError, match=message):
-        read_truth(path)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
+    ("text", "message"),
     [
-        ("a,operation,much\n", "influence 'much'"),
-        ("a,operation,1\na,operation,2\n", "1 accounts two influences"),
+        ("accountid,is_control\na,maybe\n", "is_control='maybe'"),
+        ("accountid,is_control\na,True\na,False\n", "says of 1 accounts"),
+        ("account_id,label,influence\na,operation,much\n", "influence 'much'"),
+        (
+            "account_id,label,influence\na,operation,1\na,operation,2\n",
+            "1 accounts two influences",
+        ),
     ],
 )
-def test_read_truth__refuses_a_doubtful_influence(tmp_path, rows, message):
-    path = tmp_path / "truth.csv"
-    path.write_text("account_id,label,influence\n" + rows)
+def test_read_truth__refuses_what_is_doubtful(tmp_path, text, message):
+    (tmp_path / "truth.csv").write_text(text)
     with pytest.raises(ArchiveError, match=message):
-        read_truth(path)
+        read_truth(tmp_path / "truth.csv")
 
 
 def test_gather_truth__labels_users_and_controls(tmp_path):
@@ -413,16 +309,17 @@ def test_gather_truth__refuses_ids_that_are_no_text(tmp_path):
         gather_truth([tmp_path / "users.parquet"], [tmp_path / "users.parquet"])
 
 
-def test_gather_truth__names_a_file_that_is_broken_further_on(tmp_path):
-    (tmp_path / "users.csv").write_bytes(b"userid,name\n1,a\n\xff\xfe,b\n")
-    with pytest.raises(ArchiveError, match=r"users\.csv cannot be read"):
-        gather_truth([tmp_path / "users.csv"], [tmp_path / "users.csv"])
-
-
-@pytest.mark.parametrize("content", ["name\na\n", ""])
-def test_gather_truth__names_a_file_without_ids(tmp_path, content):
-    (tmp_path / "users.csv").write_text(content)
-    with pytest.raises(ArchiveError, match=r"users\.csv has no column account_id or userid"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"userid,name\n1,a\n\xff\xfe,b\n", "cannot be read"),  # broken further on
+        (b"name\na\n", "has no column account_id or userid"),
+        (b"", "has no column account_id or userid"),
+    ],
+)
+def test_gather_truth__names_a_file_that_it_cannot_use(tmp_path, content, message):
+    (tmp_path / "users.csv").write_bytes(content)
+    with pytest.raises(ArchiveError, match=rf"users\.csv {message}"):
         gather_truth([tmp_path / "users.csv"], [tmp_path / "users.csv"])
 
 

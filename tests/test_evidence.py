@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from rich.console import Console
+from runs import event
 
 from gpu_coord.accounts.explanation import CAUTION, describe, explain, read_evidence, render
 from gpu_coord.activity.cells import build_activity
@@ -32,23 +33,14 @@ KINDS = ("hashtag", "url")
 HOUR = 3600
 
 
-def event(account, seconds, entity="x", kind="hashtag"):
-    return {"account": account, "kind": kind, "entity": entity, "time_seconds": seconds}
-
-
 # Some posts share a bin, a second or a millisecond.
 SECONDS = st.builds(
     lambda hour, offset: HOUR * hour + offset,
     st.integers(0, 5),
     st.sampled_from([0, 0.001, 1, 1800, 3599.999]),
 )
-EVENTS = st.lists(
-    st.builds(
-        event, st.sampled_from("abcd"), SECONDS, st.sampled_from("xy"), st.sampled_from(KINDS)
-    ),
-    min_size=1,
-    max_size=50,
-).map(
+ONE = (st.sampled_from("abcd"), SECONDS, st.sampled_from("xy"), st.sampled_from(KINDS))
+EVENTS = st.lists(st.builds(event, *ONE), min_size=1, max_size=50).map(
     # There are three bins and both kinds, whatever else there is, and they pass every time range.
     lambda events: [*events, event("a", 2 * HOUR), event("b", 4 * HOUR, kind="url")]
 )
@@ -113,6 +105,15 @@ def make_links(activity, pairs, group=None):
     return Links(*(np.array(column, np.int32) for column in columns))
 
 
+def find_links(activity, lag=1):
+    """Return all pairs with a coincidence, and how many they have."""
+    index = index_cells(activity)
+    pairs = count_pairs(index, count_margins(index, lag), 0, activity.n_accounts, min_support=1)
+    columns = (pairs.source, pairs.target, pairs.support)
+    source, target, support = map(activity.backend.to_host, columns)
+    return Links(source, target, np.full(source.size, lag, np.int32)), support
+
+
 def list_pairs(accounts, lags=(0, 1, 2)):
     return [(a, b, lag) for a, b in permutations(accounts, 2) for lag in lags]
 
@@ -171,18 +172,12 @@ def test_write_evidence__matches_plain_loops(
 @given(events=EVENTS, lag=st.integers(0, 2))
 def test_write_evidence__has_as_many_rows_as_the_support(prepare, tmp_path_factory, events, lag):
     store, activity = prepare(events)
-    index = index_cells(activity)
-    pairs = count_pairs(index, count_margins(index, lag), 0, activity.n_accounts, min_support=1)
-    source, target, support = map(
-        activity.backend.to_host, (pairs.source, pairs.target, pairs.support)
-    )
-    links = Links(source, target, np.full(source.size, lag))
+    links, support = find_links(activity, lag)
     table, _ = write(tmp_path_factory.mktemp("run"), store, activity, links)
     counted = table.group_by("source", "target", maintain_order=True).len()
     ids = activity.accounts["account_id"]
-    assert counted.rows() == [
-        (ids[int(i)], ids[int(j)], int(n)) for i, j, n in zip(source, target, support, strict=True)
-    ]
+    rows = zip(links.source, links.target, support, strict=True)
+    assert counted.rows() == [(ids[int(i)], ids[int(j)], int(n)) for i, j, n in rows]
 
 
 @settings(max_examples=30)
@@ -228,20 +223,15 @@ def test_write_evidence__tells_the_earliest_of_equal_gaps(prepare, tmp_path):
     assert table.select("n_posts_source", "n_posts_target").rows() == [(3, 2), (2, 3)]
 
 
-def test_write_evidence__reads_several_urls_of_a_domain_as_one_entity(
-    backend, make_store, tmp_path
-):
+def test_write_evidence__reads_several_urls_of_a_domain_as_one_entity(prepare, tmp_path):
     urls = ["news.example.com/1", "example.com/2", "elsewhere.org/1"]
     events = [event("a", 0, urls[0], "url"), event("a", 60, urls[1], "url")]
     events += [event("b", HOUR + 1, urls[1], "url"), event("b", HOUR + 2, urls[2], "url")]
-    store = make_store(events)
-    activity = build_activity(store, kinds=("url", "domain"), bin="1h", backend=backend)
+    store, activity = prepare(events, kinds=("url", "domain"))
     table, _ = write(tmp_path, store, activity, make_links(activity, [("a", "b", 1)]))
     columns = ["kind", "value", "content_source", "n_posts_source", "n_posts_target"]
-    assert table.select(columns).rows() == [
-        ("domain", "example.com", "1", 2, 1),
-        ("url", "example.com/2", "1", 1, 1),
-    ]
+    rows = [("domain", "example.com", "1", 2, 1), ("url", "example.com/2", "1", 1, 1)]
+    assert table.select(columns).rows() == rows
 
 
 def test_write_evidence__sorts_a_link_by_the_time_of_the_source(prepare, tmp_path):
@@ -342,11 +332,9 @@ def test_write_evidence__finds_a_planted_group_after_its_edges(prepare, tmp_path
     table, _ = write(tmp_path, store, activity, links)
     told = table.select("group", "source", "target", "lag", "gap")
     assert told.rows() == [
-        (None, "a", "b", 1, 60.0),
-        (3, "a", "b", 0, 60.0),
-        (3, "a", "b", 1, 60.0),
+        (None, "a", "b", 1, 60.0), (3, "a", "b", 0, 60.0), (3, "a", "b", 1, 60.0),
         (3, "b", "a", 1, 2 * HOUR - 150.0),
-    ]
+    ]  # fmt: skip
 
 
 # --- explanations --------------------------------------------------------------------------
@@ -366,13 +354,8 @@ def coincidence(source, target, seconds, gap, **columns):
 
 
 def edge(source, target, support, **columns):
-    return {
-        "source": source,
-        "target": target,
-        "weight": 0.25,
-        "support": support,
-        "lag": 1,
-    } | columns
+    ends = {"source": source, "target": target}
+    return ends | {"weight": 0.25, "support": support, "lag": 1} | columns
 
 
 @pytest.fixture
@@ -391,10 +374,8 @@ def make_run(tmp_path):
         schema |= {"support": pl.Int32, "lag": pl.Int32}
         table = pl.DataFrame(list(edges)) if edges else pl.DataFrame(schema=schema)
         table.write_parquet(tmp_path / "edges.parquet")
-        named = pl.DataFrame(
-            list(entities), schema={"kind": pl.String, "value": pl.String, "pseudonym": pl.String},
-            orient="row",
-        )  # fmt: skip
+        schema = dict.fromkeys(["kind", "value", "pseudonym"], pl.String)
+        named = pl.DataFrame(list(entities), schema=schema, orient="row")
         named.write_parquet(tmp_path / "entities.parquet")
         if rows is not None:
             pl.DataFrame(list(rows), schema=SCHEMA).write_parquet(tmp_path / "evidence.parquet")
@@ -413,12 +394,8 @@ def show(explanation, **choices):
 
 def test_explain__tells_both_directions_by_time(make_run):
     edges = [edge("id-2", "id-1", 1, **SIGNIFICANCE), edge("id-1", "id-2", 2, **SIGNIFICANCE)]
-    rows = [
-        coincidence("id-1", "id-2", 7200, 3000),
-        coincidence("id-1", "id-2", 0, 3600),
-        coincidence("id-2", "id-1", 3600, 3600),
-        coincidence("id-1", "id-3", 0, 60),
-    ]
+    rows = [coincidence("id-1", "id-2", *when) for when in ((7200, 3000), (0, 3600))]
+    rows += [coincidence("id-2", "id-1", 3600, 3600), coincidence("id-1", "id-3", 0, 60)]
     run = make_run([*edges, edge("id-1", "id-3", 1, **SIGNIFICANCE)], rows)
     found = explain(run, "acct-1", "id-2")
     assert found.accounts["account_id"].to_list() == ["id-1", "id-2"]
@@ -432,9 +409,8 @@ def test_explain__tells_both_directions_by_time(make_run):
 
 
 def test_describe__says_how_unusual_an_edge_is(make_run):
-    run = make_run(
-        [edge("id-1", "id-2", 6, **SIGNIFICANCE)], [coincidence("id-1", "id-2", 0, 1)] * 6
-    )
+    rows = [coincidence("id-1", "id-2", 0, 1)] * 6
+    run = make_run([edge("id-1", "id-2", 6, **SIGNIFICANCE)], rows)
     said = describe(explain(run, "id-1", "id-2"))
     assert said[0] == (
         "B acted 1 bin after A on the same entity 6 times (weight 0.25); 1.5 would be expected "
@@ -488,9 +464,8 @@ def test_explain__says_what_was_left_out(make_run):
 def test_explain__works_without_evidence(make_run):
     found = explain(make_run([edge("id-1", "id-2", 5)], None), "id-1", "id-2")
     assert not found.has_evidence
-    assert "The run has no evidence.parquet, so single coincidences are not shown." in describe(
-        found
-    )
+    said = "The run has no evidence.parquet, so single coincidences are not shown."
+    assert said in describe(found)
     with pytest.raises(FileNotFoundError, match="has no table 'evidence'; it has"):
         read_evidence(open_run(make_run((), None)), "id-1", "id-2")
 
@@ -504,8 +479,7 @@ def test_explain__shows_what_is_evidence_of_an_edge_and_of_a_group_once(make_run
     found = explain(make_run([edge("id-1", "id-2", 1)], rows), "id-1", "id-2")
     assert found.evidence.select("gap", "group").rows() == [(3600.0, 4), (60.0, 4)]
     assert found.n_left_out == 0
-    said = "Both are in group 4, which some of the coincidences are evidence of."
-    assert said in describe(found)
+    assert "Both are in group 4, which some of the coincidences are evidence of." in describe(found)
 
 
 def test_explain__sees_a_coincidence_at_lag_0_from_both_sides(make_run):
@@ -528,25 +502,17 @@ def test_explain__refuses_what_is_no_pair(make_run, a, b, message):
     run = make_run([], [], pseudonyms=["acct-1", "acct-2", "twins", "twins"])
     with pytest.raises(ValueError, match=message):
         explain(run, a, b)
-
-
-def test_explain__refuses_other_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match="no run at"):
-        explain(tmp_path, "a", "b")
-
-
-PRIVATE_ROWS = [
-    coincidence("id-1", "id-2", 0, 3600, kind="mention", value="id-4"),
-    coincidence("id-1", "id-2", 10, 3600, kind="retweet", value="tweet-9"),
-    coincidence("id-1", "id-2", 20, 3600, kind="retweet", value="tweet-8"),
-    coincidence("id-1", "id-2", 7300, 3600, kind="retweet", value="tweet-9"),
-]
+        explain(run / "nowhere", a, b)
 
 
 @pytest.fixture
 def private_run(make_run):
+    tweets = [(10, "tweet-9"), (20, "tweet-8"), (7300, "tweet-9")]
+    rows = [coincidence("id-1", "id-2", 0, 3600, kind="mention", value="id-4")]
+    rows += [coincidence("id-1", "id-2", at, 3600, kind="retweet", value=id) for at, id in tweets]
     entities = [("mention", "id-4", "acct-4"), ("retweet", "tweet-9", None)]
-    return make_run([edge("id-1", "id-2", 4)], PRIVATE_ROWS, entities=entities)
+    return make_run([edge("id-1", "id-2", 4)], rows, entities=entities)
 
 
 @pytest.mark.parametrize("form", ["terminal", "json"])
@@ -628,12 +594,6 @@ def test_explain__reads_what_detect_and_write_evidence_wrote(prepare, backend, t
 # --- real archives -------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def thailand(data_dir, tmp_path_factory):
-    files = sorted((data_dir / "io_thailand_092020").glob("*.csv"))
-    return ingest(files, tmp_path_factory.mktemp("thailand") / "store")
-
-
 def test_write_evidence__thailand(backend, thailand, tmp_path):
     kinds = ("hashtag", "domain", "mention", "retweet")
     activity = build_activity(thailand, kinds=kinds, bin="1h", backend=backend)
@@ -667,16 +627,11 @@ def test_write_evidence__thailand_matches_plain_loops(backend, thailand, tmp_pat
         .filter(pl.col("kind").cast(pl.String).is_in(kinds))
         .join(accounts, on="account")
         .join(entities, on="entity")
-        .select(
-            "post",
-            pl.col("kind").cast(pl.String),
-            account="account_id",
-            entity="value",
-            time_seconds=pl.col("time") / 1000,
-        )
+        .select("post", pl.col("kind").cast(pl.String), account="account_id", entity="value",
+                time_seconds=pl.col("time") / 1000)
         .collect()
         .to_dicts()
-    )
+    )  # fmt: skip
     cells = find_cells(events, bin_seconds=900)
     ids = activity.accounts["account_id"]
     rows = [
@@ -688,12 +643,3 @@ def test_write_evidence__thailand_matches_plain_loops(backend, thailand, tmp_pat
     expected = pl.DataFrame(rows, schema=SCHEMA).drop(contents)
     assert expected.height == support[chosen].sum() > 200
     assert_frame_equal(table.drop(contents), expected)
-
-
-def find_links(activity):
-    """Return all pairs with a coincidence at lag 1, and how many they have."""
-    index = index_cells(activity)
-    pairs = count_pairs(index, count_margins(index, 1), 0, activity.n_accounts, min_support=1)
-    columns = (pairs.source, pairs.target, pairs.support)
-    source, target, support = map(activity.backend.to_host, columns)
-    return Links(source, target, np.ones(source.size, np.int32)), support

@@ -55,53 +55,39 @@ def read_tables(path, read):
     """Return the attributes of nodes and of edges as networkx sees them, without its own."""
     graph = read(path)
     assert type(graph) is nx.DiGraph
-    own = ("id", "label") if read is nx.read_gexf else ()
-    nodes = {
-        node: {name: value for name, value in data.items() if name not in own}
-        for node, data in graph.nodes(data=True)
-    }
-    edges = {
-        (source, target): {name: value for name, value in data.items() if name not in own}
-        for source, target, data in graph.edges(data=True)
-    }
-    return nodes, edges
+    own = {"id", "label"} if read is nx.read_gexf else set()
+
+    def leave_out(data):
+        return {name: value for name, value in data.items() if name not in own}
+
+    nodes = {node: leave_out(data) for node, data in graph.nodes(data=True)}
+    return nodes, {(source, target): leave_out(data) for source, target, data in graph.edges.data()}
 
 
-def drop_nulls(row):
-    return {name: value for name, value in row.items() if value is not None}
+@pytest.fixture
+def send(tmp_path):
+    """Return a function that writes a network and returns what networkx reads."""
+
+    def send(write, nodes, edges):
+        write(tmp_path / "network", nodes, edges)
+        return read_tables(tmp_path / "network", READERS[write])
+
+    return send
 
 
 @WRITERS
-def test_write__networkx_reads_every_attribute_with_its_type(tmp_path, write):
-    path = tmp_path / "network"
-    write(path, NODES, EDGES)
-    nodes, edges = read_tables(path, READERS[write])
+def test_write__networkx_reads_every_attribute_with_its_type(send, write):
+    nodes, edges = send(write, NODES, EDGES)
     label = "label" if write is write_graphml else "class"
     assert math.isnan(nodes["n2"].pop("influence"))
     assert nodes == {
-        "n0": {
-            "account_id": "a",
-            label: "operation",
-            "influence": 1.5,
-            "component": 0,
-            "n_posts": 2**53 + 1,
-            "recruited": True,
-            "joined": "2020-02-29",
-        },
-        "n1": {
-            "account_id": NOT_XML.sub("\ufffd", HOSTILE),
-            "influence": 0.0,
-            "component": 0,
-            "n_posts": -1,
-        },
-        "n2": {
-            "account_id": "c",
-            label: "x & y",
-            "n_posts": 0,
-            "recruited": False,
-            "joined": "1999-12-31",
-        },
-    }
+        "n0": {"account_id": "a", label: "operation", "influence": 1.5, "component": 0,
+               "n_posts": 2**53 + 1, "recruited": True, "joined": "2020-02-29"},
+        "n1": {"account_id": NOT_XML.sub("\ufffd", HOSTILE), "influence": 0.0, "component": 0,
+               "n_posts": -1},
+        "n2": {"account_id": "c", label: "x & y", "n_posts": 0, "recruited": False,
+               "joined": "1999-12-31"},
+    }  # fmt: skip
     assert edges == {
         ("n0", "n1"): {"weight": 0.1, "support": 7, "significant": True, "grade": "strong"},
         ("n1", "n0"): {"weight": 1e-300, "significant": False},
@@ -110,10 +96,16 @@ def test_write__networkx_reads_every_attribute_with_its_type(tmp_path, write):
     assert type(nodes["n0"]["recruited"]) is bool
 
 
-def test_write_gexf__accounts_are_the_labels_of_nodes(tmp_path):
+def test_write_gexf__labels_nodes_by_account_and_numbers_edges(tmp_path, monkeypatch):
+    monkeypatch.setattr(exports, "CHUNK_EDGES", 1)
     write_gexf(tmp_path / "network", NODES, EDGES)
-    labels = nx.read_gexf(tmp_path / "network").nodes(data="label")
-    assert dict(labels) == {"n0": "a", "n1": NOT_XML.sub("\ufffd", HOSTILE), "n2": "c"}
+    graph = nx.read_gexf(tmp_path / "network")
+    assert [edge_id for _, _, edge_id in graph.edges(data="id")] == ["0", "1"]
+    assert dict(graph.nodes(data="label")) == {
+        "n0": "a",
+        "n1": NOT_XML.sub("\ufffd", HOSTILE),
+        "n2": "c",
+    }
 
 
 @WRITERS
@@ -155,9 +147,8 @@ def test_write__any_text_survives_but_for_characters_that_xml_lacks(tmp_path_fac
 @example([math.inf, -math.inf, 5e-324, -0.0, 1.7976931348623157e308])
 def test_write__floats_survive_to_the_last_bit(tmp_path_factory, values):
     nodes = make_nodes(["a"] * (len(values) + 1))
-    edges = make_edges(
-        [(0, target, value) for target, value in enumerate(values, 1)], score=pl.Series(values)
-    )
+    ends = [(0, target, value) for target, value in enumerate(values, 1)]
+    edges = make_edges(ends, score=pl.Series(values))
     path = tmp_path_factory.mktemp("floats") / "network"
     for write, read in READERS.items():
         write(path, nodes, edges)
@@ -167,31 +158,23 @@ def test_write__floats_survive_to_the_last_bit(tmp_path_factory, values):
 
 
 @WRITERS
-def test_write__hostile_column_names_are_only_names(tmp_path, write):
+def test_write__hostile_column_names_are_only_names(send, write):
     name = "weight_\"/><x a='&{}%s\x01\n"
-    write(tmp_path / "network", NODES, EDGES.with_columns(pl.lit(1.0).alias(name)))
-    _, edges = read_tables(tmp_path / "network", READERS[write])
+    _, edges = send(write, NODES, EDGES.with_columns(pl.lit(1.0).alias(name)))
     assert edges["n0", "n1"][NOT_XML.sub("\ufffd", name)] == 1.0
 
 
 @WRITERS
-def test_write__only_ids_and_no_edges(tmp_path, write):
-    write(tmp_path / "network", make_nodes(["a", "b"]), make_edges([]))
-    nodes, edges = read_tables(tmp_path / "network", READERS[write])
+def test_write__only_ids_and_no_edges_or_nobody(send, write):
+    nodes, edges = send(write, make_nodes(["a", "b"]), make_edges([]))
     assert nodes == {"n0": {"account_id": "a"}, "n1": {"account_id": "b"}}
     assert edges == {}
+    assert send(write, NODES.head(0), EDGES.head(0)) == ({}, {})
 
 
 @WRITERS
-def test_write__nobody(tmp_path, write):
-    write(tmp_path / "network", NODES.head(0), EDGES.head(0))
-    assert read_tables(tmp_path / "network", READERS[write]) == ({}, {})
-
-
-@WRITERS
-def test_write__accounts_may_be_any_subset_in_any_order(tmp_path, write):
-    write(tmp_path / "network", NODES.reverse().head(2), make_edges([(2, 1, 1.0)]))
-    nodes, edges = read_tables(tmp_path / "network", READERS[write])
+def test_write__accounts_may_be_any_subset_in_any_order(send, write):
+    nodes, edges = send(write, NODES.reverse().head(2), make_edges([(2, 1, 1.0)]))
     assert list(nodes) == ["n2", "n1"]
     assert list(edges) == [("n2", "n1")]
 
@@ -211,19 +194,11 @@ def test_write__bytes_do_not_depend_on_chunks_nor_on_laziness(
     assert len(read_tables(tmp_path / "whole", READERS[write])[1]) == len(pairs)
 
 
-def test_write_gexf__edges_have_ids_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(exports, "CHUNK_EDGES", 1)
-    write_gexf(tmp_path / "network", NODES, EDGES)
-    ids = [edge_id for _, _, edge_id in nx.read_gexf(tmp_path / "network").edges(data="id")]
-    assert ids == ["0", "1"]
-
-
 @WRITERS
-def test_write__moments_are_spelled_as_iso_8601(tmp_path, write):
+def test_write__moments_are_spelled_as_iso_8601(send, write):
     seen = [datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)]
     nodes = make_nodes(["a"], first_seen=pl.Series(seen, dtype=pl.Datetime("ms", "UTC")))
-    write(tmp_path / "network", nodes, make_edges([]))
-    text = read_tables(tmp_path / "network", READERS[write])[0]["n0"]["first_seen"]
+    text = send(write, nodes, make_edges([]))[0]["n0"]["first_seen"]
     assert datetime.fromisoformat(text) == seen[0]
 
 

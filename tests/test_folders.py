@@ -31,12 +31,6 @@ def test_replace_folder__replaces_it_whole(there, tmp_path):
     assert list(tmp_path.iterdir()) == [there]
 
 
-def test_replace_folder__makes_the_folders_above(tmp_path):
-    with replace(tmp_path / "a" / "b") as folder:
-        (folder / "table").write_text("new")
-    assert (tmp_path / "a" / "b" / "table").read_text() == "new"
-
-
 def test_replace_folder__follows_a_link(there, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(there)
@@ -46,11 +40,14 @@ def test_replace_folder__follows_a_link(there, tmp_path):
     assert (there / "table").read_text() == "new"
 
 
-def test_replace_folder__takes_the_place_of_an_empty_one(tmp_path):
+@pytest.mark.parametrize("place", ["a/b", "empty"])
+def test_replace_folder__makes_the_folders_above_or_takes_the_place_of_an_empty_one(
+    tmp_path, place
+):
     (tmp_path / "empty").mkdir()
-    with replace(tmp_path / "empty") as folder:
+    with replace(tmp_path / place) as folder:
         (folder / "table").write_text("new")
-    assert (tmp_path / "empty" / "table").exists()
+    assert (tmp_path / place / "table").read_text() == "new"
 
 
 @pytest.mark.parametrize("mark", [None, "not json", "[]", '{"other": 1}'])

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pairs import make_shares
 from polars.testing import assert_frame_equal
 
 from gpu_coord.sharing.intervals import (
@@ -18,43 +19,18 @@ from gpu_coord.sharing.intervals import (
     measure_gaps,
     measure_surface,
 )
-from gpu_coord.sharing.shares import Shares
 
 DAY = 86400
 
 
-def make_shares(rows):
-    """Return Shares of (object, account, seconds) or (object, account, seconds, content)."""
-    rows = [(*row, f"c{place}") if len(row) == 3 else row for place, row in enumerate(rows)]
-    names = [sorted({row[field] for row in rows}) for field in (0, 1, 3)]
-    objects, accounts, contents = ({name: n for n, name in enumerate(part)} for part in names)
-    table = sorted(
-        (objects[o], round(1000 * t), contents[c], accounts[a], post)
-        for post, (o, a, t, c) in enumerate(rows)
-    )
-    object, time, content, account, post = np.array(table, np.int64).reshape(-1, 5).T
-    return Shares(
-        object=object.astype(np.int32),
-        time=time,
-        account=account.astype(np.int32),
-        content=content.astype(np.int32),
-        objects=pl.DataFrame({"kind": ["url"] * len(objects), "value": list(objects)}),
-        accounts=pl.DataFrame(
-            {"account_id": list(accounts), "label": [None] * len(accounts)},
-            schema={"account_id": pl.String, "label": pl.String},
-        ),
-        contents=pl.Series(list(contents), dtype=pl.String),
-        post=post,
-    )
-
-
 def share_at(**seconds):
     """Return rows of objects shared at those seconds, each share by an account of its own."""
-    return [
-        (name, f"{name}{place}", second)
-        for name, times in seconds.items()
-        for place, second in enumerate(times)
-    ]
+    placed = [(name, *one) for name, times in seconds.items() for one in enumerate(times)]
+    return [(name, f"{name}{place}", second) for name, place, second in placed]
+
+
+def share_all(lists_of_times):
+    return make_shares(share_at(**{f"o{place}": t for place, t in enumerate(lists_of_times)}))
 
 
 def quantile_by_hand(values, q):
@@ -69,11 +45,8 @@ def estimate_by_hand(times, q, p):
     """Return the interval of lists of seconds, one for each object, drawn any number of times."""
     times = [sorted(t) for t in times if len(t) > 1]
     limit = quantile_by_hand([t[1] - t[0] for t in times], q)
-    past = [
-        next(second - t[0] for rank, second in enumerate(t, start=1) if rank / len(t) > p)
-        for t in times
-        if t[1] - t[0] <= limit
-    ]
+    times = [t for t in times if t[1] - t[0] <= limit]
+    past = [next(s - t[0] for rank, s in enumerate(t, start=1) if rank / len(t) > p) for t in times]
     return statistics.median(past) or 1, len(past)
 
 
@@ -90,54 +63,46 @@ def test_estimate_interval__equals_a_table_made_by_hand():
     assert (found.least, found.lower, found.upper, found.most) == (3, 4.25, 6.75, 8)
 
 
-def test_estimate_interval__counts_shares_not_accounts():
-    shares = make_shares([("u", "a", 0), ("u", "a", 2), ("v", "a", 0), ("v", "b", 50)])
-    assert estimate_interval(shares, q=0.1).seconds == 2
+TENS = share_at(u=range(0, 100, 10))
 
 
-def test_estimate_interval__passes_the_part_strictly():
-    shares = make_shares(share_at(u=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90]))
-    # Rank 3 of 10 is 0.3, which is not more than 0.3, however the product 0.3 * 10 is rounded.
-    assert estimate_interval(shares, p=0.3).seconds == 30
-    assert estimate_interval(shares, p=0.29).seconds == 20
-    assert estimate_interval(shares, p=0.9).seconds == 90
-
-
-def test_estimate_interval__keeps_objects_at_the_quantile():
-    shares = make_shares(share_at(u=[0, 5], v=[0, 5], w=[0, 5], x=[0, 90]))
-    assert estimate_interval(shares, q=0.5).n_quick == 3
-
-
-def test_estimate_interval__is_one_second_in_the_place_of_none():
-    found = estimate_interval(make_shares(share_at(u=[4, 4], v=[9, 9, 9])))
-    assert (found.seconds, found.median) == (1, 0)
-
-
-def test_estimate_interval__keeps_fractions_of_seconds():
-    assert estimate_interval(make_shares(share_at(u=[0, 0.25]))).seconds == 0.25
+@pytest.mark.parametrize(
+    ("rows", "choices", "figures"),
+    [
+        # Shares are counted, not accounts.
+        ([("u", "a", 0), ("u", "a", 2), ("v", "a", 0), ("v", "b", 50)], {"q": 0.1}, {"seconds": 2}),
+        # Rank 3 of 10 is 0.3, which is not more than 0.3, however the product 0.3 * 10 is rounded.
+        (TENS, {"p": 0.3}, {"seconds": 30}),
+        (TENS, {"p": 0.29}, {"seconds": 20}),
+        (TENS, {"p": 0.9}, {"seconds": 90}),
+        # Objects at the quantile are kept.
+        (share_at(u=[0, 5], v=[0, 5], w=[0, 5], x=[0, 90]), {"q": 0.5}, {"n_quick": 3}),
+        # One second stands in the place of none; fractions stay.
+        (share_at(u=[4, 4], v=[9, 9, 9]), {}, {"seconds": 1, "median": 0}),
+        (share_at(u=[0, 0.25]), {}, {"seconds": 0.25}),
+    ],
+)
+def test_estimate_interval__of_a_few_shares(rows, choices, figures):
+    found = estimate_interval(make_shares(rows), **choices)
+    assert {name: getattr(found, name) for name in figures} == figures
 
 
 @pytest.mark.parametrize("setting", [{"q": -0.1}, {"q": 1.1}, {"p": 1}, {"p": -0.1}])
 def test_estimate_interval__refuses_parts_out_of_range(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         estimate_interval(make_shares(share_at(u=[0, 1])), **setting)
-
-
-def test_estimate_interval__refuses_objects_shared_once():
     with pytest.raises(ValueError, match="no object was shared twice"):
         estimate_interval(make_shares(share_at(u=[0], v=[1])))
 
 
-lists_of_times = st.lists(
-    st.lists(st.integers(0, 30), min_size=2, max_size=12), min_size=1, max_size=8
-)
+TIMES = st.lists(st.integers(0, 30), min_size=2, max_size=12)
+lists_of_times = st.lists(TIMES, min_size=1, max_size=8)
 parts = st.sampled_from([0, 0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5, 0.6, 0.7, 0.9])
 
 
 @given(times=lists_of_times, q=parts, p=parts)
 def test_estimate_interval__equals_its_definition(times, q, p):
-    shares = make_shares(share_at(**{f"o{place}": t for place, t in enumerate(times)}))
-    found = estimate_interval(shares, q=q, p=p)
+    found = estimate_interval(share_all(times), q=q, p=p)
     assert (found.seconds, found.n_quick) == estimate_by_hand(times, q, p)
 
 
@@ -157,20 +122,16 @@ def test_find_quantile__of_a_table_made_by_hand():
 
 @given(times=lists_of_times)
 def test_measure_surface__equals_the_estimate_in_every_cell(times):
-    shares = make_shares(share_at(**{f"o{place}": t for place, t in enumerate(times)}))
-    found = measure_surface(shares, qs=(0.0, 0.1, 0.5, 1.0), ps=(0.0, 0.3, 0.5), n_bootstrap=0)
-    wanted = [
-        (q, p, *estimate_by_hand(times, q, p))
-        for q, p in itertools.product((0.0, 0.1, 0.5, 1.0), (0.0, 0.3, 0.5))
-    ]
+    qs, ps = (0.0, 0.1, 0.5, 1.0), (0.0, 0.3, 0.5)
+    found = measure_surface(share_all(times), qs=qs, ps=ps, n_bootstrap=0)
+    wanted = [(q, p, *estimate_by_hand(times, q, p)) for q, p in itertools.product(qs, ps)]
     assert found.select("q", "p", "seconds", "n_quick").rows() == wanted
     assert found["low"].null_count() == found["high"].null_count() == found.height
 
 
 def test_measure_surface__draws_objects_with_replacement():
     times = [[0, gap, 3 * gap + 1, 60] for gap in (1, 2, 3, 5, 8, 13, 21)]
-    shares = make_shares(share_at(**{f"o{place}": t for place, t in enumerate(times)}))
-    found = measure_surface(shares, qs=(0.4,), ps=(0.5,), n_bootstrap=50, seed=3)
+    found = measure_surface(share_all(times), qs=(0.4,), ps=(0.5,), n_bootstrap=50, seed=3)
     draws = [np.random.default_rng((3, draw)).integers(0, 7, 7) for draw in range(50)]
     estimates = [estimate_by_hand([times[o] for o in draw], 0.4, 0.5)[0] for draw in draws]
     assert found["low"][0] == pytest.approx(np.quantile(estimates, 0.025))
@@ -178,7 +139,7 @@ def test_measure_surface__draws_objects_with_replacement():
 
 
 def test_measure_surface__is_the_same_for_any_threads():
-    shares = make_shares(share_at(**{f"o{n}": [0, n % 5, n % 7 + 5] for n in range(30)}))
+    shares = share_all([[0, n % 5, n % 7 + 5] for n in range(30)])
     one, two = (measure_surface(shares, n_bootstrap=9, threads=n) for n in (1, 2))
     assert_frame_equal(one, two)
     assert one.height == 63
@@ -202,11 +163,8 @@ def test_measure_surface__refuses_bad_settings(settings, message):
 
 def count_by_hand(rows, edges):
     """Count the pairs of different accounts on one object by gap."""
-    gaps = [
-        abs(one[2] - two[2])
-        for one, two in itertools.combinations(rows, 2)
-        if one[0] == two[0] and one[1] != two[1]
-    ]
+    pairs = itertools.combinations(rows, 2)
+    gaps = [abs(a[2] - b[2]) for a, b in pairs if a[0] == b[0] and a[1] != b[1]]
     low = [-1, *edges[:-1]]
     return [sum(a < gap <= b for gap in gaps) for a, b in zip(low, edges, strict=True)]
 
@@ -219,25 +177,25 @@ def count_by_hand(rows, edges):
 )  # fmt: skip
 def test_measure_gaps__counts_all_pairs_of_two_accounts(rows):
     rows = [*rows, ("u", "a", 0), ("u", "b", 3 * DAY)]
-    found = measure_gaps(
-        make_shares(rows), max_gap_seconds=DAY, null="day", bins_per_decade=1, n_copies=1
-    )
+    choices = {"max_gap_seconds": DAY, "null": "day", "bins_per_decade": 1, "n_copies": 1}
+    found = measure_gaps(make_shares(rows), **choices)
     assert found["max_gap"].to_list() == [1, 10, 100, 1000, 10000, DAY]
     assert found["min_gap"].to_list() == [0, 1, 10, 100, 1000, 10000]
     assert found["observed"].to_list() == count_by_hand(rows, found["max_gap"].to_list())
 
 
+def draw_chance_rows(rng, n, *, n_objects, n_accounts, n_days):
+    sizes = (n_objects, n_accounts, n_days * DAY)
+    drawn = [[int(rng.integers(size)) for size in sizes] for _ in range(n)]
+    return [(f"o{o}", f"a{a}", second) for o, a, second in drawn]
+
+
 @pytest.mark.parametrize("null", ["day", "block"])
 def test_measure_gaps__divides_by_the_mean_of_the_copies(null):
     rng = np.random.default_rng(5)
-    rows = [
-        (f"o{rng.integers(3)}", f"a{rng.integers(9)}", int(rng.integers(4 * DAY)))
-        for _ in range(300)
-    ]
-    found = measure_gaps(make_shares(rows), null=null, bins_per_decade=1, n_copies=5, seed=1)
-    again = measure_gaps(
-        make_shares(rows), null=null, bins_per_decade=1, n_copies=5, seed=1, threads=2
-    )
+    shares = make_shares(draw_chance_rows(rng, 300, n_objects=3, n_accounts=9, n_days=4))
+    choices = {"null": null, "bins_per_decade": 1, "n_copies": 5, "seed": 1}
+    found, again = (measure_gaps(shares, **choices, **more) for more in ({}, {"threads": 2}))
     assert_frame_equal(found, again)
     seen = found.filter(pl.col("expected") > 0)
     assert seen.height >= 3
@@ -249,10 +207,7 @@ def test_measure_gaps__divides_by_the_mean_of_the_copies(null):
 def draw_rows(seed, *, pairs):
     """Draw shares at chance times over 20 days, and pairs of accounts that share 5 s apart."""
     rng = np.random.default_rng(seed)
-    rows = [
-        (f"o{rng.integers(4)}", f"a{rng.integers(40)}", int(rng.integers(20 * DAY)))
-        for _ in range(3000)
-    ]
+    rows = draw_chance_rows(rng, 3000, n_objects=4, n_accounts=40, n_days=20)
     for _ in range(pairs):
         object, one, time = f"o{rng.integers(4)}", rng.integers(20), int(rng.integers(19 * DAY))
         rows += [(object, f"a{one}", time), (object, f"a{one + 20}", time + 5)]
@@ -273,9 +228,8 @@ def test_measure_gaps__is_within_the_band_without_coordination(null):
     outside = 0
     for seed in range(6):
         curve = measure_gaps(make_shares(draw_rows(seed, pairs=0)), null=null, seed=7)
-        outside += curve.filter(
-            (pl.col("ratio") > pl.col("high")) | (pl.col("ratio") < pl.col("low"))
-        ).height
+        low, ratio, high = (pl.col(name) for name in ("low", "ratio", "high"))
+        outside += curve.filter((ratio > high) | (ratio < low)).height
     # 6 curves of 16 bins, each outside with probability 0.05: 4.8 expected.
     assert outside <= 12
 

@@ -6,15 +6,7 @@ import itertools
 import numpy as np
 import polars as pl
 import pytest
-from cells import (
-    HOUR,
-    build,
-    draw_cells,
-    expect_by_hand,
-    list_pairs,
-    prepare,
-    tabulate_by_hand,
-)
+from cells import HOUR, build, draw_cells, expect_by_hand, list_pairs, prepare, tabulate_by_hand
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal

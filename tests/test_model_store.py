@@ -7,14 +7,10 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from runs import invoke, write_run
+from runs import act_hourly, event, invoke, succeed, write_run
 
 from gpu_coord.model.cells import Edges, Transitions, cut_blocks
-from gpu_coord.model.fitting import (
-    find_births,
-    fit_model,
-    read_candidates,
-)
+from gpu_coord.model.fitting import find_births, fit_model, read_candidates
 from tests.cells import HOUR, build, draw_cells
 
 DAY = 24 * HOUR
@@ -104,10 +100,7 @@ def plant(seed=0, n_days=40):
     events = []
 
     def use(account, entity, hour):
-        events.append(
-            {"account": account, "kind": "hashtag", "entity": entity,
-             "time_seconds": hour * HOUR + int(rng.integers(HOUR))}
-        )  # fmt: skip
+        events.append(event(account, hour * HOUR + int(rng.integers(HOUR)), entity))
 
     for hour, entity in itertools.product(range(n_days * 24), ("one", "two", "three")):
         chance = rng.random(4)
@@ -184,12 +177,7 @@ def test_fit_model__is_the_same_in_blocks_and_again(planted, tmp_path, backend):
 
 def test_fit_model__without_coincidences_all_is_background(make_store, tmp_path):
     hours = {"a": (0, 10, 20), "b": (5, 15, 25), "c": (2, 12, 30)}
-    events = [
-        {"account": account, "kind": "url", "entity": "x", "time_seconds": hour * HOUR}
-        for account, times in hours.items()
-        for hour in times
-    ]
-    model = fit_model(make_store(events), tmp_path / "model", kinds=("url",))
+    model = fit_model(make_store(act_hourly(hours)), tmp_path / "model", kinds=("hashtag",))
     assert model.read("influences").is_empty()
     accounts = model.read("accounts")
     np.testing.assert_allclose(accounts["background"], 1.0)
@@ -203,11 +191,8 @@ def test_find_births__takes_dates_unless_activity_came_before(make_store, tmp_pa
     from gpu_coord.activity.cells import build_activity
     from gpu_coord.store.store import open_store
 
-    events = [
-        {"account": name, "kind": "url", "entity": "x", "time_seconds": day * DAY}
-        for name, day in (("early", 100), ("late", 103), ("none", 101), ("old", 102))
-    ]
-    store = make_store(events)
+    first = {"early": 100, "late": 103, "none": 101, "old": 102}
+    store = make_store([event(name, day * DAY) for name, day in first.items()])
     dates = {"early": 104 * DAY, "late": 102 * DAY, "none": None, "old": 0}
     days = [None if dates[n] is None else dates[n] // DAY for n in sorted(dates)]
     accounts = store.read("accounts").with_columns(
@@ -215,16 +200,13 @@ def test_find_births__takes_dates_unless_activity_came_before(make_store, tmp_pa
     )
     accounts.write_parquet(store.path / "accounts.parquet")
     store = open_store(store.path)
-    activity = build_activity(store, kinds=("url",), bin="1h")
+    activity = build_activity(store, kinds=("hashtag",), bin="1h")
     assert find_births(store, activity).tolist() == [0, 2 * 24, 0, 0]
 
 
 def test_fit_model__keeps_to_the_edges_of_a_run(planted, tmp_path):
-    edges = pl.DataFrame(
-        {"source": ["leader", "own", "gone"], "target": ["follower", "other", "own"],
-         "significant": [True, False, True]}
-    )  # fmt: skip
-    run = write_run(tmp_path / "run", edges=edges).path
+    ends = {"source": ["leader", "own", "gone"], "target": ["follower", "other", "own"]}
+    run = write_run(tmp_path / "run", edges=ends | {"significant": [True, False, True]}).path
     model = fit_model(planted, tmp_path / "model", kinds=("hashtag",), candidates=run)
     assert model.read("influences").select("source", "target").rows() == [("leader", "follower")]
     assert model.content["n_candidates_outside"] == 1
@@ -233,21 +215,17 @@ def test_fit_model__keeps_to_the_edges_of_a_run(planted, tmp_path):
     assert free.content["specification"] != model.content["specification"]
 
 
-def test_read_candidates__turns_edges_without_direction(tmp_path):
+def test_read_candidates__turns_edges_without_direction_and_wants_significant_ones(tmp_path):
     edges = pl.DataFrame({"source": ["a"], "target": ["b"], "significant": [True]})
     directed = read_candidates(write_run(tmp_path / "one", edges=edges))
     assert directed.select("source", "target").rows() == [("a", "b")]
     both = read_candidates(write_run(tmp_path / "two", edges=edges, content={"command": "share"}))
     assert both.select("source", "target").rows() == [("b", "a"), ("a", "b")]
-
-
-def test_read_candidates__refuses_runs_without_tests_or_edges(tmp_path):
-    edges = pl.DataFrame({"source": ["a"], "target": ["b"]})
     with pytest.raises(ValueError, match="were not tested"):
-        read_candidates(write_run(tmp_path / "one", edges=edges))
+        read_candidates(write_run(tmp_path / "three", edges=edges.drop("significant")))
+    edges = edges.with_columns(significant=False)
     with pytest.raises(ValueError, match="no significant edge"):
-        edges = edges.with_columns(significant=False)
-        read_candidates(write_run(tmp_path / "two", edges=edges))
+        read_candidates(write_run(tmp_path / "four", edges=edges))
 
 
 def test_fit_model__refuses_a_model_that_explains_nothing(planted, tmp_path):
@@ -262,23 +240,15 @@ def test_fit_model__refuses_a_model_that_explains_nothing(planted, tmp_path):
 
 
 def test_model__shows_pseudonyms_and_what_it_is_not(planted, tmp_path):
-    out = tmp_path / "model"
-    shown = invoke("model", planted.path, "--out", out, "--kinds", "hashtag")
-    assert shown.exit_code == 0, shown.output
+    request = ("model", planted.path, "--out", tmp_path / "model", "--kinds", "hashtag")
+    shown = succeed(*request)
     assert "leader" not in shown.stdout
     assert "acct-" in shown.stdout
     assert "apparent influence" in shown.stdout
-    with_ids = invoke("model", planted.path, "--out", out, "--kinds", "hashtag", "--show-ids")
-    assert "leader" in with_ids.stdout
-    checked = invoke("verify", out)
+    assert "leader" in invoke(*request, "--show-ids").stdout
+    checked = invoke("verify", tmp_path / "model")
     assert checked.stdout.strip().endswith("2 tables are whole.")
-
-
-def test_model__prints_its_summary_as_json(planted, tmp_path):
-    shown = invoke(
-        "model", planted.path, "--out", tmp_path / "model", "--kinds", "hashtag", "--json"
-    )
-    summary = json.loads(shown.stdout)
+    summary = json.loads(invoke(*request, "--json").stdout)
     assert summary["n_accounts"] == 4
     assert summary["max_gap"] <= 0.01
     assert summary["share_taken"] + summary["share_immigrant"] <= 1 + 1e-9

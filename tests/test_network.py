@@ -1,6 +1,7 @@
 """networkx is the oracle of components and modularity; slow loops are that of the tables."""
 
 from dataclasses import replace
+from itertools import permutations, product
 
 import networkx as nx
 import numpy as np
@@ -33,14 +34,9 @@ def edge_lists(draw, min_edges=0):
 
 def build(n_accounts, edges, backend=None, **choices):
     source, target, weight = zip(*edges, strict=True) if edges else ((), (), ())
-    return build_network(
-        np.array(source, dtype=np.int32),
-        np.array(target, dtype=np.int32),
-        np.array(weight, dtype=np.float64),
-        n_accounts=n_accounts,
-        backend=backend or cpu(),
-        **choices,
-    )
+    source, target = np.array(source, dtype=np.int32), np.array(target, dtype=np.int32)
+    choices |= {"n_accounts": n_accounts, "backend": backend or cpu()}
+    return build_network(source, target, np.array(weight, dtype=np.float64), **choices)
 
 
 def to_networkx(edges):
@@ -55,6 +51,10 @@ def order_sets(sets, n_accounts):
     for label, members in enumerate(sorted(sets, key=lambda group: (-len(group), min(group)))):
         labels[list(members)] = label
     return labels
+
+
+def list_communities(network):
+    return [set(np.flatnonzero(network.community == c)) for c in range(network.n_communities)]
 
 
 def plant_groups(rng, *, n_groups, group_size, p_inside, p_between):
@@ -97,9 +97,8 @@ def test_build_network__renamed_accounts_keep_their_components(case, random):
     renamed = build(n_accounts, [(name[i], name[j], weight) for i, j, weight in edges])
 
     def partition(labels, names):
-        return {
-            frozenset(names[i] for i in np.flatnonzero(labels == label)) for label in set(labels)
-        }
+        members = [np.flatnonzero(labels == label) for label in set(labels)]
+        return {frozenset(names[i] for i in group) for group in members}
 
     for labels in ("component", "strong_component"):
         before, after = getattr(network, labels), getattr(renamed, labels)
@@ -111,19 +110,14 @@ def test_build_network__renamed_accounts_keep_their_components(case, random):
 def test_build_network__communities_are_connected_and_ordered(case):
     n_accounts, edges = case
     network, graph = build(n_accounts, edges), to_networkx(edges).to_undirected()
-    communities = [
-        set(np.flatnonzero(network.community == label)) for label in range(network.n_communities)
-    ]
+    communities = list_communities(network)
     assert set().union(*communities) == set(graph)
     assert all(nx.is_connected(graph.subgraph(members)) for members in communities)
     np.testing.assert_array_equal(network.community, order_sets(communities, n_accounts))
 
 
 def test_build_network__splits_communities_that_are_not_connected(backend):
-    lumping = replace(
-        backend,
-        communities=lambda source, target, weight, n_accounts, **choices: np.zeros(n_accounts),
-    )
+    lumping = replace(backend, communities=lambda *arrays, **choices: np.zeros(arrays[3]))
     network = build(5, [(0, 1, 1.0), (3, 2, 1.0)], lumping)
     assert network.community.tolist() == [0, 0, 1, 1, -1]
 
@@ -147,11 +141,9 @@ def test_build_network__modularity_is_near_that_of_louvain(backend, p_between):
     for source, target, weight in edges:
         known = graph.get_edge_data(source, target, {"weight": 0.0})["weight"]
         graph.add_edge(source, target, weight=known + weight)
-    ours = [
-        set(np.flatnonzero(network.community == label)) for label in range(network.n_communities)
-    ]
     louvain = nx.community.louvain_communities(graph, seed=3)
-    assert nx.community.modularity(graph, ours) >= nx.community.modularity(graph, louvain) - 0.05
+    ours = nx.community.modularity(graph, list_communities(network))
+    assert ours >= nx.community.modularity(graph, louvain) - 0.05
 
 
 def test_build_network__same_seed_gives_same_communities(backend):
@@ -163,9 +155,8 @@ def test_build_network__same_seed_gives_same_communities(backend):
 
 
 def test_build_network__resolution_sets_the_size_of_communities(backend):
-    group, edges = plant_groups(
-        np.random.default_rng(2), n_groups=6, group_size=20, p_inside=0.5, p_between=0.05
-    )
+    rng = np.random.default_rng(2)
+    group, edges = plant_groups(rng, n_groups=6, group_size=20, p_inside=0.5, p_between=0.05)
     few, many = (
         build(group.size, edges, backend, resolution=resolution).n_communities
         for resolution in (0.05, 20.0)
@@ -176,9 +167,8 @@ def test_build_network__resolution_sets_the_size_of_communities(backend):
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
 def test_build_network__only_ratios_of_weights_make_communities(backend, scale):
-    group, edges = plant_groups(
-        np.random.default_rng(4), n_groups=3, group_size=10, p_inside=0.6, p_between=0.02
-    )
+    rng = np.random.default_rng(4)
+    group, edges = plant_groups(rng, n_groups=3, group_size=10, p_inside=0.6, p_between=0.02)
     scaled = [(source, target, weight * scale) for source, target, weight in edges]
     planted = order_sets([np.flatnonzero(group == label) for label in range(3)], group.size)
     np.testing.assert_array_equal(build(group.size, scaled, backend).community, planted)
@@ -187,10 +177,7 @@ def test_build_network__only_ratios_of_weights_make_communities(backend, scale):
 @pytest.mark.parametrize("n_accounts", [0, 3])
 def test_build_network__no_edges_no_network(backend, n_accounts):
     network = build(n_accounts, [], backend)
-    accounts = pl.DataFrame(
-        {"account_id": ["a"] * n_accounts, "label": [None] * n_accounts},
-        schema={"account_id": pl.String, "label": pl.String},
-    )
+    accounts = name_accounts([None] * n_accounts)
     assert network.n_edges == network.n_components == network.n_communities == 0
     assert network.component.tolist() == [-1] * n_accounts
     assert score_accounts(network)["community"].null_count() == n_accounts
@@ -236,10 +223,9 @@ def test_build_network__refuses_unsound_edges(backend, edges, message):
 
 
 def test_build_network__refuses_arrays_of_different_lengths(backend):
+    arrays = np.array([0]), np.array([1, 2]), np.array([1.0])
     with pytest.raises(ValueError, match="one length"):
-        build_network(
-            np.array([0]), np.array([1, 2]), np.array([1.0]), n_accounts=3, backend=backend
-        )
+        build_network(*arrays, n_accounts=3, backend=backend)
 
 
 @pytest.mark.parametrize(
@@ -320,18 +306,11 @@ def summarise_slowly(group, edges, accounts):
         total, size = sum(weight for _, _, weight in inside), len(members)
         influence = {i: sum(weight for j, _, weight in inside if j == i) for i in members}
         top = max(members, key=lambda i: (influence[i], -i))
-        rows.append(
-            (
-                label,
-                size,
-                len(inside),
-                len(inside) / (size * (size - 1)) if size > 1 else None,
-                total,
-                total / len(inside) if inside else None,
-                accounts["account_id"][top],
-                *count_labels([accounts["label"][i] for i in members]),
-            )
-        )
+        density = len(inside) / (size * (size - 1)) if size > 1 else None
+        mean = total / len(inside) if inside else None
+        labels = count_labels([accounts["label"][i] for i in members])
+        top_id = accounts["account_id"][top]
+        rows.append((label, size, len(inside), density, total, mean, top_id, *labels))
     return rows
 
 
@@ -352,17 +331,9 @@ def test_summarise_components__matches_a_slow_loop(case, labels):
     table = summarise_components(network, accounts)
     expected = summarise_slowly(network.component.tolist(), edges, accounts)
     assert table.columns == [
-        "component",
-        "n_accounts",
-        "n_edges",
-        "density",
-        "total_weight",
-        "mean_weight",
-        "top_account_id",
-        "n_labelled",
-        "main_label",
-        "main_label_share",
-    ]
+        "component", "n_accounts", "n_edges", "density", "total_weight", "mean_weight",
+        "top_account_id", "n_labelled", "main_label", "main_label_share",
+    ]  # fmt: skip
     assert table.rows() == expected
 
 
@@ -378,37 +349,16 @@ def test_summarise_communities__matches_a_slow_loop(case, labels):
         assert set(network.component[network.community == label]) == {component}
 
 
-def test_summarise_components__refuses_another_account_table(backend):
-    network = build(3, [(0, 1, 1.0)], backend)
-    with pytest.raises(ValueError, match="accounts has 2 rows, the network 3 accounts"):
-        summarise_components(network, name_accounts([None, None]))
-
-
 def classify_slowly(kind, column, edges, labels):
     classes = [label or "unlabelled" for label in labels]
-    for source_class in sorted(set(classes)):
-        for target_class in sorted(set(classes)):
-            pairs = [
-                (i, j)
-                for i in range(len(classes))
-                for j in range(len(classes))
-                if i != j and (classes[i], classes[j]) == (source_class, target_class)
-            ]
-            weights = [
-                edge[column] for edge in edges if (edge[0], edge[1]) in pairs and edge[column] > 0
-            ]
-            yield (
-                kind,
-                source_class,
-                target_class,
-                classes.count(source_class),
-                classes.count(target_class),
-                len(pairs),
-                len(weights),
-                sum(weights),
-                sum(weights) / len(weights) if weights else None,
-                sum(weights) / len(pairs) if pairs else None,
-            )
+    every = list(permutations(range(len(classes)), 2))
+    for one, other in product(sorted(set(classes)), repeat=2):
+        pairs = [(i, j) for i, j in every if (classes[i], classes[j]) == (one, other)]
+        weights = [edge[column] for edge in edges if edge[:2] in pairs and edge[column] > 0]
+        sizes = (classes.count(one), classes.count(other), len(pairs), len(weights))
+        mean = sum(weights) / len(weights) if weights else None
+        mean_of_all = sum(weights) / len(pairs) if pairs else None
+        yield (kind, one, other, *sizes, sum(weights), mean, mean_of_all)
 
 
 @given(edge_lists(), LABELS, st.data())
@@ -417,11 +367,8 @@ def test_summarise_classes__matches_a_slow_loop(case, labels, data):
     by_kind = st.lists(st.sampled_from([-0.5, 0.0, 0.25, 1.0]), min_size=2, max_size=2)
     edges = [(*edge, *data.draw(by_kind)) for edge in edges]
     columns = ["source", "target", "weight", "weight_url", "weight_hashtag"]
-    frame = pl.DataFrame(
-        edges,
-        schema=dict.fromkeys(columns[:2], pl.Int32) | dict.fromkeys(columns[2:], pl.Float64),
-        orient="row",
-    )
+    schema = dict.fromkeys(columns[:2], pl.Int32) | dict.fromkeys(columns[2:], pl.Float64)
+    frame = pl.DataFrame(edges, schema=schema, orient="row")
     labels = labels[:n_accounts]
     table = summarise_classes(frame, name_accounts(labels), kinds=["url", "hashtag"])
     expected = [
@@ -433,17 +380,17 @@ def test_summarise_classes__matches_a_slow_loop(case, labels, data):
     assert table.columns[:3] == ["kind", "source_label", "target_label"]
 
 
-def test_summarise_classes__refuses_a_kind_without_weights():
+def test_summaries__refuse_a_kind_without_weights_and_another_account_table(backend):
+    network = build(3, [(0, 1, 1.0)], backend)
+    with pytest.raises(ValueError, match="accounts has 2 rows, the network 3 accounts"):
+        summarise_components(network, name_accounts([None, None]))
     edges = pl.DataFrame({"source": [0], "target": [1], "weight": [1.0]})
     with pytest.raises(ValueError, match=r"lack the columns \['weight_url'\]"):
         summarise_classes(edges, name_accounts([None, None]), kinds=["url"])
 
 
 def test_summarise_communities__edges_between_communities_count_in_none(backend):
-    halves = replace(
-        backend,
-        communities=lambda source, target, weight, n_accounts, **choices: np.arange(4) // 2,
-    )
+    halves = replace(backend, communities=lambda *arrays, **choices: np.arange(4) // 2)
     edges = [(0, 1, 1.0), (1, 0, 2.0), (2, 3, 1.0), (0, 2, 9.0), (3, 0, 9.0)]
     network = build(4, edges, halves)
     table = summarise_communities(network, name_accounts([None] * 4))

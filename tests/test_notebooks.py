@@ -10,34 +10,30 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 # Where the default is too much for a test.
+KINDS = ("hashtag", "mention")  # accounts are among the objects: their ids must not be shown
+GRID = {"kinds": ["hashtag,mention"], "lags": ["1-1", "0-1"], "min_support": [1, 3]}
 SCALES = {
     "02_hidden_messages": {"preset": "demo"},
-    "04_is_it_chance": {"n_copies": 2},
-    "07_cpu_gpu_and_scale": {"n_posts": (5_000, 6_000)},
+    "04_is_it_chance": {"n_copies": 1, "kinds": KINDS},
+    "05_choosing_parameters": {"grid": GRID | {"alpha": [0.01, 0.05]}},
+    "06_catalysts_and_boosters": {"kinds": KINDS},
+    "07_cpu_gpu_and_scale": {"n_posts": (5_000, 6_000), "kinds": KINDS},
 }
 
 
 def set_parameters(notebook, **values):
     """Add a cell after the one tagged ``parameters``, as papermill does."""
-    tagged = [
-        position
-        for position, cell in enumerate(notebook.cells)
-        if "parameters" in cell.metadata.get("tags", [])
-    ]
-    assert len(tagged) == 1, "a notebook has one cell tagged parameters"
+    is_tagged = ["parameters" in cell.metadata.get("tags", []) for cell in notebook.cells]
+    assert sum(is_tagged) == 1, "a notebook has one cell tagged parameters"
     lines = "\n".join(f"{name} = {value!r}" for name, value in values.items())
-    notebook.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell(lines))
+    notebook.cells.insert(is_tagged.index(True) + 1, nbformat.v4.new_code_cell(lines))
 
 
 def execute(path, working_folder, **values):
     notebook = nbformat.read(path, as_version=4)
     set_parameters(notebook, **values)
-    client = NotebookClient(
-        notebook,
-        timeout=300,
-        kernel_name="python3",
-        resources={"metadata": {"path": working_folder}},
-    )
+    where = {"metadata": {"path": working_folder}}
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where)
     client.execute(env=os.environ | {"MPLBACKEND": "agg"})
     return notebook
 
@@ -48,17 +44,12 @@ def execute(path, working_folder, **values):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook__runs(path, tmp_path):
     notebook = execute(path, tmp_path, folder="out", **SCALES.get(path.stem, {}))
-    shown = [
-        output
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-        if output.output_type in ("display_data", "execute_result")
-    ]
-    assert shown
+    outputs = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    shown = {output.output_type for each in outputs for output in each}
+    assert shown & {"display_data", "execute_result"}
     assert (tmp_path / "out" / "run" / "run.json").is_file()
     ids = pl.read_parquet(tmp_path / "out" / "run" / "accounts.parquet")["account_id"]
-    text = str([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
+    text = str(outputs)
     assert not [name for name in ids if name in text], "ids are shown"
 
 

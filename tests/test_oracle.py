@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from influence_model.learning import learn_state_transition_matrix
+from runs import event
 
 ACTIVE = arrays(
     np.int8, st.tuples(st.integers(1, 4), st.integers(0, 12)), elements=st.integers(0, 1)
@@ -25,20 +26,14 @@ def margins_of_a_table(draw):
     return n11, n10 + n11, n01 + n11, n00 + n01 + n10 + n11
 
 
-def event(account, kind, entity, time_seconds):
-    return {"account": account, "kind": kind, "entity": entity, "time_seconds": time_seconds}
+KINDS = ["hashtag", "url"]
+ONE = (st.integers(0, 3), st.integers(-8, 8), st.integers(0, 2), st.sampled_from(KINDS))
+SOME_EVENTS = st.lists(st.builds(event, *ONE), max_size=25)
 
 
-@st.composite
-def some_events(draw):
-    one = st.builds(
-        event,
-        st.integers(0, 3),
-        st.sampled_from(["hashtag", "url"]),
-        st.integers(0, 2),
-        st.integers(-8, 8),
-    )
-    return draw(st.lists(one, max_size=25))
+def use(account, entity, *bins, kind="url", width=1):
+    """Return events of an account, each at the beginning of a bin."""
+    return [event(account, width * k, entity, kind) for k in bins]
 
 
 # ------------------------------------------------------------------ transition_counts, _matrices
@@ -101,10 +96,7 @@ def test_transition_matrices__nan_rows_where_the_source_state_never_was():
     np.testing.assert_array_equal(matrices[0, 2], [[0, 1], [np.nan, np.nan]])
     np.testing.assert_array_equal(matrices[1, 2], [[np.nan, np.nan], [0, 1]])
     assert not np.isnan(matrices[2]).any()  # silent in bin 0, active in bin 1: both rows defined
-
-
-def test_transition_matrices__all_nan_without_a_transition():
-    assert np.isnan(oracle.transition_matrices([[1], [0]])).all()
+    assert np.isnan(oracle.transition_matrices([[1], [0]])).all()  # without a transition
 
 
 @given(active=ACTIVE)
@@ -124,12 +116,8 @@ def test_transition_matrices__equal_the_published_package_where_defined(active):
 @pytest.mark.parametrize(
     ("time_seconds", "bin_seconds", "expected"),
     [
-        (0, 3600, 0),
-        (3599.999, 3600, 0),
-        (3600, 3600, 1),
-        (-0.001, 3600, -1),
-        (-3600, 3600, -1),
-        (-3600.001, 3600, -2),
+        *((0, 3600, 0), (3599.999, 3600, 0), (3600, 3600, 1)),
+        *((-0.001, 3600, -1), (-3600, 3600, -1), (-3600.001, 3600, -2)),
         (0.3, 0.1, 3),  # 0.3 // 0.1 is 2.0 in floating point
         (1_600_000_000_123 / 1000, 0.001, 1_600_000_000_123),
     ],
@@ -146,22 +134,19 @@ def test_bin_of__refuses_a_width(bin_seconds):
 
 def test_activity__hand_worked():
     events = [
-        event("x", "url", "u", -1),  # bin -1
-        event("x", "url", "u", -10),  # bin -1 again: 10 seconds wide, so -10 is still in it
-        event("y", "url", "u", 25),  # bin 2
-        event("y", "hashtag", "u", 9.999),  # same value, another kind; bin 0
-        event("z", "mention", "m", 990),  # not asked for: neither listed nor in the span
+        event("x", -1, "u", "url"),  # bin -1
+        event("x", -10, "u", "url"),  # bin -1 again: 10 seconds wide, so -10 is still in it
+        event("y", 25, "u", "url"),  # bin 2
+        event("y", 9.999, "u", "hashtag"),  # same value, another kind; bin 0
+        event("z", 990, "m", "mention"),  # not asked for: neither listed nor in the span
     ]
     first_bin, n_bins, active = oracle.activity(events, 10, ["url", "hashtag"])
     assert (first_bin, n_bins) == (-1, 4)
     assert active == {("url", "u"): {"x": {-1}, "y": {2}}, ("hashtag", "u"): {"y": {0}}}
 
 
-def test_activity__of_nothing():
+def test_activity__of_nothing_and_of_kinds_as_one_text():
     assert oracle.activity([], 10, ["url"]) == (None, 0, {})
-
-
-def test_activity__refuses_kinds_as_one_text():
     with pytest.raises(ValueError, match="list of kinds"):
         oracle.activity([], 10, "url")
 
@@ -350,13 +335,14 @@ def test_entity_weight__refuses_an_option(option):
 #   account 1  bins 1 2 4     -            -
 #   account 2  -              bins 0 5     bin 1
 EVENTS = [
-    *(event(0, "hashtag", "h", 10 * k) for k in (0, 1, 3)),
-    *(event(1, "hashtag", "h", 10 * k + 9.999) for k in (1, 2, 4)),
-    *(event(2, "hashtag", "g", 10 * k) for k in (0, 5)),
-    event(0, "url", "u", 3),
-    event(2, "url", "u", 17),
+    *use(0, "h", 0, 1, 3, kind="hashtag", width=10),
+    *(event(1, 10 * k + 9.999, "h", "hashtag") for k in (1, 2, 4)),
+    *use(2, "g", 0, 5, kind="hashtag", width=10),
+    event(0, 3, "u", "url"),
+    event(2, 17, "u", "url"),
 ]
-OPTIONS = {"bin_seconds": 10, "kinds": ["hashtag", "url"]}
+OPTIONS = {"bin_seconds": 10, "kinds": KINDS}
+URLS = {"bin_seconds": 1, "kinds": ["url"]}
 
 
 def test_pair_weights__hand_worked():
@@ -406,16 +392,15 @@ def test_pair_weights__denominators(denominator, hashtag_0_1, hashtag_1_0, url_0
 def test_pair_weights__denominators_that_differ():
     # Bins of 1 s, T = 5, K = 4. 0 uses e, f, g; 1 uses e, f, h, i; z, at both ends, is of neither.
     events = [
-        *(event(0, "url", entity, 0) for entity in "efg"),
-        *(event(1, "url", "e", k) for k in (0, 1)),  # e: a = 1, b = 1 (bin 1), n11 = 1: weight 1
-        event(1, "url", "f", 3),  # f: a = 1, b = 1, n11 = 0: 0 - 1/3
-        *(event(1, "url", entity, 2) for entity in "hi"),  # a = 0: 0 (marginal), -1/4 (zero)
-        *(event(2, "url", "z", k) for k in (0, 4)),
+        *(event(0, 0, entity, "url") for entity in "efg"),
+        *use(1, "e", 0, 1),  # e: a = 1, b = 1 (bin 1), n11 = 1: weight 1
+        *use(1, "f", 3),  # f: a = 1, b = 1, n11 = 0: 0 - 1/3
+        *(event(1, 2, entity, "url") for entity in "hi"),  # a = 0: 0 (marginal), -1/4 (zero)
+        *use(2, "z", 0, 4),
     ]
-    options = {"bin_seconds": 1, "kinds": ["url"]}
 
     def weight(denominator, undefined="marginal"):
-        found = oracle.pair_weights(events, **options, denominator=denominator, undefined=undefined)
+        found = oracle.pair_weights(events, **URLS, denominator=denominator, undefined=undefined)
         return found[0, 1]["weight"]
 
     divisors = {"all": 6, "union": 5, "intersection": 2, "source": 3, "none": 1}
@@ -431,27 +416,18 @@ def test_pair_weights__denominators_that_differ():
 
 
 def test_pair_weights__idf_of_one_entity_is_its_weight():
-    events = [event(0, "url", "e", 0), event(1, "url", "e", 1), event(1, "url", "e", 4)]
-    options = {"bin_seconds": 1, "kinds": ["url"], "denominator": "idf"}
-    pairs = oracle.pair_weights(events, **options, accounts=range(3))
+    events = [*use(0, "e", 0), *use(1, "e", 1, 4)]
+    pairs = oracle.pair_weights(events, **URLS, denominator="idf", accounts=range(3))
     assert pairs[0, 1]["weight"] == pytest.approx(1 - 1 / 3)  # omega = log(3/2) cancels
-
-
-def test_pair_weights__idf_of_entities_that_everybody_uses_is_0():
-    events = [event(account, "url", "e", k) for account, k in ((0, 0), (1, 1), (1, 4))]
-    options = {"bin_seconds": 1, "kinds": ["url"]}
-    assert oracle.pair_weights(events, **options)[0, 1]["weight"] > 0
-    assert oracle.pair_weights(events, **options, denominator="idf")[0, 1]["weight"] == 0
+    # Of entities that everybody uses it is 0.
+    assert oracle.pair_weights(events, **URLS)[0, 1]["weight"] > 0
+    assert oracle.pair_weights(events, **URLS, denominator="idf")[0, 1]["weight"] == 0
 
 
 def test_pair_weights__idf_counts_the_analysed_accounts():
     # The weighted mean over e (2 users: weight 1) and f (1 user: weight 0).
-    events = [
-        *(event(0, "url", "e", k) for k in (0, 4)),
-        event(1, "url", "e", 1),
-        event(0, "url", "f", 2),
-    ]
-    options = {"bin_seconds": 1, "kinds": ["url"], "denominator": "idf"}
+    events = [*use(0, "e", 0, 4), *use(1, "e", 1), *use(0, "f", 2)]
+    options = URLS | {"denominator": "idf"}
     assert oracle.pair_weights(events, **options)[0, 1]["weight"] == 0  # log(2/2)
     wider = oracle.pair_weights(events, **options, accounts=range(4))
     assert wider[0, 1]["weight"] == pytest.approx(math.log(2) / (math.log(2) + math.log(4)))
@@ -466,8 +442,8 @@ def test_pair_weights__frobenius_counts_against_entities_of_the_source_alone():
 
 
 def test_pair_weights__of_too_short_a_span_is_0():
-    events = [event(0, "url", "e", 0), event(1, "url", "e", 1)]
-    pairs = oracle.pair_weights(events, bin_seconds=1, kinds=["url"], lag=2, undefined="zero")
+    events = [*use(0, "e", 0), *use(1, "e", 1)]
+    pairs = oracle.pair_weights(events, **URLS, lag=2, undefined="zero")
     assert pairs[0, 1] == {"weight": 0, "weight_url": 0, "support": 0}
 
 
@@ -477,30 +453,26 @@ def test_pair_weights__of_nothing():
     assert silent[0, 1] == {"weight": 0, "support": 0}
 
 
-@given(events=some_events())
+@given(events=SOME_EVENTS)
 def test_pair_weights__lag_0_is_supported_alike_in_both_directions(events):
-    pairs = oracle.pair_weights(events, bin_seconds=3, kinds=["hashtag", "url"], lag=0)
+    pairs = oracle.pair_weights(events, bin_seconds=3, kinds=KINDS, lag=0)
     for source, target in pairs:
         assert pairs[source, target]["support"] == pairs[target, source]["support"]
 
 
-@given(events=some_events(), data=st.data())
+@given(events=SOME_EVENTS, data=st.data())
 def test_pair_weights__order_duplicates_and_whole_bin_shifts_change_nothing(events, data):
-    options = {
-        "bin_seconds": 3,
-        "kinds": ["hashtag", "url"],
-        "measure": data.draw(st.sampled_from(oracle.MEASURES)),
-        "undefined": data.draw(st.sampled_from(oracle.UNDEFINED)),
-        "shrink": data.draw(st.sampled_from([0, 1])),
-        "denominator": data.draw(st.sampled_from(oracle.DENOMINATORS)),
-    }
+    choices = {"measure": oracle.MEASURES, "undefined": oracle.UNDEFINED, "shrink": [0, 1]}
+    choices |= {"denominator": oracle.DENOMINATORS}
+    options = {name: data.draw(st.sampled_from(values)) for name, values in choices.items()}
+    options |= {"bin_seconds": 3, "kinds": KINDS}
     n_bins = data.draw(st.integers(-5, 5))
     changed = data.draw(st.permutations(events + events[:3]))
     changed = [{**e, "time_seconds": e["time_seconds"] + 3 * n_bins} for e in changed]
     assert oracle.pair_weights(changed, **options) == oracle.pair_weights(events, **options)
 
 
-@given(events=some_events())
+@given(events=SOME_EVENTS)
 def test_pair_weights__zero_filling_takes_off_the_targets_rate(events):
     options = {"bin_seconds": 3, "kinds": ["url"], "denominator": "none"}
     marginal = oracle.pair_weights(events, **options)
@@ -521,15 +493,9 @@ def test_pair_weights__zero_filling_takes_off_the_targets_rate(events):
 
 @pytest.mark.parametrize(
     "option",
-    [
-        {"denominator": "mean"},
-        {"measure": "norm"},
-        {"undefined": "uniform"},
-        {"shrink": -1},
-        {"lag": -1},
-        {"accounts": [0, 1]},
-    ],
-)
+    [{"denominator": "mean"}, {"measure": "norm"}, {"undefined": "uniform"}, {"shrink": -1},
+     {"lag": -1}, {"accounts": [0, 1]}],
+)  # fmt: skip
 def test_pair_weights__refuses_an_option(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         oracle.pair_weights(EVENTS, **OPTIONS, **option)
@@ -549,19 +515,14 @@ def test_edges__hand_worked():
 
 
 # Bins of 1 s, T = 9. At lag 1 (K = 8): a = 2, one of two followed, b = 3; at lag 2 (K = 7) both.
-TWO_LAGS = [
-    *(event(0, "url", "e", k) for k in (0, 4)),
-    *(event(1, "url", "e", k) for k in (1, 2, 6)),
-    event(2, "url", "f", 8),
-]
+TWO_LAGS = [*use(0, "e", 0, 4), *use(1, "e", 1, 2, 6), *use(2, "f", 8)]
 
 
 def test_best_lag_edges__hand_worked():
-    options = {"bin_seconds": 1, "kinds": ["url"]}
-    found = oracle.best_lag_edges(TWO_LAGS, [1, 2], **options)
+    found = oracle.best_lag_edges(TWO_LAGS, [1, 2], **URLS)
     # 0 -> 1, e: lag 1: 1/2 - 2/6 = 1/6; lag 2: target bins 2..8: b = 2, n11 = 2: 1 - 0 = 1. f: 0.
     assert found[0, 1] == {"weight": 1 / 2, "weight_url": 1 / 2, "support": 2, "lag": 2}
-    at_1 = oracle.best_lag_edges(TWO_LAGS, [1], **options)
+    at_1 = oracle.best_lag_edges(TWO_LAGS, [1], **URLS)
     assert at_1[0, 1]["weight"] == pytest.approx(1 / 12)
     assert (at_1[0, 1]["support"], at_1[0, 1]["lag"]) == (1, 1)
 
@@ -570,14 +531,9 @@ def test_best_lag_edges__ties_go_to_the_smallest_lag():
     # T = 5. e: 0 in bin 0, 1 in bin 1. f: 0 in bins 0 1, 1 in bins 2 3.
     # Lag 1 (K = 4): e 1; f: 1 1 0 0 then 0 1 1 0, each of the four pairs once: exactly 0.
     # Lag 2 (K = 3): e has no target bin left: 0; f: 1 1 0 then 1 1 0: 1.
-    events = [
-        event(0, "url", "e", 0),
-        event(1, "url", "e", 1),
-        *(event(0, "url", "f", k) for k in (0, 1)),
-        *(event(1, "url", "f", k) for k in (2, 3)),
-        event(2, "url", "z", 4),
-    ]
-    options = {"bin_seconds": 1, "kinds": ["url"], "denominator": "none"}
+    events = [*use(0, "e", 0), *use(1, "e", 1), *use(0, "f", 0, 1), *use(1, "f", 2, 3)]
+    events += use(2, "z", 4)
+    options = URLS | {"denominator": "none"}
     for lags in ([1, 2], [2, 1]):
         found = oracle.best_lag_edges(events, lags, **options)[0, 1]
         assert (found["weight"], found["lag"], found["support"]) == (1, 1, 2)
@@ -588,14 +544,9 @@ def test_best_lag_edges__support_at_each_lag_or_at_the_best():
     # T = 13. e: 0 in bins 0 4 8, 1 in bins 1 5. f: 0 in bin 0, 1 in bin 2.
     # Lag 1 (K = 12): e 2/3 - 0, f 0 - 1/11: .58, support 2.
     # Lag 2 (K = 11): e 0 - 1/8 (bin 5 alone is left), f 1 - 0: .875, support 1.
-    events = [
-        *(event(0, "url", "e", k) for k in (0, 4, 8)),
-        *(event(1, "url", "e", k) for k in (1, 5)),
-        event(0, "url", "f", 0),
-        event(1, "url", "f", 2),
-        event(2, "url", "z", 12),
-    ]
-    options = {"bin_seconds": 1, "kinds": ["url"], "denominator": "none"}
+    events = [*use(0, "e", 0, 4, 8), *use(1, "e", 1, 5), *use(0, "f", 0), *use(1, "f", 2)]
+    events += use(2, "z", 12)
+    options = URLS | {"denominator": "none"}
     for support_at in ("each", "best"):
         found = oracle.best_lag_edges(events, [1, 2], **options, support_at=support_at)[0, 1]
         assert (found["weight"], found["lag"], found["support"]) == (7 / 8, 2, 1)
@@ -623,22 +574,16 @@ def test_components__hand_worked():
     assert strong == [None, 0, 0, 1, 2, 3, 4, 5]
 
 
-def test_components__without_edges():
+def test_components__without_edges_and_of_the_edges_of_pair_weights():
     assert oracle.components(2, []) == [None, None]
     assert oracle.components(0, []) == []
-
-
-def test_components__takes_the_edges_of_pair_weights():
     found = oracle.edges(oracle.pair_weights(EVENTS, **OPTIONS))
     assert oracle.components(4, found) == [0, 0, 0, None]
 
 
 @pytest.mark.parametrize(
     ("mode", "search"),
-    [
-        ("weak", nx.weakly_connected_components),
-        ("strong", nx.strongly_connected_components),
-    ],
+    [("weak", nx.weakly_connected_components), ("strong", nx.strongly_connected_components)],
 )
 @given(pairs=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=15))
 def test_components__equal_networkx(mode, search, pairs):

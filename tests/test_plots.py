@@ -8,6 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.dates import num2date
 from matplotlib.figure import Figure
+from runs import act_hourly, event
 
 from gpu_coord.activity.cells import build_activity
 from gpu_coord.plots.accounts import plot_influence, plot_raster, plot_roles
@@ -30,14 +31,10 @@ START = datetime(2021, 3, 1, 12, tzinfo=UTC)
 def make_table(rows, **columns):
     """Return a table of (account, seconds, coordinated), in the order of time."""
     frame = pl.DataFrame(
-        {
-            "time": [START + timedelta(seconds=seconds) for _, seconds, _ in rows],
-            "account_id": [account for account, _, _ in rows],
-            "pseudonym": [f"acct-{account}" for account, _, _ in rows],
-            "coordinated": [coordinated for _, _, coordinated in rows],
-        },
-        schema_overrides={"time": pl.Datetime("ms", "UTC")},
-    )
+        [(START + timedelta(seconds=t), name, f"acct-{name}", marked) for name, t, marked in rows],
+        schema=["time", "account_id", "pseudonym", "coordinated"],
+        schema_overrides={"time": pl.Datetime("ms", "UTC")}, orient="row",
+    )  # fmt: skip
     absent = {"label": pl.String, "group": pl.String, "platform": pl.String}
     absent |= {"follower_count": pl.Int64}
     return frame.with_columns(
@@ -58,17 +55,20 @@ def ax():
 
 def list_points(ax):
     """Return the points by their label: (place of the share, count, area)."""
-    return {
-        part.get_label(): list(
-            zip(
-                [int(url.removeprefix("#share-")) for url in part.get_urls()],
-                part.get_offsets()[:, 1].tolist(),
-                part.get_sizes().tolist(),
-                strict=True,
-            )
-        )
-        for part in ax.collections
-    }
+    points = {}
+    for part in ax.collections:
+        places = [int(url.removeprefix("#share-")) for url in part.get_urls()]
+        counts, areas = part.get_offsets()[:, 1].tolist(), part.get_sizes().tolist()
+        points[part.get_label()] = list(zip(places, counts, areas, strict=True))
+    return points
+
+
+def read_ticks(ax, axis="y"):
+    return [text.get_text() for text in getattr(ax, f"get_{axis}ticklabels")()]
+
+
+def read_legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_plot_timeline__steps_are_the_columns_of_the_table(ax):
@@ -100,8 +100,7 @@ def test_plot_timeline__points_lie_on_the_steps_in_the_colour_of_their_group(ax)
 def test_plot_timeline__colours_by_label_where_no_run_groups(ax):
     plot_timeline(ax, make_table(ROWS, label=["red", None, "red", "_blue", "red"]))
     assert list(list_points(ax)) == ["no label", "red", "\u200a_blue"]
-    shown = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert shown[-1] == "\u200a_blue"
+    assert read_legend(ax)[-1] == "\u200a_blue"
 
 
 def test_list_groups__colours_by_platform_where_these_are_the_groups_or_nothing_else_is(ax):
@@ -138,8 +137,7 @@ def test_plot_timeline__reads_no_text_as_a_formula(ax):
     hostile = ["$\\frac{", "a\x1b\u202e", "x" * 99, "$a$", "é"]
     plot_timeline(ax, make_table(ROWS, label=hostile))
     ax.figure.canvas.draw()
-    shown = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert {"$\\frac{", "$a$", "a\ufffd\ufffd", "x" * 25 + "…"} < set(shown)
+    assert {"$\\frac{", "$a$", "a\ufffd\ufffd", "x" * 25 + "…"} < set(read_legend(ax))
     assert not any(text.get_parse_math() for text in ax.get_legend().get_texts())
 
 
@@ -176,7 +174,7 @@ def test_list_groups__names_the_eight_largest():
 def test_plot_accounts__has_a_row_for_each_of_the_busiest(ax):
     table = make_table(ROWS)
     plot_accounts(ax, table, n_accounts=2)
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["acct-a", "acct-b", "others"]
+    assert read_ticks(ax) == ["acct-a", "acct-b", "others"]
     others, coordinated = ax.lines
     assert (others.get_color(), coordinated.get_color()) == (OTHERS, COORDINATED)
     assert others.get_ydata().tolist() == [0, 0]
@@ -190,17 +188,15 @@ def test_plot_accounts__has_a_row_for_each_of_the_busiest(ax):
 
 def test_plot_accounts__names_accounts_as_asked(ax):
     plot_accounts(ax, make_table(ROWS), name="account_id")
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b", "c"]
+    assert read_ticks(ax) == ["a", "b", "c"]
 
 
 def test_place_accounts__draws_near_ticks_once():
     rows = [("a", second / 10, False) for second in range(10_000)]
     _, ticks = place_accounts(make_table(rows), name="pseudonym", n_accounts=5)
     assert 999 <= ticks.height <= 1000
-    _, both = place_accounts(
-        make_table([("a", 0, True), ("a", 0, False), ("a", 0, False)]),
-        name="pseudonym", n_accounts=5,
-    )  # fmt: skip
+    rows = [("a", 0, True), ("a", 0, False), ("a", 0, False)]
+    _, both = place_accounts(make_table(rows), name="pseudonym", n_accounts=5)
     assert both["coordinated"].to_list() == [True, False]
 
 
@@ -210,22 +206,12 @@ def test_place_accounts__draws_near_ticks_once():
 def make_network(n_accounts=6, **columns):
     """Return a star: account 0 leads the others; the weight falls with the target's number."""
     ids = [f"id{row}" for row in range(n_accounts)]
-    edges = pl.DataFrame(
-        {
-            "source": ["id0"] * (n_accounts - 1),
-            "target": ids[1:],
-            "weight": [1 / row for row in range(1, n_accounts)],
-        }
-    )
-    accounts = pl.DataFrame(
-        {
-            "account_id": ids,
-            "pseudonym": [f"acct-{row}" for row in range(n_accounts)],
-            "influence": [float(n_accounts), *[0.0] * (n_accounts - 1)],
-            "community": [0] * n_accounts,
-        }
-    ).with_columns(**{name: pl.Series(values) for name, values in columns.items()})
-    return edges, accounts
+    n_edges = n_accounts - 1
+    edges = {"source": ["id0"] * n_edges, "target": ids[1:]}
+    edges |= {"weight": [1 / row for row in range(1, n_accounts)]}
+    accounts = {"account_id": ids, "pseudonym": [f"acct-{row}" for row in range(n_accounts)]}
+    accounts |= {"influence": [float(n_accounts), *[0.0] * n_edges], "community": [0] * n_accounts}
+    return pl.DataFrame(edges), pl.DataFrame(accounts | columns)
 
 
 def count_drawn(ax):
@@ -267,9 +253,8 @@ def test_plot_network__sizes_by_influence_and_colours_edges_by_their_source(ax):
 def test_plot_network__takes_given_colours_and_names_the_most_influential(ax):
     roles = ["core", "amplifier", "amplifier", "amplifier", "none", "none"]
     edges, accounts = make_network(role=roles)
-    accounts = accounts.with_columns(
-        pseudonym=pl.Series(["$x^2$", *accounts["pseudonym"].to_list()[1:]])
-    )
+    names = pl.Series(["$x^2$", *accounts["pseudonym"].to_list()[1:]])
+    accounts = accounts.with_columns(pseudonym=names)
     plot_network(ax, edges, accounts, colour_by="role", colours=ROLE_COLOURS, n_named=1)
     colours = {part.get_label(): to_hex(part.get_facecolor()[0]) for part in ax.collections[1:]}
     assert colours["core"] == ROLE_COLOURS["core"]
@@ -296,10 +281,9 @@ def test_plot_network__refuses_other_tables_and_no_edges(ax):
 
 
 def test_select_strongest__breaks_ties_by_ids():
-    edges = pl.DataFrame(
-        {"source": ["b", "a", "a"], "target": ["a", "c", "b"], "weight": [1.0] * 3}
-    )
-    assert select_strongest(edges, 2).rows() == [("a", "b", 1.0), ("a", "c", 1.0)]
+    edges = {"source": ["b", "a", "a"], "target": ["a", "c", "b"], "weight": [1.0] * 3}
+    chosen = select_strongest(pl.DataFrame(edges), 2)
+    assert chosen.rows() == [("a", "b", 1.0), ("a", "c", 1.0)]
 
 
 def measure_distances(places):
@@ -352,8 +336,7 @@ def test_plot_sweep__squares_are_means_over_the_other_settings(ax):
     assert plot_sweep(ax, make_cells(), x="kinds", y="bin", value="n_edges") is ax
     grid = np.asarray(ax.images[0].get_array())
     np.testing.assert_allclose(grid, [[112, 122], [12, 22]])  # rows: 2h, 1h
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["2h", "1h"]
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "a+b"]
+    assert (read_ticks(ax), read_ticks(ax, "x")) == (["2h", "1h"], ["a", "a+b"])
     assert [text.get_text() for text in ax.texts] == ["112", "122", "12", "22"]
     assert ax.get_title(loc="left") == "means over 3 cells each"
 
@@ -361,9 +344,8 @@ def test_plot_sweep__squares_are_means_over_the_other_settings(ax):
 def test_plot_sweep__shows_a_dash_where_nothing_is_known(ax):
     is_known = (pl.col("bin") == "1h") | (pl.col("alpha") < 0.25)
     cells = make_cells().with_columns(n_edges=pl.when(is_known).then("n_edges"))
-    plot_sweep(
-        ax, cells.filter(pl.col("kinds").list.len() == 1), x="alpha", y="bin", value="n_edges"
-    )
+    cells = cells.filter(pl.col("kinds").list.len() == 1)
+    plot_sweep(ax, cells, x="alpha", y="bin", value="n_edges")
     assert [text.get_text() for text in ax.texts] == ["111", "112", "–", "11", "12", "13"]
     assert ax.get_title(loc="left") == ""
     ax.figure.canvas.draw()
@@ -378,16 +360,15 @@ def test_plot_sweep__refuses_one_setting_twice_and_unknown_ones(ax):
 
 def read_choices(ax):
     """Return the places of each choice's ticks."""
-    names = [text.get_text() for text in ax.get_yticklabels()]
+    names = read_ticks(ax)
     return {names[int(line.get_ydata()[0])]: line.get_xdata().tolist() for line in ax.lines}
 
 
 def test_plot_specifications__sorts_cells_and_marks_their_choices():
-    curve, choices = Figure().subplots(2, 1, sharex=True)
+    axes = curve, choices = Figure().subplots(2, 1, sharex=True).tolist()
     cells = make_cells().with_columns(n_edges=pl.col("n_edges").replace(123, 999))
-    drawn = plot_specifications(
-        curve, choices, cells, value="n_edges", settings=["bin", "kinds", "alpha", "same"]
-    )
+    settings = ["bin", "kinds", "alpha", "same"]
+    drawn = plot_specifications(*axes, cells, value="n_edges", settings=settings)
     assert drawn == (curve, choices)
     expected = [11, 12, 13, 21, 22, 23, 111, 112, 113, 121, 122, 999]
     assert curve.lines[0].get_ydata().tolist() == expected
@@ -403,14 +384,9 @@ def test_plot_specifications__counts_cells_without_a_value():
     curve, choices = Figure().subplots(2, 1)
     cells = make_cells().with_columns(n_edges=pl.when(pl.col("bin") == "1h").then("n_edges"))
     plot_specifications(curve, choices, cells, value="n_edges", settings=["bin"])
-    assert curve.get_title(loc="left") == (
-        "6 specifications; grey: median; 6 without a value are not drawn"
-    )
-    assert [text.get_text() for text in choices.get_yticklabels()] == ["bin = 2h", "bin = 1h"]
-
-
-def test_plot_specifications__refuses_a_sweep_of_nothing():
-    curve, choices = Figure().subplots(2, 1)
+    said = "6 specifications; grey: median; 6 without a value are not drawn"
+    assert curve.get_title(loc="left") == said
+    assert read_ticks(choices) == ["bin = 2h", "bin = 1h"]
     with pytest.raises(ValueError, match="none of \\['same'\\] varies over the 12 cells"):
         plot_specifications(curve, choices, make_cells(), value="n_edges", settings=["same"])
 
@@ -428,34 +404,20 @@ def test_plot_inclusion__splits_the_robust_core_from_the_rest(ax):
 
 
 def test_plot_quantiles__draws_data_and_copies_and_says_what_is_cut(ax):
-    quantiles = pl.DataFrame(
-        {
-            "copy": [None, None, 1, 1, 2, 2],
-            "rank": [1, 2] * 3,
-            "expected": [2.0, 1.0] * 3,
-            "observed": [9.0, 1.5, 1.0, 0.5, 2.0, 0.0],
-        }
-    )
-    assert plot_quantiles(ax, quantiles) is ax
+    quantiles = {"copy": [None, None, 1, 1, 2, 2], "rank": [1, 2] * 3, "expected": [2.0, 1.0] * 3}
+    quantiles |= {"observed": [9.0, 1.5, 1.0, 0.5, 2.0, 0.0]}
+    assert plot_quantiles(ax, pl.DataFrame(quantiles)) is ax
     lines = {line.get_gid(): line for line in ax.lines}
     assert sum(line.get_gid() == "copy" for line in ax.lines) == 2
     top = 1.5 * 2.0 * 1.05
     assert lines["data"].get_ydata().tolist() == [pytest.approx(top), 1.5]
-    shown = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert shown[:2] == ["the data (cut off at the top)", "2 copies, days permuted"]
+    assert read_legend(ax)[:2] == ["the data (cut off at the top)", "2 copies, days permuted"]
 
 
 def test_plot_lags__draws_all_accounts_their_band_and_each_group(ax):
-    curves = pl.DataFrame(
-        {
-            "group": [None, None, 3, 3],
-            "lag": [0, 1, 0, 1],
-            "ratio": [1.5, 1.0, 4.0, 2.0],
-            "low": [0.9, 0.8, None, None],
-            "high": [1.1, 1.2, None, None],
-        }
-    )
-    assert plot_lags(ax, curves, bin="1h") is ax
+    curves = {"group": [None, None, 3, 3], "lag": [0, 1, 0, 1], "ratio": [1.5, 1.0, 4.0, 2.0]}
+    curves |= {"low": [0.9, 0.8, None, None], "high": [1.1, 1.2, None, None]}
+    assert plot_lags(ax, pl.DataFrame(curves), bin="1h") is ax
     drawn = {line.get_label(): [*line.get_ydata()] for line in ax.lines}
     assert drawn["all accounts"] == [1.5, 1.0] and drawn["group 3"] == [4.0, 2.0]
     assert ax.get_xlabel() == "lag (bins of 1h)"
@@ -474,13 +436,8 @@ def test_plot_lags__leaves_out_an_unknown_band_and_more_groups_than_colours(ax):
 
 
 def test_plot_support__tells_significant_edges_from_others(ax):
-    edges = pl.DataFrame(
-        {
-            "expected": [0.5, 1.0, 0.0, 2.0],
-            "support": [9, 1, 4, 2],
-            "significant": [True, False, False, False],
-        }
-    )
+    columns = {"expected": [0.5, 1.0, 0.0, 2.0], "support": [9, 1, 4, 2]}
+    edges = pl.DataFrame(columns | {"significant": [True, False, False, False]})
     assert plot_support(ax, edges) is ax
     points = {part.get_label(): part.get_offsets().tolist() for part in ax.collections}
     assert points == {"not significant (2)": [[1, 1], [2, 2]], "significant (1)": [[0.5, 9]]}
@@ -489,10 +446,8 @@ def test_plot_support__tells_significant_edges_from_others(ax):
 
 
 def test_plot_gaps__steps_end_at_the_bounds_of_the_gaps(ax):
-    gaps = pl.DataFrame(
-        {"max_gap": [1.0, 10.0], "ratio": [5.0, 1.0], "low": [0.5, 0.9], "high": [2.0, 1.1]}
-    )
-    assert plot_gaps(ax, gaps) is ax
+    gaps = {"max_gap": [1.0, 10.0], "ratio": [5.0, 1.0], "low": [0.5, 0.9], "high": [2.0, 1.1]}
+    assert plot_gaps(ax, pl.DataFrame(gaps)) is ax
     line = ax.lines[0]
     assert line.get_drawstyle() == "steps-pre"
     assert line.get_xdata().tolist() == [1.0, 10.0] and line.get_ydata().tolist() == [5.0, 1.0]
@@ -502,38 +457,26 @@ def test_plot_gaps__steps_end_at_the_bounds_of_the_gaps(ax):
 
 
 def test_plot_influence__bars_are_means_of_classes_the_largest_first(ax):
-    accounts = pl.DataFrame(
-        {
-            "label": ["red", "red", "red", None, None, "blue"],
-            "influence": [3.0, 0.0, 0.0, 4.0, 2.0, 7.0],
-            "in_weight": [0.0, 1.0, 2.0, 0.0, 0.0, 5.0],
-        }
-    )
-    assert plot_influence(ax, accounts, max_classes=2) is ax
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["red (3)", "no label (2)"]
+    accounts = {"label": ["red", "red", "red", None, None, "blue"]}
+    accounts |= {"influence": [3.0, 0.0, 0.0, 4.0, 2.0, 7.0]}
+    accounts |= {"in_weight": [0.0, 1.0, 2.0, 0.0, 0.0, 5.0]}
+    assert plot_influence(ax, pl.DataFrame(accounts), max_classes=2) is ax
+    assert read_ticks(ax) == ["red (3)", "no label (2)"]
     widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
     assert widths == [[1.0, 3.0], [1.0, 0.0]]
     assert ax.get_title(loc="left") == "1 smaller classes are not drawn"
 
 
 def test_plot_influence__names_numbers_by_their_column(ax):
-    accounts = pl.DataFrame(
-        {"community": [0, 0, 1], "influence": [1.0] * 3, "in_weight": [1.0] * 3}
-    )
-    plot_influence(ax, accounts, by="community")
-    shown = [text.get_text() for text in ax.get_yticklabels()]
-    assert shown == ["community 0 (2)", "community 1 (1)"]
+    accounts = {"community": [0, 0, 1], "influence": [1.0] * 3, "in_weight": [1.0] * 3}
+    plot_influence(ax, pl.DataFrame(accounts), by="community")
+    assert read_ticks(ax) == ["community 0 (2)", "community 1 (1)"]
 
 
 def test_plot_roles__draws_scored_accounts_in_the_mark_of_their_role(ax):
-    accounts = pl.DataFrame(
-        {
-            "role": ["core", "amplifier", "none", "none"],
-            "influence": [4.0, 0.0, 0.0, 0.0],
-            "earliness_z": [3.0, -1.0, None, float("nan")],
-            "direction_z": [5.0, -4.0, 0.0, 1.0],
-        }
-    )
+    columns = {"role": ["core", "amplifier", "none", "none"], "influence": [4.0, 0.0, 0.0, 0.0]}
+    columns |= {"earliness_z": [3.0, -1.0, None, float("nan")]}
+    accounts = pl.DataFrame(columns | {"direction_z": [5.0, -4.0, 0.0, 1.0]})
     assert plot_roles(ax, accounts) is ax
     points = {part.get_label(): part for part in ax.collections}
     assert set(points) == {"core (1)", "amplifier (1)"}
@@ -557,16 +500,11 @@ HOUR = 3600
 
 @pytest.fixture
 def activity(make_store):
-    uses = [("a", 5), ("a", 7), ("b", 2), ("b", 3), ("b", 9), ("c", 1)]
-    events = [
-        {"account": account, "kind": "hashtag", "entity": "x", "time_seconds": hour * HOUR}
-        for account, hour in [*uses, ("a", 5)]
-    ]
-    events += [{"account": "c", "kind": "hashtag", "entity": "y", "time_seconds": HOUR}]
+    events = [*act_hourly({"a": [5, 7, 5], "b": [2, 3, 9], "c": [1]}), event("c", HOUR, "y")]
     return build_activity(make_store(events, labels={"a": "red", "b": "red"}), kinds=["hashtag"])
 
 
-def read_ticks(ax):
+def read_raster(ax):
     """Return (row, hours) of the ticks, by label."""
     hours = {
         line.get_label(): line.get_xdata(orig=True).astype("datetime64[s]").astype(int) // HOUR
@@ -579,16 +517,14 @@ def read_ticks(ax):
 def test_plot_raster__ticks_are_active_bins_and_rows_are_by_first_use(ax, activity):
     assert plot_raster(ax, activity, "hashtag", "x", names=pl.Series(["na", "nb", "nc"])) is ax
     # c at 1, b from 2 on, a from 5 on: two posts in an hour are one active bin.
-    assert read_ticks(ax) == {
-        "red": [(1, 2), (1, 3), (1, 9), (2, 5), (2, 7)],
-        "no label": [(0, 1)],
-    }
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["nc", "nb", "na"]
+    red = [(1, 2), (1, 3), (1, 9), (2, 5), (2, 7)]
+    assert read_raster(ax) == {"red": red, "no label": [(0, 1)]}
+    assert read_ticks(ax) == ["nc", "nb", "na"]
 
 
 def test_plot_raster__keeps_the_most_active_and_names_nobody_by_itself(ax, activity):
     plot_raster(ax, activity, "hashtag", "x", n_accounts=1)
-    assert read_ticks(ax) == {"red": [(0, 2), (0, 3), (0, 9)]}
+    assert read_raster(ax) == {"red": [(0, 2), (0, 3), (0, 9)]}
     assert ax.get_yticklabels() == []
     assert ax.get_title(loc="left") == "2 less active accounts are not drawn"
 

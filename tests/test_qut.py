@@ -3,23 +3,15 @@
 import dataclasses
 import itertools
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pairs import describe, make_shares, name_edges
 from polars.testing import assert_frame_equal
-from test_intervals import make_shares
 
 from gpu_coord.sharing.peers.qut import count_messages, join_described, weigh_kinds
-from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
-
-
-def name_edges(shares, edges):
-    """Return {(source id, target id): weight}."""
-    ids = shares.accounts["account_id"].to_list()
-    return {(ids[s], ids[t]): w for s, t, w in edges.select("source", "target", "weight").rows()}
 
 
 def count_by_hand(rows, window, *, loops=False):
@@ -32,38 +24,33 @@ def count_by_hand(rows, window, *, loops=False):
     return {ends: len(messages) for ends, messages in near.items()}
 
 
-def test_count_messages__counts_those_of_the_source():
-    # a shares u once at 10 s; b five times, one of them 3 s too late; c shares something else.
-    times = [("u", "b", second) for second in (8, 9, 10, 12, 16)]
-    shares = make_shares([("u", "a", 10), *times, ("v", "c", 10)])
-    found = count_messages(shares, window_ms=3000)
-    assert name_edges(shares, found) == {("a", "b"): 1, ("b", "a"): 4}
+BOTH = [(o, a, 0, m) for o in "uvw" for a, m in (("a", "a1"), ("b", "b1"))]
+NEAR = [("u", "a", 0), ("u", "b", 1), ("v", "c", 0), ("v", "d", 1.001)]
+LOOP = [("u", "a", 0, "m1"), ("v", "a", 0, "m1"), ("u", "b", 5), ("u", "b", 6)]
 
 
-def test_count_messages__counts_a_message_once_for_all_its_objects():
-    rows = [(o, a, 0, m) for o in "uvw" for a, m in (("a", "a1"), ("b", "b1"))]
-    shares = make_shares([*rows, ("u", "a", 1, "a2")])
-    found = count_messages(shares, window_ms=1000)
-    assert name_edges(shares, found) == {("a", "b"): 2, ("b", "a"): 1}
-
-
-def test_count_messages__has_an_inclusive_window_at_the_stored_precision():
-    shares = make_shares([("u", "a", 0), ("u", "b", 1), ("v", "c", 0), ("v", "d", 1.001)])
-    assert set(name_edges(shares, count_messages(shares, window_ms=1000))) == {
-        ("a", "b"), ("b", "a"),
-    }  # fmt: skip
-    assert count_messages(shares, window_ms=1001).height == 4
-
-
-def test_count_messages__knows_one_message_by_its_content_id():
-    shares = make_shares([("u", "a", 0, "same"), ("u", "b", 0, "same"), ("u", "c", 0, "other")])
-    found = name_edges(shares, count_messages(shares, window_ms=0))
-    assert found == {("a", "c"): 1, ("b", "c"): 1, ("c", "a"): 1, ("c", "b"): 1}
-
-
-def test_count_messages__loops_need_two_messages():
-    shares = make_shares([("u", "a", 0, "m1"), ("v", "a", 0, "m1"), ("u", "b", 5), ("u", "b", 6)])
-    assert name_edges(shares, count_messages(shares, window_ms=1000, loops=True)) == {("b", "b"): 2}
+@pytest.mark.parametrize(
+    ("rows", "choices", "expected"),
+    [
+        # a shares u once at 10 s; b five times, one of them 3 s too late; c shares something else.
+        ([("u", "a", 10), *(("u", "b", second) for second in (8, 9, 10, 12, 16)), ("v", "c", 10)],
+         {"window_ms": 3000}, {"ab": 1, "ba": 4}),
+        # A message counts once for all its objects.
+        ([*BOTH, ("u", "a", 1, "a2")], {"window_ms": 1000}, {"ab": 2, "ba": 1}),
+        # The window is inclusive at the stored precision.
+        (NEAR, {"window_ms": 1000}, {"ab": 1, "ba": 1}),
+        (NEAR, {"window_ms": 1001}, dict.fromkeys(["ab", "ba", "cd", "dc"], 1)),
+        # One message is known by its content id.
+        ([("u", "a", 0, "same"), ("u", "b", 0, "same"), ("u", "c", 0, "other")], {"window_ms": 0},
+         dict.fromkeys(["ac", "bc", "ca", "cb"], 1)),
+        # Loops need two messages.
+        (LOOP, {"window_ms": 1000, "loops": True}, {"bb": 2}),
+    ],
+)  # fmt: skip
+def test_count_messages__of_a_few_shares(rows, choices, expected):
+    shares = make_shares(rows)
+    found = name_edges(shares, count_messages(shares, **choices))
+    assert found == {tuple(ends): n for ends, n in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -76,9 +63,8 @@ def test_count_messages__has_the_nodes_of_the_toolkits_fixture(
 ):
     table = pl.read_csv(data_dir / "cnt_tests" / "coretweet_test_input.csv", infer_schema=False)
     rows = table.select("repost_id", "user_id", pl.col("timestamp").cast(int), "message_id").rows()
-    found = count_messages(
-        make_shares(rows), window_ms=1000 * window, min_weight=min_weight, loops=loops
-    )
+    choices = {"window_ms": 1000 * window, "min_weight": min_weight, "loops": loops}
+    found = count_messages(make_shares(rows), **choices)
     assert pl.concat([found["source"], found["target"]]).n_unique() == n_nodes
 
 
@@ -86,18 +72,17 @@ def test_count_messages__has_the_nodes_of_the_toolkits_fixture(
 def russian(data_dir):
     """Return the shares of the oracle: the first row of each repeated content id."""
     folder = data_dir / "coortweet_russian"
-    table = pl.read_parquet(folder / "russian_coord_tweets.parquet").unique(
-        "content_id", keep="first", maintain_order=True
-    )
+    table = pl.read_parquet(folder / "russian_coord_tweets.parquet")
+    table = table.unique("content_id", keep="first", maintain_order=True)
     assert table.height == 35085
     columns = ("object_id", "account_id", "timestamp_share", "content_id")
     return make_shares(table.select(columns).rows())
 
 
 def test_count_messages__equals_the_output_of_the_toolkit(russian, data_dir):
-    oracle = pl.read_csv(
-        data_dir / "coortweet_russian" / "oracle" / "cnt152_russian_coretweet_tw60_mw1.csv.gz"
-    ).filter(pl.col("user_1") != pl.col("user_2"))
+    folder = data_dir / "coortweet_russian" / "oracle"
+    oracle = pl.read_csv(folder / "cnt152_russian_coretweet_tw60_mw1.csv.gz")
+    oracle = oracle.filter(pl.col("user_1") != pl.col("user_2"))
     found = name_edges(russian, count_messages(russian, window_ms=60_000))
     assert found == {(a, b): w for a, b, w in oracle.rows()}
     assert len(found) == 12412
@@ -124,9 +109,8 @@ def test_count_messages__equals_all_pairs_by_hand(rows, window, loops):
     shares = make_shares(rows)
     found = count_messages(shares, window_ms=1000 * window, loops=loops)
     assert name_edges(shares, found) == count_by_hand(rows, window, loops=loops)
-    assert found.select("source", "target").rows() == sorted(
-        found.select("source", "target").rows()
-    )
+    ends = found.select("source", "target").rows()
+    assert ends == sorted(ends)
 
 
 @given(rows=rows, threads=st.integers(1, 3))
@@ -149,20 +133,12 @@ def test_count_messages__refuses_bad_settings(settings, message):
         count_messages(make_shares([("u", "a", 0)]), **settings)
 
 
-def describe(shares, window_ms):
-    pairs = list(pair_shares(shares, window_ms=window_ms))
-    older, newer = (np.concatenate([p[side] for p in pairs]) for side in (0, 1))
-    return weigh_edges(group_pairs(shares, older, newer), count_popularity(shares))
-
-
 def test_join_described__turns_what_has_a_direction():
     # a is 2 s ahead of b on u and on v, b once more on u after 1 s.
-    shares = make_shares(
-        [("u", "a", 0), ("u", "b", 2), ("u", "b", 1), ("v", "a", 5), ("v", "b", 7)]
-    )
-    found = join_described(
-        count_messages(shares, window_ms=2000, loops=True), describe(shares, 2000)
-    )
+    rows = [("u", "a", 0), ("u", "b", 2), ("u", "b", 1), ("v", "a", 5), ("v", "b", 7)]
+    shares = make_shares(rows)
+    messages = count_messages(shares, window_ms=2000, loops=True)
+    found = join_described(messages, describe(shares, pair_shares(shares, window_ms=2000)))
     columns = ("source", "target", "weight", "n_objects", "n_pairs", "n_posts_source",
                "n_posts_target", "mean_gap", "source_first", "symmetry")  # fmt: skip
     assert found.select(columns).rows() == [
@@ -173,7 +149,8 @@ def test_join_described__turns_what_has_a_direction():
 
 
 def test_join_described__agrees_with_the_messages_on_real_shares(russian):
-    found = join_described(count_messages(russian, window_ms=60_000), describe(russian, 60_000))
+    described = describe(russian, pair_shares(russian, window_ms=60_000))
+    found = join_described(count_messages(russian, window_ms=60_000), described)
     assert found.null_count().sum_horizontal().item() == 0
     assert (found["n_posts_source"] == found["weight"]).all()
 

@@ -15,14 +15,16 @@ from gpu_coord.trust.evaluation.partitions import (
 )
 from gpu_coord.trust.evaluation.rankings import (
     bootstrap_ranking,
+    compute_auc,
+    compute_average_precision,
+    compute_precision,
     compute_prevalent_precision,
     describe_choice,
     rank_scores,
 )
 
-ITEMS = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=14).filter(
-    lambda items: 0 < sum(p for _, p in items) < len(items)
-)
+SCORED = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=14)
+ITEMS = SCORED.filter(lambda items: 0 < sum(p for _, p in items) < len(items))
 # -1: in no group.
 LABELS = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 2)), min_size=2, max_size=6)
 
@@ -33,6 +35,39 @@ def split(items):
 
 
 # Rankings.
+
+
+@given(items=ITEMS)
+def test_compute_auc__is_the_share_of_pairs_in_the_right_order(items):
+    score, positive = split(items)
+    pairs = list(itertools.product(score[positive], score[~positive]))
+    expected = sum((high > low) + (high == low) / 2 for high, low in pairs) / len(pairs)
+    assert compute_auc(score, positive) == pytest.approx(expected)
+
+
+@given(items=SCORED.filter(lambda items: any(p for _, p in items)))
+def test_compute_average_precision__sums_over_thresholds(items):
+    score, positive = split(items)
+    expected = recall = 0.0
+    for threshold in sorted(set(score), reverse=True):
+        chosen = score >= threshold
+        now = positive[chosen].sum() / positive.sum()
+        expected += (now - recall) * positive[chosen].mean()
+        recall = now
+    assert compute_average_precision(score, positive) == pytest.approx(expected)
+
+
+@given(items=SCORED, n_first=st.integers(1, 14))
+def test_compute_precision__is_the_mean_over_orders_of_ties(items, n_first):
+    score, positive = split(items)
+    ranks = sorted(set(score), reverse=True)
+    left, found = n_first, 0.0
+    for rank in ranks:
+        tied = positive[score == rank]
+        taken = min(left, tied.size)
+        found += taken * tied.mean()
+        left -= taken
+    assert compute_precision(score, positive, n_first) == pytest.approx(found / n_first)
 
 
 @given(items=ITEMS, share=st.sampled_from([0.0, 0.01, 0.25, 0.5, 1.0]))
@@ -96,20 +131,17 @@ def test_bootstrap_ranking__covers_the_auc_of_the_law():
     for seed in range(60):
         positive = np.arange(120) < 40
         score = rng.normal(size=120) + positive
-        found = bootstrap_ranking(
-            score, positive, max_false_share=0.01, n_resamples=200, seed=seed
-        )["auc"]
-        n_covered += found[0] <= truth <= found[1]
+        choices = {"max_false_share": 0.01, "n_resamples": 200, "seed": seed}
+        low, high = bootstrap_ranking(score, positive, **choices)["auc"]
+        n_covered += low <= truth <= high
     # Binomial(60, .95): fewer than 51 in less than one run of a thousand.
     assert n_covered >= 51
 
 
 def test_bootstrap_ranking__depends_on_the_seed_only():
     score, positive = np.array([3.0, 1.0, 2.0, 0.0, 1.5]), np.array([1, 1, 0, 0, 0], bool)
-    first, again, other = (
-        bootstrap_ranking(score, positive, max_false_share=0.5, n_resamples=50, seed=seed)
-        for seed in (1, 1, 2)
-    )
+    choices = {"max_false_share": 0.5, "n_resamples": 50}
+    first, again, other = (bootstrap_ranking(score, positive, seed=n, **choices) for n in (1, 1, 2))
     assert first == again != other
 
 
@@ -130,10 +162,6 @@ def compute_information(found, true):
     )
 
 
-def compute_entropy(labels):
-    return compute_information(labels, labels)
-
-
 def count_together(found, true):
     pairs = list(itertools.combinations(range(len(found)), 2))
     in_found = [found[i] == found[j] for i, j in pairs]
@@ -148,11 +176,9 @@ def adjust(measure, found, true):
     orders = itertools.permutations(true)
     values = [measure(found, list(order))[0] for order in orders]
     expected = sum(values) / len(values)
-    return (
-        1.0
-        if math.isclose(most, expected, abs_tol=1e-9)
-        else (value - expected) / (most - expected)
-    )
+    if math.isclose(most, expected, abs_tol=1e-9):
+        return 1.0
+    return (value - expected) / (most - expected)
 
 
 @given(labels=LABELS)
@@ -169,7 +195,7 @@ def test_compute_adjusted_information__is_information_adjusted_by_all_permutatio
     overlap = cross_partitions(*(np.array(side) for side in zip(*labels, strict=True)))
 
     def measure(found, true):
-        most = (compute_entropy(found) + compute_entropy(true)) / 2
+        most = sum(compute_information(labels, labels) for labels in (found, true)) / 2
         return compute_information(found, true), most
 
     expected = adjust(measure, found, true)
@@ -204,9 +230,8 @@ def test_leave_campaigns_out__uses_no_account_of_the_campaign_for_its_threshold(
     campaign = [*"aaabbb", *[None] * 4]
     figures = leave_campaigns_out(score, positive, campaign, prevalence=0.01, seed=0)
     assert figures["n_campaigns"] == 2
-    found = [
-        (part["campaign"], part["threshold"], part["recall"]) for part in figures["by_campaign"]
-    ]
+    names = ("campaign", "threshold", "recall")
+    found = [tuple(part[name] for name in names) for part in figures["by_campaign"]]
     assert found == [("a", 6, 1.0), ("b", 11, 0.0)]
     assert figures["mean_recall"] == 0.5 and figures["least_recall"] == 0.0
     assert figures["mean_precision"] == 1.0  # of b nothing is found, so only a has a precision
@@ -226,10 +251,8 @@ def test_leave_campaigns_out__needs_two_campaigns(campaign):
 
 
 def test_leave_campaigns_out__counts_positives_without_a_campaign():
-    positive = np.arange(6) < 3
-    figures = leave_campaigns_out(
-        np.arange(6.0), positive, ["a", "b", None, None, None, None], prevalence=0.1, seed=0
-    )
+    positive, campaign = np.arange(6) < 3, ["a", "b", *[None] * 4]
+    figures = leave_campaigns_out(np.arange(6.0), positive, campaign, prevalence=0.1, seed=0)
     assert figures["n_without_campaign"] == 1
 
 

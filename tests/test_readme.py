@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 REAL = "$GPU_COORD_DATA"
 # What a page's simulated archive is there to show.
 SIGNIFICANT = {"sharing.md": "shares", "coaction.md": "fused"}
+# Many pages begin alike, with commands of one line.
+BEGINNING = re.compile(r"(?:gpu-coord (?:simulate|ingest|detect) .*(?<!\\)\n)*")
 RUN = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-W", "error", "-c"]}
 
 
@@ -36,10 +39,30 @@ def run_blocks(blocks, folder, **variables):
         assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.fixture(scope="session")
+def begin(tmp_path_factory):
+    """Return a function that gives the folder that commands fill, one after the other."""
+    made = {}
+
+    def begin(commands):
+        if commands not in made:
+            made[commands] = tmp_path_factory.mktemp("begun")
+            if commands[1:]:
+                shutil.copytree(begin(commands[:-1]), made[commands], dirs_exist_ok=True)
+            run_blocks([("sh", command) for command in commands[-1:]], made[commands])
+        return made[commands]
+
+    return begin
+
+
 @pytest.mark.needs("bash")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_blocks__run_in_order(page, tmp_path):
-    run_blocks([block for block in list_blocks(page) if REAL not in block[1]], tmp_path)
+def test_blocks__run_in_order(page, tmp_path, begin):
+    blocks = [block for block in list_blocks(page) if REAL not in block[1]] or [("sh", "")]
+    (language, code), *others = blocks
+    begun = BEGINNING.match(code).group()
+    shutil.copytree(begin(tuple(begun.splitlines())), tmp_path, dirs_exist_ok=True)
+    run_blocks([(language, code.removeprefix(begun)), *others], tmp_path)
     if page.name in SIGNIFICANT:
         run = json.loads((tmp_path / SIGNIFICANT[page.name] / "run.json").read_text())
         assert run["summary"]["n_significant"] > 0

@@ -29,11 +29,8 @@ from reference import COMMON, FUNCTIONS, list_options, make_files
 PUBLIC = [name for name in gc.__all__[1:] if inspect.isfunction(getattr(gc, name))]
 CHOOSING = {FUNCTIONS.get(c.name, c.name): c.settings for c in COMMANDS if c.settings}
 # Which commands declare the tables of a folder, where it is not the one alone that wrote it.
-DECLARE = {
-    "detect": ["detect", "roles"],
-    "share": ["detect", "share"],
-    "coact": ["detect", "share", "coact"],
-}
+DECLARE = {"detect": ["detect", "roles"], "share": ["detect", "share"]}
+DECLARE |= {"coact": ["detect", "share", "coact"]}
 EXAMPLE = """
 import gpu_coord as gc
 

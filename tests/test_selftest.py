@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-from runs import invoke
+from runs import refuse, succeed
 
 from gpu_coord.backend import GpuUnavailableError, choose, cpu
 from gpu_coord.trust.selftest import CHECKS, run_checks
@@ -85,10 +85,10 @@ def test_run_checks__finds_wrong_components(keep_checks):
     assert {check.name for check in report.checks if not check.passed} == {"components"}
 
 
-def test_selftest__writes_a_report(tmp_path):
+def test_selftest__writes_a_report(tmp_path, keep_checks):
+    keep_checks({"communities", "components", "weights"})
     path = tmp_path / "report.json"
-    result = invoke("selftest", "--backend", "cpu", "--out", str(path))
-    assert result.exit_code == 0, result.output
+    succeed("selftest", "--backend", "cpu", "--out", str(path))
     report = json.loads(path.read_text())
     assert report["passed"]
     assert [check["name"] for check in report["checks"]] == list(CHECKS)
@@ -101,14 +101,10 @@ def test_selftest__ends_with_1_where_a_check_fails(monkeypatch, keep_checks):
 
     keep_checks({"communities", "components"})
     monkeypatch.setitem(CHECKS, "components", fail)
-    result = invoke("selftest", "--backend", "cpu")
-    assert result.exit_code == 1
-    assert "components failed" in result.stderr
+    assert "components failed" in refuse(1, "selftest", "--backend", "cpu")
 
 
 def test_info__says_what_each_backend_can():
-    result = invoke("info", "--json")
-    assert result.exit_code == 0, result.output
-    backends = json.loads(result.stdout)["backends"]
+    backends = json.loads(succeed("info", "--json").stdout)["backends"]
     assert backends["cpu"]["usable"]
     assert backends["gpu"]["usable"] or "GPU cannot be used" in backends["gpu"]["reason"]

@@ -29,22 +29,13 @@ def test_open_store__reads_what_was_written(store):
 def test_open_store__manifest_describes_the_tables(store):
     for table in TABLES:
         file = store.path / f"{table}.parquet"
-        said = store.manifest["tables"][table]
-        assert said == {
-            "rows": pl.read_parquet(file).height,
-            "size": file.stat().st_size,
-            "sha256": hash_file(file),
-        }
+        found = {"rows": pl.read_parquet(file).height, "size": file.stat().st_size}
+        assert store.manifest["tables"][table] == found | {"sha256": hash_file(file)}
 
 
 def test_store__repr_is_one_line_with_sizes(store):
     assert "2 posts, 2 events, 2 accounts, 1 entities" in repr(store)
     assert "\n" not in repr(store)
-
-
-def test_open_store__names_a_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no store at .*nowhere"):
-        open_store(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("text", [None, "not json", "[]", '{"gpu_coord": "a run"}'])
@@ -53,18 +44,17 @@ def test_open_store__refuses_a_folder_that_is_no_store(tmp_path, text):
         (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match="is no store"):
         open_store(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no store at .*nowhere"):
+        open_store(tmp_path / "nowhere")
 
 
-def test_open_store__refuses_another_version(store):
+def test_open_store__refuses_another_version_and_names_missing_tables(store):
+    (store.path / "events.parquet").rename(store.path / "aside")
+    with pytest.raises(FileNotFoundError, match=r"lacks events\.parquet"):
+        open_store(store.path)
     manifest = {**store.manifest, "store_version": 99}
     (store.path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match="version 99"):
-        open_store(store.path)
-
-
-def test_open_store__names_missing_tables(store):
-    (store.path / "events.parquet").unlink()
-    with pytest.raises(FileNotFoundError, match=r"lacks events\.parquet"):
         open_store(store.path)
 
 
@@ -73,41 +63,39 @@ def test_store__refuses_an_unknown_table(store):
         store.read("tweets")
 
 
-def test_verify_store__tells_a_changed_table(store):
+def test_verify_store__passes_what_was_written(store):
     assert verify_store(store.path) == {"n_tables": 5, "n_inputs": 1}
-    other = pl.read_parquet(store.path / "posts.parquet").with_columns(time=pl.lit(0))
-    other.write_parquet(store.path / "posts.parquet")
-    with pytest.raises(ValueError, match=r"posts\.parquet is not the file"):
-        verify_store(store.path)
 
 
-def test_verify_store__says_what_to_do(store):
-    (store.path / "posts.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match=r"posts\.parquet is no readable .*; ingest again\.$"):
-        verify_store(store.path)
+def change(file):
+    pl.read_parquet(file).with_columns(time=pl.lit(0)).write_parquet(file)
 
 
-def test_verify_store__tells_rows_that_are_unaccounted_for(store):
-    manifest = store.manifest
-    manifest["inputs"][0]["rows_read"] += 1
-    (store.path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=r"shares\.csv are 3, but 2 are accounted for"):
-        verify_store(store.path)
-
-
-@pytest.mark.parametrize("name", ["posts", "events", "accounts", "entities", "stored"])
-def test_verify_store__tells_totals_that_do_not_add_up(store, name):
-    manifest = store.manifest
-    manifest["totals"][name] += 1
-    (store.path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match="are accounted for"):
-        verify_store(store.path)
-
-
-def test_verify_store__tells_a_table_that_is_cut_off(store):
-    file = store.path / "events.parquet"
+def cut_off(file):
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(ValueError, match=r"events\.parquet is no readable Parquet"):
+
+
+@pytest.mark.parametrize(
+    ("table", "damage", "message"),
+    [
+        ("posts", change, "is not the file"),
+        ("posts", lambda file: file.write_bytes(b"PAR1"), r"is no readable .*; ingest again\.$"),
+        ("events", cut_off, "is no readable Parquet"),
+    ],
+)
+def test_verify_store__tells_a_damaged_table(store, table, damage, message):
+    damage(store.path / f"{table}.parquet")
+    with pytest.raises(ValueError, match=rf"{table}\.parquet {message}"):
+        verify_store(store.path)
+
+
+@pytest.mark.parametrize("name", ["rows_read", "posts", "events", "accounts", "entities", "stored"])
+def test_verify_store__tells_counts_that_do_not_add_up(store, name):
+    manifest, of_input = store.manifest, name == "rows_read"
+    (manifest["inputs"][0] if of_input else manifest["totals"])[name] += 1
+    (store.path / "manifest.json").write_text(json.dumps(manifest))
+    said = r"shares\.csv are 3, but 2 are accounted for" if of_input else "are accounted for"
+    with pytest.raises(ValueError, match=said):
         verify_store(store.path)
 
 

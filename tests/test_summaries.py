@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pairs import make_shares
 from polars.testing import assert_frame_equal
-from test_intervals import make_shares
 
 from gpu_coord.sharing.peers.coornet import cut_shares, project_accounts
 from gpu_coord.sharing.summaries import (
@@ -29,6 +29,12 @@ def mark(rows, coordinated=None):
     contents = shares.contents.gather(shares.content)
     mask = np.ones(shares.n_shares, bool)
     return shares, mask if coordinated is None else contents.is_in(coordinated).to_numpy()
+
+
+def summarise(rows, component, coordinated=None, **choices):
+    """Return the table of groups of shares by accounts in these components."""
+    marked = tabulate_shares(*mark(rows, coordinated))
+    return summarise_sharing(marked, list_accounts(component), **choices)
 
 
 def list_accounts(component, **columns):
@@ -74,12 +80,10 @@ def test_score_sharing__without_edges():
 def test_summarise_sharing__averages_over_the_accounts_of_the_network():
     shares, mask = mark([(NEWS, a, 0) for a in "abcd"])
     accounts = list_accounts(
-        [0, 0, None, 1],
-        coord_share_ratio=[0.5, 1.0, 0.0, 0.75],
-        coord_share_ratio_coornet=[1 / 3, 0.5, 0.0, 3 / 7],
-        coor_score=[3.0, 1.0, None, 2.0],
+        [0, 0, None, 1], coord_share_ratio=[0.5, 1.0, 0.0, 0.75],
+        coord_share_ratio_coornet=[1 / 3, 0.5, 0.0, 3 / 7], coor_score=[3.0, 1.0, None, 2.0],
         follower_count=[10, 40, 10**6, None],
-    )
+    )  # fmt: skip
     found = summarise_sharing(tabulate_shares(shares, mask), accounts)
     columns = ("component", "n_accounts", "n_coord_shares", "avg_followers", "coord_share_ratio",
                "coord_share_ratio_coornet", "coor_score")  # fmt: skip
@@ -93,31 +97,21 @@ def test_summarise_sharing__tells_full_domains_from_parent_domains():
     # Gini of (1, 1, 3): |differences| 2 + 2 of 3 pairs, / (n sum) = 4 / 15; * 3/2 = 0.4.
     # Of (1, 4): 3 / 10; * 2 = 0.6.
     rows = [(NEWS, "a", 0), (NEWS, "a", 1), (NEWS, "b", 2), (VIDEO, "a", 0), (OTHER, "b", 0)]
-    shares, mask = mark([*rows, (VIDEO, "z", 0), (OTHER, "z", 0)])
-    found = summarise_sharing(tabulate_shares(shares, mask), list_accounts([0, 0, None]))
+    found = summarise([*rows, (VIDEO, "z", 0), (OTHER, "z", 0)], [0, 0, None])
     assert found.row(0, named=True) == {
-        "component": 0,
-        "n_accounts": 2,
-        "n_coord_shares": 5,
-        "avg_followers": None,
-        "coord_share_ratio": 0.5,
-        "coord_share_ratio_coornet": 0.25,
-        "coor_score": 1,
-        "n_full_domains": 3,
-        "n_parent_domains": 2,
-        "gini_full_domain": pytest.approx(0.4),
-        "gini_parent_domain": pytest.approx(0.6),
+        "component": 0, "n_accounts": 2, "n_coord_shares": 5, "avg_followers": None,
+        "coord_share_ratio": 0.5, "coord_share_ratio_coornet": 0.25, "coor_score": 1,
+        "n_full_domains": 3, "n_parent_domains": 2,
+        "gini_full_domain": pytest.approx(0.4), "gini_parent_domain": pytest.approx(0.6),
         "gini_full_domain_biased": pytest.approx(4 / 15),
         "gini_parent_domain_biased": pytest.approx(0.3),
         "top_full_domains": ["www.news.example.com", "other.org", "video.example.com"],
-        "top_parent_domains": ["example.com", "other.org"],
-        "top_objects": [NEWS, OTHER, VIDEO],
-    }
+        "top_parent_domains": ["example.com", "other.org"], "top_objects": [NEWS, OTHER, VIDEO],
+    }  # fmt: skip
 
 
 def test_summarise_sharing__of_one_domain_is_one_or_none_by_convention():
-    shares, mask = mark([(NEWS, "a", 0), (NEWS, "b", 0)])
-    found = summarise_sharing(tabulate_shares(shares, mask), list_accounts([0, 0]))
+    found = summarise([(NEWS, "a", 0), (NEWS, "b", 0)], [0, 0])
     gini = found.select(pl.col("^gini_.*$")).row(0, named=True)
     assert {name for name, value in gini.items() if value == 1} == {
         "gini_full_domain", "gini_parent_domain",
@@ -126,28 +120,22 @@ def test_summarise_sharing__of_one_domain_is_one_or_none_by_convention():
 
 
 def test_summarise_sharing__names_five_domains_and_not_their_ties():
-    shares, mask = mark([(f"site{n}.org/x", a, 0) for n in range(8) for a in "ab"])
-    found = summarise_sharing(tabulate_shares(shares, mask), list_accounts([0, 0]))
+    rows = [(f"site{n}.org/x", a, 0) for n in range(8) for a in "ab"]
+    found = summarise(rows, [0, 0])
     assert found["n_full_domains"].to_list() == [8]
     assert found["top_full_domains"].to_list() == [[f"site{n}.org" for n in range(5)]]
     assert found["top_objects"].list.len().to_list() == [5]
     assert found["gini_full_domain"].to_list() == [0]
-    two = summarise_sharing(tabulate_shares(shares, mask), list_accounts([0, 0]), n_top=2)
+    two = summarise(rows, [0, 0], n_top=2)
     assert two["top_objects"].to_list() == [["site0.org/x", "site1.org/x"]]
 
 
 def test_summarise_sharing__counts_coordinated_shares_only():
-    rows = [
-        (NEWS, "a", 0, "m1"),
-        (NEWS, "b", 0, "m2"),
-        (OTHER, "a", 0, "m3"),
-        (OTHER, "b", 9, "m4"),
-    ]
-    shares, mask = mark(rows, ["m1", "m2"])
-    found = summarise_sharing(tabulate_shares(shares, mask), list_accounts([0, 0]))
+    rows = [(NEWS, "a", 0, "m1"), (NEWS, "b", 0, "m2"), (OTHER, "a", 0, "m3")]
+    rows += [(OTHER, "b", 9, "m4")]
+    found = summarise(rows, [0, 0], ["m1", "m2"])
     assert found.select("n_coord_shares", "n_full_domains").rows() == [(2, 1)]
-    shares, mask = mark(rows, [])
-    found = summarise_sharing(tabulate_shares(shares, mask), list_accounts([0, 0]))
+    found = summarise(rows, [0, 0], [])
     assert found.select("n_accounts", "n_coord_shares", "top_objects").rows() == [(2, 0, None)]
 
 
@@ -171,8 +159,7 @@ def test_summarise_sharing__knows_domains_of_urls_only():
     ],
 )
 def test_summarise_sharing__reads_hosts(url, full, parent):
-    shares, mask = mark([(url, "a", 0), (url, "b", 0)])
-    found = summarise_sharing(tabulate_shares(shares, mask), list_accounts([0, 0]))
+    found = summarise([(url, "a", 0), (url, "b", 0)], [0, 0])
     assert found["top_full_domains"].to_list() == [[full]]
     assert found["top_parent_domains"].to_list() == [[parent]]
 
@@ -180,10 +167,9 @@ def test_summarise_sharing__reads_hosts(url, full, parent):
 def test_summarise_sharing__parts_components_by_community():
     shares, mask = mark([(NEWS, a, 0) for a in "abc"] + [(OTHER, a, 0) for a in "bc"])
     accounts = list_accounts([0, 0, 0], community=[1, 0, 0])
-    found = summarise_sharing(
-        tabulate_shares(shares, mask), accounts, by=("component", "community")
-    )
-    columns = ("component", "community", "n_accounts", "n_coord_shares", "n_full_domains")
+    by = ("component", "community")
+    found = summarise_sharing(tabulate_shares(shares, mask), accounts, by=by)
+    columns = (*by, "n_accounts", "n_coord_shares", "n_full_domains")
     assert found.select(columns).rows() == [(0, 0, 2, 4, 2), (0, 1, 1, 1, 1)]
 
 
@@ -197,8 +183,7 @@ def gini_by_hand(sizes):
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=7))
 def test_summarise_sharing__equals_the_definition_of_gini(sizes):
     rows = [(f"d{n}.org", "a", t) for n, size in enumerate(sizes) for t in range(size)]
-    shares, mask = mark([*rows, *((f"d{n}.org", "z", 0) for n in range(len(sizes)))])
-    found = summarise_sharing(tabulate_shares(shares, mask), list_accounts([0, None]))
+    found = summarise([*rows, *((f"d{n}.org", "z", 0) for n in range(len(sizes)))], [0, None])
     biased, unbiased = gini_by_hand(sizes)
     assert found["gini_full_domain_biased"][0] == pytest.approx(biased, abs=1e-12)
     assert found["gini_full_domain"][0] == pytest.approx(unbiased, abs=1e-12)
@@ -210,9 +195,8 @@ def test_summarise_sharing__equals_the_definition_of_gini(sizes):
     [({"n_top": 0}, "n_top is 0"), ({"by": ("cluster",)}, r"lack the columns \['cluster'\]")],
 )
 def test_summarise_sharing__refuses_bad_settings(settings, message):
-    shares, mask = mark([(NEWS, "a", 0), (NEWS, "b", 0)])
     with pytest.raises(ValueError, match=message):
-        summarise_sharing(tabulate_shares(shares, mask), list_accounts([0, 0]), **settings)
+        summarise([(NEWS, "a", 0), (NEWS, "b", 0)], [0, 0], **settings)
 
 
 # --- top objects and posts -------------------------------------------------------------------
@@ -256,13 +240,10 @@ def test_rank_objects__lists_the_top_of_each_component():
     assert found.row(0, named=True)["comments_shares_ratio"] is None
 
 
-def test_rank_objects__lists_the_top_of_all():
+def test_rank_objects__lists_the_top_of_all_and_of_communities():
     found = rank_objects(mark_rows(), ACCOUNTS, POSTS, by=None, order_by="n_shares", top=2)
     assert found.select("rank", "object_id", "n_shares").rows() == [(1, "u", 4), (2, "w", 3)]
     assert "component" not in found.columns
-
-
-def test_rank_objects__goes_by_communities():
     accounts = ACCOUNTS.with_columns(community=pl.Series([0, 1, 2, 2, None], dtype=pl.Int32))
     found = rank_objects(mark_rows(), accounts, POSTS, by="community", top=1)
     assert found.select("community", "object_id", "components").rows() == [
@@ -285,15 +266,12 @@ def test_rank_posts__lists_coordinated_posts_of_the_network():
         (1, 1, "m6", 13, 6000), (1, 2, "m2", 7, 2000),
     ]  # fmt: skip
     overall = rank_posts(mark_rows(), ACCOUNTS, POSTS, by=None, order_by="reply_count", top=1)
-    assert overall.select("rank", "account_id", "content_id", "n_objects").rows() == [
-        (1, "a", "m0", 1)
-    ]
+    columns = ("rank", "account_id", "content_id", "n_objects")
+    assert overall.select(columns).rows() == [(1, "a", "m0", 1)]
 
 
 def test_rank_posts__lists_a_post_once_for_all_its_objects():
-    rows = [(o, a, 0, f"m-{a}") for o in "uv" for a in "ab"]
-    shares, mask = mark(rows)
-    marked = tabulate_shares(shares, mask)
+    marked = tabulate_shares(*mark([(o, a, 0, f"m-{a}") for o in "uv" for a in "ab"]))
     marked = marked.with_columns(post=pl.col("account").cast(pl.Int64))
     found = rank_posts(marked, list_accounts([0, 0]), POSTS)
     assert found.select("content_id", "n_objects", "engagement").rows() == [

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from runs import invoke
+from runs import act_hourly, invoke, refuse, succeed
 
 import gpu_coord as gc
 from gpu_coord.archive.sources import ArchiveError
@@ -54,22 +54,16 @@ GRID = {
 NOTHING_FITTED = {"_FIT_PRODUCTS": 1, "_MIN_FITTED": 4}
 
 
-def event(account, hour, kind="hashtag", entity="x"):
-    return {"account": account, "kind": kind, "entity": entity, "time_seconds": 3600 * hour}
-
-
 def follow_among_others(n_others=12, n_days=20):
     """Return events in which amp follows lead on some days, among others who post at random."""
     rng = np.random.default_rng(0)
     events = []
     for u, day in product(range(n_others), range(n_days)):
-        events += [
-            event(f"u{u:02}", 24 * day + hour, entity="xyz"[u % 3], kind=KINDS[u % 2])
-            for hour in rng.choice(24, 2)
-        ]
-    for day, hour in enumerate(rng.integers(0, 22, n_days)):
-        events += [event("lead", 24 * day + hour), event("amp", 24 * day + hour + 1)]
-        events += [event("late", 24 * day + hour + 2)] if day % 2 else []
+        hours = {f"u{u:02}": 24 * day + rng.choice(24, 2)}
+        events += act_hourly(hours, entity="xyz"[u % 3], kind=KINDS[u % 2])
+    for day, hour in enumerate(24 * np.arange(n_days) + rng.integers(0, 22, n_days)):
+        late = [hour + 2] if day % 2 else []
+        events += act_hourly({"lead": [hour], "amp": [hour + 1], "late": late})
     return events
 
 
@@ -92,9 +86,8 @@ def truth(tmp_path):
 def read_cell(found, row):
     """Return the accounts and edges of a cell's network, as the sweep keeps them."""
     kept = json.loads((found.path / "cells" / f"{row['specification']}.json").read_text())
-    folder = found.path / "networks"
-    return [pl.read_parquet(folder / f"{kept['network']}.{part}.parquet")
-            for part in ("accounts", "edges")]  # fmt: skip
+    place = found.path / "networks" / kept["network"]
+    return [pl.read_parquet(f"{place}.{part}.parquet") for part in ("accounts", "edges")]
 
 
 def check_cell(found, row, findings):
@@ -111,25 +104,25 @@ def check_cell(found, row, findings):
     ids = dict(enumerate(found.read("accounts")["account_id"]))
     accounts, edges = read_cell(found, row)
     inside = findings.read("accounts").drop_nulls("community")
-    assert {ids[a]: c for a, c, _ in accounts.rows()} == dict(
-        inside.select("account_id", "community").rows()
-    )
+    communities = dict(inside.select("account_id", "community").rows())
+    assert {ids[a]: c for a, c, _ in accounts.rows()} == communities
     leading = set(inside.filter(pl.col("out_degree") > 0)["account_id"])
     assert {ids[a] for a, _, leads in accounts.rows() if leads} == leading
     expected = findings.read("edges")
     if "significant" in expected.columns:
         expected = expected.filter("significant")
-    assert {(ids[i], ids[j]) for i, j in edges.rows()} == set(
-        expected.select("source", "target").rows()
-    )
+    ends = set(expected.select("source", "target").rows())
+    assert {(ids[i], ids[j]) for i, j in edges.rows()} == ends
     assert row["n_network_edges"] == expected.height
     assert row["n_network_accounts"] == inside.height
 
 
-def run_cell(store, row, out, backend, cells):
-    settings = cells[row["cell"]].settings
-    choices = {name: getattr(settings, name) for name in DetectSettings.__dataclass_fields__}
-    return detect(store, out, backend=backend, **choices)
+def run_cells(found, cells, out, store, backend):
+    """Yield each row of a sweep with the run of its settings."""
+    for row in found.read("sweep").rows(named=True):
+        settings = cells[row["cell"]].settings
+        choices = {name: getattr(settings, name) for name in DetectSettings.__dataclass_fields__}
+        yield row, detect(store, out, backend=backend, **choices)
 
 
 @pytest.mark.parametrize("fitted", [{}, NOTHING_FITTED], ids=["all fitted", "some fitted"])
@@ -138,10 +131,11 @@ def test_sweep__each_cell_is_the_run_of_its_settings(backend, store, tmp_path, m
         monkeypatch.setattr(chance, name, value)
     found = sweep(store, GRID, tmp_path / "s", sample=26, seed=3, backend=backend)
     cells = list_cells(GRID, sample=26, seed=3)
-    rows = found.read("sweep").rows(named=True)
+    rows = []
+    for row, findings in run_cells(found, cells, tmp_path / "run", store, backend):
+        check_cell(found, row, findings)
+        rows.append(row)
     assert len(rows) == 26
-    for row in rows:
-        check_cell(found, row, run_cell(store, row, tmp_path / "run", backend, cells))
     # What is compared is more than empty networks.
     assert len({row["n_network_edges"] for row in rows}) > 5
     assert any(row["n_significant"] for row in rows if not row["paper"])
@@ -159,9 +153,8 @@ def test_sweep__each_cell_is_the_run_of_its_settings(backend, store, tmp_path, m
 def test_sweep__takes_every_setting(backend, store, tmp_path, null, choice):
     grid = {"kinds": ["hashtag,url"], "min_support": [2, 1], "null": [null]} | choice
     found = sweep(store, grid, tmp_path / "s", backend=backend)
-    cells = list_cells(grid)
-    for row in found.read("sweep").rows(named=True):
-        check_cell(found, row, run_cell(store, row, tmp_path / "run", backend, cells))
+    for row, findings in run_cells(found, list_cells(grid), tmp_path / "run", store, backend):
+        check_cell(found, row, findings)
 
 
 def test_sweep__counts_and_tests_once_for_all_thresholds(backend, store, tmp_path, monkeypatch):
@@ -177,9 +170,7 @@ def test_sweep__counts_and_tests_once_for_all_thresholds(backend, store, tmp_pat
         monkeypatch.setattr(module, name, call)
 
     watch(stages, "assess_lag", tested, lambda a, i, m, null, **_: (i.n_bins, m.lag, null))
-    watch(
-        detection, "count_pairs", counted, lambda i, m, first, last, **_: (i.n_bins, m.lag, first)
-    )
+    watch(detection, "count_pairs", counted, lambda i, m, first, *_, **__: (i.n_bins, m.lag, first))
     watch(detection, "index_cells", activities, lambda activity: activity.n_bins)
     grid = GRID | {"lags": ["1-1", "0-2", "2-2"], "null": ["day", "hour"]}
     sweep(store, grid, tmp_path / "s", backend=backend)
@@ -209,8 +200,7 @@ def test_sweep__shares_are_those_of_the_runs(backend, store, tmp_path, monkeypat
     found = sweep(store, GRID, tmp_path / "s", sample=20, backend=backend)
     cells = list_cells(GRID, sample=20)
     n_accounts, n_leading, n_edges = {}, {}, {}
-    for row in found.read("sweep").rows(named=True):
-        findings = run_cell(store, row, tmp_path / "run", backend, cells)
+    for row, findings in run_cells(found, cells, tmp_path / "run", store, backend):
         edges = findings.read("edges")
         edges = edges if row["paper"] else edges.filter("significant")
         pairs = set(edges.select("source", "target").rows())
@@ -292,7 +282,6 @@ def replace_file(path):
     tick()
 results.replace_file = sweeps.replace_file = replace_file
 sweep(store, grid, out, progress=tick, truth=sys.argv[5])
-print(n_events)
 """
 
 
@@ -306,8 +295,7 @@ def run_killed(store, out, grid, last, truth):
 
 def test_sweep__goes_on_after_a_kill_with_the_same_tables(store, tmp_path, truth):
     grid = {"kinds": ["hashtag,url"], "lag": [1, 2], "min_support": [1, 3], "paper": [False, True]}
-    whole = run_killed(store, tmp_path / "whole", grid, -1, truth)
-    assert whole.returncode == 0, whole.stderr
+    sweep(store, grid, tmp_path / "whole", truth=truth)
     out = tmp_path / "killed"
     n_cells_done = []
     # In the first file, in the counts, between a network and its row, in a row, and so on.
@@ -319,8 +307,7 @@ def test_sweep__goes_on_after_a_kill_with_the_same_tables(store, tmp_path, truth
             open_run(out)
     assert n_cells_done[0] == 0
     assert 0 < n_cells_done[-2] < n_cells_done[-1] <= 8
-    ended = run_killed(store, out, grid, -1, truth)
-    assert ended.returncode == 0, ended.stderr
+    sweep(store, grid, out, truth=truth)
     assert not (out / ".scratch").exists()
     for name in ("accounts", "edges", "ari", "variance"):
         one, other = ((tmp_path / d / f"{name}.parquet").read_bytes() for d in ("whole", "killed"))
@@ -328,22 +315,20 @@ def test_sweep__goes_on_after_a_kill_with_the_same_tables(store, tmp_path, truth
     cells = [open_run(tmp_path / d).read("sweep").drop("seconds") for d in ("whole", "killed")]
     assert_frame_equal(*cells, check_exact=True)
     before = (out / "sweep.parquet").read_bytes()
-    assert run_killed(store, out, grid, -1, truth).returncode == 0
+    sweep(store, grid, out, truth=truth)
     assert (out / "sweep.parquet").read_bytes() == before
 
 
 def test_sweep__refuses_the_folder_of_another(backend, store, make_store, tmp_path, truth):
-    grid = {"kinds": ["hashtag"], "min_support": [1, 2]}
-    out = tmp_path / "s"
+    grid, out = {"kinds": ["hashtag"], "min_support": [1, 2]}, tmp_path / "s"
     sweep(store, grid, out, backend=backend)
     before = (out / "sweep.json").read_bytes()
+    other = make_store(follow_among_others(3))
+    manifest = other.manifest | {"inputs": [{"sha256": "1"}]}
+    (other.path / "manifest.json").write_text(json.dumps(manifest))
     for options in ({"grid": {"min_support": [1]}}, {"seed": 1}, {"truth": truth}, {"sample": 1},
-                    {"store": make_store(follow_among_others(3))}):  # fmt: skip
+                    {"store": other}):  # fmt: skip
         arguments = {"store": store, "grid": grid} | options
-        if "store" in options:
-            (arguments["store"].path / "manifest.json").write_text(
-                json.dumps(arguments["store"].manifest | {"inputs": [{"sha256": "1"}]})
-            )
         with pytest.raises(FileExistsError, match="holds another sweep: its"):
             sweep(arguments.pop("store"), arguments.pop("grid"), out, backend=backend, **arguments)
     assert (out / "sweep.json").read_bytes() == before
@@ -436,8 +421,7 @@ def test_spell_command__makes_a_run_of_the_same_specification(store, tmp_path):
     for row in rows:
         words = spell_command(row, store=str(store.path), out=str(tmp_path / "run")).split()
         assert words[:2] == ["gpu-coord", "detect"]
-        done = invoke(*words[1:], "--debug")
-        assert done.exit_code == 0, done.output
+        succeed(*words[1:], "--debug")
         run = json.loads((tmp_path / "run" / "run.json").read_text())
         assert run["specification"] == row["specification"]
     assert spell_command({"lag": 2, "match": "a b"}, labels="l.csv") == (
@@ -451,9 +435,7 @@ def test_spell_command__makes_a_run_of_the_same_specification(store, tmp_path):
 def test_sweep__scores_cells_as_evaluate_does(backend, store, tmp_path, truth):
     grid = {"kinds": ["hashtag,url"], "min_support": [1, 3], "paper": [True, False]}
     found = sweep(store, grid, tmp_path / "s", truth=truth, backend=backend)
-    cells = list_cells(grid)
-    for row in found.read("sweep").rows(named=True):
-        findings = run_cell(store, row, tmp_path / "run", backend, cells)
+    for row, findings in run_cells(found, list_cells(grid), tmp_path / "run", store, backend):
         figures = flatten_figures(evaluate(findings, truth, n_resamples=0))
         for name, value in figures.items():
             # Classes by kind need weights by kind, which a sweep does not keep.
@@ -467,19 +449,16 @@ def test_sweep__scores_cells_as_evaluate_does(backend, store, tmp_path, truth):
 
 def test_sweep__chooses_on_one_half_and_scores_on_the_other(backend, store, tmp_path, truth):
     grid = {"kinds": ["hashtag,url"], "min_support": [1, 3, 6], "paper": [True], "seed": [0]}
-    found = sweep(
-        store, grid, tmp_path / "s", truth=truth, choose_by="auc", seed=2, backend=backend
-    )
-    halves = split_halves(pl.read_csv(truth), seed=2)
+    choices = {"truth": truth, "choose_by": "auc", "seed": 2, "backend": backend}
+    found = sweep(store, grid, tmp_path / "s", **choices)
     cells = list_cells(grid, seed=2)
-    by_half = {}
-    for half, known in halves.items():
+    by_half = {half: [] for half in ("choosing", "scoring")}
+    for half, known in split_halves(pl.read_csv(truth), seed=2).items():
         known.write_csv(tmp_path / f"{half}.csv")
-        by_half[half] = [
-            evaluate(run_cell(store, row, tmp_path / "run", backend, cells),
-                     tmp_path / f"{half}.csv", n_resamples=0)["accounts"]["auc"]
-            for row in found.read("sweep").rows(named=True)
-        ]  # fmt: skip
+    for _, findings in run_cells(found, cells, tmp_path / "run", store, backend):
+        for half, scores in by_half.items():
+            figures = evaluate(findings, tmp_path / f"{half}.csv", n_resamples=0)
+            scores.append(figures["accounts"]["auc"])
     assert found.read("sweep")["accounts_auc"].to_list() == pytest.approx(by_half["choosing"])
     best = int(np.argmax(by_half["choosing"]))
     chosen = found.summary["chosen"]
@@ -514,26 +493,21 @@ def test_split_halves__splits_each_label_evenly_whatever_the_order():
         ({"choose_by": "precision"}, "choose_by is 'precision'; it is one of auc"),
         ({"positive": "nobody"}, "0 of 15 accounts of truth.csv that the store has are"),
         ({"truth": None, "choose_by": "auc"}, "there is no truth to score with"),
+        ({"known": "account,label\na,operation\n"}, "account_id"),
+        ({"known": "account_id,label\nlead,operation\n"}, "1 of 1 accounts"),
+        (
+            {"known": "account_id,label\nlead,operation\nu00,other\n", "choose_by": "auc"},
+            "in one half of them",
+        ),
     ],
 )
 def test_sweep__refuses_unfair_scores(backend, store, tmp_path, truth, options, message):
-    arguments = {"grid": {"kinds": ["hashtag"]}, "truth": truth} | options
-    with pytest.raises(ValueError, match=message):
-        sweep(store, arguments.pop("grid"), tmp_path / "s", backend=backend, **arguments)
+    options = {"grid": {"kinds": ["hashtag"]}, "truth": truth} | options
+    if known := options.pop("known", None):
+        truth.write_text(known)
+    with pytest.raises(ArchiveError if message == "account_id" else ValueError, match=message):
+        sweep(store, options.pop("grid"), tmp_path / "s", backend=backend, **options)
     assert not (tmp_path / "s").exists()
-
-
-def test_sweep__refuses_a_truth_that_is_none(backend, store, tmp_path, truth):
-    truth.write_text("account,label\na,operation\n")
-    with pytest.raises(ArchiveError, match="account_id"):
-        sweep(store, {"kinds": ["hashtag"]}, tmp_path / "s", truth=truth, backend=backend)
-    truth.write_text("account_id,label\nlead,operation\n")
-    with pytest.raises(ValueError, match="1 of 1 accounts"):
-        sweep(store, {"kinds": ["hashtag"]}, tmp_path / "s", truth=truth, backend=backend)
-    truth.write_text("account_id,label\nlead,operation\nu00,other\n")
-    with pytest.raises(ValueError, match="in one half of them"):
-        sweep(store, {"kinds": ["hashtag"]}, tmp_path / "s", truth=truth, choose_by="auc",
-              backend=backend)  # fmt: skip
 
 
 def test_sweep__says_which_cells_have_no_score(backend, store, tmp_path, truth):
@@ -612,15 +586,11 @@ def test_decompose_variance__is_modest_where_it_knows_little():
 
 
 def test_decompose_variance__of_a_setting_without_effect_is_that_of_the_lot():
-    rng = np.random.default_rng(5)
-    shares = [
-        share_of(
-            pl.DataFrame({"cell": range(30), "lag": rng.integers(1, 6, 30) % 5 + 1,
-                          "alpha": rng.random(30), "figure": rng.normal(size=30)}),
-            "lag",
-        )
-        for _ in range(300)
-    ]  # fmt: skip
+    rng, shares = np.random.default_rng(5), []
+    for _ in range(300):
+        lags, alphas, figures = rng.integers(1, 6, 30) % 5 + 1, rng.random(30), rng.normal(size=30)
+        columns = {"cell": range(30), "lag": lags, "alpha": alphas, "figure": figures}
+        shares.append(share_of(pl.DataFrame(columns), "lag"))
     assert np.mean(shares) == pytest.approx(4 / 29, abs=0.02)
 
 
@@ -688,10 +658,9 @@ def test_sweep__finds_the_planted_core_of_the_demo(backend, tmp_path):
 def test_sweep_command__shows_what_holds(store, tmp_path, truth):
     grid = tmp_path / "grid.toml"
     grid.write_text('kinds = ["hashtag,url"]\nmin_support = [1, 3]\nalpha = [0.05, 0.1]\n')
-    arguments = ["sweep", str(store.path), str(grid), "--out", str(tmp_path / "s"), "--truth",
-                 str(truth), "--choose-by", "auc"]  # fmt: skip
-    done = invoke(*arguments, "--json")
-    assert done.exit_code == 0, done.output
+    arguments = ("sweep", store.path, grid, "--out", tmp_path / "s", "--truth", truth)
+    arguments += ("--choose-by", "auc")
+    done = succeed(*arguments, "--json")
     assert json.loads(done.stdout) == open_run(tmp_path / "s").summary
     shown = invoke(*arguments)
     assert "Which choice matters" in shown.stdout
@@ -703,6 +672,4 @@ def test_sweep_command__shows_what_holds(store, tmp_path, truth):
     assert "acct-" not in ids.stdout
     assert re.search(r"(?m)^lead ", ids.stdout)
     grid.write_text("min_support = [2]\n")
-    refused = invoke(*arguments)
-    assert refused.exit_code == 1
-    assert "holds another sweep: its grid is" in refused.stderr
+    assert "holds another sweep: its grid is" in refuse(1, *arguments)

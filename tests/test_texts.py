@@ -7,7 +7,7 @@ import pytest
 from archives import normalise_text, write_table
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import invoke
+from runs import refuse, succeed
 
 from gpu_coord.archive import posts
 from gpu_coord.archive.cells import hash_words, hide_mentions
@@ -50,13 +50,8 @@ def check_texts(store, expected):
 
 
 def test_ingest__keeps_each_text_once_as_it_is_hashed(ingest_tweets):
-    said = [
-        "Same  WORDS\nhere https://t.co/a",
-        "same words here",
-        "ﬁne @Name",
-        "https://t.co/b",
-        "",
-    ]
+    said = ["Same  WORDS\nhere https://t.co/a", "same words here", "ﬁne @Name"]
+    said += ["https://t.co/b", ""]
     store = ingest_tweets(*(tweet(n + 1, text) for n, text in enumerate(said)))
     check_texts(store, ["same words here", "fine @name"])
     assert store.manifest["settings"]["texts"] is True
@@ -65,14 +60,11 @@ def test_ingest__keeps_each_text_once_as_it_is_hashed(ingest_tweets):
 
 
 def test_ingest__keeps_no_text_that_is_not_in_the_store(ingest_tweets):
-    rows = [
-        tweet(1, "mine"),
-        tweet(2, "copied", is_retweet="True"),
-        tweet(1, "of a duplicate"),
-        tweet("x", "of a reject"),
-        tweet(3, "last"),
-    ]
+    rows = [tweet(1, "mine"), tweet(2, "copied", is_retweet="True"), tweet(1, "of a duplicate")]
+    rows += [tweet("x", "of a reject"), tweet(3, "last")]
     check_texts(ingest_tweets(*rows), ["mine", "last"])
+    hashed = hash_words(pl.Series(["mine"]))[0]
+    check_texts(ingest_tweets(*rows, exclude=[hashed]), ["last"])
 
 
 def test_ingest__texts_of_an_archive_that_says_nothing(ingest_tweets):
@@ -80,12 +72,6 @@ def test_ingest__texts_of_an_archive_that_says_nothing(ingest_tweets):
     assert store.read("texts").schema == {"entity": pl.Int32, "text": pl.String}
     assert store.read("texts").height == 0
     verify_store(store.path)
-
-
-def test_ingest__an_excluded_text_is_not_kept(ingest_tweets):
-    rows = tweet(1, "one"), tweet(2, "two")
-    hashed = hash_words(pl.Series(["one"]))[0]
-    check_texts(ingest_tweets(*rows, exclude=[hashed]), ["two"])
 
 
 @given(
@@ -143,7 +129,9 @@ def test_ingest__texts_of_the_ira_sample(data_dir, tmp_path):
 
 
 def test_ingest__keeps_no_text_unless_asked(ingest_tweets):
+    ingest_tweets(tweet(1, "one"))  # is replaced by one without
     store = ingest_tweets(tweet(1, "Said in private"), texts=False)
+    assert not (store.path / "texts.parquet").exists()
     assert store.manifest["settings"]["texts"] is False
     with pytest.raises(FileNotFoundError, match="keeps no texts; ingest the archive again"):
         store.read("texts")
@@ -151,12 +139,6 @@ def test_ingest__keeps_no_text_unless_asked(ingest_tweets):
     assert len(contents) == 6
     assert not any(b"private" in content for content in contents)
     assert verify_store(store.path)["n_tables"] == 5
-
-
-def test_ingest__a_store_with_texts_can_be_replaced_by_one_without(ingest_tweets):
-    ingest_tweets(tweet(1, "one"))
-    store = ingest_tweets(tweet(1, "one"), texts=False)
-    assert not (store.path / "texts.parquet").exists()
 
 
 def test_store__texts_may_be_deleted_and_are_then_missed_by_name(ingest_tweets):
@@ -190,6 +172,8 @@ def test_ingest__share_tables_have_no_texts_to_keep(tmp_path):
     (tmp_path / "shares.csv").write_text(SHARES)
     with pytest.raises(ValueError, match=r"shares\.csv is a share table, whose objects are stored"):
         ingest(tmp_path / "shares.csv", tmp_path / "store", texts=True)
+    request = ("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store", "--texts")
+    assert "error: shares.csv is a share table" in refuse(1, *request)
     assert not (tmp_path / "store").exists()
 
 
@@ -236,18 +220,10 @@ def test_command__keeps_texts_where_asked(tmp_path):
     (tmp_path / "t.csv").write_bytes(write_table([tweet(1, "One @name")], HEADER))
     (tmp_path / "key").write_text("0123456789abcdef")
     command = ["ingest", tmp_path / "t.csv", "--store", tmp_path / "store"]
-    assert invoke(*command).exit_code == 0
+    succeed(*command)
     assert not (tmp_path / "store" / "texts.parquet").exists()
-    assert invoke(*command, "--texts").exit_code == 0
+    succeed(*command, "--texts")
     assert open_store(tmp_path / "store").read("texts")["text"].to_list() == ["one @name"]
-    result = invoke(*command, "--texts", "--pseudonym-key", tmp_path / "key")
-    assert result.exit_code == 0
+    result = succeed(*command, "--texts", "--pseudonym-key", tmp_path / "key")
     assert "warning: the store has pseudonyms and keeps texts" in result.stderr
     assert open_store(tmp_path / "store").read("texts")["text"].to_list() == ["one @"]
-
-
-def test_command__refuses_texts_of_share_tables(tmp_path):
-    (tmp_path / "shares.csv").write_text(SHARES)
-    result = invoke("ingest", tmp_path / "shares.csv", "--store", tmp_path / "store", "--texts")
-    assert result.exit_code == 1
-    assert "error: shares.csv is a share table" in result.stderr

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import write_run
+from runs import event, write_run
 
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.sharing.run import share
@@ -13,17 +13,8 @@ from gpu_coord.store.objects import find_object
 from gpu_coord.store.store import name_accounts
 
 # account, content, seconds: one account busy, one content of two accounts, one post shared twice.
-ROWS = [
-    ("b", "m1", 0),
-    ("a", "m2", 30),
-    ("a", "m3", 31),
-    ("a", "m3", 500),
-    ("c", "m4", 560),
-    ("d", "m5", 700),
-    ("e", "m5", 701),
-    ("b", "m6", 900.5),
-    ("b", "m7", 900.5),
-]
+ROWS = [("b", "m1", 0), ("a", "m2", 30), ("a", "m3", 31), ("a", "m3", 500), ("c", "m4", 560)]
+ROWS += [("d", "m5", 700), ("e", "m5", 701), ("b", "m6", 900.5), ("b", "m7", 900.5)]
 
 
 def mark_slowly(rows, window):
@@ -57,11 +48,9 @@ def store(tmp_path_factory):
 
 
 ACCOUNTS = {
-    "account_id": ["a", "b", "c"],
-    "label": ["of run", None, None],
-    "component": [0, 0, None],
-    "community": [3, 1, None],
-}
+    "account_id": ["a", "b", "c"], "label": ["of run", None, None],
+    "component": [0, 0, None], "community": [3, 1, None],
+}  # fmt: skip
 EVIDENCE = {
     "source": ["b", "a", "z"],
     "target": ["a", "d", "a"],
@@ -110,15 +99,12 @@ def test_mark_near__matches_all_pairs_in_any_order(rows, window):
 
 
 def test_tabulate_timeline__sums_the_counts_that_are_known(make_store):
-    event = {"kind": "url", "entity": "x.org"}
-    made = make_store([event | {"account": "a", "time_seconds": time} for time in (0, 1, 2, 3)])
+    made = make_store([event("a", time, "x.org", "url") for time in (0, 1, 2, 3)])
     counts = {"like_count": [None, 2, None, 4], "reply_count": [None, 1, None, None]}
-    path = made.path / "posts.parquet"
-    pl.read_parquet(path).with_columns(
-        **{k: pl.Series(v) for k, v in counts.items()}
-    ).write_parquet(path)
-    path = made.path / "accounts.parquet"
-    pl.read_parquet(path).with_columns(follower_count=pl.lit(7)).write_parquet(path)
+    posts = {name: pl.Series(values) for name, values in counts.items()}
+    for table, columns in (("posts", posts), ("accounts", {"follower_count": pl.lit(7)})):
+        path = made.path / f"{table}.parquet"
+        pl.read_parquet(path).with_columns(**columns).write_parquet(path)
     table = tabulate_timeline(made, "x.org", kind="url")
     assert table["engagement"].to_list() == [None, 3, None, 4]
     assert table["cumulative_engagement"].to_list() == [None, 3, 3, 7]
@@ -190,34 +176,27 @@ def test_tabulate_timeline__takes_other_labels_from_the_run(store, tmp_path):
 
 def test_tabulate_timeline__refuses_what_does_not_fit(store, make_store, tmp_path):
     run = write_run(tmp_path / "run", store, evidence=EVIDENCE, accounts=ACCOUNTS)
-    with pytest.raises(ValueError, match="looked at url, not at hashtag"):
-        tabulate_timeline(store, "straße", kind="hashtag", run=run)
-    with pytest.raises(ValueError, match="has its own"):
-        tabulate_timeline(store, "x.org/1", kind="url", run=run, window="5s")
-    other = make_store([{"account": "a", "kind": "url", "entity": "x.org/1", "time_seconds": 0}])
-    with pytest.raises(ValueError, match="made from another store"):
-        tabulate_timeline(other, "x.org/1", kind="url", run=run)
-    with pytest.raises(FileNotFoundError, match="no table 'groups'"):
-        tabulate_timeline(store, "x.org/1", kind="url", run=run, group_by="group")
-    with pytest.raises(ValueError, match="group_by is 'colour'"):
-        tabulate_timeline(store, "x.org/1", kind="url", run=run, group_by="colour")
     coact = write_run(tmp_path / "coact", store, content={"command": "coact"})
-    with pytest.raises(ValueError, match="was made by coact"):
-        tabulate_timeline(store, "x.org/1", kind="url", run=coact.path)
+    other = make_store([event("a", 0, "x.org/1", "url")])
+    for choices, error, message in (
+        ({"value": "straße", "kind": "hashtag"}, ValueError, "looked at url, not at hashtag"),
+        ({"window": "5s"}, ValueError, "has its own"),
+        ({"store": other}, ValueError, "made from another store"),
+        ({"group_by": "group"}, FileNotFoundError, "no table 'groups'"),
+        ({"group_by": "colour"}, ValueError, "group_by is 'colour'"),
+        ({"run": coact.path}, ValueError, "was made by coact"),
+        *(
+            ({"run": None, "group_by": by}, ValueError, f"group_by is '{by}', which needs a run")
+            for by in ("group", "component", "community")
+        ),
+        ({"run": None, "value": "x.org"}, ValueError, r"no share of the url ‘x\.org’"),
+    ):
+        choices = {"store": store, "value": "x.org/1", "kind": "url", "run": run} | choices
+        with pytest.raises(error, match=message):
+            tabulate_timeline(choices.pop("store"), choices.pop("value"), **choices)
     run.find("evidence").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no table 'evidence'; it has \['accounts'\]"):
         tabulate_timeline(store, "x.org/1", kind="url", run=run)
-
-
-@pytest.mark.parametrize("by", ["group", "component", "community"])
-def test_tabulate_timeline__groups_by_what_needs_a_run(store, by):
-    with pytest.raises(ValueError, match=f"group_by is '{by}', which needs a run"):
-        tabulate_timeline(store, "x.org/1", kind="url", group_by=by)
-
-
-def test_tabulate_timeline__refuses_what_was_never_shared(store):
-    with pytest.raises(ValueError, match=r"no share of the url ‘x\.org’"):
-        tabulate_timeline(store, "x.org", kind="url")
 
 
 # --- which object ----------------------------------------------------------------------------
@@ -237,22 +216,17 @@ def test_find_object__knows_what_people_type(store, typed, kind, found):
     assert find_object(store, typed, kind=kind) == found
 
 
-def test_find_object__folds_hashtags(make_store):
-    event = {"account": "a", "time_seconds": 0}
-    made = make_store([event | {"kind": "hashtag", "entity": "strasse"}])
+def test_find_object__folds_hashtags_and_knows_accounts_by_their_pseudonym(store, make_store):
+    made = make_store([event("a", 0, "strasse")])
     for typed in ("#Strasse", "STRASSE", " #STRASSE ", "＃straße"):
         assert find_object(made, typed) == ("hashtag", "strasse")
-
-
-def test_find_object__knows_accounts_by_their_pseudonym(store):
     pseudonym = name_accounts(pl.Series(["x.org/account"]), store).item()
     assert find_object(store, pseudonym) == ("mention", "x.org/account")
 
 
 def test_find_object__asks_which_kind(store):
-    with pytest.raises(
-        ValueError, match=r"‘x\.org/2’ is there as object, url; choose one with --kind"
-    ):
+    said = r"‘x\.org/2’ is there as object, url; choose one with --kind"
+    with pytest.raises(ValueError, match=said):
         find_object(store, "x.org/2")
 
 
@@ -268,8 +242,7 @@ def test_find_object__names_what_begins_alike_but_no_accounts(store):
 
 
 def test_find_object__shows_nothing_that_a_terminal_obeys(make_store):
-    event = {"account": "a", "kind": "hashtag", "time_seconds": 0}
-    made = make_store([event | {"entity": f"abc\x1b]0;{'long' * 40}{i}"} for i in range(5)])
+    made = make_store([event("a", 0, f"abc\x1b]0;{'long' * 40}{i}") for i in range(5)])
     with pytest.raises(ValueError, match="near it are") as caught:
         find_object(made, "abcd")
     assert "\x1b" not in str(caught.value)

@@ -3,13 +3,14 @@
 import csv
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from runs import invoke
+from runs import event, refuse, succeed
 
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.sharing.run import share
@@ -34,12 +35,8 @@ VALUE = "x.org/<svg onload=alert(1)>$\\frac{"
 @pytest.fixture(scope="module")
 def store(make_store):
     """Return a store in which ids, labels and the object itself are hostile."""
-    events = [
-        {"account": name, "kind": "url", "entity": VALUE, "time_seconds": 20 * place}
-        for place, name in enumerate(HOSTILE)
-    ]
-    more = [{"account": "m", "kind": "mention", "entity": "secret id", "time_seconds": 0}]
-    more += [{"account": "m", "kind": "retweet", "entity": "12345", "time_seconds": 0}]
+    events = [event(name, 20 * place, VALUE, "url") for place, name in enumerate(HOSTILE)]
+    more = [event("m", 0, "secret id", "mention"), event("m", 0, "12345", "retweet")]
     labels = dict(zip(HOSTILE, HOSTILE[::-1], strict=True))
     return make_store(events + more, labels=labels)
 
@@ -66,7 +63,9 @@ def write(store, path, **choices):
 
 
 @pytest.mark.parametrize("show_ids", [False, True])
-def test_write_timeline__writes_a_page_without_an_element_from_data(store, tmp_path, show_ids):
+def test_write_timeline__writes_a_page_of_its_own_without_an_element_from_data(
+    store, tmp_path, show_ids
+):
     text = write(store, tmp_path / "page.html", show_ids=show_ids)
     page = Page(text)
     assert page.tags.count("script") == page.tags.count("svg") == 1
@@ -78,20 +77,14 @@ def test_write_timeline__writes_a_page_without_an_element_from_data(store, tmp_p
     shown = "".join(page.texts)
     assert all(label.split("\x00")[0].split("\u202e")[0] in shown for label in HOSTILE)
     assert VALUE in shown
-
-
-def test_write_timeline__writes_a_page_that_needs_no_network(store, tmp_path):
-    page = Page(write(store, tmp_path / "page.html"))
+    # It needs no network.
     addresses = [value for name, value in page.attributes if name in ("src", "href", "action")]
     assert addresses == []
     links = [value for name, value in page.attributes if name == "xlink:href"]
     assert all(link.startswith("#") for link in links)
     policies = [value for _, value in page.attributes if value and "default-src 'none'" in value]
     assert len(policies) == 1
-
-
-def test_write_timeline__writes_a_page_whose_boxes_name_what_is_drawn(store, tmp_path):
-    page = Page(write(store, tmp_path / "page.html"))
+    # Its boxes name what is drawn.
     boxes = [value for name, value in page.attributes if name == "data-series"]
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(boxes) == 3 + 1 + 8 + 2  # steps, points without and with a label or other, ticks
@@ -134,14 +127,9 @@ def test_write_timeline__writes_no_formula_into_csv(store, tmp_path):
 
 def test_write_timeline__hides_ids_unless_asked(store, tmp_path):
     ids = [name for name in HOSTILE if name.isprintable()]
-    unlabelled = tmp_path / "unlabelled"
-    unlabelled.mkdir()
-    for path in store.path.iterdir():
-        (unlabelled / path.name).write_bytes(path.read_bytes())
-    accounts = pl.read_parquet(unlabelled / "accounts.parquet")
-    accounts.with_columns(label=pl.lit(None, dtype=pl.String)).write_parquet(
-        unlabelled / "accounts.parquet"
-    )
+    unlabelled = shutil.copytree(store.path, tmp_path / "unlabelled")
+    accounts = store.read("accounts").with_columns(label=pl.lit(None, dtype=pl.String))
+    accounts.write_parquet(unlabelled / "accounts.parquet")
     hidden = {suffix: write(unlabelled, tmp_path / f"a{suffix}") for suffix in (".csv", ".json")}
     assert not [name for name in ids if name in hidden[".csv"] or name in hidden[".json"]]
     assert "content_id" not in hidden[".csv"] and "account_id" not in hidden[".csv"]
@@ -161,21 +149,17 @@ def test_write_timeline__hides_objects_that_are_accounts_or_posts(store, tmp_pat
 def test_write_timeline__writes_what_timelinejs_reads(store, tmp_path):
     content = json.loads(write(store, tmp_path / "events.json"))
     assert content["title"]["text"]["headline"] == ("x.org/&lt;svg onload=alert(1)&gt;$\\frac{")
-    assert [event["unique_id"] for event in content["events"]] == [
-        f"share-{n + 1}" for n in range(9)
-    ]
+    ids = [told["unique_id"] for told in content["events"]]
+    assert ids == [f"share-{n + 1}" for n in range(9)]
     assert content["events"][4]["start_date"] == {
         "year": 1970, "month": 1, "day": 1, "hour": 0, "minute": 1, "second": 20, "millisecond": 0
     }  # fmt: skip
-    for event in content["events"]:
-        assert not [text for text in (*event["text"].values(), event["group"]) if "<" in text]
+    texts = [(*told["text"].values(), told["group"]) for told in content["events"]]
+    assert not [text for each in texts for text in each if "<" in text]
 
 
 def test_write_timeline__writes_the_whole_table_as_parquet(make_store, tmp_path):
-    events = [
-        {"account": f"a{second % 700}", "kind": "url", "entity": "x.org", "time_seconds": second}
-        for second in range(5000)
-    ]
+    events = [event(f"a{second % 700}", second, "x.org", "url") for second in range(5000)]
     made = make_store(events)
     timeline = write_timeline(made, "x.org", tmp_path / "table.parquet")
     table = tabulate_timeline(made, "x.org", kind="url")
@@ -214,9 +198,8 @@ def test_write_timeline__says_what_coordinated_means(store, tmp_path):
     )
     run = share(store, tmp_path / "run", kinds="url", window="20s", mode="qut")
     made = write_timeline(store, VALUE, tmp_path / "a.csv", run=run)
-    assert (
-        "within 20 s of another account’s share of it, as the run pairs them (qut)" in made.meaning
-    )
+    said = "within 20 s of another account’s share of it, as the run pairs them (qut)"
+    assert said in made.meaning
 
 
 def test_write_timeline__refuses_files_elsewhere(store, tmp_path):
@@ -251,15 +234,13 @@ def test_write_timeline__leaves_the_old_file_when_it_fails(store, tmp_path, monk
 
 
 def test_timeline__tells_what_it_drew(store, tmp_path):
-    done = invoke("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--json")
-    assert done.exit_code == 0, done.output
+    done = succeed("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--json")
     assert json.loads(done.stdout) == {
         "kind": "url", "object": VALUE, "n_shares": 9, "n_accounts": 9, "n_coordinated": 9,
         "path": None, "engagement": None, "first": "1970-01-01T00:00:00.000+00:00",
         "last": "1970-01-01T00:02:40.000+00:00", "n_points": 9,
     }  # fmt: skip
-    shown = invoke("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--window", "10s")
-    assert shown.exit_code == 0, shown.output
+    shown = succeed("timeline", store.path, VALUE, "--out", tmp_path / "a.svg", "--window", "10s")
     assert "Coordinated: within 10 s" in shown.stdout
 
 
@@ -274,15 +255,14 @@ def test_timeline__tells_what_it_drew(store, tmp_path):
     ],
 )
 def test_timeline__refuses_what_it_cannot_do(store, tmp_path, arguments, code, message):
-    done = invoke("timeline", store.path, *arguments, "--out", tmp_path / "a.png")
-    assert done.exit_code == code
-    assert message in done.stderr
+    request = ("timeline", store.path, *arguments, "--out", tmp_path / "a.png")
+    assert message in refuse(code, *request)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_timeline__wants_a_store(tmp_path):
-    done = invoke("timeline", tmp_path / "none", "x", "--out", tmp_path / "a.png")
-    assert (done.exit_code, "There is no store" in done.stderr) == (1, True)
+    request = ("timeline", tmp_path / "none", "x", "--out", tmp_path / "a.png")
+    assert "There is no store" in refuse(1, *request)
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +290,7 @@ def test_write_timeline__tells_the_path_in_every_form(spread, tmp_path):
     content = json.loads((tmp_path / "a.json").read_text())
     assert "Path: 4chan" in content["title"]["text"]["text"]
     assert "<" not in content["title"]["text"]["text"]
-    groups = [event["group"] for event in content["events"]]
+    groups = [told["group"] for told in content["events"]]
     assert groups[:2] == ["&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;", "4chan"]
     assert not any("<" in group for group in groups)
     write_timeline(spread, "o", tmp_path / "a.html", group_by="platform")
@@ -322,8 +302,6 @@ def test_write_timeline__tells_the_path_in_every_form(spread, tmp_path):
 
 
 def test_timeline__takes_platforms_for_groups(spread, tmp_path):
-    done = invoke(
-        "timeline", spread.path, "o", "--out", tmp_path / "a.png", "--group-by", "platform"
-    )
-    assert done.exit_code == 0, done.output
+    request = ("timeline", spread.path, "o", "--out", tmp_path / "a.png")
+    done = succeed(*request, "--group-by", "platform")
     assert "path" in done.stdout and not set(done.stdout) & {"\x1b", "\u202e"}

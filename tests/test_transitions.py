@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from runs import event
 
 from gpu_coord.activity import counts as transitions
 from gpu_coord.activity.cells import Activity
@@ -21,29 +22,14 @@ from gpu_coord.activity.counts import (
     transition_matrices,
 )
 from gpu_coord.activity.settings import Denominator, Measure, Undefined, WeightRule
-from gpu_coord.activity.weights import (
-    Weigher,
-    choose_lags,
-    select_edges,
-    weigh_entities,
-)
+from gpu_coord.activity.weights import Weigher, choose_lags, select_edges, weigh_entities
 from gpu_coord.backend import cpu
 from gpu_coord.backend import pairs as pair_kernels
 from gpu_coord.ground.threads import map_ahead
 
-EVENTS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "account": st.sampled_from("abcdef"),
-            "kind": st.sampled_from(["hashtag", "url"]),
-            "entity": st.sampled_from("xyz"),
-            "time_seconds": st.integers(-20, 20),
-        }
-    ),
-    min_size=1,
-    max_size=60,
-)
 KINDS = ("hashtag", "url")
+ONE = (st.sampled_from("abcdef"), st.integers(-20, 20), st.sampled_from("xyz"))
+EVENTS = st.lists(st.builds(event, *ONE, st.sampled_from(KINDS)), min_size=1, max_size=60)
 BIN_SECONDS = 3
 RULES = [
     WeightRule(measure=measure, undefined=undefined, shrink=shrink, denominator=denominator)
@@ -56,7 +42,7 @@ RULES = [
 def build(events, backend):
     """Return the activity of events, built by the oracle's binning and plain loops."""
     first_bin, n_bins, cells = oracle.activity(events, BIN_SECONDS, KINDS)
-    accounts = sorted({event["account"] for event in events})
+    accounts = sorted({row["account"] for row in events})
     entities = sorted(cells)
     rows = sorted(
         (entities.index(entity), bin - first_bin, accounts.index(account))
@@ -93,6 +79,12 @@ def on_host(backend, value):
         if hasattr(getattr(value, field.name), "dtype")
     }
     return dataclasses.replace(value, **arrays_of)
+
+
+def count_all(activity, lag=1, min_support=1):
+    index = index_cells(activity)
+    margins = count_margins(index, lag)
+    return index, margins, count_pairs(index, margins, 0, index.n_accounts, min_support=min_support)
 
 
 def weigh_all(activity, *, lag, rule, min_support=1, memory=1 << 20):
@@ -169,9 +161,8 @@ def test_count_transitions__is_the_same_on_many_threads(monkeypatch):
 @pytest.mark.parametrize("value", [2, -1, 0.5, np.nan, np.uint8(2)])
 def test_transition_matrices__refuses_other_states(backend, value):
     with pytest.raises(ValueError, match="mark each bin"):
-        transition_matrices(
-            np.array([[0, 1, value]], dtype=np.asarray(value).dtype), backend=backend
-        )
+        states = np.array([[0, 1, value]], dtype=np.asarray(value).dtype)
+        transition_matrices(states, backend=backend)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.int64, np.float32, float])
@@ -194,13 +185,9 @@ def test_count_pairs__matches_the_oracle(backend, events, lag, min_support):
     activity = build(events, backend)
     if lag >= activity.n_bins:
         return
-    expected = {
-        pair: row["support"]
-        for pair, row in oracle.pair_weights(
-            events, bin_seconds=BIN_SECONDS, kinds=KINDS, lag=lag
-        ).items()
-        if row["support"] >= min_support
-    }
+    rows = oracle.pair_weights(events, bin_seconds=BIN_SECONDS, kinds=KINDS, lag=lag)
+    supports = {pair: row["support"] for pair, row in rows.items()}
+    expected = {pair: support for pair, support in supports.items() if support >= min_support}
     found = weigh_all(activity, lag=lag, rule=WeightRule(), min_support=min_support)
     assert {pair: support for pair, (_, _, support) in found.items()} == expected
 
@@ -210,9 +197,7 @@ def test_count_pairs__does_not_depend_on_blocks_or_threads(backend, events, n_th
     activity = build(events, backend)
     if activity.n_bins < 2:
         return
-    index = index_cells(activity)
-    margins = count_margins(index, 1)
-    whole = count_pairs(index, margins, 0, index.n_accounts, min_support=1)
+    index, margins, whole = count_all(activity)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transitions, "_PAIR_BYTES", 1)
         blocks = plan_blocks(index, [margins], min_support=1, memory=2)
@@ -263,9 +248,7 @@ def test_iter_shared__lists_the_counts_of_every_shared_entity(backend, events, m
     activity = build(events, backend)
     if activity.n_bins < 2:
         return
-    index = index_cells(activity)
-    margins = count_margins(index, 1)
-    pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=1)
+    index, margins, pairs = count_all(activity)
     found = {}
     for rows, shared in iter_shared(index, margins, pairs, memory=memory):
         shared = on_host(backend, shared)
@@ -301,16 +284,8 @@ def test_weigher__matches_the_oracle(backend, rule, events, lag):
     activity = build(events, backend)
     if lag >= activity.n_bins:
         return
-    expected = oracle.pair_weights(
-        events,
-        bin_seconds=BIN_SECONDS,
-        kinds=KINDS,
-        lag=lag,
-        measure=rule.measure,
-        undefined=rule.undefined,
-        shrink=rule.shrink,
-        denominator=rule.denominator,
-    )
+    where = {"bin_seconds": BIN_SECONDS, "kinds": KINDS, "lag": lag}
+    expected = oracle.pair_weights(events, **where, **dataclasses.asdict(rule))
     found = weigh_all(activity, lag=lag, rule=rule)
     for pair, (weight, by_kind, support) in found.items():
         row = expected[pair]
@@ -339,11 +314,7 @@ def test_weigher__does_not_depend_on_memory(backend, events):
 def test_weigher__is_0_for_independence_and_1_for_a_perfect_follower(backend):
     # b follows a at once; c is active in half of the bins after a's and in half of the others.
     bins = {"a": [0, 2, 5, 6], "b": [1, 3, 6, 7], "c": [1, 3, 4, 5]}
-    events = [
-        {"account": account, "kind": "url", "entity": "x", "time_seconds": BIN_SECONDS * bin}
-        for account in bins
-        for bin in [*bins[account], 8]
-    ]
+    events = [event(name, BIN_SECONDS * bin) for name in bins for bin in [*bins[name], 8]]
     found = weigh_all(build(events, backend), lag=1, rule=WeightRule())
     assert found["a", "b"][0] == pytest.approx(1 - 1 / 4)  # one of b's five comes unprompted
     assert found["a", "c"][0] == pytest.approx(2 / 4 - 3 / 4)
@@ -355,11 +326,9 @@ def test_choose_lags__keeps_each_pair_at_its_best(backend, events, min_weight, m
     activity = build(events, backend)
     if activity.n_bins <= max(lags):
         return
-    index = index_cells(activity)
     by_lag = []
     for lag in lags:
-        margins = count_margins(index, lag)
-        pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=min_support)
+        index, margins, pairs = count_all(activity, lag, min_support)
         weights = Weigher(activity, index, margins, WeightRule()).weigh(pairs, memory=1 << 20)
         by_lag.append(select_edges(pairs, weights, lag=lag, min_weight=min_weight, xp=backend.xp))
     edges = on_host(backend, choose_lags(by_lag, n_accounts=index.n_accounts, xp=backend.xp))
@@ -395,9 +364,7 @@ def test_attribute__splits_the_weights_among_the_entities(backend, events):
     activity = build(events, backend)
     if activity.n_bins < 2:
         return
-    index = index_cells(activity)
-    margins = count_margins(index, 1)
-    pairs = count_pairs(index, margins, 0, index.n_accounts, min_support=1)
+    index, margins, pairs = count_all(activity)
     weigher = Weigher(activity, index, margins, WeightRule())
     carried = backend.to_host(weigher.attribute(pairs, memory=400))
     total = backend.to_host(weigher.weigh(pairs, memory=1 << 20).weight).sum()
@@ -415,10 +382,7 @@ def test_weight_rule__refuses_what_it_does_not_know(choice, value):
 
 @pytest.mark.parametrize("lag", [-1, 3])
 def test_count_margins__refuses_a_lag_without_transitions(backend, lag):
-    events = [
-        {"account": "a", "kind": "url", "entity": "x", "time_seconds": BIN_SECONDS * bin}
-        for bin in range(3)
-    ]
+    events = [event("a", BIN_SECONDS * bin) for bin in range(3)]
     with pytest.raises(ValueError, match="leave a transition"):
         count_margins(index_cells(build(events, backend)), lag)
 

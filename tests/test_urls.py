@@ -500,45 +500,28 @@ rough_texts = st.lists(st.sampled_from(ROUGH), max_size=12).map("".join)
 rules = st.sampled_from(RULES)
 
 
-# --- the contract's table, every cell ---
+# --- what is one address ---
+
+YOUTUBE, TWEET = "youtube.com/watch?v=ID", "twitter.com/status/1"
 
 
 @pytest.mark.parametrize(
     ("url", "canonical", "paper"),
     [
+        # The contract's table, every cell.
         (
             "https://www.Example.com/a/?utm_source=x&b=2&a=1#top",
             "example.com/a?a=1&b=2",
             "example.com/a",
         ),
         ("http://news.example.co.uk/a/", "news.example.co.uk/a", "example.co.uk/a"),
-        ("https://youtu.be/ID?t=4", "youtube.com/watch?v=ID", "youtu.be/ID"),
-        (
-            "https://www.youtube.com/watch?v=ID&feature=share",
-            "youtube.com/watch?v=ID",
-            "youtube.com/watch",
-        ),
-        ("https://youtube.com/shorts/ID", "youtube.com/watch?v=ID", "youtube.com/shorts/ID"),
-        (
-            "https://mobile.twitter.com/Name/status/1?s=20",
-            "twitter.com/status/1",
-            "twitter.com/Name/status/1",
-        ),
-        ("https://x.com/name/status/1", "twitter.com/status/1", "x.com/name/status/1"),
+        ("https://youtu.be/ID?t=4", YOUTUBE, "youtu.be/ID"),
+        ("https://www.youtube.com/watch?v=ID&feature=share", YOUTUBE, "youtube.com/watch"),
+        ("https://youtube.com/shorts/ID", YOUTUBE, "youtube.com/shorts/ID"),
+        ("https://mobile.twitter.com/Name/status/1?s=20", TWEET, "twitter.com/Name/status/1"),
+        ("https://x.com/name/status/1", TWEET, "x.com/name/status/1"),
         ("https://t.co/AbC", "t.co/AbC", "t.co/AbC"),
-    ],
-)
-def test_normalise_urls__contract_table(url, canonical, paper):
-    assert spell(url) == [canonical]
-    assert spell(url, rule="paper") == [paper]
-
-
-# --- what is one address ---
-
-
-@pytest.mark.parametrize(
-    ("url", "canonical", "paper"),
-    [
+        # More of the kind.
         ("example.com/a", "example.com/a", "example.com/a"),
         ("//example.com/a", "example.com/a", "example.com/a"),
         ("HTTP://EXAMPLE.COM", "example.com", "example.com"),
@@ -583,47 +566,19 @@ def test_normalise_urls__one_address(url, canonical, paper):
     assert spell(url, rule="paper") == [paper]
 
 
+NO_ADDRESSES = [
+    *"""absent localhost/a http:// http:/// /a/b ?a=1 #top mailto:someone@example.com
+    someone@example.com javascript:alert(1) javascript://example.com/%0aalert(1)
+    data:text/html,example.com tel:5551234 com.example.app://open file:///etc/passwd 12.30 1.2.3.400
+    http://a..b/ http://example.com:99999/ http://example.com:8a/ http://[::g]/ http://[::1/
+    http://exa<mple.com/ http://a%2Fb.com/ http://a℀b.com/ http://\ufffd.com/""".split(),
+    *(None, "", "  ", "two words.com", "http://two words.com/", "http://example.com:" + "9" * 5000),
+    *(f"http://{host}/" for host in ("a" * 64 + ".com", "ü" * 300 + ".com", "a." * 130 + "com")),
+]
+
+
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(
-    "text",
-    [
-        None,
-        "",
-        "  ",
-        "absent",
-        "localhost/a",
-        "http://",
-        "http:///",
-        "/a/b",
-        "?a=1",
-        "#top",
-        "two words.com",
-        "http://two words.com/",
-        "mailto:someone@example.com",
-        "someone@example.com",
-        "javascript:alert(1)",
-        "javascript://example.com/%0aalert(1)",
-        "data:text/html,example.com",
-        "tel:5551234",
-        "com.example.app://open",
-        "file:///etc/passwd",
-        "12.30",
-        "1.2.3.400",
-        "http://a..b/",
-        "http://example.com:99999/",
-        "http://example.com:" + "9" * 5000,
-        "http://example.com:8a/",
-        "http://[::g]/",
-        "http://[::1/",
-        "http://exa<mple.com/",
-        "http://a%2Fb.com/",
-        "http://a℀b.com/",
-        "http://\ufffd.com/",
-        "http://" + "a" * 64 + ".com/",
-        "http://" + "ü" * 300 + ".com/",
-        "http://" + "a." * 130 + "com/",
-    ],
-)
+@pytest.mark.parametrize("text", NO_ADDRESSES)
 def test_normalise_urls__no_web_host_is_null(text, rule):
     assert spell(text, rule=rule) == [None]
 
@@ -762,66 +717,41 @@ def test_normalise_urls__platforms_find_by_id(spelling, urls):
     assert spell(spelling, *(f"https://{url}" for url in urls)) == [spelling] * (len(urls) + 1)
 
 
+UNCHANGED = """youtube.com/embed/videoseries?list=L youtube.com/embed/live_stream?channel=C
+    youtube.com/@name twitter.com:8080/a/status/1 nottwitter.com/a/status/1 youtu.be/playlist?list=L
+    facebook.com/name/posts/12 instagram.com/reels/audio/12 instagram.com/name t.me/Channel
+    t.me/joinchat/AbC t.me/c/12/5 t.me/ID/5 reddit.com/r/x/comments/abc/title/def
+    vimeo.com/name""".split()
+# The platforms' own words, where ids would stand.
+UNCHANGED += """youtu.be/shorts youtu.be/watch&v=ID youtu.be/feed?a=1 youtube.com/shorts/live
+    youtube.com/embed/playlist?list=L t.me/JoinChat/12?a=1 telegram.me/login/12345 dai.ly/video/x7a
+    dai.ly/playlist/x7a redd.it/r/name redd.it/comments/abc redd.it/user t.me/loginn/12""".split()
+
+
 @pytest.mark.parametrize(
     ("url", "canonical"),
     [
+        *zip(UNCHANGED, UNCHANGED, strict=True),
+        ("youtube.com/playlist?list=L&si=x", "youtube.com/playlist?list=L"),
+        ("twitter.com/Name?s=20", "twitter.com/Name"),
+        ("twitter.com/Name/status/12…", "twitter.com/Name/status/12%E2%80%A6"),
+        ("facebook.com/name?ref=x", "facebook.com/name"),
+        ("youtu.be/watch?list=L&si=x", "youtu.be/watch?list=L"),
+        ("m.youtube.com/watch?v=shorts&t=4", "youtube.com/watch?t=4&v=shorts"),
+        ("instagram.com/reels/audio/", "instagram.com/reels/audio"),
+        # Words that only begin like them are ids.
+        ("youtu.be/shortsA", "youtube.com/watch?v=shortsA"),
+        ("youtu.be/Shorts", "youtube.com/watch?v=Shorts"),
+        ("dai.ly/videos1", "dailymotion.com/video/videos1"),
+        ("redd.it/user1", "reddit.com/comments/user1"),
+        # The first id of sorted parameters.
         ("youtube.com/watch?v=B&v=A", "youtube.com/watch?v=A"),
         ("youtube.com/watch?a=1&v=B&v=A", "youtube.com/watch?v=A"),
         ("youtube.com/watch?v=%20&v=B", "youtube.com/watch?v=B"),
         ("vk.com/a?w=wall-3_4&w=wall-1_2&z=photo1_2", "vk.com/wall-1_2"),
     ],
 )
-def test_normalise_urls__takes_the_first_id_of_sorted_parameters(url, canonical):
-    assert spell(f"https://{url}") == [canonical]
-
-
-@pytest.mark.parametrize(
-    ("url", "canonical"),
-    [
-        ("youtube.com/embed/videoseries?list=L", "youtube.com/embed/videoseries?list=L"),
-        ("youtube.com/embed/live_stream?channel=C", "youtube.com/embed/live_stream?channel=C"),
-        ("youtube.com/playlist?list=L&si=x", "youtube.com/playlist?list=L"),
-        ("youtu.be/playlist?list=L", "youtu.be/playlist?list=L"),
-        ("youtube.com/@name", "youtube.com/@name"),
-        ("twitter.com/Name?s=20", "twitter.com/Name"),
-        ("twitter.com/Name/status/12…", "twitter.com/Name/status/12%E2%80%A6"),
-        ("twitter.com:8080/a/status/1", "twitter.com:8080/a/status/1"),
-        ("nottwitter.com/a/status/1", "nottwitter.com/a/status/1"),
-        ("facebook.com/name/posts/12", "facebook.com/name/posts/12"),
-        ("facebook.com/name?ref=x", "facebook.com/name"),
-        ("instagram.com/reels/audio/12", "instagram.com/reels/audio/12"),
-        ("instagram.com/name", "instagram.com/name"),
-        ("t.me/Channel", "t.me/Channel"),
-        ("t.me/joinchat/AbC", "t.me/joinchat/AbC"),
-        ("t.me/c/12/5", "t.me/c/12/5"),
-        ("t.me/ID/5", "t.me/ID/5"),
-        ("reddit.com/r/x/comments/abc/title/def", "reddit.com/r/x/comments/abc/title/def"),
-        ("vimeo.com/name", "vimeo.com/name"),
-        # The platforms' own words, where ids would stand.
-        ("youtu.be/shorts", "youtu.be/shorts"),
-        ("youtu.be/watch?list=L&si=x", "youtu.be/watch?list=L"),
-        ("youtu.be/watch&v=ID", "youtu.be/watch&v=ID"),
-        ("youtu.be/feed?a=1", "youtu.be/feed?a=1"),
-        ("m.youtube.com/watch?v=shorts&t=4", "youtube.com/watch?t=4&v=shorts"),
-        ("youtube.com/shorts/live", "youtube.com/shorts/live"),
-        ("youtube.com/embed/playlist?list=L", "youtube.com/embed/playlist?list=L"),
-        ("instagram.com/reels/audio/", "instagram.com/reels/audio"),
-        ("t.me/JoinChat/12?a=1", "t.me/JoinChat/12?a=1"),
-        ("telegram.me/login/12345", "telegram.me/login/12345"),
-        ("dai.ly/video/x7a", "dai.ly/video/x7a"),
-        ("dai.ly/playlist/x7a", "dai.ly/playlist/x7a"),
-        ("redd.it/r/name", "redd.it/r/name"),
-        ("redd.it/comments/abc", "redd.it/comments/abc"),
-        ("redd.it/user", "redd.it/user"),
-        # Words that only begin like them are ids.
-        ("youtu.be/shortsA", "youtube.com/watch?v=shortsA"),
-        ("youtu.be/Shorts", "youtube.com/watch?v=Shorts"),
-        ("dai.ly/videos1", "dailymotion.com/video/videos1"),
-        ("redd.it/user1", "reddit.com/comments/user1"),
-        ("t.me/loginn/12", "t.me/loginn/12"),
-    ],
-)
-def test_normalise_urls__leaves_what_no_id_names(url, canonical):
+def test_normalise_urls__finds_no_id_where_there_is_none_and_the_first_of_several(url, canonical):
     assert spell(f"https://{url}") == [canonical]
 
 
@@ -849,15 +779,12 @@ def test_normalise_urls__long_urls():
     assert spelt == f"example.com{path}?" + "&".join(pairs)
 
 
-def test_normalise_urls__unknown_rule():
+def test_urls__refuse_unknown_rules_and_other_types():
     with pytest.raises(ValueError, match="'strict'; it must be one of canonical, paper"):
         normalise_urls(pl.Series(["a.com"]), rule="strict")
-
-
-@pytest.mark.parametrize("function", [normalise_urls, registered_domains])
-def test_urls__other_types(function):
-    with pytest.raises(TypeError, match="'link' holds Int64; URLs are strings"):
-        function(pl.Series("link", [1]))
+    for function in (normalise_urls, registered_domains):
+        with pytest.raises(TypeError, match="'link' holds Int64; URLs are strings"):
+            function(pl.Series("link", [1]))
 
 
 # --- invariances ---

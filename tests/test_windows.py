@@ -12,16 +12,9 @@ from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.windows import cut_ranges, find_window_ends, pair_shares
 
 # (object, time in ms, account, content): windows end on, before and after some of these times.
-ROWS = st.lists(
-    st.tuples(
-        st.integers(0, 2),
-        st.sampled_from([0, 1, 999, 1000, 1001, 2000, 2001, 60_000]),
-        st.integers(0, 3),
-        st.integers(0, 9),
-    ),
-    max_size=40,
-    unique=True,
-)
+TIMES = st.sampled_from([0, 1, 999, 1000, 1001, 2000, 2001, 60_000])
+ONE = st.tuples(st.integers(0, 2), TIMES, st.integers(0, 3), st.integers(0, 9))
+ROWS = st.lists(ONE, max_size=40, unique=True)
 WINDOWS = st.sampled_from([0, 1, 1000, 2000, 59_000, 100_000])
 
 
@@ -93,6 +86,8 @@ def test_pair_shares__compare_milliseconds_inclusively():
     shares = make_shares([(0, 0, 0, 0), (0, 1000, 1, 1), (0, 1001, 2, 2)])
     assert list_pairs(shares, window_ms=1000) == [(0, 1), (1, 2)]
     assert list_pairs(shares, window_ms=0) == []
+    with pytest.raises(ValueError, match="window_ms is -1"):
+        list_pairs(shares, window_ms=-1)
 
 
 def test_pair_shares__of_a_viral_object_are_few_if_the_window_is_short():
@@ -112,11 +107,6 @@ def test_pair_shares__of_a_viral_object_are_few_if_the_window_is_short():
     first, second = (np.concatenate(rows) for rows in zip(*blocks, strict=True))
     assert first.tolist() == list(range(n_shares - 1))
     assert (second == first + 1).all()
-
-
-def test_pair_shares__refuse_a_negative_window():
-    with pytest.raises(ValueError, match="window_ms is -1"):
-        list(pair_shares(make_shares([]), window_ms=-1))
 
 
 def test_find_window_ends__stop_at_the_object():

@@ -93,9 +93,7 @@ def check_counts(store) -> None:
 @pytest.mark.parametrize(
     ("cell", "items"),
     [
-        ("[]", []),
-        ("[ ]", []),
-        ("[None]", []),
+        *((cell, []) for cell in ("[]", "[ ]", "[None]")),
         ("['x', 'y']", ["x", "y"]),
         ("[\"x's\", 'y']", ["x's", "y"]),
         ("['a, b']", ["a, b"]),
@@ -108,18 +106,12 @@ def check_counts(store) -> None:
         (r"['\xe9', '\U0001f600', '\n']", ["é", "😀", "\n"]),
         ("  ['x']  ", ["x"]),
         ("['x', None]", ["x"]),
-        ("['x'", None),
-        ("['x", None),
-        ("['x' 'y']", None),
-        ("['x', 'y", None),
-        ("x, y", None),
-        ("['x', 'y]", None),
         ("[None, a]", ["a"]),
         ("[a, null, nan]", ["a"]),
-        ("[['a']]", None),
-        ("[a, [b]]", None),
         ("[a[0]]", ["a[0]"]),
         ("['\x1f']", ["\x1f"]),
+        *((cell, None) for cell in ("['x'", "['x", "['x' 'y']", "['x', 'y", "x, y", "['x', 'y]")),
+        *((cell, None) for cell in ("[['a']]", "[a, [b]]")),
     ],
 )
 def test_parse_lists__reads_either_dialect(cell, items):
@@ -157,20 +149,20 @@ def test_parse_lists__never_fails(cells):
     assert parse_lists(pl.Series(cells), split_at="comma").len() == len(cells)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2020-02-03 04:05",
-        "2020-02-03 04:05:59",
-        "2020-02-03T04:05Z",
-        "2020-02-03T04:05:06.789Z",
-        "2020-02-03T04:05:06,7",
-        "2020-02-03T04:05:06.123456789+05:30",
-        "2020-02-03T04:05:06-0800",
-        "20200203T040506Z",
-        "1969-12-31T23:59:59.999Z",
-    ],
-)
+GOOD_STAMPS = [
+    *("2020-02-03 04:05", "2020-02-03 04:05:59", "2020-02-03T04:05Z", "2020-02-03T04:05:06.789Z"),
+    *("2020-02-03T04:05:06,7", "2020-02-03T04:05:06.123456789+05:30", "2020-02-03T04:05:06-0800"),
+    *("20200203T040506Z", "1969-12-31T23:59:59.999Z"),
+]
+BAD_STAMPS = [
+    *("2020-02-03", "2020-13-03 04:05", "2020-02-30 04:05", "now", "04:05", "12", "", None),
+    *("20-02-03 04:05", "   20-2-03 04:05", "-2020-02-03 04:05", "-2020-2-03 04:05"),
+    *("+2020-2-03 04:05", "12020-2-03 04:05", "0000-01-01 00:00"),
+    *("0001-01-01T00:00+01:00", "9999-12-31T23:59-01:00"),
+]
+
+
+@pytest.mark.parametrize("text", GOOD_STAMPS)
 def test_parse_stamps__reads_iso_times(text):
     time = datetime.fromisoformat(text)
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
@@ -178,40 +170,16 @@ def test_parse_stamps__reads_iso_times(text):
     assert ms == (time - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000 // 1
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2020-02-03",
-        "2020-13-03 04:05",
-        "2020-02-30 04:05",
-        "now",
-        "04:05",
-        "12",
-        "",
-        None,
-        "20-02-03 04:05",
-        "   20-2-03 04:05",
-        "-2020-02-03 04:05",
-        "-2020-2-03 04:05",
-        "+2020-2-03 04:05",
-        "12020-2-03 04:05",
-        "0000-01-01 00:00",
-        "0001-01-01T00:00+01:00",
-        "9999-12-31T23:59-01:00",
-    ],
-)
+@pytest.mark.parametrize("text", BAD_STAMPS)
 def test_parse_stamps__refuses_what_has_no_time_of_day(text):
     assert parse_stamps(pl.Series([text, STAMP], dtype=pl.String)).to_list() == [None, STAMP_MS]
 
 
 @pytest.mark.parametrize(
-    ("text", "ref"),
-    [(" 120 ", "120"), ("0120", "0120")]
-    + [
-        (text, None) for text in ("1E18", "1e+18", "1.2e+18", "123.0", "-1", "[123]", "false", "+1")
-    ],
+    "text", [" 120 ", "0120", *"1E18 1e+18 1.2e+18 123.0 -1 [123] false +1".split()]
 )
-def test_parse_tweet_refs__reads_digits_only(text, ref):
+def test_parse_tweet_refs__reads_digits_only(text):
+    ref = text.strip() if text.strip().isdigit() else None
     assert pl.select(parse_tweet_refs(pl.lit(text))).item() == ref
 
 
@@ -255,11 +223,8 @@ def test_hash_texts__skips_only_texts_that_are_in_nfkc(texts):
 
 
 def test_lower_case__is_that_of_polars_for_all_known_characters():
-    known = [
-        chr(code)
-        for code in range(0x110000)
-        if not 0xD800 <= code < 0xE000 and unicodedata.category(chr(code)) != "Cn"
-    ]
+    known = [chr(code) for code in (*range(0xD800), *range(0xE000, 0x110000))]
+    known = [character for character in known if unicodedata.category(character) != "Cn"]
     words = pl.Series([*known, "\u039f\u0394\u039f\u03a3 \u03a3\u0391", "I\u0130i", None])
     assert _lower_case(words).equals(words.str.to_lowercase())
 
@@ -275,28 +240,18 @@ def test_hash_texts__is_null_where_nothing_is_said():
 
 def test_ingest__finds_all_kinds_of_entities(ingest_rows):
     own = tweet(
-        1,
-        hashtags="['Tag', 'TAG', 'Straße']",
-        urls="['https://www.Example.com/a/', 'http://example.com/a']",
-        user_mentions="['77', 'Xy=']",
-        in_reply_to_tweetid="5",
+        1, hashtags="['Tag', 'TAG', 'Straße']", user_mentions="['77', 'Xy=']", tweet_text="Hello",
+        urls="['https://www.Example.com/a/', 'http://example.com/a']", in_reply_to_tweetid="5",
         quoted_tweet_tweetid="6",
-        tweet_text="Hello",
-    )
+    )  # fmt: skip
     copy = tweet(2, is_retweet="True", retweet_tweetid="9", tweet_text="RT Hello")
     store = ingest_rows(own, copy)
     events = {(post, kind, value) for _, post, kind, value, _ in list_events(store)}
     texts = {event for event in events if event[1] == "text"}
-    assert events - texts == {
-        (own["tweetid"], "hashtag", "tag"),
-        (own["tweetid"], "hashtag", "strasse"),
-        (own["tweetid"], "url", "example.com/a"),
-        (own["tweetid"], "mention", "77"),
-        (own["tweetid"], "mention", "Xy="),
-        (own["tweetid"], "reply", "5"),
-        (own["tweetid"], "quote", "6"),
-        (copy["tweetid"], "retweet", "9"),
-    }
+    expected = {("hashtag", "tag"), ("hashtag", "strasse"), ("url", "example.com/a")}
+    expected |= {("mention", "77"), ("mention", "Xy="), ("reply", "5"), ("quote", "6")}
+    expected = {(own["tweetid"], *found) for found in expected}
+    assert events - texts == expected | {(copy["tweetid"], "retweet", "9")}
     assert {post for post, _, _ in texts} == {own["tweetid"]}
     assert len(list_events(store)) == len(events)
     check_counts(store)
@@ -317,13 +272,8 @@ def test_ingest__counts_cells_that_it_cannot_read(ingest_rows):
         tweet(2, urls="['not a url at all']", retweet_tweetid="1.2e+18", is_retweet="true"),
     )
     assert list_events(store) == []
-    assert store.manifest["unread_cells"] == {
-        "hashtag": 1,
-        "like_count": 1,
-        "mention": 1,
-        "retweet": 1,
-        "url (not a URL)": 1,
-    }
+    unread = ["hashtag", "like_count", "mention", "retweet", "url (not a URL)"]
+    assert store.manifest["unread_cells"] == dict.fromkeys(unread, 1)
 
 
 def test_ingest__values_are_data_verbatim(ingest_rows):
@@ -366,19 +316,12 @@ def test_ingest__numbers_are_dense_and_in_byte_order(ingest_rows):
         for n, (user, tags) in enumerate([("b", ["z", "ä"]), ("B", ["a"]), ("a+", ["z"])])
     ]
     store = ingest_rows(*rows)
-    assert store.read("accounts").select("account", "account_id").rows() == [
-        (0, "B"),
-        (1, "a+"),
-        (2, "b"),
-    ]
+    accounts = store.read("accounts").select("account", "account_id")
+    assert accounts.rows() == [(0, "B"), (1, "a+"), (2, "b")]
     entities = store.read("entities").with_columns(pl.col("kind").cast(pl.String))
-    assert entities.rows() == [
-        (0, "hashtag", "a"),
-        (1, "hashtag", "z"),
-        (2, "hashtag", "ä"),
-        (3, "mention", "20"),
-        (4, "mention", "3"),
-    ]
+    values = [("hashtag", value) for value in ("a", "z", "ä")]
+    values += [("mention", "20"), ("mention", "3")]
+    assert entities.rows() == [(place, *value) for place, value in enumerate(values)]
     assert store.read("posts")["post"].to_list() == [0, 1, 2]
 
 
@@ -391,6 +334,8 @@ def test_ingest__takes_milliseconds_from_the_tweetid(ingest_rows):
     assert store.read("events")["time"].to_list() == [MOMENT_MS]
     facts = ("time_from_id", "time_from_stamp", "time_mismatch")
     assert [store.manifest[name] for name in facts] == [1, 0, 0]
+    store = ingest_rows(tweet(1, tweet_time="2020-02-03T04:05:06Z"))  # with seconds, too
+    assert store.read("posts")["time"].to_list() == [MOMENT_MS]
 
 
 @pytest.mark.parametrize(
@@ -409,11 +354,6 @@ def test_ingest__keeps_the_stamp_where_the_id_says_otherwise(
     assert store.read("posts")["time"].to_list() == [ms]
     assert store.manifest["time_from_stamp"] == 1
     assert store.manifest["time_mismatch"] == n_mismatches
-
-
-def test_ingest__a_stamp_with_seconds_agrees_with_its_id(ingest_rows):
-    store = ingest_rows(tweet(1, tweet_time="2020-02-03T04:05:06Z"))
-    assert store.read("posts")["time"].to_list() == [MOMENT_MS]
 
 
 # --- rejects and duplicates ----------------------------------------------------------------------
@@ -437,9 +377,8 @@ def test_ingest__sets_bad_rows_aside_with_row_and_reason(ingest_rows):
 
 
 def test_ingest__numbers_records_around_rows_with_a_wrong_number_of_fields(tmp_path):
-    lines = (
-        write_tweets([tweet(n, tweet_text="two\nlines") for n in range(3)]).decode().split('"\n')
-    )
+    rows = [tweet(n, tweet_text="two\nlines") for n in range(3)]
+    lines = write_tweets(rows).decode().split('"\n')
     no_time = write_tweets([tweet(9, tweet_time="")]).decode().split('"\n')[1]
     lines[2:2] = ['"too","few', ",".join(['"x"'] * 31)[:-1], no_time]
     (tmp_path / "t.csv").write_text('"\n'.join(lines))
@@ -469,10 +408,8 @@ def test_ingest__the_first_row_of_a_tweetid_wins(ingest_rows):
 
 
 def test_ingest__duplicates_are_found_across_files(tmp_path):
-    for name, rows in {
-        "a": [tweet(1), tweet(2)],
-        "b": [tweet(2, tweet_text="new"), tweet(3)],
-    }.items():
+    new = [tweet(2, tweet_text="new"), tweet(3)]
+    for name, rows in (("a", [tweet(1), tweet(2)]), ("b", new)):
         (tmp_path / f"{name}.csv").write_bytes(write_tweets(rows))
     store = ingest([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "store")
     assert [entry["duplicates"] for entry in store.manifest["inputs"]] == [0, 1]
@@ -500,16 +437,9 @@ def test_ingest__does_not_depend_on_the_order_of_rows(tmp_path, seed):
 
 
 def test_ingest__keeps_users_without_tweets_and_their_profiles(tmp_path):
-    users = [
-        {
-            "userid": user,
-            "account_creation_date": "2015-06-07",
-            "follower_count": "12.0",
-            "following_count": "3",
-            "account_language": "en",
-        }
-        for user in ("silent", "u1")
-    ]
+    profile = {"account_creation_date": "2015-06-07", "follower_count": "12.0"}
+    profile |= {"following_count": "3", "account_language": "en"}
+    users = [{"userid": user, **profile} for user in ("silent", "u1")]
     (tmp_path / "users.csv").write_bytes(write_tweets(users, header=USER_HEADER))
     row = tweet(1, follower_count="99", account_language="th")
     (tmp_path / "tweets.csv").write_bytes(write_tweets([row, tweet(2, userid="u2")]))
@@ -548,16 +478,8 @@ def test_ingest__columns_are_found_by_name(ingest_rows):
 # --- the real archives ---------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def thailand(data_dir, tmp_path_factory):
-    folder = data_dir / "io_thailand_092020"
-    files = sorted(folder.glob("*.csv"))
-    return ingest(files, tmp_path_factory.mktemp("thailand") / "store"), folder
-
-
 def test_ingest__thailand_counts(thailand):
-    store, _ = thailand
-    totals = store.manifest["totals"]
+    totals, store = thailand.manifest["totals"], thailand
     assert (totals["rows_read"], totals["posts"], totals["accounts"]) == (21_385, 21_385, 926)
     assert store.read("posts")["account"].n_unique() == 455
     assert store.manifest["time_from_id"] == 21_385
@@ -570,21 +492,17 @@ def test_ingest__thailand_counts(thailand):
     check_counts(store)
 
 
-def test_ingest__thailand_events_are_those_of_the_reference(thailand):
-    store, folder = thailand
-    kinds = {"hashtags": "hashtag", "user_mentions": "mention"}
-    reference = pl.read_parquet(folder / "events.parquet").with_columns(
-        pl.col("kind").cast(pl.String).replace(kinds)
-    )
-    reference = reference.filter(pl.col("kind") != "urls").with_columns(
-        pl.when(pl.col("kind") == "hashtag")
-        .then(pl.col("object_id").map_elements(str.casefold, return_dtype=pl.String))
-        .otherwise("object_id")
-        .alias("object_id")
-    )
+def test_ingest__thailand_events_are_those_of_the_reference(thailand, data_dir):
+    kind = pl.col("kind").cast(pl.String)
+    kind = kind.replace({"hashtags": "hashtag", "user_mentions": "mention"})
+    reference = pl.read_parquet(data_dir / "io_thailand_092020" / "events.parquet")
+    reference = reference.with_columns(kind)
+    folded = pl.col("object_id").map_elements(str.casefold, return_dtype=pl.String)
+    folded = pl.when(pl.col("kind") == "hashtag").then(folded).otherwise("object_id")
+    reference = reference.filter(pl.col("kind") != "urls").with_columns(object_id=folded)
     columns = ["account_id", "content_id", "kind", "object_id", "timestamp_ms_snowflake"]
     expected = set(reference.select(columns).rows())
-    found = [event for event in list_events(store) if event[2] not in ("url", "text")]
+    found = [event for event in list_events(thailand) if event[2] not in ("url", "text")]
     assert len(found) == len(expected)
     assert set(found) == expected
 
@@ -623,11 +541,8 @@ def test_ingest__pseudonyms_are_keyed_and_the_same_for_mentions(ingest_rows, tmp
     assert "a secret" not in manifest
 
 
-def test_ingest__refuses_an_empty_key(ingest_rows):
+def test_ingest__refuses_an_empty_key_and_names_what_a_tweets_file_lacks(ingest_rows):
     with pytest.raises(ValueError, match="pseudonym key is empty"):
         ingest_rows(tweet(1), pseudonym_key=b"")
-
-
-def test_ingest__names_what_a_tweets_file_lacks(ingest_rows):
     with pytest.raises(ArchiveError, match=r"looks like tweets but lacks \['tweettime'\]"):
         ingest_rows(tweet(1), header=["tweetid", "userid", "tweet_text"])
