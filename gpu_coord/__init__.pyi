@@ -104,7 +104,7 @@ def build_activity(
     backend: Backend | None = None,
     start: str | None = None,
     end: str | None = None,
-    kinds: Sequence[str] | str = ('hashtag', 'url', 'mention'),
+    kinds: Sequence[str] | str = (),
     bin: str = '1h',
     min_posts: int = 1,
     top_percent: float = 100.0,
@@ -130,7 +130,8 @@ def build_activity(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas.
+        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
+        that lacks one of these).
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
@@ -193,16 +194,18 @@ def detect(
     progress: Progress | None = None,
     start: str | None = None,
     end: str | None = None,
-    kinds: Sequence[str] | str = ('hashtag', 'url', 'mention'),
+    kinds: Sequence[str] | str = (),
     bin: str = '1h',
     min_posts: int = 1,
     top_percent: float = 100.0,
     seed: int = 0,
     match: str | None = None,
-    lags: Sequence[int] = (1,),
+    lags: Sequence[int] = (),
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
     alpha: float = 0.05,
     groups: int = 4,
+    tier: Literal['auto', 'beyond_news', 'beyond_habit'] = 'auto',
+    reference: str | None = None,
     measure: Literal['trace', 'frobenius'] = 'trace',
     undefined: Literal['marginal', 'zero', 'skip'] = 'marginal',
     denominator: Literal['all', 'union', 'intersection', 'source', 'idf', 'none'] = 'all',
@@ -237,7 +240,8 @@ def detect(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas.
+        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
+        that lacks one of these).
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
@@ -249,13 +253,19 @@ def detect(
     match
         Keep the accounts of this label, and as many others by lot.
     lags
-        Bins from source to target; each is scored on its own.
+        Bins from source to target, each scored on its own (0 and 1; with paper 1).
     null
         What chance leaves as it is, in each account's activity.
     alpha
         False discovery rate: the share of false findings to accept.
     groups
         Groups to look for on each half of the days, the slowest stage; 0: none.
+    tier
+        Which edges make the network: those beyond the two accounts' habits, or also beyond the
+        news (auto: the latter where it can be told from coordination).
+    reference
+        Label of control accounts ('unlabelled': those without), whose pairs say how much the
+        news does, in the place of the pairs that met once.
     measure
         How a matrix becomes a weight.
     undefined
@@ -294,6 +304,8 @@ def share(
     kinds: Sequence[str] | str,
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
     alpha: float = 0.05,
+    tier: Literal['auto', 'beyond_news', 'beyond_habit'] = 'auto',
+    reference: str | None = None,
     start: str | None = None,
     end: str | None = None,
     seed: int = 0,
@@ -338,6 +350,12 @@ def share(
         What chance leaves as it is, in each account's activity.
     alpha
         False discovery rate: the share of false findings to accept.
+    tier
+        Which edges make the network: those beyond the two accounts' habits, or also beyond the
+        news (auto: the latter where it can be told from coordination).
+    reference
+        Label of control accounts ('unlabelled': those without), whose pairs say how much the
+        news does, in the place of the pairs that met once.
     start
         First time, ISO 8601, UTC.
     end
@@ -385,6 +403,8 @@ def coact(
     progress: Progress | None = None,
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
     alpha: float = 0.05,
+    tier: Literal['auto', 'beyond_news', 'beyond_habit'] = 'auto',
+    reference: str | None = None,
     start: str | None = None,
     end: str | None = None,
     seed: int = 0,
@@ -422,6 +442,12 @@ def coact(
         What chance leaves as it is, in each account's activity.
     alpha
         False discovery rate: the share of false findings to accept.
+    tier
+        Which edges make the network: those beyond the two accounts' habits, or also beyond the
+        news (auto: the latter where it can be told from coordination).
+    reference
+        Label of control accounts ('unlabelled': those without), whose pairs say how much the
+        news does, in the place of the pairs that met once.
     start
         First time, ISO 8601, UTC.
     end
@@ -471,6 +497,8 @@ def run_cycle(
     kinds: Sequence[str] | str = ('url',),
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
     alpha: float = 0.05,
+    tier: Literal['auto', 'beyond_news', 'beyond_habit'] = 'auto',
+    reference: str | None = None,
     start: str | None = None,
     end: str | None = None,
     seed: int = 0,
@@ -523,6 +551,12 @@ def run_cycle(
         What chance leaves as it is, in each account's activity.
     alpha
         False discovery rate: the share of false findings to accept.
+    tier
+        Which edges make the network: those beyond the two accounts' habits, or also beyond the
+        news (auto: the latter where it can be told from coordination).
+    reference
+        Label of control accounts ('unlabelled': those without), whose pairs say how much the
+        news does, in the place of the pairs that met once.
     start
         First time, ISO 8601, UTC.
     end
@@ -583,7 +617,7 @@ def fit_model(
     progress: Progress | None = None,
     start: str | None = None,
     end: str | None = None,
-    kinds: Sequence[str] | str = ('hashtag', 'url', 'mention'),
+    kinds: Sequence[str] | str = (),
     bin: str = '1h',
     min_posts: int = 1,
     top_percent: float = 100.0,
@@ -619,7 +653,8 @@ def fit_model(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas.
+        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
+        that lacks one of these).
     bin
         Width of a time bin, like 1h or 15m.
     min_posts

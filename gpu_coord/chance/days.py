@@ -32,6 +32,7 @@ class Days:
     axis: Axis
     n_days: int
     account: Any  # of each day on which an account is active, ascending, (n_active_days,)
+    day: Any  # its number on the axis
     cell_day: Any  # which of these each cell is on, (n_cells,)
     cell_slot: Any  # place of each cell's bin in its day
 
@@ -41,7 +42,20 @@ class Days:
         All days of the axis take part, those without activity, too.
         """
         drawn = draw_days(self.account, self.n_days, rng.random(self.account.size))
-        return drawn[self.cell_day] * (self.axis.n_bins // self.n_days) + self.cell_slot
+        return self._place(drawn)
+
+    def shift(self, shift: Any) -> Any:
+        """Return the bins of the cells once each account's days have moved on, round the axis.
+
+        Parameters
+        ----------
+        shift
+            Days, 0 or more, of each account, (n_accounts,).
+        """
+        return self._place((self.day + shift[self.account]) % self.n_days)
+
+    def _place(self, day: Any) -> Any:
+        return day[self.cell_day] * (self.axis.n_bins // self.n_days) + self.cell_slot
 
 
 def list_days(axis: Axis, account: Any, bin: Any) -> Days:
@@ -65,7 +79,7 @@ def list_days(axis: Axis, account: Any, bin: Any) -> Days:
     day, slot = np.divmod(axis.first_bin - first_day * per_day + bin, per_day)
     days, cell_day = np.unique(account.astype(np.int64) * n_days + day, return_inverse=True)
     whole = Axis(first_day * per_day, n_days * per_day, axis.bin_seconds)
-    return Days(whole, n_days, days // n_days, cell_day, slot)
+    return Days(whole, n_days, days // n_days, days % n_days, cell_day, slot)
 
 
 def permute_days(activity: Activity, seed: int) -> Activity:
@@ -79,10 +93,40 @@ def permute_days(activity: Activity, seed: int) -> Activity:
     ValueError
         Bins do not divide a day.
     """
-    entity, bin, account = activity.read_cells()
+    days = _list_own(activity)
+    return _move_cells(activity, days, days.shuffle(np.random.default_rng(seed)))
+
+
+def shift_days(activity: Activity, seed: int) -> tuple[Activity, Any]:
+    """Return a copy in which each account's days have moved on, and by how many, (n_accounts,).
+
+    Two accounts that moved by the same number of days still do together what they did together;
+    what others do is not bound together by anything but their habits.
+
+    Raises
+    ------
+    ValueError
+        Bins do not divide a day.
+    """
+    days = _list_own(activity)
+    shift = draw_shifts(activity.n_accounts, days.n_days, seed)
+    return _move_cells(activity, days, days.shift(shift)), shift
+
+
+def draw_shifts(n_accounts: int, n_days: int, seed: int) -> Any:
+    """Draw by how many days each account moves on, (n_accounts,)."""
+    return np.random.default_rng(seed).integers(0, n_days, n_accounts)
+
+
+def _list_own(activity: Activity) -> Days:
+    _, bin, account = activity.read_cells()
     axis = Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)
-    days = list_days(axis, account, bin)
-    bin = days.shuffle(np.random.default_rng(seed))
+    return list_days(axis, account, bin)
+
+
+def _move_cells(activity: Activity, days: Days, bin: Any) -> Activity:
+    """Return the activity with its cells in other bins, of whole days."""
+    entity, _, account = activity.read_cells()
     order = np.lexsort((account, bin, entity))
     xp = activity.backend.xp
     return replace(

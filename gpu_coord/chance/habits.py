@@ -1,8 +1,10 @@
 """Activity -> what two accounts' own habits make beyond the expected hours: the null of habits.
 
-Fitted to copies of the same archive in which each account's days are permuted on their own. There
-an account keeps what it does in a day and at which hours, and nothing ties it to another. What all
-did on the same day, because of the news, is gone from the copies, too.
+Fitted to copies of the same archive in which each account's days have moved on by a number of its
+own, round the end to the beginning. There an account keeps what it does in a day and at which
+hours, and nothing ties it to one that moved otherwise. What all did on the same day, because of the
+news, is gone from the copies, too. (In copies with permuted days some of the coordination stays: now
+and then a day that two accounts spent together falls together again, to the second.)
 """
 
 from collections.abc import Callable, Iterator
@@ -29,10 +31,10 @@ def fit_habits(
     *,
     null: Null,
     seed: int,
-    permute: Callable[[int], Activity] | None,
+    shift: Callable[[int], tuple[Activity, Any]] | None,
     backup: Exposure,
 ) -> tuple[EmpiricalNull, int]:
-    """Fit inflation and dispersion to copies with permuted days, by moments.
+    """Fit inflation and dispersion to copies with shifted days, by moments.
 
     Parameters
     ----------
@@ -44,8 +46,9 @@ def fit_habits(
         What the strata of the pairs keep.
     seed
         Of the copies.
-    permute
-        Returns a copy with permuted days, from its seed; None where there are no days to permute.
+    shift
+        Returns a copy with shifted days and by how many these were, from its seed, see
+        `shift_days`; None where there are no days to shift.
     backup
         What the pairs of the archive itself are exposed to. Without copies, the null is fitted to
         the bulk of its pairs, see `fit_null`.
@@ -56,27 +59,36 @@ def fit_habits(
         400,000 pairs were seen, 2 to 8, fewer where they are large; and pairs are those of fewer
         sources, by lot, where these have too many.
     """
-    if permute is None:
+    if shift is None:
         parts = [(backup.count_hours(p), backup.expect(p)) for p in list_fitted(backup.strata)]
         observed, expected = _join(parts)
         return fit_null(observed, expected, min_left_out=2), 0
     sums, n_copies, n_pairs = np.zeros(5), 0, 0
     most = max(MIN_COPIES, min(_MAX_COPIES, _FIT_CELLS // max(activity.n_cells, 1)))
     while n_copies < MIN_COPIES or (n_copies < most and n_pairs < _FIT_PAIRS):
-        copy = permute(seed * _MAX_COPIES + n_copies)
+        copy, moved = shift(seed * _MAX_COPIES + n_copies)
         index = index_cells(copy)
         exposure = expose(copy, index, count_margins(index, lag), null=null)
-        for pairs in list_fitted(exposure.strata):
+        for pairs in list_fitted(exposure.strata, apart=moved):
             sums += sum_moments(exposure.count_hours(pairs), exposure.expect(pairs))
             n_pairs += pairs.source.size
         n_copies += 1
     return solve_moments(sums, n_pairs), n_copies
 
 
-def list_fitted(strata: Strata) -> Iterator[PairCounts]:
+def list_fitted(strata: Strata, *, apart: Any = None) -> Iterator[PairCounts]:
     """Yield the pairs that share a stratum: of all sources, or of as many by lot as are affordable.
 
-    Without their coincidences.
+    Parameters
+    ----------
+    strata
+        The null.
+    apart
+        Of each account, (n_accounts,): only pairs that differ in it are yielded.
+
+    Returns
+    -------
+        By source, then target; without their coincidences.
     """
     n_meetings = count_products(strata)
     n_pairs = np.minimum(n_meetings, strata.n_accounts - 1)
@@ -88,6 +100,9 @@ def list_fitted(strata: Strata) -> Iterator[PairCounts]:
     block = np.cumsum(n_pairs[sources]) // _LISTED
     for part in np.split(sources, np.flatnonzero(np.diff(block)) + 1):
         pairs = list_sharing(strata, part)
+        if apart is not None:
+            kept = apart[pairs.source] != apart[pairs.target]
+            pairs = PairCounts(*(column[kept] for column in pairs))
         if pairs.source.size:
             yield pairs
 

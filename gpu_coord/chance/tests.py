@@ -15,7 +15,7 @@ import numpy as np
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, count_pairs, plan_blocks
 from gpu_coord.chance.adjust import combine_tests
-from gpu_coord.chance.days import has_days, permute_days
+from gpu_coord.chance.days import has_days, shift_days
 from gpu_coord.chance.empirical import EmpiricalNull, compute_log_tail
 from gpu_coord.chance.exposure import Exposure, expose
 from gpu_coord.chance.habits import fit_habits
@@ -53,7 +53,7 @@ class LagTests:
     log_p: Any  # of beyond news
     n_met: int  # pairs that share a stratum, or more: one counts once for each
     habits: EmpiricalNull
-    n_copies: int  # with permuted days, that the null of habits was fitted to
+    n_copies: int  # with shifted days, that the null of habits was fitted to
     reference: dict[str, Any] | None  # what says how much the news does, see `describe_reference`
 
     def read_log_p(self, min_support: int, *, tier: Tier) -> Any:
@@ -175,7 +175,7 @@ def assess_pairs(
         Coincidences at a lag below which a pair has p = 1 there, which makes the others' q-values
         larger at most; fewer pairs are kept then. The nulls are fitted without this.
     seed
-        Of the copies with permuted days.
+        Of the copies with shifted days.
     controls
         What they are called, and marks of the accounts, (n_accounts,), whose pairs say how much the
         news does; by default the pairs that met once do.
@@ -301,7 +301,7 @@ def fit_nulls(
     seed: int = 0,
     controls: tuple[str, Any] | None = None,
     count_hours: Callable[[PairCounts], Any] | None = None,
-    permute: Callable[[int], Activity] | None = None,
+    shift: Callable[[int], tuple[Activity, Any]] | None = None,
 ) -> Nulls:
     """Fit the nulls of habits and of the news at one lag.
 
@@ -311,18 +311,18 @@ def fit_nulls(
         As of `assess_pairs`.
     count_hours
         Counts the hours in which pairs met, where cells do not say so.
-    permute
-        Returns a copy with permuted days, from its seed; by default cells change their days, where
-        bins divide a day and there are two days.
+    shift
+        Returns a copy with shifted days, see `fit_habits`; by default cells change their days,
+        where bins divide a day and there are two days.
     """
     exposure = expose(activity, index, margins, null=null)
     finest = choose_finest(null, activity.bin_seconds)
     news = exposure if finest == null else expose(activity, index, margins, null=finest)
     axis = exposure.visits.axis
-    if permute is None and has_days(axis):
-        permute = partial(permute_days, activity)
+    if shift is None and has_days(axis):
+        shift = partial(shift_days, activity)
     habits, n_copies = fit_habits(
-        activity, margins.lag, null=null, seed=seed, permute=permute, backup=exposure
+        activity, margins.lag, null=null, seed=seed, shift=shift, backup=exposure
     )
     count_hours = count_hours or exposure.count_hours
     reference = (

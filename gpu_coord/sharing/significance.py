@@ -15,7 +15,7 @@ import polars as pl
 from gpu_coord.activity.cells import MAX_BINS, Activity
 from gpu_coord.activity.counts import PairCounts, count_margins, index_cells
 from gpu_coord.backend import Backend
-from gpu_coord.chance.days import Axis, has_days, list_days
+from gpu_coord.chance.days import Axis, draw_shifts, has_days, list_days
 from gpu_coord.chance.grades import grade_significant
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.tests import PairTests, fit_nulls, join_lags
@@ -96,7 +96,7 @@ def assess_edges(
     alpha
         False discovery rate to hold, at each tier.
     seed
-        Of the copies with permuted days.
+        Of the copies with shifted days.
     reference
         Label of control accounts, see `gpu_coord.chance.references`.
     backend
@@ -123,7 +123,7 @@ def assess_edges(
     nulls = fit_nulls(
         activity, index, margins, null=null, seed=seed, count_hours=look_up,
         controls=find_controls(shares.accounts, reference),
-        permute=_plan_copies(shares, window_ms, backend),
+        shift=_plan_copies(shares, window_ms, backend),
     )  # fmt: skip
     lag_tests = nulls.conclude(0, nulls.test(pairs, n_hours))
     tests = join_lags([lag_tests], n_accounts=activity.n_accounts, null=null, alpha=alpha)
@@ -146,8 +146,8 @@ def _spread_rows(found: pl.DataFrame, edge: Any, n_edges: int) -> pl.DataFrame:
 
 def _plan_copies(
     shares: Shares, window_ms: int, backend: Backend
-) -> Callable[[int], Activity] | None:
-    """Return what makes a copy in which each account's days are permuted, if there are days."""
+) -> Callable[[int], tuple[Activity, Any]] | None:
+    """Return what makes a copy in which each account's days have moved on, if there are days."""
     second = shares.time // 1000
     first = int(second.min())
     axis = Axis(first, int(second.max()) - first + 1, 1)
@@ -155,11 +155,12 @@ def _plan_copies(
         return None
     days = list_days(axis, shares.account, second - first)
 
-    def permute(seed: int) -> Activity:
-        moved = days.axis.first_bin + days.shuffle(np.random.default_rng(seed))
-        return _bin_shares(replace(shares, time=1000 * moved), window_ms, backend)
+    def shift(seed: int) -> tuple[Activity, Any]:
+        moved = draw_shifts(shares.accounts.height, days.n_days, seed)
+        time = 1000 * (days.axis.first_bin + days.shift(moved))
+        return _bin_shares(replace(shares, time=time), window_ms, backend), moved
 
-    return permute
+    return shift
 
 
 def _find_bins(shares: Shares, window_ms: int) -> tuple[np.ndarray, int]:
