@@ -137,8 +137,8 @@ def test_calibrate__finds_in_the_data_what_the_copies_lack(make_store, tmp_path)
     }  # fmt: skip
     copies = found.read("copies")
     assert copies["copy"].to_list() == [None, 1, 2, 3, 4]
-    assert copies["n_significant"].to_list() == [1, 0, 0, 0, 0]
-    assert found.summary["n_significant"] == 1
+    assert copies["n_beyond_habit"].to_list() == [1, 0, 0, 0, 0]
+    assert found.summary["n_beyond_habit"] == 1
     assert found.summary["false_edges"] == {
         "per_copy": 0.0, "n_copies_with_any": 0,
         "share_interval": pytest.approx([0, 1 - 0.025**0.25]),

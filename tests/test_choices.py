@@ -381,7 +381,6 @@ REFUSED = {
         ({"time": "id"}, "time is 'id'; it is one of"),
     ],
     DetectSettings: [
-        ({"lags": ()}, "lags is"),
         ({"lags": (1, 1)}, "lags is"),
         ({"lags": (-1,)}, "lags is"),
         ({"kinds": ()}, "kinds is empty; name at least one, such as hashtag"),

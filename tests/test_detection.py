@@ -182,20 +182,25 @@ def test_detect__summarises_classes(backend, make_store, tmp_path):
 
 def test_detect__draws_the_network_of_the_significant_edges(backend, make_store, tmp_path):
     store = make_store(follow_among_others())
-    findings = detect(store, tmp_path / "run", kinds=("hashtag",), backend=backend)
-    paper = detect(store, tmp_path / "paper", kinds=("hashtag",), paper=True, backend=backend)
+    choices = {"kinds": ("hashtag",), "lags": (1,), "backend": backend}
+    findings = detect(store, tmp_path / "run", **choices)
+    paper = detect(store, tmp_path / "paper", paper=True, **choices)
     edges = findings.read("edges")
-    # The weights are the same; significance is beside them.
-    tests = ["expected", "n_hours", "p_value", "q_value", "grade", "significant"]
+    # The weights are the same; what the tests say is beside them.
+    tests = [
+        "expected", "expected_habit", "n_hours", "p_value", "q_value", "q_habit", "tier", "grade",
+        "significant",
+    ]  # fmt: skip
     assert edges.drop(tests, "in_network").equals(paper.read("edges").drop("in_network"))
-    assert (edges["in_network"] == edges["significant"]).all() and paper.read("edges")[
-        "in_network"
-    ].all()
-    significant = edges.filter("significant")
+    # All meet on every day, so that nothing tells what the news does.
+    assert findings.summary["network_tier"] == "beyond_habit"
+    assert (edges["in_network"] == edges["tier"].is_not_null()).all()
+    assert paper.read("edges")["in_network"].all()
+    significant = edges.filter("in_network")
     assert significant.select("source", "target", "support").rows() == [("lead", "amp", 20)]
     assert edges.height > 20
-    assert (edges["significant"] == (edges["q_value"] <= 0.05)).all()
-    assert (edges["significant"] == (edges["grade"] > 0)).all()
+    assert (edges["in_network"] == (edges["q_habit"] <= 0.05)).all()
+    assert not edges["significant"].any() and edges["expected"].null_count() == edges.height
     accounts = findings.read("accounts")
     linked = accounts.filter(pl.col("component").is_not_null())
     assert sorted(linked["account_id"]) == ["amp", "lead"]
@@ -207,9 +212,48 @@ def test_detect__draws_the_network_of_the_significant_edges(backend, make_store,
     assert (graph.number_of_nodes(), graph.number_of_edges()) == (2, 1)
     summary = findings.summary
     assert summary["n_edges"] == edges.height
-    assert (summary["n_significant"], summary["n_pairs_tested"]) == (1, 14 * 13)
+    assert (summary["n_beyond_habit"], summary["n_significant"]) == (1, 0)
+    assert summary["n_pairs_tested"] == 14 * 13
     assert summary["expected_false_edges"] == pytest.approx(0.05)
-    assert summary["lambda"] == findings.content["chance"]["by_lag"][0]["lambda"]
+    assert summary["lambda"] is None
+    assert summary["lambda_habit"] == findings.content["chance"]["by_lag"][0]["habit"]["lambda"]
+
+
+def follow_among_strangers():
+    """Return events in which amp follows lead, among regulars and accounts that post just once."""
+    rng = np.random.default_rng(2)
+    hours = rng.integers(0, 24 * 20, 150).tolist()
+    once = [event(f"s{number}", hour) for number, hour in enumerate(hours)]
+    return follow_among_others() + once
+
+
+def test_detect__tells_coordination_from_news_where_there_are_strangers(
+    backend, make_store, tmp_path
+):
+    store = make_store(follow_among_strangers(), labels={f"s{n}": "control" for n in range(150)})
+    choices = {"kinds": ("hashtag",), "groups": 0, "backend": backend}
+    found = detect(store, tmp_path / "run", **choices)
+    assert found.summary["network_tier"] == "beyond_news"
+    assert read_network(found) == {("lead", "amp")} == read_significant(found)
+    news = found.content["chance"]["by_lag"][1]["news"]
+    assert news["kind"] == "met_once" and news["lambda"] == pytest.approx(1, abs=0.3)
+    assert found.content["chance"]["warning"] is None
+    asked = detect(store, tmp_path / "asked", tier="beyond_habit", **choices)
+    assert asked.content["chance"]["why"] == "as asked for"
+    assert read_network(asked) >= {("lead", "amp")} == read_significant(asked)
+    named = detect(store, tmp_path / "named", reference="control", **choices)
+    assert named.content["chance"]["by_lag"][0]["news"]["kind"] == "controls"
+    assert read_network(named) == {("lead", "amp")}
+    with pytest.raises(ValueError, match="reference is 'others', which no account is labelled"):
+        detect(store, tmp_path / "none", reference="others", **choices)
+
+
+def read_network(findings):
+    return set(findings.read_network().select("source", "target").rows())
+
+
+def read_significant(findings):
+    return set(findings.read("edges").filter("significant").select("source", "target").rows())
 
 
 def meet_among_others(n_members=10, n_others=100, n_days=40):
@@ -245,9 +289,9 @@ def test_detect__tells_how_strong_edges_are_and_at_which_lags(backend, make_stor
     store = make_store(follow_among_others())
     choices = {"kinds": ("hashtag",), "groups": 0, "backend": backend}
     findings = detect(store, tmp_path / "run", lags=(1, 2), **choices)
-    network = findings.read("edges").filter("significant")
+    network = findings.read_network()
     effects = findings.read("effects")
-    columns = ["source", "target", "lag", "observed", "expected"]
+    columns = ["source", "target", "lag", "observed"]
     assert_frame_equal(
         effects.select(columns), network.rename({"support": "observed"}).select(columns),
         check_dtypes=False,
@@ -277,7 +321,7 @@ def test_detect__writes_evidence_of_each_edge_of_the_network(backend, make_store
             store, tmp_path / "run", kinds=("hashtag",), paper=paper, groups=0, backend=backend
         )
         edges = findings.read("edges")
-        linked = edges if paper else edges.filter("significant")
+        linked = edges.filter("in_network")
         counted = findings.read("evidence").group_by("source", "target").len("support")
         assert_frame_equal(
             counted, linked.select("source", "target", "support"),
@@ -296,8 +340,8 @@ def test_detect__warns_where_everybody_coincides(backend, make_store, tmp_path):
         for day, hour in enumerate(hours)
     ]
     findings = detect(make_store(events), tmp_path / "run", kinds=("hashtag",), backend=backend)
-    assert "one operation alone" in findings.content["chance"]["warning"]
-    ordinary = make_store(follow_among_others())
+    assert "cannot be told apart" in findings.content["chance"]["warning"]
+    ordinary = make_store(follow_among_strangers())
     findings = detect(ordinary, tmp_path / "run", kinds=("hashtag",), backend=backend)
     assert findings.content["chance"]["warning"] is None
 

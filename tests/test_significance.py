@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gpu_coord.backend import choose
+from gpu_coord.chance.tiers import NO_REFERENCE, choose_tier
 from gpu_coord.sharing.run import share
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.significance import assess_edges, count_hours
@@ -32,7 +33,9 @@ def make_shares(rows):
         objects=pl.DataFrame(
             {"kind": ["url"] * n_objects, "value": [str(o) for o in range(n_objects)]}
         ),
-        accounts=pl.DataFrame({"account_id": [str(a) for a in range(n_accounts)]}),
+        accounts=pl.DataFrame(
+            {"account_id": [str(a) for a in range(n_accounts)], "label": [None] * n_accounts}
+        ),
         contents=pl.Series([str(c) for c in range(frame.height)]),
     )
 
@@ -98,31 +101,34 @@ def test_count_hours__counts_the_hours_of_pairs_within_one(rows, unit, seconds):
     rows=rows,
     unit=st.sampled_from([1, 1, 60]),
     seconds_null=st.sampled_from(
-        [(5, "day"), (60, "day"), (600, "day"), (0, "one_hour"), (60, "one_hour")]
+        [(5, "six_hours"), (600, "six_hours"), (0, "one_hour"), (60, "one_hour")]
     ),
 )
 def test_assess_edges__expects_shares_of_a_block_times_the_window_over_it(rows, unit, seconds_null):
+    """Times what habits do beyond that; bins in which two share several objects count once."""
     seconds, null = seconds_null
     rows = stamp(rows, unit)
     width = find_width(rows, seconds)
-    assume(null == "day" or width <= 360)
-    block = {"day": DAY, "one_hour": 3600}[null]
-    shares = make_shares(rows)
-    edges, tests = assess(shares, seconds, null=null)
-    counts = defaultdict(int)
+    assume(null == "six_hours" or width <= 360)
+    block = {"six_hours": 6 * 3600, "one_hour": 3600}[null]
+    edges, tests = assess(make_shares(rows), seconds, null=null)
+    bins = defaultdict(list)
     starts = [t // width * width for _, _, t in rows]
     for (a, o, _), start in zip(rows, starts, strict=True):
-        counts[a, o, start // block] += 1
-    first, last = min(starts), max(starts)
+        bins[a, o, start // block].append(start)
     # Bins of the data that begin in each block.
     steps = defaultdict(int)
-    for start in range(first, last + 1, width):
+    for start in range(min(starts), max(starts) + 1, width):
         steps[start // block] += 1
+    habit = max(tests.pairs.by_lag[0].habits.inflation, 1.0)
     for (i, j, n_in_hour, _), found in zip(edges.rows(), tests.edges.to_dicts(), strict=True):
-        wanted = sum(
-            counts[i, o, at] * counts[j, o, at] / steps[at] for o in range(3) for at in steps
-        )
-        assert found["expected"] == pytest.approx(wanted if n_in_hour else 0)
+        chances = [
+            (at, s, t) for o in range(3) for at in steps
+            for s in bins[i, o, at] for t in bins[j, o, at]
+        ]  # fmt: skip
+        wanted = sum(1 / steps[at] for at, _, _ in chances)
+        wanted *= len({(s, t) for _, s, t in chances}) / max(len(chances), 1)
+        assert found["expected_habit"] == pytest.approx(habit * wanted if n_in_hour else 0)
 
 
 def draw_chance(rng, n_accounts=120, n_objects=60, n_days=20):
@@ -147,17 +153,22 @@ def test_assess_edges__finds_what_was_planted_and_hardly_anything_else(null, bac
         at = int(k * DAY + rng.integers(3600, DAY - 3600))
         rows += [(120 + a, int(entity), at + int(rng.integers(0, 20))) for a in range(6)]
     edges, tests = assess(make_shares(rows), 30, null=null, backend=backend)
-    found = edges.hstack(tests.edges.drop("n_hours")).filter("significant")
-    pairs = set(found.select("source", "target").rows())
+    found = edges.hstack(tests.edges.drop("n_hours"))
     planted = set(combinations(range(120, 126), 2))
-    assert planted <= pairs
-    assert len(pairs - planted) <= 1
+    for tier, pairs in (
+        ("beyond_news", set(found.filter("significant").select("source", "target").rows())),
+        ("beyond_habit", set(found.drop_nulls("tier").select("source", "target").rows())),
+    ):
+        assert planted <= pairs
+        # The bursts that everybody follows are beyond habits that keep days.
+        assert len(pairs - planted) <= 1 or (tier, null) == ("beyond_habit", "day")
+        assert tests.pairs.count(tier) == 2 * len(pairs)
     # Twelve times within seconds: no hour explains it.
-    assert found.filter(pl.col("source") >= 120)["grade"].min() == 6
-    assert tests.pairs.n_significant == 2 * len(pairs)
+    assert found.filter("significant", pl.col("source") >= 120)["grade"].min() == 6
 
 
 def test_assess_edges__finds_nothing_in_chance_alone():
+    """Everybody follows the same bursts, of two hours: these are beyond habit, not beyond news."""
     n_false = 0
     for seed in range(20):
         _, tests = assess(make_shares(draw_chance(np.random.default_rng(100 + seed))), 60)
@@ -166,9 +177,9 @@ def test_assess_edges__finds_nothing_in_chance_alone():
     assert n_false <= 4
 
 
-def test_assess_edges__by_the_hour_finds_nothing_where_only_hours_agree():
+def test_assess_edges__finds_nothing_beyond_news_where_only_hours_agree():
     """Six accounts share the same objects in the same 200 hours, at any second of them."""
-    n_false, met, expected, by_day = 0, 0, 0.0, 0.0
+    n_false, met, expected = 0, 0, 0.0
     for seed in range(20):
         rng = np.random.default_rng(300 + seed)
         rows = draw_chance(rng)
@@ -176,55 +187,54 @@ def test_assess_edges__by_the_hour_finds_nothing_where_only_hours_agree():
         for entity, hour in zip(rng.integers(0, 60, 200), hours, strict=True):
             seconds = hour + rng.integers(0, 3600, 6)
             rows += [(120 + a, int(entity), int(second)) for a, second in enumerate(seconds)]
-        shares = make_shares(rows)
-        edges, tests = assess(shares, 60, null="one_hour")
+        edges, tests = assess(make_shares(rows), 60)
         n_false += tests.edges["significant"].any()
         six = pl.Series(edges["source"] >= 120)
         met += edges.filter(six)["n_hours"].sum()
         expected += tests.edges.filter(six)["expected"].sum()
-        by_day += assess(shares, 60)[1].edges.filter(six)["expected"].sum()
+        # That they meet in the same hours is not explained by what each does on its days.
+        assert (tests.edges.filter(six)["q_habit"] < 0.05).any()
     assert n_false <= 4  # see above
-    # Some 1,900 meetings; days alone explain 1 in 24 of those.
-    assert 0.9 < met / expected < 1.1
-    assert by_day < expected / 10
+    # Some 1,900 meetings; lambda of the news is 1 at least, and here 1.4 because of the bursts.
+    assert 0.6 < met / expected < 1.1
 
 
 @pytest.mark.parametrize(("unit", "seconds"), [(1, 60), (60, 1), (60, 60), (3600, 60)])
 def test_assess_edges__allows_for_what_times_were_rounded_to(unit, seconds):
-    """Accounts share at any time of the same days: lambda is 1, whatever the stamps are."""
+    """Accounts share at any time of the same days: as often as expected, whatever the stamps."""
     rng = np.random.default_rng(12)
     rows = [
         (int(a), int(o), int(o * DAY + rng.integers(0, DAY)) // unit * unit)
-        for a, o in zip(rng.integers(0, 60, 6000), rng.integers(0, 12, 6000), strict=True)
+        for a, o in zip(rng.integers(0, 300, 3000), rng.integers(0, 12, 3000), strict=True)
     ]
     _, tests = assess(make_shares(rows), seconds)
-    assert tests.pairs.by_lag[0].inflation == pytest.approx(1, abs=0.1)
+    assert tests.pairs.by_lag[0].reference["lambda"] == pytest.approx(1, abs=0.15)
     assert not tests.edges["significant"].any()
 
 
-def test_assess_edges__fits_single_meetings_of_accounts_that_share_once():
-    """Any two of them meet within a second with p = 3 / 86400: all that meet are the bulk."""
+def test_assess_edges__of_accounts_that_share_once_has_a_reference_of_all():
+    """Any two of them meet within a second with p = 3 / 3600, in an hour that both are in."""
     rng = np.random.default_rng(13)
     rows = [(a, 0, int(second)) for a, second in enumerate(rng.integers(0, DAY, 4000))]
     edges, tests = assess(make_shares(rows), 1)
-    expected = 4000 * 3999 / 2 * 3 / DAY
-    inflation = tests.pairs.by_lag[0].inflation
-    assert inflation == pytest.approx(edges["n_in_hour"].sum() / expected, rel=0.01)
-    assert inflation == pytest.approx(1, abs=4 / expected**0.5)
-    assert not tests.edges["significant"].any()
+    news = tests.pairs.by_lag[0].reference
+    assert news["n_pairs"] > 100_000 and news["lambda"] == pytest.approx(1, abs=0.1)
+    assert not tests.edges["significant"].any() and edges["n_in_hour"].sum() > 200
 
 
 @pytest.mark.parametrize("null", ["day", "one_hour"])
-def test_describe__warns_where_hardly_anybody_is_there_but_those_who_share_together(null):
+def test_choose_tier__warns_where_hardly_anybody_is_there_but_those_who_share_together(null):
     rng = np.random.default_rng(14)
     together = [
         (a, o, int(o * DAY + 40_000 + rng.integers(0, 20))) for o in range(30) for a in range(6)
     ]
     _, alone = assess(make_shares(together), 60, null=null)
-    assert "one operation alone" in alone.describe()["warning"]
+    choice = choose_tier(alone.pairs, "auto")
+    assert choice.tier == "beyond_habit" and choice.warning == NO_REFERENCE
     others = [(a + 6, o, t) for a, o, t in draw_chance(rng)]
     _, among = assess(make_shares(together + others), 60, null=null)
-    assert among.describe()["warning"] is None
+    choice = choose_tier(among.pairs, "auto")
+    assert choice.tier == "beyond_news" and choice.warning is None
 
 
 def test_assess_edges__says_nothing_against_chance_across_full_hours():
@@ -233,8 +243,12 @@ def test_assess_edges__says_nothing_against_chance_across_full_hours():
             (3, 1, 5 * 3600 + 100), (0, 1, 0)]  # fmt: skip
     edges, tests = assess(make_shares(rows), 4)
     assert edges.rows() == [(0, 1, 0, 0), (2, 3, 1, 1)]
-    assert tests.edges.row(0) == (0.0, 0, 1.0, 1.0, 0, False)
-    assert tests.edges["p_value"][1] < 1
+    untested = {
+        "expected": None, "expected_habit": 0.0, "n_hours": 0, "p_value": 1.0, "q_value": 1.0,
+        "q_habit": 1.0, "tier": None, "grade": 0, "significant": False,
+    }  # fmt: skip
+    assert tests.edges.row(0, named=True) == untested
+    assert tests.edges["expected_habit"][1] > 0
 
 
 def test_assess_edges__refuses_more_bins_than_there_are_numbers():
@@ -243,7 +257,7 @@ def test_assess_edges__refuses_more_bins_than_there_are_numbers():
         assess(shares, 0)
 
 
-def test_share__links_significant_edges_only(make_table_store, tmp_path):
+def test_share__links_the_edges_of_a_tier(make_table_store, tmp_path):
     rng = np.random.default_rng(2)
     drawn = draw_chance(rng)
     for k in range(12):
@@ -252,19 +266,29 @@ def test_share__links_significant_edges_only(make_table_store, tmp_path):
     store = make_table_store(table)
     findings = share(store, tmp_path / "run", kinds="object", window="10s")
     edges = findings.read("edges")
-    assert edges.columns[-7:] == [
-        "expected", "n_hours", "p_value", "q_value", "grade", "significant", "in_network",
+    tested = [
+        "expected", "expected_habit", "n_hours", "p_value", "q_value", "q_habit", "tier", "grade",
+        "significant", "in_network",
     ]  # fmt: skip
+    assert edges.columns[-10:] == tested
+    assert (edges["significant"] == (edges["tier"].fill_null("") == "beyond_news")).all()
+    summary = findings.summary
+    assert summary["network_tier"] == "beyond_news"
     assert (edges["in_network"] == edges["significant"]).all()
     linked = edges.filter("significant").select("source", "target").rows()
     assert ("a120", "a121") in linked
     accounts = findings.read("accounts").filter(pl.col("component").is_not_null())
     assert set(accounts["account_id"]) == {end for edge in linked for end in edge}
-    assert findings.summary["n_significant"] == len(linked)
-    assert findings.summary["expected_false_edges"] == pytest.approx(0.05 * len(linked))
-    n = findings.summary["n_accounts"]
-    assert findings.summary["n_pairs_tested"] == n * (n - 1) // 2
+    assert summary["n_significant"] == summary["n_network_edges"] == len(linked)
+    assert summary["n_beyond_habit"] == edges["tier"].count() >= len(linked)
+    assert summary["expected_false_edges"] == pytest.approx(0.05 * len(linked))
+    assert edges.height <= summary["n_pairs_tested"] <= 122 * 121 // 2
+    wider = share(
+        store, tmp_path / "wider", kinds="object", window="10s", tier="beyond_habit"
+    ).read("edges")
+    assert wider.drop("in_network").equals(edges.drop("in_network"))
+    assert (wider["in_network"] == wider["tier"].is_not_null()).all()
     whole = share(store, tmp_path / "whole", kinds="object", window="10s", tests=False)
-    assert whole.read("edges").columns == [*edges.columns[:-7], "in_network"]
+    assert whole.read("edges").columns == [*edges.columns[:-10], "in_network"]
     assert whole.read("edges")["in_network"].all()
     assert whole.read("accounts")["component"].count() > accounts.height

@@ -15,8 +15,8 @@ Denominator = Literal["all", "union", "intersection", "source", "idf", "none"]
 class CellSettings(TimeRange):
     """Which accounts and entities have cells, and how long a bin is."""
 
-    kinds: tuple[str, ...] = choose(
-        (),
+    kinds: tuple[str, ...] | None = choose(
+        None,
         "Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store that "
         "lacks one of these).",
         unit=WORDS,

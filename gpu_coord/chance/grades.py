@@ -10,7 +10,7 @@ from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts
 from gpu_coord.chance.adjust import combine_lags
 from gpu_coord.chance.empirical import compute_log_tail
-from gpu_coord.chance.nulls import Null, list_nulls
+from gpu_coord.chance.nulls import Null, choose_finest, list_nulls
 from gpu_coord.chance.strata import expect_pairs, stratify
 from gpu_coord.chance.tests import LagTests, PairTests, rank
 from gpu_coord.ground.threads import map_ahead
@@ -24,7 +24,7 @@ def grade_significant(
     The grade is the number of nulls of the ladder that the significance of a pair survives. It
     survives a null if its p-value, all lags together, is at most the one up to which Benjamini &
     Hochberg's procedure rejected, alpha k / m, once the hours to expect of it are multiplied by
-    how much more that null expects than the run's own.
+    how much more that null expects than the one that the news was tested with.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def grade_significant(
 
     Returns
     -------
-        Grades are 0 where a pair is not significant, otherwise 1 (under the run's own null only) to
+        Grades are 0 where a pair is not significant, otherwise 1 (under the null of the news only) to
         5, or to 6 where bins are fine enough for ``one_hour``, see
         `gpu_coord.chance.nulls.list_nulls`.
     """
@@ -43,13 +43,12 @@ def grade_significant(
     log_threshold = np.log(tests.alpha) + np.log(rows.size) - np.log(tests.n_tests)
     pair, grade = tests.pair[rows], np.zeros(tests.pair.size, np.int8)
     grade[rows] = 1
-    nulls = [null for null in list_nulls(activity.bin_seconds) if null != tests.null]
+    own = choose_finest(tests.null, activity.bin_seconds)
+    nulls = [null for null in list_nulls(activity.bin_seconds) if null != own]
     jobs = [(null, lag) for null in nulls for lag in range(len(margins))]
 
     def work(job: tuple[Null, int]) -> Any:
-        strata = [
-            stratify(activity, index, margins[job[1]], null=null) for null in (job[0], tests.null)
-        ]
+        strata = [stratify(activity, index, margins[job[1]], null=null) for null in (job[0], own)]
         return _retest(strata, tests.by_lag[job[1]], pair)
 
     log_p = list(map_ahead(jobs, work, n_threads=index.backend.threads))

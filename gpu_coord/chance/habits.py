@@ -2,8 +2,8 @@
 
 Fitted to copies of the same archive in which each account's days have moved on by a number of its
 own, round the end to the beginning. There an account keeps what it does in a day and at which
-hours, and nothing ties it to one that moved otherwise. What all did on the same day, because of the
-news, is gone from the copies, too. (In copies with permuted days some of the coordination stays: now
+hours, and nothing ties it to one that moved otherwise. What all did on the same day because of the
+news is gone from the copies, too. (In copies with permuted days some coordination stays: now
 and then a day that two accounts spent together falls together again, to the second.)
 """
 

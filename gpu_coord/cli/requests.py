@@ -153,7 +153,7 @@ def find_default(declared: Declared, spelling: Spelling) -> Any:
         return None
     if spelling.type is bool:
         return bool(declared.default) if spelling.read is None else False
-    if spelling.read is split_list:
+    if spelling.read is split_list and declared.default is not None:
         return ",".join(declared.default)
     return declared.default
 

@@ -287,7 +287,7 @@ def _read_field(declared: Field[Any], type: Any) -> Declared:
 
 def _unify(declared: Declared, value: Any) -> Any:
     """Return a value in the one type of its choice: a list as a tuple, 1 as 1.0 where that is."""
-    if get_origin(declared.type) is tuple:
+    if get_origin(declared.type) is tuple and value is not None:
         return (value,) if isinstance(value, str | int) else tuple(value)
     if isinstance(value, bool):
         return value
@@ -316,7 +316,7 @@ def check_value(declared: Declared, value: Any) -> None:
         raise ValueError(f"{name} is {value!r}; it is true or false.")
     elif declared.type in (int, float):
         _check_number(declared, value)
-    if choice.unit is WORDS and not value and value != declared.default:
+    if choice.unit is WORDS and not value:
         raise ValueError(f"{name} is empty; name at least one, {choice.advice}.")
     if choice.unit is not None:
         choice.unit.parse(value)

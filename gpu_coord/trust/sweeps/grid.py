@@ -178,7 +178,7 @@ def _make_cell(grid: Grid, place: int, number: int, seed: int, labels_sha256: st
 def _spell_options(settings: DetectSettings, *, lags: str | None) -> dict[str, Any]:
     options = {name: getattr(settings, name, None) for name in OPTIONS}
     return options | {
-        "kinds": ",".join(settings.kinds),
+        "kinds": ",".join(settings.kinds) if settings.kinds else None,
         "lag": settings.lags[0] if lags is None else None,
         "lags": lags,
     }
