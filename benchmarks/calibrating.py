@@ -2,12 +2,13 @@
 
 In simulated archives, and in real ones whose accounts' days were permuted, or whose posts were
 re-timed within their hour (GPU_COORD_DATA names their folder; left out where it is absent). Some
-45 minutes; GPU_COORD_SEEDS sets the null runs.
+two hours; GPU_COORD_SEEDS sets the null runs, GPU_COORD_PARTS the parts (nulls, planted, shares,
+real, months).
 """
 
 import os
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,29 +17,34 @@ import polars as pl
 
 import gpu_coord as gc
 from benchmarks.measure import FOLDER
-from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.cells import Activity, build_activity
 from gpu_coord.activity.counts import count_margins, index_cells
 from gpu_coord.backend import choose
+from gpu_coord.chance.days import permute_days
 from gpu_coord.chance.nulls import Null
-from gpu_coord.chance.tests import PairTests, assess_pairs
-from gpu_coord.detection.settings import Settings
+from gpu_coord.chance.tests import PairTests, assess_pairs, rank
+from gpu_coord.detection.run import detect
 from gpu_coord.groups.groups import Groups, find_groups
 from gpu_coord.sharing.shares import Shares, read_shares
 from gpu_coord.sharing.significance import ShareTests, assess_edges, count_hours
 from gpu_coord.sharing.strict import group_pairs, join_blocks
 from gpu_coord.sharing.windows import pair_shares
-from gpu_coord.trust.calibration import find_interval, permute_days
+from gpu_coord.trust.calibration import find_interval
 from gpu_coord.trust.evaluation.rankings import compute_auc
 
-N_NULL = int(os.environ.get("GPU_COORD_SEEDS", "200"))
-N_NULL_GROUPS = -(-N_NULL * 3 // 10)
+N_NULL = int(os.environ.get("GPU_COORD_SEEDS", "100"))
+N_GROUPS = -(-N_NULL * 3 // 10)
 FIRST_SEED = 10_000  # none of those that anything was tuned with
 ALPHA = 0.05
 DATA = Path(os.environ.get("GPU_COORD_DATA", "../shared/data"))
+PARTS = os.environ.get("GPU_COORD_PARTS", "nulls,planted,shares,real,months").split(",")
 
+DENSE = {"n_posts": 150_000, "n_accounts": 400, "n_bursts": 300, "burst_factor": 40.0}
 NULLS = {
-    "rhythm, bursts, viral events": {},
-    "sharp time zones": {"diurnal_power": 3.0},
+    "20,000 posts": {},
+    "20,000 posts, sharp time zones": {"diurnal_power": 3.0},
+    "150,000 posts, dense bursts": DENSE,
+    "150,000 posts, dense bursts, sharp time zones": {"diurnal_power": 3.0, **DENSE},
 }
 SPREAD = {"lag_decay": 0.6, "min_lag_bins": 0, "max_lag_bins": 4}
 PLANTED = {
@@ -61,24 +67,29 @@ N_COPIES = 10
 
 def run():
     """Yield lines of a report."""
-    for name, overrides in NULLS.items():
-        yield from _run_null(name, overrides)
-    for name, overrides in PLANTED.items():
-        yield from _run_planted(name, overrides)
-    yield from _run_shares()
-    for name in REAL:
-        if (DATA / REAL[name][0]).exists():
+    if "nulls" in PARTS:
+        for name, overrides in NULLS.items():
+            yield from _run_null(name, overrides)
+    if "planted" in PARTS:
+        for name, overrides in PLANTED.items():
+            yield from _run_planted(name, overrides)
+    if "shares" in PARTS:
+        yield from _run_shares()
+    for name in [name for name in REAL if (DATA / REAL[name][0]).exists()]:
+        if "real" in PARTS:
             yield from _run_real(name)
             yield from _run_retimed(name)
+    if "months" in PARTS and (DATA / REAL[IRA][0]).exists():
+        yield from _run_months()
 
 
 def _run_shares():
     """Edges of shares within a minute: nothing planted, and a few accounts that copy in seconds."""
     false, inflation, recall, others = [], [], [], []
-    for seed in range(FIRST_SEED, FIRST_SEED + N_NULL_GROUPS):
+    for seed in range(FIRST_SEED, FIRST_SEED + N_GROUPS):
         shares = _simulate_shares(seed)
         tests = _test_shares(shares)
-        inflation.append(tests.pairs.by_lag[0].inflation)
+        inflation.append(tests.pairs.by_lag[0].reference["lambda"])
         false.append(int(tests.edges["significant"].sum()))
         found, planted = _test_planted(shares, seed)
         recall.append(len(found & planted) / len(planted))
@@ -104,20 +115,16 @@ def _run_retimed(name: str):
     """Edges of shares in a real archive, and in copies that keep what happened by the hour."""
     _, kinds, _ = REAL[name]
     shares = read_shares(gc.open_store(_name_store(name)), kinds=kinds)
-    for null in ("day", "one_hour"):
-        data = _test_shares(shares, null=null)
-        copies = [
-            _test_shares(retime(shares, seed=seed), null=null)
-            for seed in range(FIRST_SEED, FIRST_SEED + N_COPIES)
-        ]
-        inflation = [copy.pairs.by_lag[0].inflation for copy in copies]
-        yield (
-            f"shares within {WINDOW_SECONDS} s, {name}, null {null}: lambda "
-            f"{data.pairs.by_lag[0].inflation:.2f}, {int(data.edges['significant'].sum())} "
-            f"significant of {data.edges.height:,} edges; posts re-timed within their hour: lambda "
-            f"{min(inflation):.2f} to {max(inflation):.2f}, copies with an edge "
-            f"{_count([int(copy.edges['significant'].sum()) for copy in copies])}"
-        )
+    data = _test_shares(shares)
+    copies = [
+        _test_shares(retime(shares, seed=seed)) for seed in range(FIRST_SEED, FIRST_SEED + N_COPIES)
+    ]
+    yield (
+        f"shares within {WINDOW_SECONDS} s, {name}: beyond news {data.pairs.count('beyond_news')}, "
+        f"beyond habit {data.pairs.count('beyond_habit')} of {data.edges.height:,} edges, each twice; "
+        "posts re-timed within their hour: copies with an edge beyond news "
+        f"{_count([copy.pairs.count('beyond_news') for copy in copies])}"
+    )
 
 
 def retime(shares: Shares, *, seed: int) -> Shares:
@@ -168,17 +175,19 @@ def _test_planted(shares: Shares, seed: int) -> tuple[set, set]:
 
 
 def _run_null(name: str, overrides: dict):
-    edges, groups, inflation = [], [], []
+    edges, groups, habit, inflation = [], [], [], []
     for seed in range(FIRST_SEED, FIRST_SEED + N_NULL):
         activity, _ = _simulate(seed, preset="null", **overrides)
         tests = _test_pairs(activity)
-        edges.append(tests.n_significant)
-        inflation.append(tests.by_lag[0].inflation)
-        if len(groups) < N_NULL_GROUPS:
+        edges.append(tests.count("beyond_news"))
+        habit.append(tests.count("beyond_habit"))
+        inflation += [each.reference["lambda"] for each in tests.by_lag if each.reference]
+        if len(groups) < N_GROUPS:
             groups.append(find_groups(activity, alpha=ALPHA, seed=seed).n_confirmed)
     yield (
-        f"null, {name}: lambda {min(inflation):.2f} to {max(inflation):.2f}; runs with a false "
-        f"edge {_count(edges)}; with a false group {_count(groups)}"
+        f"null, {name}: lambda {min(inflation):.2f} to {max(inflation):.2f}; runs with an edge "
+        f"beyond news {_count(edges)}, beyond habit {_count(habit)}; with a group beyond news "
+        f"{_count(groups)}"
     )
 
 
@@ -192,7 +201,10 @@ REAL = {
     "Thailand": ("io_thailand_092020", ("retweet", "hashtag", "url", "mention"), 1),
     "IRA autumn 2016": ("ira_2016autumn/shares.parquet", ("retweet", "hashtag", "text"), 1),
     "Higgs": ("higgs/shares.parquet", ("retweet_user", "mention"), 10),
+    "Russian set": ("coortweet_russian/russian_coord_tweets.parquet", ("object",), 1),
 }
+IRA = "IRA autumn 2016"
+MONTHS = ("2016-09-01", "2016-10-01", "2016-11-01", "2016-12-01")
 
 
 def _name_store(name: str) -> Path:
@@ -203,38 +215,60 @@ def _run_real(name: str):
     source, kinds, min_posts = REAL[name]
     folder, source = _name_store(name), DATA / source
     gc.ingest(sorted(source.glob("*.csv")) if source.is_dir() else [source], folder)
-    settings = Settings(kinds=kinds, min_posts=min_posts)
-    activity = settings.build_activity(gc.open_store(folder), backend=choose("cpu"))
+    activity = build_activity(folder, kinds=kinds, min_posts=min_posts, backend=choose("cpu"))
     data = _test_pairs(activity)
     found = find_groups(activity, alpha=ALPHA)
     yield (
-        f"real, {name}: {activity!r}; lambda {data.by_lag[0].inflation:.2f}, "
-        f"{data.n_significant} significant pairs, {found.n_confirmed} groups {found.reason or ''}"
+        f"real, {name}: {activity!r}; beyond news {data.count('beyond_news')}, beyond habit "
+        f"{data.count('beyond_habit')}; groups {found.n_confirmed} and {found.n_beyond_habit} "
+        f"{found.reason or ''}"
     )
-    edges, groups, inflation, planted = [], [], [], []
+    edges, news, groups, planted = [], [], [], []
     for seed in range(FIRST_SEED, FIRST_SEED + N_COPIES):
-        copy = permute_days(activity, seed=seed)
+        copy = permute_days(activity, seed)
         tests = _test_pairs(copy)
-        edges.append(tests.n_significant)
-        inflation.append(tests.by_lag[0].inflation)
+        edges.append(tests.count("beyond_habit"))
+        news.append(tests.count("beyond_news"))
         groups.append(find_groups(copy, alpha=ALPHA, seed=seed).n_confirmed)
         if seed < FIRST_SEED + 3:
             with_operation, truth = plant_operation(copy, seed=seed)
             planted.append(_judge(with_operation, truth, seed))
     yield (
-        f"real, {name}, days permuted: lambda {min(inflation):.2f} to {max(inflation):.2f}; copies "
-        f"with a false edge {_count(edges)}; with a false group {_count(groups)}"
+        f"real, {name}, days permuted: copies with an edge beyond habit {_count(edges)}, beyond "
+        f"news {_count(news)}; with a group beyond news {_count(groups)}"
     )
     yield from (f"real, {name}, days permuted, exact lag 1, f=.35 planted: {p}" for p in planted)
 
 
-def _simulate(seed: int, **overrides) -> tuple[Activity, pl.DataFrame]:
+def _run_months():
+    """Months of the IRA's accounts, at the default settings, against their categories."""
+    source, categories = DATA / REAL[IRA][0], DATA / "ira_2016autumn" / "accounts.csv"
+    label = dict(pl.read_csv(categories).select("account", "account_category").rows())
+    folder = FOLDER / "months.store"
+    gc.ingest([source], folder)
+    for start, end in pairwise(MONTHS):
+        run = detect(folder, FOLDER / "months.run", start=start, end=end, groups=0)
+        edges = run.read("edges")
+        parts = {"the network": run.read_network(), "beyond news": edges.filter("significant"),
+                 "beyond habit": edges.drop_nulls("tier")}  # fmt: skip
+        said = []
+        for name, part in parts.items():
+            ends = part.select("source", "target")
+            n_linked = pl.concat([ends["source"], ends["target"]]).n_unique()
+            across = sum(label[a] != label[b] for a, b in ends.rows()) / max(part.height, 1)
+            share = n_linked / run.summary["n_accounts"]
+            said.append(f"{name} {part.height} edges, {share:.0%} of accounts, {across:.1%} across")
+        yield f"months, {IRA}, from {start}: {run.summary['network_tier']}; {'; '.join(said)}"
+
+
+def _simulate(seed: int, *, preset: str, n_posts: int | None = None, **overrides):
     """Return the activity of a simulated archive; its accounts' roles; its true edges."""
     with TemporaryDirectory() as folder:
-        made = gc.simulate(Path(folder) / "archive", seed=seed, **overrides)
+        archive = Path(folder) / "archive"
+        made = gc.simulate(archive, seed=seed, preset=preset, n_posts=n_posts, overrides=overrides)
         files = [made.path / "tweets.csv", made.path / "users.csv"]
         store = gc.ingest(files, Path(folder) / "store")
-        activity = Settings().build_activity(store, backend=choose("cpu"))
+        activity = build_activity(store, backend=choose("cpu"))
         truth = pl.read_parquet(made.path / "truth_accounts.parquet")
         edges = pl.read_parquet(made.path / "truth_edges.parquet")
     ids = activity.accounts["account_id"]
@@ -280,7 +314,7 @@ def plant_operation(activity: Activity, *, seed: int, n_core=5, n_amplifiers=35,
 
 def _test_pairs(activity: Activity) -> PairTests:
     index = index_cells(activity)
-    return assess_pairs(activity, index, [count_margins(index, 1)], alpha=ALPHA)
+    return assess_pairs(activity, index, [count_margins(index, lag) for lag in (0, 1)], alpha=ALPHA)
 
 
 def _judge(activity: Activity, truth, seed: int) -> str:
@@ -295,21 +329,15 @@ def _judge_pairs(tests: PairTests, truth, inside) -> str:
     n = tests.n_accounts
     source, target = tests.pair // n, tests.pair % n
     score = np.zeros(n)
-    np.maximum.at(score, source, -tests.log_p)
-    np.maximum.at(score, target, -tests.log_p)
-    significant = tests.pair[tests.q_value <= ALPHA]
-    is_true = np.isin(significant, truth["pairs"])
-    recall = is_true.sum() / truth["pairs"].size
-    false = 1 - is_true.mean() if significant.size else 0.0
-    n_out = np.bincount(significant // n, minlength=n)
-    n_core = int((truth["role"] == "core").sum())
-    first = np.argsort(-n_out, kind="stable")[:n_core]
-    core_first = (truth["role"][first] == "core").mean() if significant.size else float("nan")
-    return (
-        f"lambda {tests.by_lag[0].inflation:.2f}, node AUC {compute_auc(score, inside):.3f}, "
-        f"core's edges significant {recall:.2f}, FDR {false:.3f}, "
-        f"core among the first {core_first:.1f}"
-    )
+    np.maximum.at(score, source, -tests.log_p_habit)
+    np.maximum.at(score, target, -tests.log_p_habit)
+    said = [f"node AUC {compute_auc(score, inside):.3f}"]
+    for tier in ("beyond_news", "beyond_habit"):
+        found = tests.pair[tests.tier >= rank(tier)]
+        recall = np.isin(truth["pairs"], found).mean()
+        outside = ~(inside[found // n] & inside[found % n])
+        said.append(f"{tier} {found.size}: core's edges {recall:.2f}, outside {outside.sum()}")
+    return ", ".join(said)
 
 
 def _judge_groups(groups: Groups, inside) -> str:

@@ -532,6 +532,8 @@ def make_tests(p_values, n_accounts):
         pairs=SimpleNamespace(
             pair=np.array([pair for pair, _ in pairs], np.int64),
             log_p=np.log(np.array([p for _, p in pairs], float)),
+            log_p_habit=np.log(np.array([p / 2 for _, p in pairs], float)),
+            n_tests=n_accounts * (n_accounts - 1),
         )
     )
 
@@ -572,7 +574,7 @@ def test_fuse_tests__is_cauchy_then_benjamini_hochberg(layers):
             assert row["p_value"] == pytest.approx(p_of.get(pair, 1.0), rel=1e-6)
             assert row["q_value"] == pytest.approx(q_of.get(pair, 1.0), rel=1e-6)
             assert row["significant"] == (row["q_value"] <= alpha)
-    assert fused.n_significant == sum(q <= alpha for q in q_of.values())
+    assert fused.count("beyond_news") == sum(q <= alpha for q in q_of.values())
     assert fused.n_tests == n_tests
 
 
@@ -859,7 +861,7 @@ def test_command__shows_layers_under_pseudonyms(archive, tmp_path):
         "coact", archive.path, "--out", tmp_path / "run", "--layers", layers, "--window", "1h"
     )
     assert done.exit_code == 0, done.output
-    assert "co_url_10s" in done.output and "not tested against chance" in done.output
+    assert "co_url_10s" in done.output and "Not tested against chance" in done.output
     ids = pl.read_parquet(tmp_path / "run" / "accounts.parquet")["account_id"].to_list()
     assert not any(account in done.output for account in ids)
     assert "two accounts share the same things" in done.output
@@ -877,4 +879,4 @@ def test_command__prints_one_object(archive, tmp_path):
         "coact", archive.path, "--out", tmp_path / "run", "--layers", "co_url,co_hashtag",
         "--merge", "fused",
     )  # fmt: skip
-    assert "over all tested layers together" in shown.output
+    assert "Beyond the news" in shown.output and "(fused)" in shown.output

@@ -1207,7 +1207,7 @@ def test_commands__say_where_the_tests_find_no_ordinary_pairs(
         name, *options = command
         done = invoke(name, str(store), *options, *out)
         assert done.exit_code == 0
-        assert ("one operation alone" in " ".join(done.stdout.split())) == warns
+        assert ("told apart here" in " ".join(done.stdout.split())) == warns
 
 
 def test_explain__says_where_to_look_in_a_run_of_layers(make_table_store, tmp_path):

@@ -19,7 +19,7 @@ from runs import act_hourly, invoke, refuse, succeed
 
 import gpu_coord as gc
 from gpu_coord.archive.sources import ArchiveError
-from gpu_coord.chance import tests as chance
+from gpu_coord.chance import habits
 from gpu_coord.detection import stages as detection
 from gpu_coord.detection.run import detect
 from gpu_coord.detection.settings import DetectSettings
@@ -51,7 +51,7 @@ GRID = {
     "paper": [False, True],
     "alpha": [0.05, 0.5],
 }
-NOTHING_FITTED = {"_FIT_PRODUCTS": 1, "_MIN_FITTED": 4}
+SOME_FITTED = {"_FIT_PAIRS": 40, "_LISTED": 10}
 
 
 def follow_among_others(n_others=12, n_days=20):
@@ -109,8 +109,7 @@ def check_cell(found, row, findings):
     leading = set(inside.filter(pl.col("out_degree") > 0)["account_id"])
     assert {ids[a] for a, _, leads in accounts.rows() if leads} == leading
     expected = findings.read("edges")
-    if "significant" in expected.columns:
-        expected = expected.filter("significant")
+    expected = expected.filter("in_network")
     ends = set(expected.select("source", "target").rows())
     assert {(ids[i], ids[j]) for i, j in edges.rows()} == ends
     assert row["n_network_edges"] == expected.height
@@ -125,10 +124,10 @@ def run_cells(found, cells, out, store, backend):
         yield row, detect(store, out, backend=backend, **choices)
 
 
-@pytest.mark.parametrize("fitted", [{}, NOTHING_FITTED], ids=["all fitted", "some fitted"])
+@pytest.mark.parametrize("fitted", [{}, SOME_FITTED], ids=["all fitted", "some fitted"])
 def test_sweep__each_cell_is_the_run_of_its_settings(backend, store, tmp_path, monkeypatch, fitted):
     for name, value in fitted.items():
-        monkeypatch.setattr(chance, name, value)
+        monkeypatch.setattr(habits, name, value)
     found = sweep(store, GRID, tmp_path / "s", sample=26, seed=3, backend=backend)
     cells = list_cells(GRID, sample=26, seed=3)
     rows = []
@@ -138,7 +137,7 @@ def test_sweep__each_cell_is_the_run_of_its_settings(backend, store, tmp_path, m
     assert len(rows) == 26
     # What is compared is more than empty networks.
     assert len({row["n_network_edges"] for row in rows}) > 5
-    assert any(row["n_significant"] for row in rows if not row["paper"])
+    assert any(row["n_beyond_habit"] for row in rows if not row["paper"])
 
 
 @pytest.mark.parametrize("null", ["popularity", "hour"])
@@ -202,7 +201,7 @@ def test_sweep__shares_are_those_of_the_runs(backend, store, tmp_path, monkeypat
     n_accounts, n_leading, n_edges = {}, {}, {}
     for row, findings in run_cells(found, cells, tmp_path / "run", store, backend):
         edges = findings.read("edges")
-        edges = edges if row["paper"] else edges.filter("significant")
+        edges = edges.filter("in_network")
         pairs = set(edges.select("source", "target").rows())
         for counts, members in (
             (n_edges, pairs),

@@ -247,13 +247,7 @@ def _describe_shared(
         f"{edge['median_gap']:g} s apart."
     ]
     if alpha is not None:
-        finding = "unusual co-activity" if edge["significant"] else "not unusual"
-        p, q = _spell_chance("p", edge["p_value"]), _spell_chance("q", edge["q_value"])
-        said.append(
-            f"{edge['expected']:.3g} such pairs would be expected under the null of the run; "
-            f"allowing for what pairs in general show beyond that null, {p} and {q}, evidence "
-            f"grade {edge['grade']}: {finding} at a false discovery rate of {alpha} over all pairs."
-        )
+        said.append(_describe_tests(edge, alpha))
     else:
         said.append("The run does not say how often chance alone would make that happen.")
     return said
@@ -265,17 +259,38 @@ def _describe_edge(edge: dict[str, Any], names: dict[str, str], alpha: float | N
         f"{names[edge['target']]} acted {when} {names[edge['source']]} on the same entity "
         f"{_count(edge['support'], 'time')} (weight {edge['weight']:.3g})"
     )
-    if edge.get("expected") is None:
+    if edge.get("p_value") is None:
         return f"{said}; the run does not say how often chance alone would make that happen."
-    said += f"; {edge['expected']:.3g} would be expected under the null of the run"
-    if edge["expected"] and edge["support"]:
-        said += f", a ratio of {edge['support'] / edge['expected']:.3g}"
-    grade = "" if edge.get("grade") is None else f", evidence grade {edge['grade']}"
-    finding = "unusual co-activity" if edge.get("significant") else "not unusual"
-    p, q = _spell_chance("p", edge.get("p_value")), _spell_chance("q", edge.get("q_value"))
+    return f"{said}. {_describe_tests(edge, alpha)}"
+
+
+def _describe_tests(edge: dict[str, Any], alpha: float | None) -> str:
+    """Say what was tested of an edge, what was expected, and which tier it reaches."""
+    q_value = _spell_chance("q", edge.get("q_value"))
+    if "q_habit" not in edge:  # of version 0.1
+        known = "significant" if edge.get("significant") else "not shown to be unusual"
+        return f"{edge['expected']:.3g} would be expected by chance; {q_value}: {known}."
+    said = (
+        f"Tested were {_count(edge['n_hours'], 'hour')} with a meeting; the habits of the two "
+        f"would make {edge['expected_habit']:.3g}, and habits and news together "
+        + (
+            "nobody can say how many here"
+            if edge["expected"] is None
+            else f"{edge['expected']:.3g}"
+        )
+    )
+    q_habit, at = _spell_chance("q", edge["q_habit"]), f"at a false discovery rate of {alpha}"
+    if edge["tier"] == "beyond_news":
+        grade = f"evidence grade {edge['grade']}"
+        return f"{said}: beyond the news ({q_value}, {grade}), unusual co-activity {at}."
+    if edge["tier"] == "beyond_habit":
+        return (
+            f"{said}: beyond habit ({q_habit}) {at}, but not shown to be beyond the news "
+            f"({q_value}): shared news is not excluded."
+        )
     return (
-        f"{said}; allowing for what pairs in general show beyond that null, {p} and {q}{grade}: "
-        f"{finding} at a false discovery rate of {alpha} over all pairs."
+        f"{said}: not shown to be beyond chance ({q_habit} of habit) {at}, which is no proof that "
+        "they are strangers."
     )
 
 
@@ -315,7 +330,8 @@ def _name_ends(frame: pl.DataFrame, explanation: Explanation, *, show_ids: bool)
 def _show_edges(explanation: Explanation, *, show_ids: bool) -> pl.DataFrame:
     edges = explanation.edges.rename({"support": "observed"})
     if "expected" in edges.columns:
-        ratio = pl.when(pl.col("expected") > 0).then(pl.col("observed") / pl.col("expected"))
+        counted = "n_hours" if "n_hours" in edges.columns else "observed"
+        ratio = pl.when(pl.col("expected") > 0).then(pl.col(counted) / pl.col("expected"))
         edges = edges.with_columns(ratio=ratio)
     return _name_ends(edges, explanation, show_ids=show_ids)
 
@@ -381,11 +397,17 @@ def _list_accounts(explanation: Explanation, *, show_ids: bool) -> tuple[list[st
 
 
 def _list_edges(explanation: Explanation) -> tuple[list[str], list[Any]]:
-    columns = ["observed", "expected", "ratio", "weight", "p_value", "q_value", "grade", "lag"]
+    columns = [
+        "observed", "n_hours", "expected_habit", "expected", "weight", "tier", "q_value", "q_habit",
+        "lag",
+    ]  # fmt: skip
     edges = _show_edges(explanation, show_ids=True)
     lacking = [pl.lit(None).alias(name) for name in columns if name not in edges.columns]
     rows = edges.with_columns(lacking).select("source", *columns).rows()
-    shown = ["", "observed", "expected", "ratio", "weight", "p", "q", "grade", "lag"]
+    shown = [
+        "", "observed", "hours", "by habit", "with news", "weight", "tier", "q", "q of habit",
+        "lag",
+    ]  # fmt: skip
     between = " → " if explanation.window_seconds is None else ", "
     return shown, [(_point(explanation, source, between), *row) for source, *row in rows]
 

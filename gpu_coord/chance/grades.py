@@ -33,7 +33,7 @@ def grade_significant(
 
     Returns
     -------
-        Grades are 0 where a pair is not significant, otherwise 1 (under the null of the news only) to
+        Grades are 0 where a pair is not significant, otherwise 1 (the null of the news alone) to
         5, or to 6 where bins are fine enough for ``one_hour``, see
         `gpu_coord.chance.nulls.list_nulls`.
     """

@@ -90,12 +90,8 @@ def list_fitted(strata: Strata, *, apart: Any = None) -> Iterator[PairCounts]:
     -------
         By source, then target; without their coincidences.
     """
-    n_meetings = count_products(strata)
-    n_pairs = np.minimum(n_meetings, strata.n_accounts - 1)
-    share = min(
-        _FIT_PAIRS / MIN_COPIES / max(n_pairs.sum(), 1), _FIT_MEETINGS / max(n_meetings.sum(), 1)
-    )
-    drawn = np.random.default_rng(0).random(strata.n_accounts) < share
+    n_meetings, n_pairs = _bound_pairs(strata)
+    drawn = np.random.default_rng(0).random(strata.n_accounts) < _choose_share(n_meetings, n_pairs)
     sources = np.flatnonzero(drawn & (n_meetings > 0))
     block = np.cumsum(n_pairs[sources]) // _LISTED
     for part in np.split(sources, np.flatnonzero(np.diff(block)) + 1):
@@ -105,6 +101,23 @@ def list_fitted(strata: Strata, *, apart: Any = None) -> Iterator[PairCounts]:
             pairs = PairCounts(*(column[kept] for column in pairs))
         if pairs.source.size:
             yield pairs
+
+
+def lists_all(strata: Strata) -> bool:
+    """Tell whether `list_fitted` yields the pairs of all sources."""
+    return _choose_share(*_bound_pairs(strata)) >= 1
+
+
+def _bound_pairs(strata: Strata) -> tuple[Any, Any]:
+    """Return the users that each source meets, and at least as many as its pairs are."""
+    n_meetings = count_products(strata)
+    return n_meetings, np.minimum(n_meetings, strata.n_accounts - 1)
+
+
+def _choose_share(n_meetings: Any, n_pairs: Any) -> float:
+    """Return the share of the sources whose pairs are affordable."""
+    of_pairs = _FIT_PAIRS / MIN_COPIES / max(int(n_pairs.sum()), 1)
+    return float(min(of_pairs, _FIT_MEETINGS / max(int(n_meetings.sum()), 1)))
 
 
 def sum_moments(observed: Any, expected: Any) -> Any:

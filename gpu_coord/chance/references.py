@@ -13,7 +13,7 @@ import numpy as np
 
 from gpu_coord.activity.counts import PairCounts
 from gpu_coord.chance.exposure import Exposure
-from gpu_coord.chance.habits import list_fitted, solve_moments, sum_moments
+from gpu_coord.chance.habits import list_fitted, lists_all, solve_moments, sum_moments
 from gpu_coord.chance.strata import Strata, expect_pairs
 
 MIN_EXPECTED = 5.0  # hours, of a class or of all: with fewer, a ratio says nothing
@@ -31,6 +31,7 @@ class Reference:
     by_class: Any  # lambda of strata with 2^k accounts and more, (n_classes,), 1 or more
     spread: Any  # variance of lambda between strata of a class over its square
     classes: Any  # of each stratum, (n_strata,)
+    n_met: int | None  # pairs that share a stratum, where all were listed
 
     @property
     def inflation(self) -> float:
@@ -86,11 +87,12 @@ def find_reference(
     strata = exposure.strata
     n_users = np.diff(strata.users.start)
     classes = np.frexp(np.maximum(n_users, 1))[1] - 1
-    sums, n_pairs = np.zeros((2, classes.size)), 0
+    sums, n_pairs, n_met = np.zeros((2, classes.size)), 0, 0
     ones = np.ones_like(strata.sources.count), np.ones_like(strata.targets.count)
     count_shared = strata.send_factors(*ones)
     name_shared = strata.send_factors(strata.sources.other.astype(np.float64), ones[1])
     for pairs in list_fitted(strata):
+        n_met += pairs.source.size
         once = strata.sum_products(count_shared, pairs).sum(axis=1) == 1
         pairs = PairCounts(*(column[once] for column in pairs))
         stratum = strata.sum_products(name_shared, pairs).sum(axis=1).astype(np.int64)
@@ -102,8 +104,9 @@ def find_reference(
         return None
     by_class, spread = _fit_classes(seen, expected, classes)
     return Reference(
-        "met_once", n_pairs, int(seen.sum()), float(expected.sum()), by_class, spread, classes
-    )
+        "met_once", n_pairs, int(seen.sum()), float(expected.sum()), by_class, spread, classes,
+        n_met if lists_all(strata) else None,
+    )  # fmt: skip
 
 
 def _fit_classes(seen: Any, expected: Any, classes: Any) -> tuple[Any, Any]:
@@ -137,8 +140,9 @@ def ask_controls(
     ValueError
         There are too few such pairs.
     """
-    sums, n_pairs = np.zeros(5), 0
+    sums, n_pairs, n_met = np.zeros(5), 0, 0
     for pairs in list_fitted(exposure.strata):
+        n_met += pairs.source.size
         mine = is_control[pairs.source] | is_control[pairs.target]
         pairs = PairCounts(*(column[mine] for column in pairs))
         sums += sum_moments(count_hours(pairs), exposure.expect(pairs))
@@ -153,6 +157,7 @@ def ask_controls(
     return Reference(
         "controls", n_pairs, int(sums[0]), float(sums[1]), np.array([fitted.inflation]),
         np.array([fitted.dispersion]), np.zeros(exposure.strata.kind.size, np.int64),
+        n_met if lists_all(exposure.strata) else None,
     )  # fmt: skip
 
 

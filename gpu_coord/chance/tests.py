@@ -51,7 +51,8 @@ class LagTests:
     spread: Any  # of the hours that the news makes: their variance is mean + spread * mean^2
     log_p_habit: Any
     log_p: Any  # of beyond news
-    n_met: int  # pairs that share a stratum, or more: one counts once for each
+    n_met: int  # pairs that share a stratum of habits, or more: one counts once for each
+    n_met_news: int  # pairs that share one of the news
     habits: EmpiricalNull
     n_copies: int  # with shifted days, that the null of habits was fitted to
     reference: dict[str, Any] | None  # what says how much the news does, see `describe_reference`
@@ -84,7 +85,7 @@ class PairTests:
     n_accounts: int
     null: Null
     alpha: float
-    n_tests: int  # ordered pairs that could have met: what they are is no chance, they share strata
+    n_tests: int  # ordered pairs that share strata of habits: only these can meet
     by_lag: tuple[LagTests, ...]
     pair: Any  # source * n_accounts + target, ascending, (n_pairs,)
     log_p: Any  # of beyond news, all lags together
@@ -282,9 +283,11 @@ class Nulls:
         described = describe_reference(self.reference, self.news_exposure.strata)
         pair, observed, n_hours, habit, mean, spread, log_p_habit, log_p = columns
         n_met = int(count_products(self.habit_exposure.strata).sum())
+        known = None if self.reference is None else self.reference.n_met
+        n_news = int(count_products(self.news_exposure.strata).sum()) if known is None else known
         return LagTests(
             lag, pair, observed, n_hours, habit, mean, spread, log_p_habit, log_p, n_met,
-            self.habits, self.n_copies, described,
+            n_news,            self.habits, self.n_copies, described,
         )  # fmt: skip
 
     @property
@@ -345,14 +348,16 @@ def join_lags(
 
     By tier. Pairs that share no stratum cannot meet, whatever chance does, and are not tested.
     """
-    n_tests = min(n_accounts * (n_accounts - 1), sum(each.n_met for each in by_lag))
+    everybody = n_accounts * (n_accounts - 1)
 
-    def combine(tier: Tier) -> tuple[Any, Any, Any]:
+    def combine(tier: Tier, n_met: list[int]) -> tuple[Any, Any, Any]:
         tests = [(each.pair, each.read_log_p(min_support, tier=tier)) for each in by_lag]
-        return combine_tests(tests, n_tests=n_tests)
+        return combine_tests(tests, n_tests=min(everybody, sum(n_met)))
 
-    pair, log_p, q_value = combine("beyond_news")
-    _, log_p_habit, q_habit = combine("beyond_habit")
+    pair, log_p, q_value = combine("beyond_news", [each.n_met_news for each in by_lag])
+    n_met = [each.n_met for each in by_lag]
+    _, log_p_habit, q_habit = combine("beyond_habit", n_met)
+    n_tests = min(everybody, sum(n_met))
     grade = np.zeros(pair.size, np.int8)
     return PairTests(
         n_accounts,

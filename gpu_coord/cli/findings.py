@@ -54,7 +54,8 @@ def describe_run(findings: "Findings") -> dict[str, Any]:
     for missing in ("missing_kinds", "missing_layers"):
         if names := counts.get(missing):
             warnings.append(f"{missing.replace('_', ' ')}: {', '.join(names)}.")
-    return findings.summary | {"why": _explain_tier(findings), "warnings": warnings}
+    why = _explain_tier(findings) if "network_tier" in findings.summary else None
+    return findings.summary | {"why": why, "warnings": warnings}
 
 
 def show_part(
@@ -247,7 +248,7 @@ def _say_nothing_passes(findings: "Findings") -> str:
 
 def _explain_tier(findings: "Findings") -> str:
     chance = findings.content.get("chance") or {}
-    return str(chance.get("why", "news and coordination can hardly be told apart otherwise"))
+    return str(chance.get("why", "of what the layers' tests say"))
 
 
 def _list_warnings(findings: "Findings") -> list[str]:

@@ -34,6 +34,7 @@ from gpu_coord.network.exports import export_network
 from gpu_coord.network.network import (
     Network,
     score_accounts,
+    sum_weights,
     summarise_classes,
     summarise_communities,
     summarise_components,
@@ -233,11 +234,30 @@ def _write_tables(work: Work, found: _Found, *, graphs: bool) -> None:
 def _tabulate_accounts(work: Work, found: _Found) -> pl.DataFrame:
     accounts = found.stages.activity.accounts
     named = accounts.with_columns(pseudonym=name_accounts(accounts["account_id"], work.store))
-    return named.hstack(score_accounts(found.network)).select(
+    scored = score_accounts(found.network).with_columns(**_split_weights(found))
+    return named.hstack(scored).select(
         "account_id", "label", "influence", "in_weight", "out_degree", "in_degree",
         "component", "community", "n_posts", "first_seen", "last_seen",
-        "strong_component", "pagerank", "core_number", "pseudonym",
+        "strong_component", "pagerank", "core_number", "together", "pseudonym",
     )  # fmt: skip
+
+
+def _split_weights(found: _Found) -> dict[str, pl.Series]:
+    """Return what accounts lead, follow and do together: at lag 0 nobody leads.
+
+    Where only lag 0 was asked for, its edges count as both.
+    """
+    edges, n_accounts = found.edges, found.stages.activity.n_accounts
+    is_after = (edges.lag > 0) | (max(margin.lag for margin in found.margins) == 0)
+    columns = {
+        "influence": (edges.source, is_after),
+        "in_weight": (edges.target, is_after),
+        "together": (edges.source, edges.lag == 0),
+    }
+    return {
+        name: pl.Series(sum_weights(owner[kept], edges.weight[kept], n_accounts))
+        for name, (owner, kept) in columns.items()
+    }
 
 
 def _tabulate_entities(work: Work, found: _Found) -> pl.DataFrame:
