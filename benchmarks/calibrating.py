@@ -121,7 +121,7 @@ def _run_retimed(name: str):
     ]
     yield (
         f"shares within {WINDOW_SECONDS} s, {name}: beyond news {data.pairs.count('beyond_news')}, "
-        f"beyond habit {data.pairs.count('beyond_habit')} of {data.edges.height:,} edges, each twice; "
+        f"beyond habit {data.pairs.count('beyond_habit')} of {data.edges.height:,} edges, twice each; "
         "posts re-timed within their hour: copies with an edge beyond news "
         f"{_count([copy.pairs.count('beyond_news') for copy in copies])}"
     )

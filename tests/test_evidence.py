@@ -408,29 +408,49 @@ def test_explain__tells_both_directions_by_time(make_run):
     assert_frame_equal(turned.evidence, found.evidence)
 
 
-def test_describe__says_how_unusual_an_edge_is(make_run):
+TESTED = {
+    "expected": 1.5, "expected_habit": 0.75, "n_hours": 5, "p_value": 1e-5, "q_value": 0.003,
+    "q_habit": 0.0, "tier": "beyond_news", "grade": 2, "significant": True,
+}  # fmt: skip
+SAID = (
+    "B acted 1 bin after A on the same entity 6 times (weight 0.25). Tested were 5 hours with a "
+    "meeting; the habits of the two would make 0.75, and habits and news together "
+)
+
+
+@pytest.mark.parametrize(
+    ("tests", "end"),
+    [
+        ({}, "1.5: beyond the news (q = 0.003, evidence grade 2), unusual co-activity at a false "
+             "discovery rate of 0.05."),
+        ({"tier": "beyond_habit", "q_value": 1.0},
+         "1.5: beyond habit (q below 5e-324) at a false discovery rate of 0.05, but not shown to be "
+         "beyond the news (q = 1): shared news is not excluded."),
+        ({"tier": None, "q_habit": 0.3, "expected": None},
+         "nobody can say how many here: not shown to be beyond chance (q = 0.3 of habit) at a "
+         "false discovery rate of 0.05, which is no proof that they are strangers."),
+    ],
+)  # fmt: skip
+def test_describe__says_which_tier_an_edge_reaches(make_run, tests, end):
     rows = [coincidence("id-1", "id-2", 0, 1)] * 6
-    run = make_run([edge("id-1", "id-2", 6, **SIGNIFICANCE)], rows)
-    said = describe(explain(run, "id-1", "id-2"))
-    assert said[0] == (
-        "B acted 1 bin after A on the same entity 6 times (weight 0.25); 1.5 would be expected "
-        "under the null of the run, a ratio of 4; allowing for what pairs in general show beyond "
-        "that null, p = 1e-05 and q = 0.003, evidence grade 2: unusual co-activity at a false "
-        "discovery rate of 0.05 over all pairs."
+    said = describe(
+        explain(make_run([edge("id-1", "id-2", 6, **TESTED | tests)], rows), "id-1", "id-2")
     )
+    assert said[0] == SAID + end
     assert said[1] == "There is no edge from B to A."
     assert said[-1] == CAUTION
 
 
-def test_describe__is_careful_where_nothing_is_unusual(make_run):
-    usual = {"expected": 0.0, "p_value": 0.0, "q_value": 1.0, "significant": False}
-    run = make_run([edge("id-1", "id-2", 1, lag=0, **usual)], [])
+@pytest.mark.parametrize(
+    ("significant", "end"), [(True, "significant."), (False, "not shown to be unusual.")]
+)
+def test_describe__knows_runs_of_version_0_1(make_run, significant, end):
+    old = {"expected": 0.0, "p_value": 0.0, "q_value": 1.0, "significant": significant}
+    run = make_run([edge("id-1", "id-2", 1, lag=0, **old)], [])
     said = describe(explain(run, "id-1", "id-2"), a="one", b="two")
     assert said[0] == (
-        "two acted in the same bin as one on the same entity 1 time (weight 0.25); 0 would be "
-        "expected under the null of the run; allowing for what pairs in general show beyond that "
-        "null, p below 5e-324 and q = 1: not unusual at a false discovery rate of 0.05 over all "
-        "pairs."
+        "two acted in the same bin as one on the same entity 1 time (weight 0.25). 0 would be "
+        f"expected by chance; q = 1: {end}"
     )
 
 

@@ -639,6 +639,7 @@ def test_sweep__finds_the_planted_core_of_the_demo(backend, tmp_path):
         "lags": ["1-1", "0-1", "1-4"],
         "min_support": [1, 3, 5],
         "alpha": [0.01, 0.05],
+        "tier": ["beyond_habit"],
     }
     found = sweep(gc.ingest(files, tmp_path / "store"), grid, tmp_path / "s", backend=backend)
     truth = pl.read_parquet(archive.path / "truth_accounts.parquet")

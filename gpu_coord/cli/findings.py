@@ -44,7 +44,9 @@ def show_run(findings: "Findings", *, show_ids: bool) -> None:
     if not findings.content["graphs_written"]:
         line = "No GraphML and GEXF for a network of this size; --graphs writes them."
         print_lines(line, wrap=True)
-    print_lines(*_suggest_next(findings), "", _describe_edges(findings), wrap=True)
+    print_lines(
+        *_suggest_next(findings, show_ids=show_ids), "", _describe_edges(findings), wrap=True
+    )
 
 
 def describe_run(findings: "Findings") -> dict[str, Any]:
@@ -163,10 +165,10 @@ def _print_classes(findings: "Findings") -> None:
         )  # fmt: skip
 
 
-def _suggest_next(findings: "Findings") -> list[str]:
+def _suggest_next(findings: "Findings", *, show_ids: bool) -> list[str]:
     """Return the commands that people would give next, ready to paste."""
     path = findings.path
-    edges = _list_part(findings, "edges")
+    edges = _list_part(findings, "edges", show_ids=show_ids)
     if edges.is_empty():
         return []
     a, b = edges.select("a", "b").row(0)
