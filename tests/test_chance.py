@@ -479,7 +479,7 @@ def expose_lag(activity, lag, null):
 @pytest.mark.parametrize("lag", [0, 1, 5])
 @pytest.mark.parametrize(
     ("bin_seconds", "first_bin", "n_bins"),
-    [(900, 0, 288), (900, -131, 250), (HOUR, 1017, 110), (2 * HOUR, 7, 80)],
+    [(900, 0, 288), (900, -131, 250), (1500, 11, 180), (HOUR, 1017, 110), (2 * HOUR, 7, 80)],
 )
 def test_expect__equals_plain_loops(null, lag, bin_seconds, first_bin, n_bins, backend):
     cells = draw_sessions(20 + lag, n_bins=n_bins)
