@@ -121,8 +121,8 @@ def _run_retimed(name: str):
     ]
     yield (
         f"shares within {WINDOW_SECONDS} s, {name}: beyond news {data.pairs.count('beyond_news')}, "
-        f"beyond habit {data.pairs.count('beyond_habit')} of {data.edges.height:,} edges, twice each; "
-        "posts re-timed within their hour: copies with an edge beyond news "
+        f"beyond habit {data.pairs.count('beyond_habit')} of {data.edges.height:,} edges (twice "
+        "each); posts re-timed within their hour: copies with an edge beyond news "
         f"{_count([copy.pairs.count('beyond_news') for copy in copies])}"
     )
 
@@ -346,9 +346,10 @@ def _judge_groups(groups: Groups, inside) -> str:
     for group in confirmed["group"]:
         members = groups.accounts.filter(group=group)["account"].to_numpy()
         n_ordinary += not inside[members].any()
-    both = groups.accounts.filter("in_both_folds")["account"].to_numpy()
-    found = groups.accounts.filter(pl.col("tier") != "significant")["account"].to_numpy()
-    significant = groups.accounts.filter(tier="significant")["account"].to_numpy()
+    listed = groups.accounts.filter(pl.col("group").is_in(confirmed["group"].implode()))
+    both = listed.filter("in_both_folds")["account"].to_numpy()
+    found = listed.filter(pl.col("tier") != "significant")["account"].to_numpy()
+    significant = listed.filter(tier="significant")["account"].to_numpy()
     found = np.union1d(found, significant)
     return (
         f"{confirmed.height} groups, {n_ordinary} without any of its accounts; members "

@@ -115,9 +115,12 @@ class ByHand:
         return math.floor(math.log2(max(len(self.targets.get(place, {})), 1)))
 
     def count_meetings(self):
-        """Count the users that all sources meet in the strata that they use, themselves too."""
+        """Count the other accounts that all sources meet in the strata that they use."""
         return sum(
-            len(users) * len(self.targets.get(place, {})) for place, users in self.sources.items()
+            source != target
+            for place, users in self.sources.items()
+            for source in users
+            for target in self.targets.get(place, {})
         )
 
 

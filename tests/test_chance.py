@@ -33,7 +33,7 @@ from scipy import stats
 from gpu_coord.activity.counts import count_margins, index_cells
 from gpu_coord.chance import empirical, habits
 from gpu_coord.chance.adjust import adjust_p_values, combine_lags
-from gpu_coord.chance.days import permute_days
+from gpu_coord.chance.days import shift_days
 from gpu_coord.chance.empirical import EmpiricalNull, compute_log_tail, fit_null
 from gpu_coord.chance.exposure import expose
 from gpu_coord.chance.grades import grade_significant
@@ -592,15 +592,15 @@ def collect(parts):
 
 
 def fit_copies(activity, lag, *, null="day", seed=0):
-    """Fit the null of habits; return it, the number of copies, and the copies."""
+    """Fit the null of habits; return it, the number of copies, and (copy, days moved) of each."""
     copies = []
 
-    def permute(seed):
-        copies.append(permute_days(activity, seed))
+    def shift(seed):
+        copies.append(shift_days(activity, seed))
         return copies[-1]
 
     backup = expose_lag(activity, lag, null)
-    null, n_copies = fit_habits(activity, lag, null=null, seed=seed, permute=permute, backup=backup)
+    null, n_copies = fit_habits(activity, lag, null=null, seed=seed, shift=shift, backup=backup)
     return null, n_copies, copies
 
 
@@ -615,9 +615,11 @@ def test_fit_habits__equals_moments_over_explicit_copies(null, lag, first_bin, b
     found, n_copies, copies = fit_copies(activity, lag, null=null)
     assert n_copies == len(copies) == 8
     observed, expected = [], []
-    for copy in copies:
+    for copy, moved in copies:
         by_hand = ByHand(copy, lag, null)
         for i, j in by_hand.list_sharing():
+            if moved[i] == moved[j]:  # what they did together they still do
+                continue
             observed.append(by_hand.hours[i, j])
             expected.append(by_hand.expect(i, j))
     inflation, dispersion = solve_by_hand(observed, expected)
@@ -629,7 +631,7 @@ def test_fit_habits__makes_other_copies_for_another_seed(backend):
     activity = build(draw_crowd(22, n_accounts=14, n_cells=150), backend, n_bins=480)
     first, again, other = (fit_copies(activity, 1, seed=seed) for seed in (0, 0, 1))
     assert first[0] == again[0] != other[0]
-    bins = {backend.to_host(c.bin).tobytes() for _, _, copies in (first, other) for c in copies}
+    bins = {backend.to_host(c.bin).tobytes() for _, _, copies in (first, other) for c, _ in copies}
     assert len(bins) == 16
 
 
@@ -639,7 +641,12 @@ def test_fit_habits__makes_copies_until_it_has_seen_enough(n_pairs, monkeypatch,
     _, n_copies, copies = fit_copies(activity, 1)
     assert n_copies == 8
     monkeypatch.setattr(habits, "_FIT_PAIRS", n_pairs)
-    n_seen = np.cumsum([len(collect(list_fitted(expose_lag(c, 1, "day").strata))) for c in copies])
+    n_seen = np.cumsum(
+        [
+            len(collect(list_fitted(expose_lag(copy, 1, "day").strata, apart=moved)))
+            for copy, moved in copies
+        ]
+    )
     wanted = next((n for n in range(2, 9) if n_seen[n - 1] >= n_pairs), 8)
     found, n_copies, _ = fit_copies(activity, 1)
     assert (n_copies, found.n_bulk) == (wanted, n_seen[wanted - 1])
@@ -668,7 +675,7 @@ def test_fit_habits__without_days_fits_the_bulk_of_the_archive_itself(backend):
     by_hand = ByHand(activity, 0, "six_hours")
     ends = by_hand.list_sharing()
     backup = expose_lag(activity, 0, "six_hours")
-    found, n_copies = fit_habits(activity, 0, null="six_hours", seed=0, permute=None, backup=backup)
+    found, n_copies = fit_habits(activity, 0, null="six_hours", seed=0, shift=None, backup=backup)
     hours, expected = [by_hand.hours[p] for p in ends], [by_hand.expect(*p) for p in ends]
     assert n_copies == 0
     assert fit_by_hand(hours, expected) == pytest.approx(
@@ -688,6 +695,10 @@ def test_list_fitted__lists_all_pairs_that_share_or_those_of_sources_by_lot(monk
     for name in ("_FIT_PAIRS", "_FIT_MEETINGS"):
         with monkeypatch.context() as patch:
             patch.setattr(habits, name, n_meetings // 2)
+            some = collect(list_fitted(strata))
+            assert set(some) < set(wanted) and some == sorted(some)
+            assert len({i for i, _ in some}) > 0.9 * len({i for i, _ in wanted})
+            patch.setattr(habits, "_MIN_SOURCES", 1)
             some = collect(list_fitted(strata))
             sources = {i for i, _ in some}
             assert some == [pair for pair in wanted if pair[0] in sources]
@@ -918,11 +929,14 @@ def test_assess_pairs__puts_its_parts_together(null, lags, backend):
     np.testing.assert_array_equal(tests.pair, np.array(everyone) @ [n_accounts, 1])
     n_met = sum(ByHand(activity, lag, null).count_meetings() for lag in lags)
     assert tests.n_tests == min(60 * 59, n_met)
+    finest = choose_finest(null, HOUR)
+    n_sharing = sum(len(ByHand(activity, lag, finest).list_sharing()) for lag in lags)
+    n_tests = tests.n_tests, min(60 * 59, n_sharing)
     columns = []
     for column in (0, 1):
         p = [[found.get(pair, (1.0, 1.0))[column] for found in by_lag] for pair in everyone]
         joined = [combine_by_hand(row) if len(lags) > 1 else row[0] for row in p]
-        columns += [joined, adjust_by_hand(joined, tests.n_tests)]
+        columns += [joined, adjust_by_hand(joined, n_tests[column])]
     p_habit, q_habit, p, q = np.array(columns)
     np.testing.assert_allclose(np.exp(tests.log_p_habit), p_habit, rtol=1e-6)
     np.testing.assert_allclose(np.exp(tests.log_p), p, rtol=1e-6)
@@ -1092,7 +1106,9 @@ def test_assess_pairs__below_the_support_has_p_of_one(lags, backend):
     p = [[math.exp(found.get(pair, 0.0)) for found in by_lag] for pair in gated.pair.tolist()]
     wanted = [combine_by_hand(row) if len(lags) > 1 else row[0] for row in p]
     np.testing.assert_allclose(np.exp(gated.log_p), wanted, rtol=1e-6)
-    q_value = adjust_by_hand(wanted, whole.n_tests)
+    n_accounts = whole.n_accounts
+    n_met = sum(each.n_met_news for each in whole.by_lag)
+    q_value = adjust_by_hand(wanted, min(n_accounts * (n_accounts - 1), n_met))
     np.testing.assert_allclose(gated.q_value, q_value, rtol=1e-6)
     rows = np.searchsorted(whole.pair, gated.pair)
     assert (gated.q_value >= whole.q_value[rows] - 1e-12).all()
@@ -1120,7 +1136,6 @@ def test_assess_pairs__refuses_an_alpha_that_is_no_rate(alpha, backend):
 @pytest.mark.parametrize(
     ("null", "message"), [("week", "'week'"), ("one_hour", "a bin is 3600 s; it takes bins of")]
 )
-@pytest.mark.xfail(strict=True, reason="`expose` sorts strata without asking `check_null`")
 def test_assess_pairs__refuses_a_null(null, message, backend):
     with pytest.raises(ValueError, match=message):
         assess(build([(0, 0, 0, 0), (0, 0, 1, 1)], backend, n_bins=3), null=null)
@@ -1133,7 +1148,7 @@ def make_lag(lag, rows, *, n_met=100):
     habits = EmpiricalNull(1.0, 0.0, 0, 0)
     return LagTests(
         lag, pair.astype(np.int64), observed.astype(np.int64), np.ones(pair.size, np.int32), none,
-        none, none, log_p_habit, log_p, n_met, habits, 2, None,
+        none, none, log_p_habit, log_p, n_met, n_met, habits, 2, None,
     )  # fmt: skip
 
 
@@ -1260,27 +1275,35 @@ NO_NEWS = "news and coordination can hardly be told apart in this archive"
         ([1.1], 3, "auto", "beyond_news", "some pairs are beyond", None),
         ([1.1, 1.9], 1, "auto", "beyond_news", "some pairs are beyond", None),
         ([1.1], 0, "auto", "beyond_habit", "no pair is beyond the news", None),
-        ([1.1, 2.0], 3, "auto", "beyond_habit", NO_NEWS, "did so 2 times as often"),
-        ([7.34], 0, "auto", "beyond_habit", NO_NEWS, "did so 7.3 times as often"),
+        ([1.1, 2.0], 3, "auto", "beyond_habit", NO_NEWS, "met 2 times as often"),
+        ([7.34], 0, "auto", "beyond_habit", NO_NEWS, "met 7.3 times as often"),
         ([], 0, "auto", "beyond_habit", NO_NEWS, "Hardly any accounts here met just once"),
         ([], 0, "beyond_news", "beyond_news", "as asked for", "Hardly any accounts"),
-        ([3.0], 3, "beyond_news", "beyond_news", "as asked for", "did so 3 times as often"),
+        ([3.0], 3, "beyond_news", "beyond_news", "as asked for", "met 3 times as often"),
         ([1.1], 0, "beyond_news", "beyond_news", "as asked for", None),
         ([1.1], 3, "beyond_habit", "beyond_habit", "as asked for", None),
     ],
 )
 def test_choose_from__chooses_and_warns(inflations, n_beyond_news, asked, tier, why, warning):
-    choice = choose_from(inflations, n_beyond_news, asked)
+    said = [{"kind": "met_once", "lambda": each} for each in inflations]
+    choice = choose_from(said, n_beyond_news, asked)
     assert choice.tier == tier and why in choice.why
     assert (choice.warning is None) == (warning is None)
     assert warning is None or warning in choice.warning
 
 
+def test_choose_from__knows_named_controls():
+    said = [{"kind": "controls", "lambda": 4.0}]
+    warning = choose_from(said, 1, "auto").warning
+    assert "the controls that you named met 4 times" in warning and "--reference" not in warning
+
+
 def test_choose_tier__counts_the_pairs_and_asks_all_lags(backend):
     tests = assess(draw_planted(backend), (1, 2))
-    lambdas = [lag.reference["lambda"] for lag in tests.by_lag]
+    said = [lag.reference for lag in tests.by_lag]
+    lambdas = [each["lambda"] for each in said]
     for asked in ("auto", "beyond_news", "beyond_habit"):
-        assert choose_tier(tests, asked) == choose_from(lambdas, 1, asked)
+        assert choose_tier(tests, asked) == choose_from(said, 1, asked)
     assert max(lambdas) < 2 and choose_tier(tests, "auto").tier == "beyond_news"
 
 
@@ -1310,7 +1333,7 @@ def test_name_tiers__spells_ranks_and_hides_what_is_not_known(backend):
 @pytest.mark.parametrize("n_directions", [1, 2])
 def test_summarise_tests__counts_pairs(n_directions, backend):
     tests = assess(draw_planted(backend), (1, 2), alpha=0.04)
-    choice = choose_from([1.0], 1, "beyond_habit")
+    choice = choose_from([{"kind": "met_once", "lambda": 1.0}], 1, "beyond_habit")
     found = summarise_tests(tests, choice, n_network_edges=7, n_directions=n_directions)
     n_habit, n_news = int((tests.tier >= 1).sum()), int((tests.tier == 2).sum())
     assert found == {
@@ -1389,7 +1412,7 @@ def test_grade_significant__equals_plain_loops(null, lags, spread, backend):
         for name in list_nulls(HOUR)
         for lag in lags
     }  # fmt: skip
-    wanted = dict.fromkeys(tests.pair.tolist(), 0)
+    wanted, finest = dict.fromkeys(tests.pair.tolist(), 0), choose_finest(null, HOUR)
     for pair in beyond:
         for name in list_nulls(HOUR):
             p = []
@@ -1399,11 +1422,11 @@ def test_grade_significant__equals_plain_loops(null, lags, spread, backend):
                     continue
                 row = at_lag.pair.tolist().index(pair)
                 ends = divmod(pair, activity.n_accounts)
-                other, own = (sum(by_hand[n, lag].share(*ends).values()) for n in (name, null))
+                other, own = (sum(by_hand[n, lag].share(*ends).values()) for n in (name, finest))
                 mean = at_lag.expected[row] * other / own
                 p.append(find_tail_by_hand(at_lag.n_hours[row], mean, at_lag.spread[row]))
             combined = combine_by_hand(p) if len(lags) > 1 else p[0]
-            wanted[pair] += name == null or combined <= threshold
+            wanted[pair] += name == finest or combined <= threshold
     assert found == wanted
     assert len(set(wanted.values())) >= 3 or null == "six_hours"
 

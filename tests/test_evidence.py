@@ -424,8 +424,8 @@ SAID = (
         ({}, "1.5: beyond the news (q = 0.003, evidence grade 2), unusual co-activity at a false "
              "discovery rate of 0.05."),
         ({"tier": "beyond_habit", "q_value": 1.0},
-         "1.5: beyond habit (q below 5e-324) at a false discovery rate of 0.05, but not shown to be "
-         "beyond the news (q = 1): shared news is not excluded."),
+         "1.5: beyond habit (q below 5e-324) at a false discovery rate of 0.05, but not shown to "
+         "be beyond the news (q = 1): shared news is not excluded."),
         ({"tier": None, "q_habit": 0.3, "expected": None},
          "nobody can say how many here: not shown to be beyond chance (q = 0.3 of habit) at a "
          "false discovery rate of 0.05, which is no proof that they are strangers."),

@@ -199,9 +199,8 @@ def test_sweep__shares_are_those_of_the_runs(backend, store, tmp_path, monkeypat
     found = sweep(store, GRID, tmp_path / "s", sample=20, backend=backend)
     cells = list_cells(GRID, sample=20)
     n_accounts, n_leading, n_edges = {}, {}, {}
-    for row, findings in run_cells(found, cells, tmp_path / "run", store, backend):
-        edges = findings.read("edges")
-        edges = edges.filter("in_network")
+    for _, findings in run_cells(found, cells, tmp_path / "run", store, backend):
+        edges = findings.read_network()
         pairs = set(edges.select("source", "target").rows())
         for counts, members in (
             (n_edges, pairs),

@@ -38,6 +38,10 @@ class Exposure:
     def expect(self, pairs: PairCounts) -> Any:
         """Return the hours with a coincidence to expect of each pair, (n_pairs,), on the host.
 
+        The sum over strata of a b / T; times the number of different pairs of bins, one of each
+        account, that share an entity in a block, over the number of all of them, where blocks do
+        not come again every day; times `OwnHours.compare`, where hours of the day are kept.
+
         Parameters
         ----------
         pairs
@@ -99,6 +103,9 @@ class OwnHours:
 
     def compare(self, pairs: PairCounts, same_hour: Any, same_day: Any) -> Any:
         """Return by how much more often than not two accounts' hours of the day meet, (n_pairs,).
+
+        (5 + seen) / (5 + expected), of pairs of bins of two accounts on an entity on different
+        days, over the bins of an hour: seen in the same hour of the day, and a 24th of all.
 
         Parameters
         ----------

@@ -23,6 +23,7 @@ MIN_COPIES, _MAX_COPIES = 2, 8
 # What a fit may take: pairs that are listed, users met while listing them, cells of all copies.
 _FIT_PAIRS, _FIT_MEETINGS, _FIT_CELLS = 400_000, 50_000_000, 1_500_000
 _LISTED = 100_000  # pairs at a time
+_MIN_SOURCES = 200
 
 
 def fit_habits(
@@ -91,16 +92,21 @@ def list_fitted(strata: Strata, *, apart: Any = None) -> Iterator[PairCounts]:
         By source, then target; without their coincidences.
     """
     n_meetings, n_pairs = _bound_pairs(strata)
-    drawn = np.random.default_rng(0).random(strata.n_accounts) < _choose_share(n_meetings, n_pairs)
+    chance = np.random.default_rng(0)
+    share = _choose_share(n_meetings, n_pairs)
+    # Few sources would say much of themselves: more of them, and of each a part of its targets.
+    n_sources = max(int((n_meetings > 0).sum()), 1)
+    share_sources = max(share, min(_MIN_SOURCES / n_sources, 1.0))
+    drawn = chance.random(strata.n_accounts) < share_sources
     sources = np.flatnonzero(drawn & (n_meetings > 0))
     block = np.cumsum(n_pairs[sources]) // _LISTED
     for part in np.split(sources, np.flatnonzero(np.diff(block)) + 1):
         pairs = list_sharing(strata, part)
+        kept = chance.random(pairs.source.size) * share_sources < share
         if apart is not None:
-            kept = apart[pairs.source] != apart[pairs.target]
-            pairs = PairCounts(*(column[kept] for column in pairs))
-        if pairs.source.size:
-            yield pairs
+            kept &= apart[pairs.source] != apart[pairs.target]
+        if kept.any():
+            yield PairCounts(*(column[kept] for column in pairs))
 
 
 def lists_all(strata: Strata) -> bool:

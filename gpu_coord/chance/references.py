@@ -41,6 +41,10 @@ class Reference:
     def correct(self, exposure: Exposure, pairs: PairCounts, expected: Any) -> tuple[Any, Any]:
         """Return the mean and the dispersion of each pair's hours, news included.
 
+        The mean is ``expected`` times the mean of lambda over the strata of the pair, each weighed
+        by what is expected in it, mu. The dispersion is the sum over strata of spread (lambda mu)^2
+        over the square of the sum of lambda mu. Named controls have one lambda and one spread.
+
         Parameters
         ----------
         exposure
@@ -68,10 +72,11 @@ def find_reference(
 ) -> Reference | None:
     """Fit the reference to the pairs that share one stratum.
 
-    Strata are classed by how many accounts use them. In each class, lambda is the number of hours
-    in which such pairs met over the number expected, at least 1; where fewer than five were to be
-    expected, that of all classes. Strata of a class differ: a burst here, none there. So lambda
-    has a variance between strata, by moments of each stratum's hours.
+    Strata are classed by how many accounts use them (as targets): 1, 2 to 3, 4 to 7, and so on. In
+    each class, lambda is the number of hours in which such pairs met over the number expected, at
+    least 1; where fewer than five were to be expected, that of all classes, and their spread.
+    Strata of a class differ: a burst here, none there. So lambda has a variance between strata, by
+    moments of each stratum's hours.
 
     Parameters
     ----------

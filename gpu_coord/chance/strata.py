@@ -312,6 +312,20 @@ def count_products(strata: Strata) -> Any:
     return np.diff(np.concatenate([[0], np.cumsum(n_users)])[strata.sources.start])
 
 
+def count_met(strata: Strata) -> int:
+    """Count the ordered pairs that share a stratum, a pair once for each that it shares."""
+    with_itself = np.intersect1d(
+        *map(_number_uses, (strata.sources, strata.targets), (strata,) * 2)
+    )
+    return int(count_products(strata).sum() - with_itself.size)
+
+
+def _number_uses(uses: Uses, strata: Strata) -> Any:
+    """Return account and stratum of each row in one number."""
+    account = np.repeat(np.arange(strata.n_accounts), np.diff(uses.start))
+    return account * strata.kind.size + uses.other
+
+
 @numba.njit(cache=CACHE, nogil=True)
 def _list_sharing(sources: Any, uses: Uses, users: Uses) -> Any:
     """Return the number of targets of each source, and these, each once, in no order."""

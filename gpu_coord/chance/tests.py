@@ -19,14 +19,14 @@ from gpu_coord.chance.days import has_days, shift_days
 from gpu_coord.chance.empirical import EmpiricalNull, compute_log_tail
 from gpu_coord.chance.exposure import Exposure, expose
 from gpu_coord.chance.habits import fit_habits
-from gpu_coord.chance.nulls import Null, choose_finest
+from gpu_coord.chance.nulls import Null, check_null, choose_finest
 from gpu_coord.chance.references import (
     Reference,
     ask_controls,
     describe_reference,
     find_reference,
 )
-from gpu_coord.chance.strata import count_products
+from gpu_coord.chance.strata import count_met
 from gpu_coord.ground.choices import check_alpha
 from gpu_coord.ground.threads import map_ahead
 
@@ -40,7 +40,7 @@ _BLOCK_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class LagTests:
-    """The pairs with enough coincidences at one lag; 60 bytes each."""
+    """The pairs with enough coincidences at one lag; 56 bytes each."""
 
     lag: int  # bins
     pair: Any  # source * n_accounts + target, ascending, (n_pairs,)
@@ -201,6 +201,7 @@ def assess_pairs(
             progress(n_before + n_done, until[-1])
 
     check_alpha(alpha)
+    check_null(null, activity.bin_seconds)
     by_lag = [
         assess(
             activity, index, margin, null=null, min_support=min_support, seed=seed,
@@ -282,9 +283,9 @@ class Nulls:
         """Return the tests of a lag from what `test` returned of all its pairs."""
         described = describe_reference(self.reference, self.news_exposure.strata)
         pair, observed, n_hours, habit, mean, spread, log_p_habit, log_p = columns
-        n_met = int(count_products(self.habit_exposure.strata).sum())
+        n_met = count_met(self.habit_exposure.strata)
         known = None if self.reference is None else self.reference.n_met
-        n_news = int(count_products(self.news_exposure.strata).sum()) if known is None else known
+        n_news = count_met(self.news_exposure.strata) if known is None else known
         return LagTests(
             lag, pair, observed, n_hours, habit, mean, spread, log_p_habit, log_p, n_met,
             n_news,            self.habits, self.n_copies, described,

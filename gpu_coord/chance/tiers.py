@@ -1,5 +1,6 @@
 """Tests of pairs -> the tier of the network, and what is said of both."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,15 @@ NO_REFERENCE = (
     "--reference."
 )
 WEAK_REFERENCE = (
-    "Even accounts that met just once did so {:.2g} times as often as their habits explain: either "
-    "this is an archive of one operation alone, or all follow the same bursts. News and "
-    "coordination can hardly be told apart here. Add accounts from outside, or name controls with "
-    "--reference."
+    "Even {} met {:.2g} times as often as their habits explain: either this is an archive of one "
+    "operation alone, or all follow the same bursts. News and coordination can hardly be told "
+    "apart here. {}."
 )
+_WEAK = {
+    "met_once": ("pairs that share one thing on one day", "Add accounts from outside, or name "
+                 "controls with --reference"),
+    "controls": ("the controls that you named", "Name others, or add accounts from outside"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,18 +55,19 @@ def choose_tier(tests: PairTests, asked: NetworkTier) -> TierChoice:
     asked
         The choice of the user.
     """
-    return choose_from(
-        [lag.reference["lambda"] for lag in tests.by_lag if lag.reference is not None],
-        tests.count("beyond_news"),
-        asked,
-    )
+    references = [lag.reference for lag in tests.by_lag if lag.reference is not None]
+    return choose_from(references, tests.count("beyond_news"), asked)
 
 
-def choose_from(inflations: list[float], n_beyond_news: int, asked: NetworkTier) -> TierChoice:
-    """Choose the tier from lambda of each reference and the pairs beyond the news."""
-    warning = NO_REFERENCE if not inflations else None
-    if inflations and max(inflations) >= _INFLATED:
-        warning = WEAK_REFERENCE.format(max(inflations))
+def choose_from(
+    references: Sequence[dict[str, Any]], n_beyond_news: int, asked: NetworkTier
+) -> TierChoice:
+    """Choose the tier from what is said of each reference, and the pairs beyond the news."""
+    worst = max(references, key=lambda each: each["lambda"], default=None)
+    warning = NO_REFERENCE if worst is None else None
+    if worst is not None and worst["lambda"] >= _INFLATED:
+        who, way_out = _WEAK[worst["kind"]]
+        warning = WEAK_REFERENCE.format(who, worst["lambda"], way_out)
     if asked != "auto":
         return TierChoice(asked, "as asked for", warning)
     if warning is not None:

@@ -125,7 +125,7 @@ class Coaction(Run):
             return summary
         habits = [tests.by_lag[0].habits.inflation for tests in self._list_tests()]
         return summary | {
-            "lambda": max(self._list_references(), default=None),
+            "lambda": max((each["lambda"] for each in self._list_references()), default=None),
             "lambda_habit": max(habits),
             "n_pairs_tested": self.fused.n_tests,
             "n_beyond_habit": self.fused.count("beyond_habit"),
@@ -143,10 +143,10 @@ class Coaction(Run):
     def _list_tests(self) -> list[PairTests]:
         return [each.tests.pairs for each in self.found if each.tests is not None]
 
-    def _list_references(self) -> list[float]:
-        """Return lambda of the layers that have a reference."""
+    def _list_references(self) -> list[dict[str, Any]]:
+        """Return what is said of the references of the layers that have one."""
         described = [tests.by_lag[0].reference for tests in self._list_tests()]
-        return [each["lambda"] for each in described if each is not None]
+        return [each for each in described if each is not None]
 
 
 def weigh_action(trace: Trace, runs: EdgeRuns) -> pl.DataFrame:
