@@ -411,7 +411,7 @@ def coact(
     resolution: float = 1.0,
     window: str = '60s',
     min_participation: int = 1,
-    layers: Sequence[str] | str,
+    layers: Sequence[str] | str = ('co_retweet', 'co_url', 'co_hashtag', 'co_object'),
     merge: Literal['union', 'intersection', 'fused'] = 'union',
     min_layers: int = 1,
     min_weight: int = 1,

@@ -28,11 +28,13 @@ def print_json(content: Any) -> None:
     print(json.dumps(content))
 
 
-def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def print_rows(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, n_names: int = 1
+) -> None:
     """Print a table under its title; nothing where it has no rows."""
     from gpu_coord.ground.terminal import open_consoles, print_table
 
-    print_table(open_consoles()[0], title, columns, rows)
+    print_table(open_consoles()[0], title, columns, rows, n_names=n_names)
 
 
 def print_top(
@@ -43,6 +45,7 @@ def print_top(
     by: str = "",
     show_ids: bool = False,
     n_shown: int = N_SHOWN,
+    n_names: int = 1,
 ) -> None:
     """Print the first rows of a table.
 
@@ -56,6 +59,8 @@ def print_top(
         Columns to sort by, with a minus where the largest come first; as they are by default.
     show_ids
         Name accounts, and entities that are accounts or posts, by their ids.
+    n_names
+        Columns at the beginning that are never cut short.
     """
     order = by.split()
     names, falls = [name.removeprefix("-") for name in order], [n.startswith("-") for n in order]
@@ -67,7 +72,7 @@ def print_top(
     account = choose_id(show_ids=show_ids)
     shown = {account if name == "account" else name: head for name, head in columns.items()}
     heads = [account if name == "account" else head for name, head in columns.items()]
-    print_rows(title, heads, first.select(*shown).rows())
+    print_rows(title, heads, first.select(*shown).rows(), n_names=n_names)
 
 
 def print_lines(*lines: str, wrap: bool = False) -> None:

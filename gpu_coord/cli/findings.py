@@ -11,14 +11,16 @@ if TYPE_CHECKING:
 
 _ALL_EDGES = {"share": "--all-edges", "coact": "--merge union"}  # others: --paper
 _NONE = "not beyond chance"
+_STRONGEST = "The strongest pairs"
 _N_PAIRS, _N_MEMBERS, _N_OTHERS = 8, 6, 5
 
+# As many columns as 80 characters hold, beside two pseudonyms.
 _PAIRS = {
-    "a": "A", "b": "B", "tier": "beyond", "lag": "lag", "n_objects": "objects",
-    "median_gap": "gap, s", "a_first": "A first", "observed": "hours",
-    "expected": "expected", "q_value": "q", "weight": "weight",
+    "a": "A", "b": "B", "tier": "tier", "lag": "lag", "n_objects": "objects",
+    "median_gap": "gap, s", "a_first": "A 1st", "observed": "hours", "expected": "chance",
 }  # fmt: skip
-_OF_HABIT = {"expected": "expected_habit", "q_value": "q_habit"}
+_UNTESTED = {"a": "A", "b": "B", "weight": "weight", "lag": "lag", "n_objects": "objects",
+             "median_gap": "gap, s", "a_first": "A 1st", "layers": "layers"}  # fmt: skip
 
 
 def show_run(findings: "Findings", *, show_ids: bool) -> None:
@@ -38,7 +40,7 @@ def show_run(findings: "Findings", *, show_ids: bool) -> None:
         n_shown=_N_OTHERS,
     )  # fmt: skip
     _print_classes(findings)
-    print_rows(f"Run {findings.path}", ["what", "number"], _list_sizes(findings))
+    print_rows("The run", ["what", "number"], _list_sizes(findings))
     print_rows("Layers", *_list_layers(findings))
     print_rows("Before and after the split", *_list_halves(findings))
     if not findings.content["graphs_written"]:
@@ -78,10 +80,10 @@ def show_part(
         "accounts": "Accounts of the network",
         "objects": "Objects that carry the network",
     }
-    heads = {
-        name: _PAIRS.get(name, name.replace("n_", "").replace("_", " ")) for name in table.columns
-    }
-    print_rows(titles[part], list(heads.values()), table.head(n_shown).rows())
+    heads = {name: name.removeprefix("n_").replace("_", " ") for name in table.columns}
+    if part == "edges":
+        table, heads = _prepare_pairs(findings, table)
+    print_top(titles[part], table, heads, n_shown=n_shown, show_ids=True, n_names=2)
     if table.is_empty():
         print_lines(f"{findings.path} has no {part} to show.")
     elif table.height > n_shown:
@@ -96,24 +98,45 @@ def _list_part(findings: "Findings", part: Any, **more: Any) -> "pl.DataFrame":
 
 def _name_pairs(findings: "Findings") -> str:
     if not findings.summary.get("n_network_edges", findings.summary["n_edges"]):
-        return "The strongest pairs: none is beyond chance"
-    return "The strongest pairs"
+        return f"{_STRONGEST}: none is beyond chance"
+    return _STRONGEST
+
+
+def _find_only(values: "pl.Series") -> str | None:
+    """Return the one value that all are, if they are."""
+    return values[0] if values.n_unique() == 1 and values[0] != _NONE else None
 
 
 def _print_pairs(findings: "Findings", *, show_ids: bool) -> None:
-    import polars as pl
-
     table = _list_part(findings, "edges", show_ids=show_ids)
-    columns = dict(_PAIRS)
-    if findings.summary.get("network_tier") == "beyond_habit":
-        columns = {_OF_HABIT.get(name, name): head for name, head in columns.items()}
-    columns = {name: head for name, head in columns.items() if name in table.columns}
-    if "tier" in columns:
-        columns.pop("weight")  # the tests say more
-        table = table.with_columns(pl.col("tier").str.replace("^beyond ", "").replace(_NONE, "–"))
-    print_top(_name_pairs(findings), table, columns, n_shown=_N_PAIRS)
+    shown, heads = _prepare_pairs(findings, table)
+    title = _name_pairs(findings)
+    if "tier" in heads and (tier := _find_only(table["tier"].head(_N_PAIRS))):
+        heads.pop("tier")
+        title = f"{_STRONGEST}, all {tier}"
+    print_top(title, shown, heads, n_shown=_N_PAIRS, show_ids=True, n_names=2)
     if table.is_empty():
         print_lines("No two accounts met: widen the window, or choose other kinds.", "")
+
+
+def _prepare_pairs(
+    findings: "Findings", table: "pl.DataFrame"
+) -> tuple["pl.DataFrame", dict[str, str]]:
+    """Return pairs as they are shown, and what stands above each column."""
+    import polars as pl
+
+    heads = _PAIRS if "tier" in table.columns else _UNTESTED
+    columns = {name: head for name, head in heads.items() if name in table.columns}
+    table = table.head(1000).with_columns(
+        pl.col("^median_gap$").round(),
+        (pl.col("^a_first$") * 100).round().cast(pl.Int64).cast(pl.String) + "%",
+    )
+    if "tier" in columns:
+        if findings.summary.get("network_tier") == "beyond_habit":
+            table = table.with_columns(expected="expected_habit")
+        short = pl.col("tier").str.replace("^beyond ", "").replace(_NONE, "–")
+        table = table.with_columns(tier=short, expected=pl.col("expected").round_sig_figs(3))
+    return table, columns
 
 
 def _print_groups(findings: "Findings", *, show_ids: bool) -> None:
@@ -306,6 +329,7 @@ def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
         ("peak memory, GB", round(peak / 1e9, 2)),
         ("backend", findings.content["backend"]["name"]),
         ("specification", findings.content["specification"][:12]),
+        ("folder", str(findings.path)),
     ]
 
 

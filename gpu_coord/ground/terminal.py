@@ -54,9 +54,17 @@ def format_number(value: Any) -> str:
 
 
 def print_table(
-    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    n_names: int = 1,
 ) -> None:
-    """Print rows under a title; numbers to the right. What is empty is left out."""
+    """Print rows under a title; numbers to the right. What is empty is left out.
+
+    The first columns, names of accounts, are never cut short.
+    """
     rows = list(rows)
     if not rows:
         return
@@ -66,13 +74,13 @@ def print_table(
     shown = [p for p in range(len(columns)) if any(row[p] is not None for row in rows)]
     for position in shown:
         is_number = any(isinstance(row[position], int | float) for row in rows)
-        # Numbers, and pseudonyms in the first column, are never cut short.
+        # Numbers, and pseudonyms in the first columns, are never cut short.
         longest = max(len(format_number(row[position])) for row in rows)
         table.add_column(
             escape(columns[position]),
             justify="right" if is_number else "left",
             no_wrap=is_number,
-            min_width=min(longest, _NAME_WIDTH) if position == shown[0] else None,
+            min_width=min(longest, _NAME_WIDTH) if position in shown[:n_names] else None,
             overflow="fold",
         )
     for row in rows:

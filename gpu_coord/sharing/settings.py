@@ -164,7 +164,8 @@ class CoactSettings(PairSettings):
     """Every choice of a run of `coact` that can change a finding; stored beside its result."""
 
     layers: tuple[str, ...] = choose(
-        help="co_ and a kind, like co_url, or co_url:10s for its own window; "
+        ("co_retweet", "co_url", "co_hashtag", "co_object"),
+        "co_ and a kind, like co_url, or co_url:10s for its own window; "
         "co_hashtag_sequence, similar_text, fast_retweet; separated by commas.",
         detail="co_<kind> of any kind in the store; co_hashtag_sequence: the same hashtags in the "
         "same order; similar_text: near-duplicate texts, of a store with texts; fast_retweet: from "
