@@ -75,15 +75,15 @@ def show_part(
     if part == "groups":
         table = _shorten_members(table)
     titles = {
-        "edges": _name_pairs(findings),
         "groups": "Groups",
         "accounts": "Accounts of the network",
         "objects": "Objects that carry the network",
     }
-    heads = {name: name.removeprefix("n_").replace("_", " ") for name in table.columns}
     if part == "edges":
-        table, heads = _prepare_pairs(findings, table)
-    print_top(titles[part], table, heads, n_shown=n_shown, show_ids=True, n_names=2)
+        _print_table_of_pairs(findings, table, n_shown=n_shown)
+    else:
+        heads = {name: name.removeprefix("n_").replace("_", " ") for name in table.columns}
+        print_top(titles[part], table, heads, n_shown=n_shown, show_ids=True)
     if table.is_empty():
         print_lines(f"{findings.path} has no {part} to show.")
     elif table.height > n_shown:
@@ -109,34 +109,29 @@ def _find_only(values: "pl.Series") -> str | None:
 
 def _print_pairs(findings: "Findings", *, show_ids: bool) -> None:
     table = _list_part(findings, "edges", show_ids=show_ids)
-    shown, heads = _prepare_pairs(findings, table)
-    title = _name_pairs(findings)
-    if "tier" in heads and (tier := _find_only(table["tier"].head(_N_PAIRS))):
-        heads.pop("tier")
-        title = f"{_STRONGEST}, all {tier}"
-    print_top(title, shown, heads, n_shown=_N_PAIRS, show_ids=True, n_names=2)
+    _print_table_of_pairs(findings, table, n_shown=_N_PAIRS)
     if table.is_empty():
         print_lines("No two accounts met: widen the window, or choose other kinds.", "")
 
 
-def _prepare_pairs(
-    findings: "Findings", table: "pl.DataFrame"
-) -> tuple["pl.DataFrame", dict[str, str]]:
-    """Return pairs as they are shown, and what stands above each column."""
+def _print_table_of_pairs(findings: "Findings", table: "pl.DataFrame", *, n_shown: int) -> None:
     import polars as pl
 
-    heads = _PAIRS if "tier" in table.columns else _UNTESTED
+    heads, title = _PAIRS if "tier" in table.columns else _UNTESTED, _name_pairs(findings)
     columns = {name: head for name, head in heads.items() if name in table.columns}
-    table = table.head(1000).with_columns(
+    table = table.head(n_shown).with_columns(
         pl.col("^median_gap$").round(),
         (pl.col("^a_first$") * 100).round().cast(pl.Int64).cast(pl.String) + "%",
     )
     if "tier" in columns:
         if findings.summary.get("network_tier") == "beyond_habit":
             table = table.with_columns(expected="expected_habit")
+        if tier := _find_only(table["tier"]):
+            columns.pop("tier")
+            title = f"{_STRONGEST}, all {tier}"
         short = pl.col("tier").str.replace("^beyond ", "").replace(_NONE, "–")
         table = table.with_columns(tier=short, expected=pl.col("expected").round_sig_figs(3))
-    return table, columns
+    print_top(title, table, columns, n_shown=n_shown, show_ids=True, n_names=2)
 
 
 def _print_groups(findings: "Findings", *, show_ids: bool) -> None:

@@ -1,0 +1,106 @@
+"""The strongest pairs, groups, accounts and objects of a run, and `show`, which prints them."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from runs import event, refuse, succeed
+
+import gpu_coord as gc
+from gpu_coord.results.strongest import hide_ids, list_strongest
+
+
+def meet(n_days=25):
+    """Return events: a and b meet each day, b 10 minutes later; c follows a; others at random."""
+    rng = np.random.default_rng(4)
+    events = [
+        event(f"u{u}", 3600 * int(hour), entity=f"e{entity}")
+        for u in range(60)
+        for hour, entity in zip(rng.integers(0, 24 * n_days, 6), rng.integers(0, 9, 6), strict=True)
+    ]
+    for day, hour in enumerate(rng.integers(1, 22, n_days).tolist()):
+        entity, second = f"e{day % 3}", 3600 * (24 * day + hour)
+        for account, later in (("a", 0), ("b", 600), ("c", 3900)):
+            events.append(event(account, second + later, entity=entity))
+    return events
+
+
+@pytest.fixture(scope="module")
+def run(make_store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("strongest")
+    return gc.detect(make_store(meet()), folder / "run", kinds=("hashtag",), groups=0)
+
+
+def test_list_strongest__has_a_pair_once_and_says_how_it_met(run):
+    pairs = list_strongest(run, show_ids=True)
+    rows = {(row["a"], row["b"], row["lag"]): row for row in pairs.to_dicts()}
+    assert list(rows)[:3] and {*list(rows)[:3]} == {("a", "b", 0), ("a", "c", 1), ("b", "c", 1)}
+    # At lag 0 an edge and its reverse are one pair.
+    assert not any((b, a, 0) in rows for a, b, lag in rows if lag == 0)
+    together, after = rows["a", "b", 0], rows["a", "c", 1]
+    assert (together["n_objects"], together["median_gap"], together["a_first"]) == (3, 600, 1)
+    assert (after["n_objects"], after["median_gap"], after["observed"]) == (3, 3900, 25)
+    assert together["tier"] == "beyond news" and together["expected"] < 5 < together["observed"]
+    assert set(pairs["tier"].unique()) <= {"beyond news", "beyond habit", "not beyond chance"}
+    network = pairs.filter("in_network").height
+    assert pairs["in_network"].head(network).all() and 3 <= network < pairs.height
+
+
+def test_list_strongest__of_one_account_by_either_name(run):
+    pseudonym = run.read("accounts").filter(account_id="c")["pseudonym"].item()
+    own = list_strongest(run, account="c", show_ids=True)
+    assert own.equals(list_strongest(run, account=pseudonym, show_ids=True))
+    assert (own.select((pl.col("a") == "c") | (pl.col("b") == "c")).to_series()).all()
+    assert list_strongest(run, "accounts", account="c")["pseudonym"].to_list() == [pseudonym]
+    objects = list_strongest(run, "objects", account="c")
+    assert set(objects["value"]) == {"e0", "e1", "e2"}
+    with pytest.raises(ValueError, match="'nobody' is none of the 63 accounts"):
+        list_strongest(run, account="nobody")
+    with pytest.raises(ValueError, match="part is 'hubs'; it is one of edges, groups"):
+        list_strongest(run, "hubs")
+
+
+def test_list_strongest__hides_ids_unless_asked(run):
+    names = set(run.read("accounts")["pseudonym"])
+    for part, columns in (("edges", ["a", "b"]), ("accounts", ["pseudonym"])):
+        table = list_strongest(run, part)
+        assert {value for column in columns for value in table[column]} <= names
+    groups = list_strongest(run, "groups")  # communities, where no groups were looked for
+    assert set(groups["members"].explode()) <= names
+    assert "a" in set(list_strongest(run, "groups", show_ids=True)["members"].explode())
+
+
+def test_list_strongest__does_not_let_what_everybody_used_hide_the_rest(run):
+    objects = list_strongest(run, "objects")
+    carried = objects["coordination"] / (objects["n_accounts"] - 1)
+    assert carried.to_list() == sorted(carried, reverse=True) and objects.height >= 3
+
+
+def test_hide_ids__names_accounts_and_posts_by_pseudonyms():
+    table = pl.DataFrame(
+        {
+            "kind": ["mention", "retweet", "retweet", "url"],
+            "value": ["77", "123", "124", "a.example"],
+            "pseudonym": ["acct-1", "post-1", None, None],
+        }
+    )
+    assert hide_ids(table)["value"].to_list() == ["acct-1", "post-1", "a post", "a.example"]
+
+
+@pytest.mark.parametrize("part", ["edges", "groups", "accounts", "objects"])
+def test_show__prints_each_part(run, part):
+    table = list_strongest(run, part)
+    rows = json.loads(succeed("show", run.path, part, "--json", "--rows", "2").stdout)
+    assert rows == json.loads(json.dumps(table.head(2).to_dicts()))
+    said = succeed("show", run.path, part, "--rows", "2").stdout
+    assert f"{table.height - 2:,} more {part}." in said or table.height <= 2
+
+
+def test_show__prints_the_run_again(run):
+    summary = json.loads(succeed("show", run.path, "--json").stdout)
+    assert summary == run.summary | {"why": run.content["chance"]["why"], "warnings": []}
+    said = succeed("show", run.path).stdout
+    assert said.startswith("Beyond habit: ") and "The strongest pairs" in said
+    assert "no store" not in refuse(1, "show", run.path / "nowhere")
+    refuse(2, "show", run.path, "hubs")
