@@ -525,4 +525,4 @@ def test_cycle__hides_accounts_among_the_objects(make_store, seeds, tmp_path):
     hidden, shown = invoke(*arguments), invoke(*arguments, "--show-ids")
     assert "bob_secret" in shown.stdout and "777888" in shown.stdout, shown.output
     assert "bob_secret" not in hidden.stdout and "777888" not in hidden.stdout
-    assert "acct-" in hidden.stdout and "a post" in hidden.stdout
+    assert "acct-" in hidden.stdout and "post-" in hidden.stdout

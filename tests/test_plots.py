@@ -435,14 +435,23 @@ def test_plot_lags__leaves_out_an_unknown_band_and_more_groups_than_colours(ax):
     assert ax.get_title(loc="left") == "2 more groups are not drawn"
 
 
-def test_plot_support__tells_significant_edges_from_others(ax):
-    columns = {"expected": [0.5, 1.0, 0.0, 2.0], "support": [9, 1, 4, 2]}
-    edges = pl.DataFrame(columns | {"significant": [True, False, False, False]})
+def test_plot_support__tells_edges_by_their_tier(ax):
+    edges = pl.DataFrame(
+        {
+            "expected_habit": [0.5, 1.0, 0.0, 2.0],
+            "expected": [0.6, None, None, 3.0],
+            "n_hours": [9, 1, 4, 7],
+            "tier": ["beyond_news", None, None, "beyond_habit"],
+        }
+    )
     assert plot_support(ax, edges) is ax
     points = {part.get_label(): part.get_offsets().tolist() for part in ax.collections}
-    assert points == {"not significant (2)": [[1, 1], [2, 2]], "significant (1)": [[0.5, 9]]}
+    assert points == {
+        "not beyond chance (1)": [[1, 1]], "beyond habit (1)": [[2, 7]],
+        "beyond the news (1)": [[0.5, 9]],
+    }  # fmt: skip
     with pytest.raises(ValueError, match="of a run that tested"):
-        plot_support(ax, edges.drop("expected"))
+        plot_support(ax, edges.drop("tier"))
 
 
 def test_plot_gaps__steps_end_at_the_bounds_of_the_gaps(ax):

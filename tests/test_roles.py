@@ -657,14 +657,17 @@ def test_analysed__partners_are_chosen_by_both_directions_together(planted):
     one, other = analysed.partners
     assert (one < other).all()
     edges = findings.read("edges")
-    significant = edges.filter("significant").select("source", "target")
-    linked = {frozenset(ends) for ends in significant.rows()}
-    assert one.size == len(linked)
+    network = edges.filter("in_network").select("source", "target", "lag").rows()
+    # In the same bin nobody leads.
+    linked = {frozenset((source, target)) for source, target, lag in network if lag > 0}
+    assert one.size == len(linked) < len(network)
     ids = analysed.accounts["account_id"]
-    names = set().union(*linked)
+    names = {end for source, target, _ in network for end in (source, target)}
     sums = {}
-    columns = ("source", "target", "support", "expected")
-    for source, target, observed, expected in edges.select(columns).rows():
+    columns = ("source", "target", "n_hours", "expected_habit")
+    for source, target, observed, expected in (
+        edges.filter(pl.col("lag") > 0).select(columns).rows()
+    ):
         if source in names and target in names:
             total = sums.setdefault(frozenset((source, target)), [0, []])
             total[0] += observed
@@ -684,7 +687,7 @@ def test_analysed__counts_firsts_and_retweets_like_plain_loops(planted):
     findings, _ = planted
     store = find_store(findings)
     analysed = Analysed(findings, store, "detect")
-    kinds = findings.content["settings"]["kinds"]
+    kinds = findings.content["counts"]["kinds"]
     first, names = {}, dict(store.read("accounts").select("account", "account_id").rows())
     events = store.read("events").select("account", "entity", "time", "kind", "post").rows()
     for account, entity, time, kind, _ in events:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
 
 _ALL_EDGES = {"share": "--all-edges", "coact": "--merge union"}  # others: --paper
-_NONE = "not beyond chance"
+_NONE, _NEWS = "not beyond chance", "beyond_news"
 _STRONGEST = "The strongest pairs"
 _N_PAIRS, _N_MEMBERS, _N_OTHERS = 8, 6, 5
 
@@ -124,13 +124,13 @@ def _print_table_of_pairs(findings: "Findings", table: "pl.DataFrame", *, n_show
         (pl.col("^a_first$") * 100).round().cast(pl.Int64).cast(pl.String) + "%",
     )
     if "tier" in columns:
-        if findings.summary.get("network_tier") == "beyond_habit":
+        if "expected_habit" in table.columns and findings.summary["network_tier"] != _NEWS:
             table = table.with_columns(expected="expected_habit")
         if tier := _find_only(table["tier"]):
             columns.pop("tier")
             title = f"{_STRONGEST}, all {tier}"
         short = pl.col("tier").str.replace("^beyond ", "").replace(_NONE, "–")
-        table = table.with_columns(tier=short, expected=pl.col("expected").round_sig_figs(3))
+        table = table.with_columns(pl.col("^expected$").round_sig_figs(3), tier=short)
     print_top(title, table, columns, n_shown=n_shown, show_ids=True, n_names=2)
 
 

@@ -90,10 +90,10 @@ def plot_lags(ax: "Axes", curves: pl.DataFrame, *, bin: str = "") -> "Axes":
 def plot_support(ax: "Axes", edges: pl.DataFrame) -> "Axes":
     """Draw how often the accounts of each edge coincided, and how often chance explains.
 
-    Shows: a point for each edge: coincidences expected under the null, and observed ones; both
-    axes are logarithmic, and the dashed line is where they are equal.
-    Read it: what lies far above the line is hard to explain by habits and news of the day; an
-    edge near it is what two strangers have.
+    Shows: a point for each edge: hours with a coincidence that the two accounts' habits make, and
+    observed ones; both axes are logarithmic, and the dashed line is where they are equal.
+    Read it: what lies far above the line is hard to explain by habits, and a triangle also by
+    the news; an edge near it is what two strangers have.
     Then: look at the edges that lie far above, with ``explain``.
 
     Parameters
@@ -104,19 +104,21 @@ def plot_support(ax: "Axes", edges: pl.DataFrame) -> "Axes":
         ``edges.parquet`` of a run that tested for significance.
     """
     require_columns(
-        edges, ["expected", "support", "significant"],
+        edges, ["expected_habit", "n_hours", "tier"],
         source="edges.parquet of a run that tested for significance",
     )  # fmt: skip
-    known = edges.filter(pl.col("expected") > 0)
-    parts = (("not significant", ~pl.col("significant"), OTHERS, 0.4, "o"),
-             ("significant", pl.col("significant"), COORDINATED, 0.8, "^"))  # fmt: skip
-    for label, is_its, color, alpha, marker in parts:
-        drawn = known.filter(is_its)
+    known = edges.filter(pl.col("expected_habit") > 0).with_columns(expected="expected_habit")
+    tier = pl.col("tier").cast(pl.String).fill_null("none")
+    parts = (("not beyond chance", "none", OTHERS, 0.4, "o"),
+             ("beyond habit", "beyond_habit", ALL, 0.6, "s"),
+             ("beyond the news", "beyond_news", COORDINATED, 0.8, "^"))  # fmt: skip
+    for label, name, color, alpha, marker in parts:
+        drawn = known.filter(tier == name)
         ax.scatter(
-            drawn["expected"], drawn["support"], s=10, alpha=alpha, color=color, marker=marker,
+            drawn["expected"], drawn["n_hours"], s=10, alpha=alpha, color=color, marker=marker,
             linewidths=0, label=f"{label} ({drawn.height:,})",
         )  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlabel="expected by chance", ylabel="observed coincidences")
+    ax.set(xscale="log", yscale="log", xlabel="hours expected by habit", ylabel="observed hours")
     if known.height:
         bounds: Any = (known["expected"].min(), known["expected"].max())
         ax.plot(bounds, bounds, color="black", linewidth=0.8, linestyle="--")

@@ -196,7 +196,8 @@ def simulate(
         For a path that holds anything but a former simulation.
     """
     settings = SimulateSettings(**choices)
-    scenario = choose_scenario(settings.preset, n_posts=settings.n_posts, **(overrides or {}))
+    chosen = {"n_posts": settings.n_posts, **(overrides or {})}
+    scenario = choose_scenario(settings.preset, **chosen)
     parameters = asdict(scenario)
     plan = plan_archive(scenario, settings.seed)
     with begin(

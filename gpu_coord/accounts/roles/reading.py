@@ -3,6 +3,7 @@
 The one idea: accounts and objects are those of the run, found again in the store by their ids.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -47,6 +48,22 @@ def get_command(findings: Findings) -> str:
 
 
 # --- the run ---------------------------------------------------------------------------------
+
+
+def _take_later(edges: pl.DataFrame) -> pl.DataFrame:
+    """Return the edges at lags above 0; all of them where there is no other lag."""
+    later = edges.filter(pl.col("lag") > 0)
+    return edges if later.is_empty() else later
+
+
+def _name_counts(columns: Sequence[str]) -> tuple[str, str | None]:
+    """Return the columns of what was seen of an edge and what chance makes of it.
+
+    Version 0.1 tested coincidences.
+    """
+    if "expected_habit" in columns:
+        return "n_hours", "expected_habit"
+    return "support", "expected" if "expected" in columns else None
 
 
 @dataclass(frozen=True)
@@ -100,15 +117,17 @@ class Analysed:
     def flows(self) -> Flows:
         """Who leads whom, and how much.
 
-        After `detect` the coincidences above chance (all of them where chance was not computed):
-        unlike weights, rare accounts have no large ones. After `share` the weight, as far
-        as the source was first: such edges have no direction of their own.
+        After `detect` the hours above those that habits make (all coincidences where chance was not
+        computed), at lags above 0, where there is one: in the same bin nobody leads. Unlike
+        weights, rare accounts have no large ones. After `share` the weight, as far as the source
+        was first: such edges have no direction of their own.
         """
-        edges = self.edges
+        edges = _take_later(self.edges) if self.command == "detect" else self.edges
         source, target = self.number(edges["source"]), self.number(edges["target"])
         if self.command == "detect":
-            expected = edges["expected"] if "expected" in edges.columns else 0
-            weight = (edges["support"] - expected).cast(pl.Float64).to_numpy()
+            observed, expected = _name_counts(edges.columns)
+            chance = edges[expected] if expected else 0
+            weight = (edges[observed] - chance).cast(pl.Float64).to_numpy()
         else:
             weight = (edges["weight"] * edges["source_first"]).to_numpy()
             if not self.findings.is_directed:
@@ -126,6 +145,7 @@ class Analysed:
         have together. Otherwise they are the pairs that it links.
         """
         edges, n_accounts = self.edges, self.accounts.height
+        edges = _take_later(edges) if self.command == "detect" else edges
         keys = np.unique(self._key_ends(edges))
         if self.command == "detect" and "expected" in edges.columns:
             keys = self._rank_pairs(keys.size)
@@ -139,14 +159,15 @@ class Analysed:
         """Return the pairs with the most coincidences, both ways together, for those expected."""
         ids = pl.concat([self.edges["source"], self.edges["target"]]).unique()
         between = pl.all_horizontal(pl.col("source", "target").is_in(ids.implode()))
-        edges = self.findings.scan("edges").filter(between).collect()
+        edges = _take_later(self.findings.scan("edges").filter(between).collect())
+        counts = dict(zip(("observed", "expected"), _name_counts(edges.columns), strict=True))
         observed, expected = pl.col("observed"), pl.col("expected")
         deviance = observed * (observed / expected).log() - (observed - expected)
         pairs = (
-            edges.select("support", "expected", key=pl.Series(self._key_ends(edges)))
+            edges.select(**counts, key=pl.Series(self._key_ends(edges)))
             .group_by("key")
             # Both directions expect alike; one without any weight is not in the table.
-            .agg(observed=pl.col("support").sum(), expected=2 * pl.col("expected").mean())
+            .agg(pl.col("observed").sum(), pl.col("expected").mean() * 2)
             .with_columns(
                 deviance=pl.when(observed > expected).then(deviance).otherwise(-deviance).round(9)
             )

@@ -212,7 +212,7 @@ def spell_command(
     Examples
     --------
     >>> spell_command({"bin": "2h", "lag": 1, "groups": 0, "min_support": 3, "paper": True})
-    'gpu-coord detect STORE --out RUN --bin 2h --groups 0 --min-support 3 --paper'
+    'gpu-coord detect STORE --out RUN --bin 2h --lag 1 --groups 0 --min-support 3 --paper'
     """
     defaults = _spell_options(DetectSettings(), lags=None)
     words = ["gpu-coord", "detect", store, "--out", out]
