@@ -48,7 +48,6 @@ from gpu_coord.chance.tiers import (
     describe_tests,
     find_controls,
     list_tiers,
-    name_tier,
     name_tiers,
     summarise_tests,
 )
@@ -1325,9 +1324,6 @@ def test_name_tiers__spells_ranks_and_hides_what_is_not_known(backend):
         assert (
             table.select(list_tiers(tier)).to_series().to_list() == (edges.tier >= least).tolist()
         )
-    assert [name_tier(tier) for tier in ("beyond_news", "beyond_habit")] == [
-        "beyond the news", "beyond habit"
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("n_directions", [1, 2])

@@ -288,7 +288,7 @@ class Nulls:
         n_news = count_met(self.news_exposure.strata) if known is None else known
         return LagTests(
             lag, pair, observed, n_hours, habit, mean, spread, log_p_habit, log_p, n_met,
-            n_news,            self.habits, self.n_copies, described,
+            n_news, self.habits, self.n_copies, described,
         )  # fmt: skip
 
     @property

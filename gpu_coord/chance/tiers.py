@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from gpu_coord.chance.nulls import NetworkTier
-from gpu_coord.chance.tests import TIERS, EdgeTests, PairTests, Tier, rank
+from gpu_coord.chance.tests import TIERS, EdgeTests, PairTests, Tier
 
 # Independent accounts with daily rhythms and bursts meet once 1 to 2 times as often as their habits
 # say. A larger lambda: everybody follows the same bursts, or there are hardly any strangers.
@@ -167,8 +167,3 @@ def list_tiers(tier: Tier) -> pl.Expr:
     """Mark the edges of a tier or a higher one, in a table with their tiers."""
     kept = TIERS[: TIERS.index(tier) + 1]
     return pl.col("tier").cast(pl.String).is_in(kept).fill_null(value=False)
-
-
-def name_tier(tier: Tier) -> str:
-    """Return the words for a tier."""
-    return "beyond the news" if rank(tier) > 1 else "beyond habit"
