@@ -48,7 +48,7 @@ SETTINGS = {
     IngestSettings: {},
     DetectSettings: {},
     ShareSettings: {"kinds": ("url",)},
-    CoactSettings: {"layers": ("co_url", "co_text")},
+    CoactSettings: {},
     CycleSettings: {},
     ModelSettings: {},
     RoleSettings: {},

@@ -33,7 +33,7 @@ from gpu_coord.ground.threads import map_ahead
 Tier = Literal["beyond_news", "beyond_habit"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 
-_BLOCK_BYTES = 64 << 20
+_BLOCK_BYTES = 16 << 20  # a pair that is tested takes some 100 bytes beside its counts
 
 # --- what is found -------------------------------------------------------------------------
 
