@@ -412,7 +412,7 @@ REFUSED = {
     CoactSettings: [
         ({"merge": "both"}, "merge is 'both'; it is one of union"),
         ({"null": "one_hour", "window": "10m", "merge": "fused"}, "a bin is 1201 s"),
-        ({"min_layers": 3}, "min_layers is 3, but there are 2 layers"),
+        ({"min_layers": 5}, "min_layers is 5, but there are 4 layers"),
         ({"min_layers": 2, "merge": "intersection"}, "an intersection is of all layers"),
         ({"layers": ()}, "layers is empty"),
     ],
