@@ -612,7 +612,7 @@ def test_fit_habits__equals_moments_over_explicit_copies(null, lag, first_bin, b
     cells += [(0, 0, 24 * int(rng.integers(8)) + 9 + a % 2, a) for a in range(6) for _ in range(6)]
     activity = build(cells, backend, n_bins=192, first_bin=first_bin)
     found, n_copies, copies = fit_copies(activity, lag, null=null)
-    assert n_copies == len(copies) == 8
+    assert n_copies == len(copies) == 4
     observed, expected = [], []
     for copy, moved in copies:
         by_hand = ByHand(copy, lag, null)
@@ -631,14 +631,14 @@ def test_fit_habits__makes_other_copies_for_another_seed(backend):
     first, again, other = (fit_copies(activity, 1, seed=seed) for seed in (0, 0, 1))
     assert first[0] == again[0] != other[0]
     bins = {backend.to_host(c.bin).tobytes() for _, _, copies in (first, other) for c, _ in copies}
-    assert len(bins) == 16
+    assert len(bins) == 8
 
 
 @pytest.mark.parametrize("n_pairs", [1, 300, 600, 900, 10**6])
 def test_fit_habits__makes_copies_until_it_has_seen_enough(n_pairs, monkeypatch, backend):
     activity = build(draw_crowd(22, n_accounts=14, n_cells=150), backend, n_bins=480)
     _, n_copies, copies = fit_copies(activity, 1)
-    assert n_copies == 8
+    assert n_copies == 4
     monkeypatch.setattr(habits, "_FIT_PAIRS", n_pairs)
     n_seen = np.cumsum(
         [
@@ -646,12 +646,12 @@ def test_fit_habits__makes_copies_until_it_has_seen_enough(n_pairs, monkeypatch,
             for copy, moved in copies
         ]
     )
-    wanted = next((n for n in range(2, 9) if n_seen[n - 1] >= n_pairs), 8)
+    wanted = next((n for n in range(2, 5) if n_seen[n - 1] >= n_pairs), 4)
     found, n_copies, _ = fit_copies(activity, 1)
     assert (n_copies, found.n_bulk) == (wanted, n_seen[wanted - 1])
 
 
-@pytest.mark.parametrize(("n_cells", "wanted"), [(100, 2), (450, 3), (10**6, 8)])
+@pytest.mark.parametrize(("n_cells", "wanted"), [(100, 2), (450, 3), (10**6, 4)])
 def test_fit_habits__makes_fewer_copies_where_these_are_large(
     n_cells, wanted, monkeypatch, backend
 ):
@@ -663,7 +663,7 @@ def test_fit_habits__makes_fewer_copies_where_these_are_large(
 
 def test_fit_habits__is_chance_alone_where_nobody_shares_anything(backend):
     activity = build([(0, 0, 0, 0), (0, 1, 30, 1)], backend, n_bins=48)
-    assert fit_copies(activity, 1)[:2] == (EmpiricalNull(1.0, 0.0, 0, 0), 8)
+    assert fit_copies(activity, 1)[:2] == (EmpiricalNull(1.0, 0.0, 0, 0), 4)
 
 
 def test_fit_habits__without_days_fits_the_bulk_of_the_archive_itself(backend):
@@ -1348,7 +1348,7 @@ def test_summarise_tests__counts_pairs(n_directions, backend):
     for lag, written in zip(tests.by_lag, described["by_lag"], strict=True):
         assert written["news"] == lag.reference
         assert written["habit"]["lambda"] == lag.habits.inflation
-        assert written["habit"]["n_copies"] == 8
+        assert written["habit"]["n_copies"] == 4
 
 
 # ------------------------------------------------------------------ grades

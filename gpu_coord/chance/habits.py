@@ -19,9 +19,9 @@ from gpu_coord.chance.exposure import Exposure, expose
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.strata import Strata, count_products, list_sharing
 
-MIN_COPIES, _MAX_COPIES = 2, 8
+MIN_COPIES, _MAX_COPIES = 2, 4
 # What a fit may take: pairs that are listed, users met while listing them, cells of all copies.
-_FIT_PAIRS, _FIT_MEETINGS, _FIT_CELLS = 400_000, 50_000_000, 1_500_000
+_FIT_PAIRS, _FIT_MEETINGS, _FIT_CELLS = 400_000, 50_000_000, 1_000_000
 _LISTED = 100_000  # pairs at a time
 _MIN_SOURCES = 200
 
@@ -57,7 +57,7 @@ def fit_habits(
     Returns
     -------
         The null, and the number of copies, 0 where there could be none. Copies are made until
-        400,000 pairs were seen, 2 to 8, fewer where they are large; and pairs are those of fewer
+        400,000 pairs were seen, 2 to 4, fewer where they are large; and pairs are those of fewer
         sources, by lot, where these have too many.
     """
     if shift is None:
