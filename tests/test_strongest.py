@@ -1,6 +1,7 @@
 """The strongest pairs, groups, accounts and objects of a run, and `show`, which prints them."""
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -45,6 +46,22 @@ def test_list_strongest__has_a_pair_once_and_says_how_it_met(run):
     assert set(pairs["tier"].unique()) <= {"beyond news", "beyond habit", "not beyond chance"}
     network = pairs.filter("in_network").height
     assert pairs["in_network"].head(network).all() and 3 <= network < pairs.height
+
+
+def test_list_strongest__leaves_no_edge_out(run, tmp_path):
+    """Of two accounts, one edge may be at lag 0 and its reverse at lag 1."""
+    shutil.copytree(run.path, tmp_path / "run")
+    is_first = (pl.col("source") == "a") & (pl.col("target") == "b") & (pl.col("lag") == 0)
+    later = pl.when(is_first).then(1).otherwise("lag").cast(pl.Int32)
+    edges = run.read("edges").with_columns(lag=later)
+    edges.write_parquet(tmp_path / "run" / "edges.parquet")
+    found = list_strongest(tmp_path / "run", show_ids=True).select("a", "b", "lag").rows()
+    wanted = {
+        (*(sorted(ends) if lag == 0 else ends), lag)
+        for *ends, lag in edges.select("source", "target", "lag").rows()
+    }
+    assert {("a", "b", 0), ("a", "b", 1)} < wanted
+    assert len(found) == len(wanted) and set(found) == wanted
 
 
 def test_list_strongest__of_one_account_by_either_name(run):

@@ -26,7 +26,8 @@ _UNTESTED = {"a": "A", "b": "B", "weight": "weight", "lag": "lag", "n_objects": 
 def show_run(findings: "Findings", *, show_ids: bool) -> None:
     """Print a run: how sure it is, the strongest pairs, groups and objects, sizes, what is next."""
     print_lines(_describe_chance(findings), "", wrap=True)
-    _print_pairs(findings, show_ids=show_ids)
+    pairs = _list_part(findings, "edges", show_ids=show_ids)
+    _print_pairs(findings, pairs)
     _print_groups(findings, show_ids=show_ids)
     show_part(findings, "objects", show_ids=show_ids, n_shown=_N_OTHERS)
     print_top(
@@ -46,9 +47,7 @@ def show_run(findings: "Findings", *, show_ids: bool) -> None:
     if not findings.content["graphs_written"]:
         line = "No GraphML and GEXF for a network of this size; --graphs writes them."
         print_lines(line, wrap=True)
-    print_lines(
-        *_suggest_next(findings, show_ids=show_ids), "", _describe_edges(findings), wrap=True
-    )
+    print_lines(*_suggest_next(findings, pairs), "", _describe_edges(findings), wrap=True)
 
 
 def describe_run(findings: "Findings") -> dict[str, Any]:
@@ -107,8 +106,7 @@ def _find_only(values: "pl.Series") -> str | None:
     return values[0] if values.n_unique() == 1 and values[0] != _NONE else None
 
 
-def _print_pairs(findings: "Findings", *, show_ids: bool) -> None:
-    table = _list_part(findings, "edges", show_ids=show_ids)
+def _print_pairs(findings: "Findings", table: "pl.DataFrame") -> None:
     _print_table_of_pairs(findings, table, n_shown=_N_PAIRS)
     if table.is_empty():
         print_lines("No two accounts met: widen the window, or choose other kinds.", "")
@@ -147,7 +145,7 @@ def _print_groups(findings: "Findings", *, show_ids: bool) -> None:
         return
     communities = findings.read("communities")
     print_top(
-        "Largest communities of the network",
+        "Largest communities",
         communities,
         {"community": "community", "n_accounts": "accounts", "n_edges": "edges",
          "main_label": "main label", "main_label_share": "share"},
@@ -183,13 +181,12 @@ def _print_classes(findings: "Findings") -> None:
         )  # fmt: skip
 
 
-def _suggest_next(findings: "Findings", *, show_ids: bool) -> list[str]:
+def _suggest_next(findings: "Findings", pairs: "pl.DataFrame") -> list[str]:
     """Return the commands that people would give next, ready to paste."""
     path = findings.path
-    edges = _list_part(findings, "edges", show_ids=show_ids)
-    if edges.is_empty():
+    if pairs.is_empty():
         return []
-    a, b = edges.select("a", "b").row(0)
+    a, b = pairs.select("a", "b").row(0)
     lines = [
         f"Next: gpu-coord explain {path} {a} {b}",
         f"      gpu-coord show {path} edges --account {a}",
@@ -247,7 +244,7 @@ def _describe_tiers(findings: "Findings") -> list[str]:
         "hours, entities and days explain; shared news is not excluded.",
         f"Beyond the news: {summary['n_significant']:,} {noun}, more than what brings strangers "
         f"together explains, too{known}; these are called significant.",
-        f"The network holds those {tier}, because {_explain_tier(findings)}; at a false discovery "
+        f"The network holds those {tier}{_explain_choice(findings)}; at a false discovery "
         f"rate of {settings['alpha']:g}, about {summary['expected_false_edges']:.3g} of them may "
         "be false." if summary["n_network_edges"] else _say_nothing_passes(findings),
     ]  # fmt: skip
@@ -264,6 +261,11 @@ def _say_nothing_passes(findings: "Findings") -> str:
         "" if least is None else f" The least q of habit is {least:.2g}, and {alpha:g} is needed."
     )
     return f"No pair is beyond chance; the strongest are listed nevertheless.{near}"
+
+
+def _explain_choice(findings: "Findings") -> str:
+    """Say why the network is of that tier, unless a warning says so anyway."""
+    return "" if any(_list_warnings(findings)) else f", because {_explain_tier(findings)}"
 
 
 def _explain_tier(findings: "Findings") -> str:

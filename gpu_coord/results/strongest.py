@@ -4,7 +4,7 @@ Whatever tier the network is of: what is not beyond chance is listed, too, and s
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import polars as pl
 
@@ -16,6 +16,9 @@ Part = Literal["edges", "groups", "accounts", "objects"]
 
 _PAIR = ["source", "target"]
 _NOBODY = "not beyond chance"
+_IS_TURNED = (pl.col("lag") == 0) & (pl.col("source") > pl.col("target"))
+
+_Frame = TypeVar("_Frame", pl.DataFrame, pl.LazyFrame)
 
 
 def list_strongest(
@@ -90,9 +93,9 @@ def _list_edges(findings: Findings, account: str | None, *, show_ids: bool) -> p
     if account is not None:
         edges = edges.filter((pl.col("source") == account) | (pl.col("target") == account))
     columns = edges.collect_schema().names()
-    if "lag" in columns:  # at lag 0 an edge and its reverse are one pair
-        edges = edges.filter((pl.col("lag") > 0) | (pl.col("source") < pl.col("target")))
     table = edges.pipe(_sort_edges, columns).collect()
+    if "lag" in columns:  # at lag 0 an edge and its reverse are one pair, the stronger of them
+        table = _turn_together(table).unique([*_PAIR, "lag"], keep="first", maintain_order=True)
     if findings.has("evidence"):
         table = table.join(_describe_meetings(findings), on=[*_PAIR, "lag"], how="left",
                            maintain_order="left")  # fmt: skip
@@ -128,12 +131,8 @@ def _describe_meetings(findings: Findings) -> pl.DataFrame:
     gap = pl.col("gap")
     return (
         findings.scan("evidence")
-        .with_columns(is_turned=(pl.col("lag") == 0) & (pl.col("source") > pl.col("target")))
-        .with_columns(
-            gap=pl.when("is_turned").then(-gap).otherwise(gap),
-            source=pl.when("is_turned").then("target").otherwise("source"),
-            target=pl.when("is_turned").then("source").otherwise("target"),
-        )
+        .with_columns(gap=pl.when(_IS_TURNED).then(-gap).otherwise(gap))
+        .pipe(_turn_together)
         .group_by(*_PAIR, "lag")
         .agg(
             n_objects=pl.struct("kind", "value").n_unique(),
@@ -141,6 +140,14 @@ def _describe_meetings(findings: Findings) -> pl.DataFrame:
             source_first=((gap > 0) + (gap == 0) / 2).mean(),
         )
         .collect()
+    )
+
+
+def _turn_together(table: _Frame) -> _Frame:
+    """Put the account with the smaller id first where two act in the same bin."""
+    return table.with_columns(
+        source=pl.when(_IS_TURNED).then("target").otherwise("source"),
+        target=pl.when(_IS_TURNED).then("source").otherwise("target"),
     )
 
 
