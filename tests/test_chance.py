@@ -33,7 +33,7 @@ from scipy import stats
 from gpu_coord.activity.counts import count_margins, index_cells
 from gpu_coord.chance import empirical, habits
 from gpu_coord.chance.adjust import adjust_p_values, combine_lags
-from gpu_coord.chance.days import shift_days
+from gpu_coord.chance.days import plan_shifts
 from gpu_coord.chance.empirical import EmpiricalNull, compute_log_tail, fit_null
 from gpu_coord.chance.exposure import expose
 from gpu_coord.chance.grades import grade_significant
@@ -68,7 +68,7 @@ def test_expect_pairs__equals_tables_by_hand(null, lag, bin_seconds, first_bin, 
     _, _, strata = prepare(activity, lag, null=null)
     pairs = list_pairs(7)
     wanted = expect_by_hand(tabulate_by_hand(cells, null, lag, **where), 7, pairs)
-    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted.sum(axis=1), rtol=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_expect_pairs__equals_tables_by_hand_of_each_hour(
     _, _, strata = prepare(build(cells, backend, **where), lag, null="one_hour")
     pairs = list_pairs(7)
     wanted = expect_by_hand(tabulate_by_hand(cells, "one_hour", lag, **where), 7, pairs)
-    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted.sum(axis=1), rtol=1e-13)
 
 
 @given(
@@ -101,7 +101,7 @@ def test_expect_pairs__equals_tables_by_hand_for_any_cells(cells, null, lag, fir
     _, _, strata = prepare(activity, lag, null=null)
     pairs = list_pairs(4)
     wanted = expect_by_hand(tabulate_by_hand(cells, null, lag, **where), 4, pairs)
-    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted.sum(axis=1), rtol=1e-13)
 
 
 def test_expect_pairs__is_the_mean_over_phases(backend):
@@ -113,7 +113,7 @@ def test_expect_pairs__is_the_mean_over_phases(backend):
         expect_by_hand(tabulate_by_hand(cells, "day", 1, offset=offset, **where), 7, pairs)
         for offset in (0, 8 * HOUR, 16 * HOUR)
     )
-    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted / 3, rtol=1e-13)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted.sum(axis=1) / 3, rtol=1e-13)
 
 
 def count_shifted(cells, i, j, lag, shift, n_steps):
@@ -133,7 +133,7 @@ def test_expect_pairs__by_hour_is_the_mean_over_shifts_by_days(backend):
         sum(count_shifted(set(cells), i, j, lag, 24 * day, 120) for day in range(5)) / 5
         for i, j in zip(pairs.source, pairs.target, strict=True)
     ]
-    np.testing.assert_allclose(expect_pairs(strata, pairs).sum(axis=1), wanted, rtol=1e-13)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
 
 
 def test_expect_pairs__by_entity_is_the_mean_over_all_shifts(backend):
@@ -144,7 +144,7 @@ def test_expect_pairs__by_entity_is_the_mean_over_all_shifts(backend):
         sum(count_shifted(set(cells), i, j, lag, shift, 40) for shift in range(40)) / 40
         for i, j in zip(pairs.source, pairs.target, strict=True)
     ]
-    np.testing.assert_allclose(expect_pairs(strata, pairs).sum(axis=1), wanted, rtol=1e-13)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
 
 
 def test_expect_pairs__by_popularity_is_a_draw_of_cells(backend):
@@ -162,7 +162,7 @@ def test_expect_pairs__by_popularity_is_a_draw_of_cells(backend):
                 for listed, account in ((sources, i), (targets, j))
             )
             wanted[row, kind] = n_source * n_target * n_both / (len(sources) * len(targets))
-    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted, rtol=1e-13)
+    np.testing.assert_allclose(expect_pairs(strata, pairs), wanted.sum(axis=1), rtol=1e-13)
 
 
 @pytest.mark.parametrize("lag", [0, 2])
@@ -569,7 +569,7 @@ def test_expect__own_hours_are_what_all_shifts_of_the_days_give(bin_seconds, bac
             in_day += by_day.sum() / per_day
         wanted.append((5 + in_hour) / (5 + in_day))
     exposure = expose_lag(activity, 0, "day")
-    found = exposure.expect(pairs) / expect_pairs(exposure.strata, pairs).sum(axis=1)
+    found = exposure.expect(pairs) / expect_pairs(exposure.strata, pairs)
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
     assert min(wanted) < 0.95 and max(wanted) > 1.5
 
@@ -595,12 +595,47 @@ def fit_copies(activity, lag, *, null="day", seed=0):
     copies = []
 
     def shift(seed):
-        copies.append(shift_days(activity, seed))
+        copies.append(plan_shifts(activity)(seed))
         return copies[-1]
 
-    backup = expose_lag(activity, lag, null)
-    null, n_copies = fit_habits(activity, lag, null=null, seed=seed, shift=shift, backup=backup)
-    return null, n_copies, copies
+    [found] = fit_lags(activity, [lag], null=null, seed=seed, shift=shift)
+    return *found, copies
+
+
+def fit_lags(activity, lags, **choices):
+    index = index_cells(activity)
+    return fit_habits(activity, index, [count_margins(index, lag) for lag in lags], **choices)
+
+
+@pytest.mark.parametrize(("bin_seconds", "first_bin"), [(HOUR, 7), (900, -131), (2 * HOUR, 0)])
+def test_plan_shifts__moves_each_accounts_days_round_the_span(bin_seconds, first_bin, backend):
+    """The span is of whole days; hours of the day, entities and accounts stay."""
+    per_day = 24 * max(HOUR, bin_seconds) // bin_seconds
+    cells = draw_cells(9, n_bins=5 * per_day, n_cells=200)
+    where = {"n_bins": 5 * per_day, "first_bin": first_bin, "bin_seconds": bin_seconds}
+    activity = build(cells, backend, **where)
+    copy, moved = plan_shifts(activity)(4)
+    again, other = (plan_shifts(activity)(seed)[1].tolist() for seed in (4, 5))
+    assert again == moved.tolist() != other
+    first_day = first_bin // per_day
+    n_days = (first_bin + activity.n_bins - 1) // per_day + 1 - first_day
+    assert (copy.first_bin, copy.n_bins) == (first_day * per_day, n_days * per_day)
+
+    def read(which):
+        columns = (which.entity, which.bin, which.account)
+        return zip(*(backend.to_host(column).tolist() for column in columns), strict=True)
+
+    wanted = []
+    for entity, bin, account in read(activity):
+        day, slot = divmod(first_bin + bin, per_day)
+        day = (day - first_day + int(moved[account])) % n_days
+        wanted.append((entity, day * per_day + slot, account))
+    assert list(read(copy)) == sorted(wanted)
+
+
+def test_plan_shifts__needs_two_days_that_bins_divide(backend):
+    for choices in ({"n_bins": 24}, {"n_bins": 500, "bin_seconds": 7 * 60}):
+        assert plan_shifts(build([(0, 0, 3, 0)], backend, **choices)) is None
 
 
 @pytest.mark.parametrize("null", ["day", "hour", "six_hours"])
@@ -661,6 +696,16 @@ def test_fit_habits__makes_fewer_copies_where_these_are_large(
     assert fit_copies(activity, 1)[1] == wanted
 
 
+def test_fit_habits__fits_each_lag_as_it_would_alone(monkeypatch, backend):
+    """Lags that have seen enough pairs take no more copies, whatever others still need."""
+    activity = build(draw_crowd(22, n_accounts=14, n_cells=150), backend, n_bins=480)
+    choices = {"null": "day", "seed": 3, "shift": plan_shifts(activity)}
+    monkeypatch.setattr(habits, "_FIT_PAIRS", 250)
+    alone = [fit_lags(activity, [lag], **choices)[0] for lag in (0, 1, 440)]
+    assert fit_lags(activity, [0, 1, 440], **choices) == alone
+    assert {each.n_copies for each in alone} == {2, 4}
+
+
 def test_fit_habits__is_chance_alone_where_nobody_shares_anything(backend):
     activity = build([(0, 0, 0, 0), (0, 1, 30, 1)], backend, n_bins=48)
     assert fit_copies(activity, 1)[:2] == (EmpiricalNull(1.0, 0.0, 0, 0), 4)
@@ -673,8 +718,7 @@ def test_fit_habits__without_days_fits_the_bulk_of_the_archive_itself(backend):
     activity = build(cells, backend, n_bins=24)
     by_hand = ByHand(activity, 0, "six_hours")
     ends = by_hand.list_sharing()
-    backup = expose_lag(activity, 0, "six_hours")
-    found, n_copies = fit_habits(activity, 0, null="six_hours", seed=0, shift=None, backup=backup)
+    [(found, n_copies)] = fit_lags(activity, [0], null="six_hours", seed=0, shift=None)
     hours, expected = [by_hand.hours[p] for p in ends], [by_hand.expect(*p) for p in ends]
     assert n_copies == 0
     assert fit_by_hand(hours, expected) == pytest.approx(
@@ -735,13 +779,13 @@ def test_find_reference__equals_plain_loops(null, lag, n_cells, backend):
     assert (found.kind, found.n_pairs, found.n_hours) == ("met_once", n_pairs, n_hours)
     assert found.expected == pytest.approx(expected, rel=1e-12)
     assert found.inflation == pytest.approx(n_hours / expected, rel=1e-12)
-    assert set(found.classes.tolist()) == set(fitted)
+    assert len(found.by_class) == len(found.spread) == max(fitted) + 1
     for number, moments in fitted.items():
         assert (found.by_class[number], found.spread[number]) == pytest.approx(moments, rel=1e-9)
     assert len(set(fitted.values())) > 1 and min(found.by_class) >= 1
     ends = by_hand.list_sharing()
     pairs = make_pairs(ends)
-    mean, dispersion = found.correct(exposure, pairs, exposure.expect(pairs))
+    mean, dispersion = found.correct(pairs, exposure.expect(pairs))
     wanted = np.array([correct_by_hand(by_hand, fitted, i, j) for i, j in ends])
     np.testing.assert_allclose(np.column_stack([mean, dispersion]), wanted, rtol=1e-9)
     assert np.ptp(wanted[:, 1]) > 0 or n_cells == 150
@@ -765,16 +809,17 @@ def test_find_reference__is_none_where_hardly_anybody_met_once(backend):
         assert find_reference_by_hand(ByHand(activity, 1, "day")) is None
         reference = find_reference(exposure, exposure.count_hours)
         assert reference is None
-        assert describe_reference(reference, exposure.strata) is None
+        assert describe_reference(reference) is None
 
 
 def test_describe_reference__says_it_in_plain_values(backend):
     exposure = expose_lag(build(draw_news(31), backend, n_bins=480), 0, "day")
     reference = find_reference(exposure, exposure.count_hours)
-    described = describe_reference(reference, exposure.strata)
+    described = describe_reference(reference)
     assert (described["kind"], described["strata"]) == ("met_once", "day")
     assert described["lambda"] == reference.inflation
-    assert len(described["by_class"]) == len(described["spread"]) == max(reference.classes) + 1
+    assert described["by_class"] == reference.by_class.tolist()
+    assert described["spread"] == reference.spread.tolist()
     assert {type(value) for value in described["by_class"] + described["spread"]} == {float}
 
 
@@ -793,7 +838,7 @@ def test_ask_controls__equals_plain_loops(null, n_controls, backend):
     assert (found.kind, found.n_pairs, found.n_hours) == ("controls", len(mine), sum(hours))
     assert found.expected == pytest.approx(sum(expected), rel=1e-12)
     pairs = make_pairs(ends)
-    mean, spread = found.correct(exposure, pairs, exposure.expect(pairs))
+    mean, spread = found.correct(pairs, exposure.expect(pairs))
     wanted = [inflation * by_hand.expect(*p) for p in ends]
     np.testing.assert_allclose(mean, wanted, rtol=1e-9)
     np.testing.assert_allclose(spread, np.full(len(ends), dispersion), rtol=1e-9)
@@ -982,7 +1027,7 @@ def test_assess_pairs__asks_named_controls(backend):
     exposure = expose_lag(activity, 0, "day")
     reference = ask_controls(exposure, exposure.count_hours, is_control, name="organic")
     by_hand = ByHand(activity, 0, "day")
-    assert tests.reference == describe_reference(reference, exposure.strata)
+    assert tests.reference == describe_reference(reference)
     wanted = [
         by_hand.expect(*divmod(pair, 50)) * reference.by_class[0] for pair in tests.pair.tolist()
     ]

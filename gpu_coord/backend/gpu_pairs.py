@@ -184,12 +184,10 @@ def sum_products(
     target: cp.ndarray,
     source_start: cp.ndarray,
     source_stratum: cp.ndarray,
-    source_factor: cp.ndarray,
+    source_factors: cp.ndarray,
     target_start: cp.ndarray,
     target_stratum: cp.ndarray,
-    target_factor: cp.ndarray,
-    stratum_kind: cp.ndarray,
-    n_kinds: int,
+    target_factors: cp.ndarray,
 ) -> cp.ndarray:
     """Sum the products of the accounts' factors over the strata that both of each pair used.
 
@@ -197,11 +195,11 @@ def sum_products(
     """
     rows = _as_kernel_arrays(
         (source, np.int32), (target, np.int32), (source_start, np.int64),
-        (source_stratum, np.int32), (source_factor, np.float64), (target_start, np.int64),
-        (target_stratum, np.int32), (target_factor, np.float64), (stratum_kind, np.int32),
+        (source_stratum, np.int32), (source_factors, np.float64), (target_start, np.int64),
+        (target_stratum, np.int32), (target_factors, np.float64),
     )  # fmt: skip
-    sums = cp.zeros((source.size, n_kinds), dtype=np.float64)
-    _launch("sum_products", source.size, np.int64(n_kinds), *rows, sums)
+    sums = cp.zeros((source.size, source_factors.shape[1]), dtype=np.float64)
+    _launch("sum_products", source.size, np.int64(sums.shape[1]), *rows, sums)
     return sums
 
 

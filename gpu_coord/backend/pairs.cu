@@ -178,15 +178,14 @@ extern "C" __global__ void count_both(long long n_items, long long lag, const in
     }
 }
 
-// Sum the products of factors over the strata that both accounts of each pair used, by kind of
-// stratum; an item is a pair, and its sums are 0 before. The shorter row is searched in the longer
-// one. __dmul_rn and __dadd_rn are never fused: a host rounds as often.
-extern "C" __global__ void sum_products(long long n_items, long long n_kinds, const int *source,
+// Sum the products of factors over the strata that both accounts of each pair used, by column of
+// the factors; an item is a pair, and its sums are 0 before. The shorter row is searched in the
+// longer one. __dmul_rn and __dadd_rn are never fused: a host rounds as often.
+extern "C" __global__ void sum_products(long long n_items, long long n_sums, const int *source,
                                         const int *target, const long long *source_start,
-                                        const int *source_stratum, const double *source_factor,
+                                        const int *source_stratum, const double *source_factors,
                                         const long long *target_start, const int *target_stratum,
-                                        const double *target_factor, const int *stratum_kind,
-                                        double *sums) {
+                                        const double *target_factors, double *sums) {
     for (long long item = first_item(); item < n_items; item += item_stride()) {
         long long i = source_start[source[item]], j = target_start[target[item]];
         const long long stop = source_start[source[item] + 1LL];
@@ -198,8 +197,10 @@ extern "C" __global__ void sum_products(long long n_items, long long n_kinds, co
             else
                 i = find_first(source_stratum, i, stop, target_stratum[j]);
             if (i < stop && j < other_stop && source_stratum[i] == target_stratum[j]) {
-                double *sum = sums + item * n_kinds + stratum_kind[source_stratum[i]];
-                *sum = __dadd_rn(*sum, __dmul_rn(source_factor[i], target_factor[j]));
+                const double *a = source_factors + i * n_sums, *b = target_factors + j * n_sums;
+                double *sum = sums + item * n_sums;
+                for (long long k = 0; k < n_sums; ++k)
+                    sum[k] = __dadd_rn(sum[k], __dmul_rn(a[k], b[k]));
             }
             if (is_short)
                 ++i;

@@ -289,9 +289,9 @@ def count_within_shared(
 
 @numba.njit(cache=CACHE, nogil=True)
 def _sum_products(source: Any, target: Any, source_start: Any, source_stratum: Any,
-                  source_factor: Any, target_start: Any, target_stratum: Any, target_factor: Any,
-                  stratum_kind: Any, sums: Any) -> None:  # fmt: skip
-    """Add to sums[pair, kind] over shared strata; the shorter row is searched in the longer one."""
+                  source_factors: Any, target_start: Any, target_stratum: Any, target_factors: Any,
+                  sums: Any) -> None:  # fmt: skip
+    """Add to sums[pair] over shared strata; the shorter row is searched in the longer one."""
     for pair in range(source.size):
         i, stop = source_start[source[pair]], source_start[source[pair] + 1]
         j, other_stop = target_start[target[pair]], target_start[target[pair] + 1]
@@ -304,7 +304,8 @@ def _sum_products(source: Any, target: Any, source_start: Any, source_stratum: A
                 stratum = target_stratum[j]
                 i = first_at_least(source_stratum, i, stop, stratum)
             if i < stop and j < other_stop and source_stratum[i] == target_stratum[j]:
-                sums[pair, stratum_kind[stratum]] += source_factor[i] * target_factor[j]
+                for factor in range(sums.shape[1]):
+                    sums[pair, factor] += source_factors[i, factor] * target_factors[j, factor]
             if is_short:
                 i += 1
             else:
@@ -316,12 +317,10 @@ def sum_products(
     target: Any,
     source_start: Any,
     source_stratum: Any,
-    source_factor: Any,
+    source_factors: Any,
     target_start: Any,
     target_stratum: Any,
-    target_factor: Any,
-    stratum_kind: Any,
-    n_kinds: int,
+    target_factors: Any,
 ) -> Any:
     """Sum the products of the accounts' factors over the strata that both of each pair used.
 
@@ -329,25 +328,21 @@ def sum_products(
     ----------
     source, target
         The pairs, (n_pairs,).
-    source_start, source_stratum, source_factor
-        The strata of each account as a source, ascending, and a number for each of these,
-        (n_accounts + 1,), (n_source_rows,), (n_source_rows,).
-    target_start, target_stratum, target_factor
+    source_start, source_stratum, source_factors
+        The strata of each account as a source, ascending, and numbers for each of these,
+        (n_accounts + 1,), (n_source_rows,), (n_source_rows, n_sums).
+    target_start, target_stratum, target_factors
         The same of each account as a target.
-    stratum_kind
-        What each stratum's products are added to, (n_strata,).
-    n_kinds
-        Sums of each pair.
 
     Returns
     -------
-        (n_pairs, n_kinds), double precision. Terms are rounded and added one by one, strata
+        (n_pairs, n_sums), double precision. Terms are rounded and added one by one, strata
         ascending: the same to the bit on every backend, for any blocks.
     """
-    sums = np.zeros((source.size, n_kinds))
+    sums = np.zeros((source.size, source_factors.shape[1]))
     _sum_products(
-        source, target, source_start, source_stratum, source_factor, target_start, target_stratum,
-        target_factor, stratum_kind, sums,
+        source, target, source_start, source_stratum, source_factors, target_start, target_stratum,
+        target_factors, sums,
     )  # fmt: skip
     return sums
 

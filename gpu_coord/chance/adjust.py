@@ -1,37 +1,42 @@
 """P-values of several tests of a pair -> one; p-values of all pairs -> q-values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from gpu_coord.activity.counts import mark_changes
 
 # Below this, tan(pi / 2 - pi p) and 1 / (pi p) are the same in double precision.
 _CAUCHY_TAIL = 1e-9
 
 
-def combine_tests(tests: Sequence[tuple[Any, Any]], *, n_tests: int) -> tuple[Any, Any, Any]:
-    """Give each pair one p-value for all tests of it, and its q-value among all pairs.
+def align_tests(tested: Sequence[Any]) -> tuple[Any, Callable[[Sequence[Any]], Any]]:
+    """Put what several tests say of their pairs beside one another.
 
     Parameters
     ----------
-    tests
+    tested
         Of each test, such as that at one lag or in one layer: numbers of the pairs that it has,
-        ascending, and the logs of their p-values. A pair that it lacks has p = 1 there.
-    n_tests
-        All pairs; those that no test has, have p = 1.
+        ascending.
 
     Returns
     -------
-        Numbers of the pairs that any test has, ascending; logs of their p-values; q-values.
+        Numbers of the pairs that any test has, ascending; and what puts a value of each test's
+        pairs into (n_pairs, n_tests), such as the log of its p-value: 0 for a pair that it lacks.
     """
-    pair, log_p = tests[0]
-    if len(tests) > 1:
-        pair = np.unique(np.concatenate([tested for tested, _ in tests]))
-        by_test = np.zeros((pair.size, len(tests)))
-        for column, (tested, found) in enumerate(tests):
-            by_test[np.searchsorted(pair, tested), column] = found
-        log_p = combine_lags(by_test)
-    return pair, log_p, adjust_p_values(log_p, n_tests=n_tests)
+    pair = np.concatenate(tested)
+    pair.sort(kind="stable")  # which merges what is sorted
+    pair = pair[mark_changes(pair, xp=np)]
+    rows = [np.searchsorted(pair, each) for each in tested]
+
+    def place(values: Sequence[Any]) -> Any:
+        by_test = np.zeros((pair.size, len(tested)))
+        for column, (row, found) in enumerate(zip(rows, values, strict=True)):
+            by_test[row, column] = found
+        return by_test
+
+    return pair, place
 
 
 def combine_lags(log_p: Any) -> Any:

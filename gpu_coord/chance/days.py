@@ -3,6 +3,7 @@
 A day is a block of the null ``day``: 24 hours, UTC, or 24 bins where these are longer than an hour.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,20 +98,26 @@ def permute_days(activity: Activity, seed: int) -> Activity:
     return _move_cells(activity, days, days.shuffle(np.random.default_rng(seed)))
 
 
-def shift_days(activity: Activity, seed: int) -> tuple[Activity, Any]:
-    """Return a copy in which each account's days have moved on, and by how many, (n_accounts,).
+def plan_shifts(activity: Activity) -> Callable[[int], tuple[Activity, Any]] | None:
+    """Return what makes copies in which each account's days have moved on, round the span.
 
     Two accounts that moved by the same number of days still do together what they did together;
     what others do is not bound together by anything but their habits.
 
-    Raises
-    ------
-    ValueError
-        Bins do not divide a day.
+    Returns
+    -------
+        From the seed of a copy it makes this, and by how many days each account moved,
+        (n_accounts,). None where there are no days to move.
     """
+    if not has_days(Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)):
+        return None
     days = _list_own(activity)
-    shift = draw_shifts(activity.n_accounts, days.n_days, seed)
-    return _move_cells(activity, days, days.shift(shift)), shift
+
+    def shift(seed: int) -> tuple[Activity, Any]:
+        moved = draw_shifts(activity.n_accounts, days.n_days, seed)
+        return _move_cells(activity, days, days.shift(moved)), moved
+
+    return shift
 
 
 def draw_shifts(n_accounts: int, n_days: int, seed: int) -> Any:

@@ -16,7 +16,7 @@ from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, iter_shared
 from gpu_coord.activity.weights import Edges
 from gpu_coord.chance.nulls import Null
-from gpu_coord.chance.strata import Strata, expect_pairs, stratify
+from gpu_coord.chance.strata import Strata, stratify
 
 _NORMAL_97_5 = 1.959963984540054  # so many standard errors make a 95 % interval
 _TAIL = 0.025
@@ -78,12 +78,10 @@ def measure_effects(strata: Strata, pairs: PairCounts) -> Effects:
             "entity, hour, day or six_hours."
         )
     observed = np.asarray(strata.backend.to_host(pairs.support), dtype=np.float64)
-    expected = expect_pairs(strata, pairs).sum(axis=1)
-    variance = _sum_variances(strata, pairs)
+    expected, variance, exposure = strata.sum_products(_send_tables(strata), pairs)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = 1 / np.sqrt(np.where(variance > 0, variance, np.nan))
         log_odds = (observed - expected) * error**2
-        exposure = _sum_exposures(strata, pairs)
         exposure = np.where(exposure > 0, exposure, np.nan)
     low, high = _bound_ratio(observed, expected)
     return Effects(
@@ -101,21 +99,19 @@ def measure_effects(strata: Strata, pairs: PairCounts) -> Effects:
     )
 
 
-def _sum_variances(strata: Strata, pairs: PairCounts) -> Any:
-    """Return the sum over strata of a (T - a) b (T - b) / (T^2 (T - 1)), hypergeometric."""
-    n_steps, a = strata.n_steps[strata.sources.other], strata.sources.count
-    source = a * (n_steps - a) / n_steps**2 / strata.n_phases
-    n_steps, b = strata.n_steps[strata.targets.other], strata.targets.count
-    target = b * (n_steps - b) / np.maximum(n_steps - 1, 1)
-    return strata.sum_products(strata.send_factors(source, target), pairs).sum(axis=1)
+def _send_tables(strata: Strata) -> tuple[Any, ...]:
+    """Send the factors of three sums over strata.
 
-
-def _sum_exposures(strata: Strata, pairs: PairCounts) -> Any:
-    """Return the sum of a (T - a) / T over the strata in which the target is active."""
+    a b / T; the hypergeometric variance a (T - a) b (T - b) / (T^2 (T - 1)); and, over the strata
+    in which the target is active, a (T - a) / T.
+    """
     n_steps, a = strata.n_steps[strata.sources.other], strata.sources.count
-    source = a * (n_steps - a) / n_steps / strata.n_phases
-    factors = strata.send_factors(source, np.ones_like(strata.targets.count))
-    return strata.sum_products(factors, pairs).sum(axis=1)
+    silent = a * (n_steps - a) / n_steps / strata.n_phases
+    n_target_steps, b = strata.n_steps[strata.targets.other], strata.targets.count
+    spread = b * (n_target_steps - b) / np.maximum(n_target_steps - 1, 1)
+    return strata.send_factors(
+        (strata.source_share, b), (silent / n_steps, spread), (silent, np.ones_like(b))
+    )
 
 
 def _bound_ratio(observed: Any, expected: Any) -> tuple[Any, Any]:

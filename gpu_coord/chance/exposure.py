@@ -7,15 +7,14 @@ accounts' bins fall together on *different* days says how alike these hours are.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts
-from gpu_coord.backend.pairs import CACHE
+from gpu_coord.backend.pairs import CACHE, first_at_least
 from gpu_coord.chance.days import Visits, list_visits
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.strata import Strata, expect_pairs, locate_blocks, sort_strata
@@ -27,6 +26,29 @@ _HOUR, _HOURS = 3600, 24
 _PRIOR = 5.0
 
 
+class Groups(NamedTuple):
+    """Where on the axis the cells of each account and entity lie; a tuple, for the kernel."""
+
+    account_group: Any  # groups of each account, (n_accounts + 1,)
+    entity: Any  # ascending within each account, (n_groups,)
+    start: Any  # cells of each group, (n_groups + 1,)
+    bin: Any  # ascending within each group, (n_cells,)
+    source_block: Any  # of the null; -1 where the cell is no source
+    target_block: Any  # that of the source a lag earlier; -1 where the cell is no target
+    source_hour: Any  # hours since 1970
+    target_hour: Any  # of the source a lag earlier
+
+
+class Meetings(NamedTuple):
+    """Pairs of bins, one of each account, on an entity that both use, (n_pairs,) each."""
+
+    once: Any  # different ones in one block
+    in_block: Any  # in one block, once for each entity
+    in_hour: Any  # in one hour of one day
+    at_hour: Any  # in one hour of the day, whatever the day
+    on_entity: Any  # all
+
+
 @dataclass(frozen=True)
 class Exposure:
     """What pairs are exposed to at one lag, under one null."""
@@ -34,31 +56,48 @@ class Exposure:
     strata: Strata
     visits: Visits
     margins: Margins
-    own_hours: "OwnHours | None"  # where the null keeps days, in bins of an hour or less
+    groups: Groups | None  # where blocks do not come again every day
+    keeps_hours: bool  # the null keeps days, in bins of an hour or less
 
     def expect(self, pairs: PairCounts) -> Any:
         """Return the hours with a coincidence to expect of each pair, (n_pairs,), on the host.
 
         The sum over strata of a b / T; times the number of different pairs of bins, one of each
         account, that share an entity in a block, over the number of all of them, where blocks do
-        not come again every day; times `OwnHours.compare`, where hours of the day are kept.
+        not come again every day; times `_compare_hours`, where hours of the day are kept.
 
         Parameters
         ----------
         pairs
             Pairs that share a stratum, by source, then target.
         """
-        expected = expect_pairs(self.strata, pairs).sum(axis=1)
-        if self._places is None:
+        expected = expect_pairs(self.strata, pairs)
+        if self.groups is None:
             return expected
+        met = Meetings(*_count_meetings(*self._name_ends(pairs), self.groups, self.keeps_hours))
         # Five hashtags in one post are one chance to meet, not five.
-        once, all_of_them, same_hour = _count_bin_pairs(
-            *self._name_ends(pairs), self.visits.account_start, *self._places
-        ).T
-        only_once = expected * (once / np.maximum(all_of_them, 1))
-        if self.own_hours is None:
-            return only_once
-        return only_once * self.own_hours.compare(pairs, same_hour, expected)
+        only_once = expected * (met.once / np.maximum(met.in_block, 1))
+        return only_once * self._compare_hours(met, expected) if self.keeps_hours else only_once
+
+    def _compare_hours(self, met: Meetings, in_day: Any) -> Any:
+        """Return by how much more often than not two accounts' hours of the day meet, (n_pairs,).
+
+        (5 + seen) / (5 + expected), of pairs of bins of two accounts on an entity on different
+        days, over the bins of an hour: seen in the same hour of the day, and a 24th of all. What
+        infinitely many copies with days in another order would show, without making them.
+
+        Parameters
+        ----------
+        met
+            Pairs of bins.
+        in_day
+            Coincidences to expect on the same day, whatever the hour.
+        """
+        bins_per_hour = _HOUR / self.visits.axis.bin_seconds
+        seen = (met.at_hour - met.in_hour) / bins_per_hour
+        expected = met.on_entity / (_HOURS * bins_per_hour) - in_day
+        # Days at the ends are shorter than others.
+        return (_PRIOR + seen) / (_PRIOR + np.maximum(expected, 0))
 
     def count_hours(self, pairs: PairCounts) -> Any:
         """Count the hours in which the target follows the source, (n_pairs,), on the host."""
@@ -67,60 +106,6 @@ class Exposure:
     def _name_ends(self, pairs: PairCounts) -> tuple[Any, Any]:
         to_host = self.strata.backend.to_host
         return to_host(pairs.source), to_host(pairs.target)
-
-    @cached_property
-    def _places(self) -> tuple[Any, ...] | None:
-        """Place (entity and block) of each cell as a source and as a target, its bin, its hours.
-
-        None where blocks come again every day.
-        """
-        axis, lag, n_steps = self.visits.axis, self.margins.lag, self.margins.n_steps
-        blocks = locate_blocks(
-            axis.first_bin, axis.bin_seconds, n_steps, self.strata.null, phase=0.0
-        )
-        if blocks.is_cyclic:
-            return None
-        entity, bin = np.divmod(self.visits.key, self.visits.stride)
-        first = entity * (blocks.n_labels + 2) + 1
-        # A bin at the end is no source, and one at the beginning no target.
-        source = np.where(bin < n_steps, first + blocks.label(bin), -1)
-        target = np.where(bin >= lag, first + blocks.label(bin - lag), -1)
-        first_second, seconds = axis.first_bin * axis.bin_seconds, axis.bin_seconds
-        hours = ((first_second + (bin - shift) * seconds) // _HOUR for shift in (0, lag))
-        return source, target, bin, *hours
-
-
-@dataclass(frozen=True)
-class OwnHours:
-    """How often two accounts' bins lie in the same hour of different days, seen and expected.
-
-    Sums over all ways to shift one account's days against the other's: what infinitely many copies
-    with permuted days would show, without making them.
-    """
-
-    hour: Strata  # an entity in an hour of the day
-    entity: Strata
-    bins_per_hour: float
-
-    def compare(self, pairs: PairCounts, same_hour: Any, same_day: Any) -> Any:
-        """Return by how much more often than not two accounts' hours of the day meet, (n_pairs,).
-
-        (5 + seen) / (5 + expected), of pairs of bins of two accounts on an entity on different
-        days, over the bins of an hour: seen in the same hour of the day, and a 24th of all.
-
-        Parameters
-        ----------
-        pairs
-            The pairs.
-        same_hour
-            Pairs of bins in the same hour of the same day.
-        same_day
-            Coincidences to expect on the same day, whatever the hour.
-        """
-        seen = (_sum_bins(self.hour, pairs) - same_hour) / self.bins_per_hour
-        expected = _sum_bins(self.entity, pairs) / (_HOURS * self.bins_per_hour) - same_day
-        # Days at the ends are shorter than others.
-        return (_PRIOR + np.maximum(seen, 0)) / (_PRIOR + np.maximum(expected, 0))
 
 
 def expose(activity: Activity, index: CellIndex, margins: Margins, *, null: Null) -> Exposure:
@@ -134,64 +119,126 @@ def expose(activity: Activity, index: CellIndex, margins: Margins, *, null: Null
         What each account keeps, see `gpu_coord.chance.strata.stratify`. Its own hours of the day
         are kept beside under ``day``, in bins of an hour or less.
     """
-    strata = sort_strata(activity, index, margins, null=null)
-    own_hours = None
-    if null == "day" and activity.bin_seconds <= _HOUR:
-        hour = sort_strata(activity, index, margins, null="hour")
-        entity = sort_strata(activity, index, margins, null="entity")
-        own_hours = OwnHours(hour, entity, _HOUR / activity.bin_seconds)
-    return Exposure(strata, list_visits(activity, index), margins, own_hours)
+    return Exposure(
+        sort_strata(activity, index, margins, null=null),
+        list_visits(activity, index),
+        margins,
+        _locate_groups(activity, index, margins, null),
+        keeps_hours=null == "day" and activity.bin_seconds <= _HOUR,
+    )
 
 
-def _sum_bins(strata: Strata, pairs: PairCounts) -> Any:
-    """Sum the products of two accounts' active bins over the strata that both used."""
-    factors = strata.send_factors(strata.sources.count, strata.targets.count)
-    return strata.sum_products(factors, pairs).sum(axis=1)
+def _locate_groups(
+    activity: Activity, index: CellIndex, margins: Margins, null: Null
+) -> Groups | None:
+    lag, n_steps, seconds = margins.lag, margins.n_steps, activity.bin_seconds
+    blocks = locate_blocks(activity.first_bin, seconds, n_steps, null, phase=0.0)
+    if blocks.is_cyclic:
+        return None
+    to_host = activity.backend.to_host
+    bin = to_host(index.cell_bin).astype(np.int64)
+    first_second = activity.first_bin * seconds
+    places = (
+        # A bin at the end is no source, and one at the beginning no target.
+        np.where(bin < n_steps, blocks.label(bin), -1),
+        np.where(bin >= lag, blocks.label(bin - lag), -1),
+        *((first_second + (bin - shift) * seconds) // _HOUR for shift in (0, lag)),
+    )
+    groups = map(to_host, (index.account_group, index.group_entity, index.group_start))
+    return Groups(*groups, *(place.astype(np.int32) for place in (bin, *places)))
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _count_bin_pairs(source: Any, target: Any, account_start: Any, source_place: Any,
-                     target_place: Any, bin: Any, source_hour: Any,
-                     target_hour: Any) -> Any:  # fmt: skip
-    """Count the bins in which two accounts use an entity in one block, each with each.
-
-    As different pairs of bins, as all of them, and as those in one hour (the target's, the lag
-    taken off).
-    """
-    counted = np.zeros((source.size, 3), np.int64)
-    codes, stride = np.empty(1024, np.int64), np.int64(1) << 31
+def _count_meetings(source: Any, target: Any, groups: Groups, keeps_hours: Any) -> Any:
+    """Return what `Meetings` holds, (5, n_pairs); of hours of the day only where they are kept."""
+    counted = np.zeros((5, source.size), np.int64)
+    codes, by_hour = np.empty(1024, np.int64), np.zeros(_HOURS, np.int64)
     for pair in range(source.size):
-        one, one_stop = account_start[source[pair]], account_start[source[pair] + 1]
-        other, other_stop = account_start[target[pair]], account_start[target[pair] + 1]
-        n_codes, n_runs, n_same = 0, 0, 0
-        while one < one_stop and other < other_stop:
-            place = source_place[one]
-            if place < 0 or place < target_place[other]:
-                one += 1
-                continue
-            if place > target_place[other]:
-                other += 1
-                continue
-            last = one
-            while last < one_stop and source_place[last] == place:
-                last += 1
-            while other < other_stop and target_place[other] == place:
-                if n_codes + last - one > codes.size:
-                    longer = np.empty(2 * (n_codes + last - one), np.int64)
-                    longer[:n_codes] = codes[:n_codes]
-                    codes = longer
-                for earlier in range(one, last):
-                    codes[n_codes] = bin[earlier] * stride + bin[other]
-                    n_codes += 1
-                    n_same += source_hour[earlier] == target_hour[other]
-                other += 1
-            one = last
-            n_runs += 1
-        n_once = n_codes
-        if n_runs > 1:
-            ordered = np.sort(codes[:n_codes])
-            n_once = 1
-            for place in range(1, n_codes):
-                n_once += ordered[place] != ordered[place - 1]
-        counted[pair, 0], counted[pair, 1], counted[pair, 2] = n_once, n_codes, n_same
+        i, stop = groups.account_group[source[pair]], groups.account_group[source[pair] + 1]
+        j, other_stop = groups.account_group[target[pair]], groups.account_group[target[pair] + 1]
+        is_short = stop - i <= other_stop - j
+        n_codes, n_runs = 0, 0
+        while i < stop and j < other_stop:
+            if is_short:
+                j = first_at_least(groups.entity, j, other_stop, groups.entity[i])
+            else:
+                i = first_at_least(groups.entity, i, stop, groups.entity[j])
+            if i < stop and j < other_stop and groups.entity[i] == groups.entity[j]:
+                codes, n_codes, n_more = _list_bin_pairs(groups, i, j, codes, n_codes)
+                n_runs += n_more
+                if keeps_hours:
+                    _add_hours(groups, i, j, by_hour, counted[:, pair])
+            if is_short:
+                i += 1
+            else:
+                j += 1
+        counted[1, pair] = n_codes
+        # Within one entity and block no pair of bins comes twice.
+        counted[0, pair] = n_codes if n_runs < 2 else _count_distinct(codes[:n_codes])
     return counted
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _list_bin_pairs(groups: Groups, i: int, j: int, codes: Any, n_codes: int) -> Any:
+    """Append the pairs of bins of two groups that lie in one block; count the blocks."""
+    one, one_stop = groups.start[i], groups.start[i + 1]
+    other, other_stop = groups.start[j], groups.start[j + 1]
+    n_runs, stride = 0, np.int64(1) << 31
+    while one < one_stop and other < other_stop:
+        block = groups.source_block[one]
+        if block < 0 or block < groups.target_block[other]:
+            one += 1
+            continue
+        if block > groups.target_block[other]:
+            other += 1
+            continue
+        last = one
+        while last < one_stop and groups.source_block[last] == block:
+            last += 1
+        while other < other_stop and groups.target_block[other] == block:
+            if n_codes + last - one > codes.size:
+                longer = np.empty(2 * (n_codes + last - one), np.int64)
+                longer[:n_codes] = codes[:n_codes]
+                codes = longer
+            for earlier in range(one, last):
+                codes[n_codes] = groups.bin[earlier] * stride + groups.bin[other]
+                n_codes += 1
+            other += 1
+        one = last
+        n_runs += 1
+    return codes, n_codes, n_runs
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _count_distinct(codes: Any) -> int:
+    ordered = np.sort(codes)
+    n_distinct = 1
+    for place in range(1, ordered.size):
+        n_distinct += ordered[place] != ordered[place - 1]
+    return n_distinct
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _add_hours(groups: Groups, i: int, j: int, by_hour: Any, counted: Any) -> None:
+    """Add the pairs of bins of two groups: in one hour, at one hour of the day, and all."""
+    first, last = groups.start[i], groups.start[i + 1]
+    while last > first and groups.source_block[last - 1] < 0:
+        last -= 1
+    earlier, n_targets = first, 0
+    for cell in range(first, last):
+        by_hour[groups.source_hour[cell] % _HOURS] += 1
+    for cell in range(groups.start[j], groups.start[j + 1]):
+        if groups.target_block[cell] < 0:
+            continue
+        n_targets += 1
+        hour = groups.target_hour[cell]
+        counted[3] += by_hour[hour % _HOURS]
+        while earlier < last and groups.source_hour[earlier] < hour:
+            earlier += 1
+        same = earlier
+        while same < last and groups.source_hour[same] == hour:
+            counted[2] += 1
+            same += 1
+    counted[4] += (last - first) * n_targets
+    for cell in range(first, last):
+        by_hour[groups.source_hour[cell] % _HOURS] = 0

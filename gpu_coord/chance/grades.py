@@ -66,7 +66,7 @@ def _retest(strata: Sequence[Any], tests: LagTests, pair: Any) -> Any:
         return log_p
     source, target = np.divmod(tests.pair[rows], strata[0].n_accounts)
     pairs = PairCounts(source.astype(np.int32), target.astype(np.int32), tests.observed[rows])
-    other, own = (expect_pairs(each, pairs).sum(axis=1) for each in strata)
+    other, own = (expect_pairs(each, pairs) for each in strata)
     mean = tests.expected[rows] * other / own
     log_p[wanted] = compute_log_tail(tests.n_hours[rows], mean, dispersion=tests.spread[rows])
     return log_p

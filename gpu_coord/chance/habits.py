@@ -7,17 +7,19 @@ news is gone from the copies, too. (In copies with permuted days some coordinati
 and then a day that two accounts spent together falls together again, to the second.)
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gpu_coord.activity.cells import Activity
-from gpu_coord.activity.counts import PairCounts, count_margins, index_cells
+from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, count_margins, index_cells
 from gpu_coord.chance.empirical import EmpiricalNull, fit_null
 from gpu_coord.chance.exposure import Exposure, expose
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.strata import Strata, count_products, list_sharing
+from gpu_coord.ground.threads import map_ahead
 
 MIN_COPIES, _MAX_COPIES = 2, 4
 # What a fit may take: pairs that are listed, users met while listing them, cells of all copies.
@@ -26,55 +28,80 @@ _LISTED = 100_000  # pairs at a time
 _MIN_SOURCES = 200
 
 
+class Habits(NamedTuple):
+    """The null of habits at one lag."""
+
+    null: EmpiricalNull
+    n_copies: int  # that it was fitted to; 0 where it was fitted to the bulk of the pairs
+
+
 def fit_habits(
     activity: Activity,
-    lag: int,
+    index: CellIndex,
+    margins: Sequence[Margins],
     *,
     null: Null,
     seed: int,
     shift: Callable[[int], tuple[Activity, Any]] | None,
-    backup: Exposure,
-) -> tuple[EmpiricalNull, int]:
+) -> list[Habits]:
     """Fit inflation and dispersion to copies with shifted days, by moments.
 
     Parameters
     ----------
-    activity
-        The active cells.
-    lag
-        Bins.
+    activity, index, margins
+        The active cells, and their counts at each lag.
     null
         What the strata of the pairs keep.
     seed
         Of the copies.
     shift
         Returns a copy with shifted days and by how many these were, from its seed, see
-        `shift_days`; None where there are no days to shift.
-    backup
-        What the pairs of the archive itself are exposed to. Without copies, the null is fitted to
-        the bulk of its pairs, see `fit_null`.
+        `plan_shifts`; None where there are no days to shift: then the null is fitted to the bulk
+        of the archive's own pairs, see `fit_null`.
 
     Returns
     -------
-        The null, and the number of copies, 0 where there could be none. Copies are made until
-        400,000 pairs were seen, 2 to 4, fewer where they are large; and pairs are those of fewer
-        sources, by lot, where these have too many.
+        Of each lag. Copies are made until 400,000 pairs were seen at it, 2 to 4, fewer where they
+        are large; and pairs are those of fewer sources, by lot, where these have too many.
     """
     if shift is None:
-        parts = [(backup.count_hours(p), backup.expect(p)) for p in list_fitted(backup.strata)]
-        observed, expected = _join(parts)
-        return fit_null(observed, expected, min_left_out=2), 0
-    sums, n_copies, n_pairs = np.zeros(5), 0, 0
+        exposures = (expose(activity, index, each, null=null) for each in margins)
+        return [Habits(_fit_bulk(exposure), 0) for exposure in exposures]
     most = max(MIN_COPIES, min(_MAX_COPIES, _FIT_CELLS // max(activity.n_cells, 1)))
-    while n_copies < MIN_COPIES or (n_copies < most and n_pairs < _FIT_PAIRS):
-        copy, moved = shift(seed * _MAX_COPIES + n_copies)
-        index = index_cells(copy)
-        exposure = expose(copy, index, count_margins(index, lag), null=null)
-        for pairs in list_fitted(exposure.strata, apart=moved):
-            sums += sum_moments(exposure.count_hours(pairs), exposure.expect(pairs))
-            n_pairs += pairs.source.size
-        n_copies += 1
-    return solve_moments(sums, n_pairs), n_copies
+    sums, n_pairs = np.zeros((len(margins), 5)), np.zeros(len(margins), np.int64)
+    n_copies = np.zeros(len(margins), np.int64)
+    for number in range(most):
+        wanted = np.flatnonzero((n_copies < MIN_COPIES) | (n_pairs < _FIT_PAIRS))
+        if not wanted.size:
+            break
+        copy, moved = shift(seed * _MAX_COPIES + number)
+        lags = [margins[row].lag for row in wanted.tolist()]
+        work = partial(_sum_copy, copy, index_cells(copy), moved, null)
+        seen = list(map_ahead(lags, work, n_threads=activity.backend.threads))
+        sums[wanted] += [moments for moments, _ in seen]
+        n_pairs[wanted] += [n for _, n in seen]
+        n_copies[wanted] += 1
+    fitted = map(solve_moments, sums, n_pairs.tolist())
+    return [Habits(*both) for both in zip(fitted, n_copies.tolist(), strict=True)]
+
+
+def _sum_copy(
+    copy: Activity, index: CellIndex, moved: Any, null: Null, lag: int
+) -> tuple[Any, int]:
+    """Return the moments of a copy's pairs at a lag, and how many these are."""
+    exposure = expose(copy, index, count_margins(index, lag), null=null)
+    sums, n_pairs = np.zeros(5), 0
+    for pairs in list_fitted(exposure.strata, apart=moved):
+        sums += sum_moments(exposure.count_hours(pairs), exposure.expect(pairs))
+        n_pairs += pairs.source.size
+    return sums, n_pairs
+
+
+def _fit_bulk(exposure: Exposure) -> EmpiricalNull:
+    none = (np.empty(0), np.empty(0))
+    parts = [(exposure.count_hours(p), exposure.expect(p)) for p in list_fitted(exposure.strata)]
+    observed, expected = map(np.concatenate, zip(none, *parts, strict=True))
+    return fit_null(observed, expected, min_left_out=2)
 
 
 def list_fitted(strata: Strata, *, apart: Any = None) -> Iterator[PairCounts]:
@@ -152,8 +179,3 @@ def solve_moments(sums: Any, n_pairs: int, *, least: float = 0.0) -> EmpiricalNu
     spread = inflation**2 * squares
     dispersion = max(excess / spread, 0.0) if spread > 0 else 0.0
     return EmpiricalNull(float(inflation), float(dispersion), n_pairs, 0)
-
-
-def _join(parts: list[tuple[Any, Any]]) -> Any:
-    none = (np.empty(0), np.empty(0))
-    return map(np.concatenate, zip(none, *parts, strict=True))

@@ -14,7 +14,7 @@ import numpy as np
 from gpu_coord.activity.counts import PairCounts
 from gpu_coord.chance.exposure import Exposure
 from gpu_coord.chance.habits import list_fitted, lists_all, solve_moments, sum_moments
-from gpu_coord.chance.strata import Strata, expect_pairs
+from gpu_coord.chance.strata import Strata
 
 MIN_EXPECTED = 5.0  # hours, of a class or of all: with fewer, a ratio says nothing
 MIN_PAIRS = 100  # of named controls
@@ -30,15 +30,16 @@ class Reference:
     expected: float  # of these pairs, without the news
     by_class: Any  # lambda of strata with 2^k accounts and more, (n_classes,), 1 or more
     spread: Any  # variance of lambda between strata of a class over its square
-    classes: Any  # of each stratum, (n_strata,)
     n_met: int | None  # pairs that share a stratum, where all were listed
+    strata: Strata  # that it was fitted in
+    factors: tuple[Any, ...] | None  # of what is expected, with lambda, and its variance
 
     @property
     def inflation(self) -> float:
         """Lambda: hours in which the pairs of the reference met, for each that was expected."""
         return self.n_hours / self.expected if self.expected else 1.0
 
-    def correct(self, exposure: Exposure, pairs: PairCounts, expected: Any) -> tuple[Any, Any]:
+    def correct(self, pairs: PairCounts, expected: Any) -> tuple[Any, Any]:
         """Return the mean and the dispersion of each pair's hours, news included.
 
         The mean is ``expected`` times the mean of lambda over the strata of the pair, each weighed
@@ -47,23 +48,14 @@ class Reference:
 
         Parameters
         ----------
-        exposure
-            What the pairs are exposed to, in the strata that the reference was fitted in.
         pairs
             Pairs that share a stratum.
         expected
-            From ``exposure.expect``.
+            From `Exposure.expect`, in the strata of the reference.
         """
-        if self.kind == "controls":
+        if self.factors is None:
             return expected * self.by_class[0], np.full(expected.size, self.spread[0])
-        strata = exposure.strata
-        inflation = self.by_class[self.classes][strata.sources.other]
-        spread = np.sqrt(self.spread[self.classes])[strata.sources.other]
-        share, count = strata.source_share * inflation, strata.targets.count
-        plain = expect_pairs(strata, pairs).sum(axis=1)
-        mean = strata.sum_products(strata.send_factors(share, count), pairs).sum(axis=1)
-        squares = strata.send_factors((share * spread) ** 2, count**2)
-        variance = strata.sum_products(squares, pairs).sum(axis=1)
+        plain, mean, variance = self.strata.sum_products(self.factors, pairs)
         return expected * mean / plain, variance / mean**2
 
 
@@ -93,25 +85,35 @@ def find_reference(
     n_users = np.diff(strata.users.start)
     classes = np.frexp(np.maximum(n_users, 1))[1] - 1
     sums, n_pairs, n_met = np.zeros((2, classes.size)), 0, 0
-    ones = np.ones_like(strata.sources.count), np.ones_like(strata.targets.count)
-    count_shared = strata.send_factors(*ones)
-    name_shared = strata.send_factors(strata.sources.other.astype(np.float64), ones[1])
+    one = np.ones_like(strata.targets.count)
+    count_and_name = strata.send_factors(
+        (np.ones_like(strata.sources.count), one), (strata.sources.other, one)
+    )
     for pairs in list_fitted(strata):
         n_met += pairs.source.size
-        once = strata.sum_products(count_shared, pairs).sum(axis=1) == 1
+        n_shared, stratum = strata.sum_products(count_and_name, pairs).astype(np.int64)
+        once = n_shared == 1
         pairs = PairCounts(*(column[once] for column in pairs))
-        stratum = strata.sum_products(name_shared, pairs).sum(axis=1).astype(np.int64)
         for row, values in enumerate((count_hours(pairs), exposure.expect(pairs))):
-            sums[row] += np.bincount(stratum, values, classes.size)
+            sums[row] += np.bincount(stratum[once], values, classes.size)
         n_pairs += pairs.source.size
     seen, expected = sums
     if expected.sum() < MIN_EXPECTED:
         return None
     by_class, spread = _fit_classes(seen, expected, classes)
     return Reference(
-        "met_once", n_pairs, int(seen.sum()), float(expected.sum()), by_class, spread, classes,
-        n_met if lists_all(strata) else None,
+        "met_once", n_pairs, int(seen.sum()), float(expected.sum()), by_class, spread,
+        n_met if lists_all(strata) else None, strata,
+        _send_classes(strata, by_class[classes], spread[classes]),
     )  # fmt: skip
+
+
+def _send_classes(strata: Strata, inflation: Any, spread: Any) -> tuple[Any, ...]:
+    """Send the factors of mu, of lambda mu, and of spread (lambda mu)^2, from those of strata."""
+    count, stratum = strata.targets.count, strata.sources.other
+    share = strata.source_share * inflation[stratum]
+    squares = share**2 * spread[stratum]
+    return strata.send_factors((strata.source_share, count), (share, count), (squares, count**2))
 
 
 def _fit_classes(seen: Any, expected: Any, classes: Any) -> tuple[Any, Any]:
@@ -161,18 +163,18 @@ def ask_controls(
     fitted = solve_moments(sums, n_pairs, least=1.0)
     return Reference(
         "controls", n_pairs, int(sums[0]), float(sums[1]), np.array([fitted.inflation]),
-        np.array([fitted.dispersion]), np.zeros(exposure.strata.kind.size, np.int64),
-        n_met if lists_all(exposure.strata) else None,
+        np.array([fitted.dispersion]), n_met if lists_all(exposure.strata) else None,
+        exposure.strata, None,
     )  # fmt: skip
 
 
-def describe_reference(reference: Reference | None, strata: Strata) -> dict[str, Any] | None:
+def describe_reference(reference: Reference | None) -> dict[str, Any] | None:
     """Return what ``run.json`` says of a reference."""
     if reference is None:
         return None
     return {
         "kind": reference.kind,
-        "strata": strata.null,
+        "strata": reference.strata.null,
         "n_pairs": reference.n_pairs,
         "n_hours": reference.n_hours,
         "expected": reference.expected,

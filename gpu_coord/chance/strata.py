@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from gpu_coord.activity.cells import Activity
-from gpu_coord.activity.counts import CellIndex, Margins, PairCounts
+from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, mark_changes
 from gpu_coord.backend import Backend
 from gpu_coord.backend.pairs import CACHE
 from gpu_coord.chance.days import Axis
@@ -47,8 +47,6 @@ class Strata:
     backend: Backend
     null: Null
     n_phases: int
-    n_kinds: int
-    kind: Any  # of each stratum, (n_strata,)
     n_steps: Any  # transitions of each stratum, T
     sources: Uses  # a, by account
     targets: Uses  # b, by account
@@ -67,11 +65,18 @@ class Strata:
     @cached_property
     def expectation(self) -> tuple[Any, ...]:
         """The factors of the expected coincidences, sent to the backend when first asked for."""
-        return self.send_factors(self.source_share, self.targets.count)
+        return self.send_factors((self.source_share, self.targets.count))
 
-    def send_factors(self, source_factor: Any, target_factor: Any) -> tuple[Any, ...]:
-        """Send a factor for each row of the sources and of the targets to the backend."""
-        arrays = (*self.sources[:2], source_factor, *self.targets[:2], target_factor, self.kind)
+    def send_factors(self, *factors: tuple[Any, Any]) -> tuple[Any, ...]:
+        """Send numbers of each row of the sources and of the targets to the backend.
+
+        Parameters
+        ----------
+        *factors
+            For each sum: factors of the sources' rows and of the targets' rows.
+        """
+        rows = zip((self.sources, self.targets), zip(*factors, strict=True), strict=True)
+        arrays = (column for uses, mine in rows for column in (*uses[:2], np.column_stack(mine)))
         return tuple(map(self.backend.xp.asarray, arrays))
 
     def sum_products(self, factors: tuple[Any, ...], pairs: PairCounts) -> Any:
@@ -86,11 +91,10 @@ class Strata:
 
         Returns
         -------
-            (n_pairs, n_kinds), on the host; the same to the bit on every backend.
+            (n_sums, n_pairs), on the host; the same to the bit on every backend.
         """
         source, target = map(self.backend.xp.asarray, pairs[:2])
-        summed = self.backend.pairs.sum_products(source, target, *factors, self.n_kinds)
-        return self.backend.to_host(summed)
+        return self.backend.to_host(self.backend.pairs.sum_products(source, target, *factors)).T
 
 
 @dataclass(frozen=True)
@@ -137,10 +141,10 @@ def locate_blocks(
 
 
 class _Counts(NamedTuple):
-    """Active bins by account and stratum, in that order."""
+    """Active bins by stratum and account, in that order."""
 
-    account: Any
     stratum: Any
+    account: Any
     count: Any
 
 
@@ -190,34 +194,43 @@ def sort_strata(
 
 def _count_strata(
     activity: Activity, index: CellIndex, margins: Margins, null: Null, *, phase: float
-) -> tuple[_Counts, _Counts, Any, Any]:
-    """Return the counts as sources and as targets, and each stratum's transitions and kind."""
+) -> tuple[_Counts, _Counts, Any]:
+    """Return the counts as sources and as targets, and each stratum's transitions."""
     blocks = locate_blocks(
         activity.first_bin, activity.bin_seconds, margins.n_steps, null, phase=phase
     )
     entity, bin, account = activity.read_cells()
-    entity_kind = activity.backend.to_host(activity.entity_kind)
-    page = entity_kind[entity] if null == "popularity" else entity
+    page = (
+        activity.backend.to_host(activity.entity_kind)[entity] if null == "popularity" else entity
+    )
     as_source, as_target = bin < margins.n_steps, bin >= margins.lag
-    keys = [
-        page[rows].astype(np.int64) * blocks.n_labels + blocks.label(bin[rows] - shift)
+    sources, targets = (
+        _count_cells(
+            page[rows].astype(np.int64) * blocks.n_labels + blocks.label(bin[rows] - shift),
+            account[rows],
+            activity.n_accounts,
+        )
         for rows, shift in ((as_source, 0), (as_target, margins.lag))
-    ]
-    strata, number = np.unique(np.concatenate(keys), return_inverse=True)
+    )
+    strata = np.concatenate([uses.stratum for uses in (sources, targets)])
+    strata.sort()
+    strata = strata[mark_changes(strata, xp=np)]
+    sources, targets = (
+        uses._replace(stratum=np.searchsorted(strata, uses.stratum)) for uses in (sources, targets)
+    )
     page = strata // blocks.n_labels
     if null == "popularity":
-        n_steps, kind = _count_popular_steps(activity, index, margins)[page], page
-    else:
-        n_steps = blocks.count_steps(margins.n_steps)[strata % blocks.n_labels]
-        kind = entity_kind[page]
-    sources = _count_cells(account[as_source], number[: keys[0].size], strata.size)
-    targets = _count_cells(account[as_target], number[keys[0].size :], strata.size)
-    return sources, targets, n_steps, kind
+        return sources, targets, _count_popular_steps(activity, index, margins)[page]
+    return sources, targets, blocks.count_steps(margins.n_steps)[strata % blocks.n_labels]
 
 
-def _count_cells(account: Any, stratum: Any, n_strata: int) -> _Counts:
-    cells, count = np.unique(account.astype(np.int64) * n_strata + stratum, return_counts=True)
-    return _Counts(cells // n_strata, cells % n_strata, count.astype(np.float64))
+def _count_cells(stratum: Any, account: Any, n_accounts: int) -> _Counts:
+    cell = stratum * n_accounts + account
+    cell.sort()
+    first = np.flatnonzero(mark_changes(cell, xp=np))
+    count = np.diff(first, append=cell.size).astype(np.float64)
+    stratum, account = np.divmod(cell[first], n_accounts)
+    return _Counts(stratum, account, count)
 
 
 def _count_popular_steps(activity: Activity, index: CellIndex, margins: Margins) -> Any:
@@ -240,22 +253,20 @@ def _count_popular_steps(activity: Activity, index: CellIndex, margins: Margins)
 
 
 def _join_phases(
-    parts: list[tuple[_Counts, _Counts, Any, Any]], activity: Activity, null: Null
+    parts: list[tuple[_Counts, _Counts, Any]], activity: Activity, null: Null
 ) -> Strata:
     """Put the strata of all phases beside one another: their mean is a sum over more strata."""
-    first = np.cumsum([0, *(kind.size for *_, kind in parts)])
+    first = np.cumsum([0, *(n_steps.size for *_, n_steps in parts)])
     sources = _join_counts([part[0] for part in parts], first)
     targets = _join_counts([part[1] for part in parts], first)
     return Strata(
         backend=activity.backend,
         null=null,
         n_phases=len(parts),
-        n_kinds=len(activity.kinds),
-        kind=np.concatenate([part[3] for part in parts]).astype(np.int32),
         n_steps=np.concatenate([part[2] for part in parts]),
-        sources=_sort_uses(*sources, activity.n_accounts),
-        targets=_sort_uses(*targets, activity.n_accounts),
-        users=_sort_uses(targets.stratum, targets.account, targets.count, first[-1]),
+        sources=_sort_uses(sources.account, sources.stratum, sources.count, activity.n_accounts),
+        targets=_sort_uses(targets.account, targets.stratum, targets.count, activity.n_accounts),
+        users=_sort_uses(targets.stratum, targets.account, targets.count, int(first[-1])),
     )
 
 
@@ -264,24 +275,33 @@ def _join_counts(parts: list[_Counts], first: Any) -> _Counts:
     return _Counts(*map(np.concatenate, zip(*moved, strict=True)))
 
 
+@numba.njit(cache=CACHE, nogil=True)
 def _sort_uses(key: Any, other: Any, count: Any, n_keys: int) -> Uses:
-    """Return the uses by one of their keys, in the order of the other."""
-    order = np.argsort(key, kind="stable")
-    start = np.searchsorted(key[order], np.arange(n_keys + 1))
-    return Uses(start, other[order].astype(np.int32), count[order])
+    """Return the uses by one of their keys, otherwise in the order in which they come."""
+    start = np.zeros(n_keys + 1, np.int64)
+    for row in range(key.size):
+        start[key[row] + 1] += 1
+    start = np.cumsum(start)
+    end = start[:-1].copy()
+    sorted_other, sorted_count = np.empty(key.size, np.int32), np.empty(key.size)
+    for row in range(key.size):
+        place = end[key[row]]
+        end[key[row]] += 1
+        sorted_other[place], sorted_count[place] = other[row], count[row]
+    return Uses(start, sorted_other, sorted_count)
 
 
 def expect_pairs(strata: Strata, pairs: PairCounts) -> Any:
-    """Return the coincidences to expect of each pair under the null, by kind.
+    """Return the coincidences to expect of each pair under the null.
 
     The sum over strata of a b / T: the mean of what is counted when, in every stratum, the bins of
-    one of the two accounts are drawn anew (hypergeometric counts). Kinds add up, as strata do.
+    one of the two accounts are drawn anew (hypergeometric counts).
 
     Returns
     -------
-        (n_pairs, n_kinds), on the host; positive wherever the pair has a coincidence.
+        (n_pairs,), on the host; positive wherever the pair has a coincidence.
     """
-    return strata.sum_products(strata.expectation, pairs)
+    return strata.sum_products(strata.expectation, pairs)[0]
 
 
 def list_sharing(strata: Strata, sources: Any) -> PairCounts:
@@ -302,8 +322,10 @@ def list_sharing(strata: Strata, sources: Any) -> PairCounts:
     """
     n_listed, target = _list_sharing(sources, strata.sources, strata.users)
     source = np.repeat(np.asarray(sources, np.int32), n_listed)
-    order = np.lexsort((target, source))
-    return PairCounts(source, target[order], np.zeros(source.size, np.int64))
+    pair = source.astype(np.int64) * strata.n_accounts + target
+    pair.sort()
+    target = (pair % strata.n_accounts).astype(np.int32)
+    return PairCounts(source, target, np.zeros(source.size, np.int64))
 
 
 def count_products(strata: Strata) -> Any:
@@ -314,16 +336,16 @@ def count_products(strata: Strata) -> Any:
 
 def count_met(strata: Strata) -> int:
     """Count the ordered pairs that share a stratum, a pair once for each that it shares."""
-    with_itself = np.intersect1d(
-        *map(_number_uses, (strata.sources, strata.targets), (strata,) * 2)
-    )
-    return int(count_products(strata).sum() - with_itself.size)
+    uses = np.concatenate([_number_uses(strata, uses) for uses in (strata.sources, strata.targets)])
+    uses.sort()
+    n_with_itself = np.count_nonzero(uses[1:] == uses[:-1])
+    return int(count_products(strata).sum() - n_with_itself)
 
 
-def _number_uses(uses: Uses, strata: Strata) -> Any:
+def _number_uses(strata: Strata, uses: Uses) -> Any:
     """Return account and stratum of each row in one number."""
     account = np.repeat(np.arange(strata.n_accounts), np.diff(uses.start))
-    return account * strata.kind.size + uses.other
+    return account * strata.n_steps.size + uses.other
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -374,20 +396,23 @@ def sum_all_pairs(axis: Axis, page: Any, bin: Any, count: Any, *, max_lag: int) 
     """
     blocks = locate_blocks(axis.first_bin, axis.bin_seconds, axis.n_bins, "day", phase=0.0)
     block = blocks.label(np.arange(axis.n_bins))
-    share = np.zeros((int(blocks.n_labels), max_lag + 1))
+    n_labels = int(blocks.n_labels)
+    share = np.zeros((n_labels, max_lag + 1))
     for lag in range(max_lag + 1):
-        n_steps = np.bincount(block[: axis.n_bins - lag], minlength=share.shape[0])
+        n_steps = np.bincount(block[: axis.n_bins - lag], minlength=n_labels)
         share[n_steps > 0, lag] = 1 / n_steps[n_steps > 0]
-    observed, expected = np.zeros(max_lag + 1, np.int64), np.zeros(max_lag + 1)
-    _sum_pages(page, bin, count, block, share, observed, expected)
-    return observed, expected
+    block_start = np.searchsorted(block, np.arange(n_labels))
+    observed, steps = np.zeros(max_lag + 1, np.int64), np.zeros((n_labels, max_lag + 2), np.int64)
+    _sum_pages(page, bin, count, block, block_start, observed, steps)
+    products = np.cumsum(steps, axis=1)[:, :-1]
+    return observed, (products * share).sum(axis=0)
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_pages(page: Any, bin: Any, count: Any, block: Any, share: Any, observed: Any,
-               expected: Any) -> None:  # fmt: skip
-    """Add up coincidences, and a b / T over blocks, page by page; share is 1 / T."""
-    sources = np.zeros(share.shape[0])
+def _sum_pages(page: Any, bin: Any, count: Any, block: Any, block_start: Any, observed: Any,
+               steps: Any) -> None:  # fmt: skip
+    """Add up coincidences, and a b over blocks, page by page: the latter by where they step."""
+    sources = np.zeros(block_start.size, np.int64)
     start = 0
     while start < page.size:
         stop = start
@@ -395,10 +420,10 @@ def _sum_pages(page: Any, bin: Any, count: Any, block: Any, share: Any, observed
             sources[block[bin[stop]]] += count[stop]
             stop += 1
         _count_coincidences(bin, count, start, stop, observed)
-        _add_expected(bin, count, start, stop, block, share, sources, expected)
-        _drop_late_sources(bin, count, start, stop, block, share, expected)
+        _add_products(bin, count, start, stop, block, block_start, sources, steps)
+        _drop_late_sources(bin, count, start, stop, block, steps)
         for position in range(start, stop):
-            sources[block[bin[position]]] = 0.0
+            sources[block[bin[position]]] = 0
         start = stop
 
 
@@ -412,30 +437,40 @@ def _count_coincidences(bin: Any, count: Any, start: int, stop: int, observed: A
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _add_expected(bin: Any, count: Any, start: int, stop: int, block: Any, share: Any,
-                  sources: Any, expected: Any) -> None:  # fmt: skip
-    """Add each target's count times what its source's block would hold if no lag cut any off."""
-    first = block[bin[start]]
+def _add_products(bin: Any, count: Any, start: int, stop: int, block: Any, block_start: Any,
+                  sources: Any, steps: Any) -> None:  # fmt: skip
+    """Add each target's count times what its source's block would hold if no lag cut any off.
+
+    As the lag grows the source's block changes when the lag passes the beginning of one.
+    """
+    first, n_lags = block[bin[start]], steps.shape[1] - 1
     for position in range(start, stop):
-        for lag in range(min(expected.size, bin[position] + 1)):
+        lag, n_here = 0, min(n_lags, bin[position] + 1)
+        while lag < n_here:
             label = block[bin[position] - lag]
             if label < first:
                 break
-            expected[lag] += count[position] * sources[label] * share[label, lag]
+            last = min(n_lags, bin[position] - block_start[label] + 1)
+            product = count[position] * sources[label]
+            steps[label, lag] += product
+            steps[label, last] -= product
+            lag = last
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _drop_late_sources(bin: Any, count: Any, start: int, stop: int, block: Any, share: Any,
-                       expected: Any) -> None:  # fmt: skip
+def _drop_late_sources(bin: Any, count: Any, start: int, stop: int, block: Any,
+                       steps: Any) -> None:  # fmt: skip
     """Take off the sources of the last bins: these have no bin so many lags later."""
+    n_lags = steps.shape[1] - 1
     for position in range(stop - 1, start - 1, -1):
         label = block[bin[position]]
         first_lag = block.size - bin[position]
-        if first_lag >= expected.size:
+        if first_lag >= n_lags:
             break
-        for lag in range(first_lag, expected.size):
+        for lag in range(first_lag, n_lags):
             other = stop - 1
             while other >= start and bin[other] >= lag and block[bin[other] - lag] >= label:
                 if block[bin[other] - lag] == label:
-                    expected[lag] -= count[position] * count[other] * share[label, lag]
+                    steps[label, lag] -= count[position] * count[other]
+                    steps[label, lag + 1] += count[position] * count[other]
                 other -= 1

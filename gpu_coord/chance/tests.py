@@ -14,11 +14,11 @@ import numpy as np
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, count_pairs, plan_blocks
-from gpu_coord.chance.adjust import combine_tests
-from gpu_coord.chance.days import has_days, shift_days
+from gpu_coord.chance.adjust import adjust_p_values, align_tests, combine_lags
+from gpu_coord.chance.days import plan_shifts
 from gpu_coord.chance.empirical import EmpiricalNull, compute_log_tail
 from gpu_coord.chance.exposure import Exposure, expose
-from gpu_coord.chance.habits import fit_habits
+from gpu_coord.chance.habits import Habits, fit_habits
 from gpu_coord.chance.nulls import Null, check_null, choose_finest
 from gpu_coord.chance.references import (
     Reference,
@@ -154,6 +154,7 @@ def assess_pairs(
     controls: tuple[str, Any] | None = None,
     memory: int = 1 << 30,
     progress: Callable[[int, int], None] | None = None,
+    fit: Callable[..., list[Habits]] | None = None,
     assess: Callable[..., LagTests] | None = None,
 ) -> PairTests:
     """Test every ordered pair of accounts for more lagged coincidences than chance makes.
@@ -184,9 +185,9 @@ def assess_pairs(
         Bytes that blocks of pairs under way may take, beside the pairs that are kept.
     progress
         Called with the coincidences counted so far, and those of all lags together.
-    assess
-        What finds the tests of one lag, in the place of `assess_lag`: at that support or a
-        smaller one.
+    fit, assess
+        What fits the nulls of habits, in the place of `fit_habits`, and finds the tests of one
+        lag, in that of `assess_lag`: at that support or a smaller one.
 
     Raises
     ------
@@ -194,7 +195,6 @@ def assess_pairs(
         Alpha is no rate, the null is unknown, or the controls are too few.
     """
     until = np.cumsum([0, *(int(margin.n_coincidences.sum()) for margin in margins)]).tolist()
-    assess = assess or assess_lag
 
     def report(n_before: int, n_done: int) -> None:
         if progress is not None:
@@ -202,12 +202,15 @@ def assess_pairs(
 
     check_alpha(alpha)
     check_null(null, activity.bin_seconds)
+    habits = (fit or fit_habits)(
+        activity, index, margins, null=null, seed=seed, shift=plan_shifts(activity)
+    )
     by_lag = [
-        assess(
-            activity, index, margin, null=null, min_support=min_support, seed=seed,
+        (assess or assess_lag)(
+            activity, index, margin, null=null, habits=own, min_support=min_support,
             controls=controls, memory=memory, report=partial(report, n_before),
         )
-        for margin, n_before in zip(margins, until[:-1], strict=True)
+        for margin, own, n_before in zip(margins, habits, until[:-1], strict=True)
     ]  # fmt: skip
     return join_lags(
         by_lag, n_accounts=activity.n_accounts, null=null, alpha=alpha, min_support=min_support
@@ -220,14 +223,14 @@ def assess_lag(
     margins: Margins,
     *,
     null: Null,
+    habits: Habits,
     min_support: int,
-    seed: int,
     controls: tuple[str, Any] | None,
     memory: int,
     report: Callable[[int], None],
 ) -> LagTests:
     """Return the pairs of one lag that are kept; see `assess_pairs`, whose work it is."""
-    nulls = fit_nulls(activity, index, margins, null=null, seed=seed, controls=controls)
+    nulls = fit_nulls(activity, index, margins, null=null, habits=habits, controls=controls)
     block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
     blocks = plan_blocks(index, [margins], min_support=min_support, memory=block_bytes)
 
@@ -251,8 +254,7 @@ class Nulls:
 
     habit_exposure: Exposure
     news_exposure: Exposure
-    habits: EmpiricalNull
-    n_copies: int
+    habits: Habits
     reference: Reference | None
 
     def test(self, pairs: PairCounts, n_hours: Any) -> tuple[Any, ...]:
@@ -268,27 +270,27 @@ class Nulls:
         to_host, n_accounts = self.habit_exposure.strata.backend.to_host, self._n_accounts
         pair = to_host(pairs.source).astype(np.int64) * n_accounts + to_host(pairs.target)
         plain, exposure = self.habit_exposure.expect(pairs), self.news_exposure
-        log_p_habit = self.habits.compute_log_p(n_hours, plain)
-        habit = plain * max(self.habits.inflation, 1.0)
+        log_p_habit = self.habits.null.compute_log_p(n_hours, plain)
+        habit = plain * max(self.habits.null.inflation, 1.0)
         mean, spread = np.full((2, habit.size), np.nan)
         log_p = np.zeros(habit.size)
         if self.reference is not None:
             plain = plain if exposure is self.habit_exposure else exposure.expect(pairs)
-            mean, spread = self.reference.correct(exposure, pairs, plain)
+            mean, spread = self.reference.correct(pairs, plain)
             # What habits explain, the news does not have to.
             log_p = np.maximum(compute_log_tail(n_hours, mean, dispersion=spread), log_p_habit)
         return pair, to_host(pairs.support), n_hours, habit, mean, spread, log_p_habit, log_p
 
     def conclude(self, lag: int, columns: tuple[Any, ...]) -> LagTests:
         """Return the tests of a lag from what `test` returned of all its pairs."""
-        described = describe_reference(self.reference, self.news_exposure.strata)
+        described = describe_reference(self.reference)
         pair, observed, n_hours, habit, mean, spread, log_p_habit, log_p = columns
         n_met = count_met(self.habit_exposure.strata)
         known = None if self.reference is None else self.reference.n_met
         n_news = count_met(self.news_exposure.strata) if known is None else known
         return LagTests(
             lag, pair, observed, n_hours, habit, mean, spread, log_p_habit, log_p, n_met,
-            n_news, self.habits, self.n_copies, described,
+            n_news, *self.habits, described,
         )  # fmt: skip
 
     @property
@@ -302,39 +304,31 @@ def fit_nulls(
     margins: Margins,
     *,
     null: Null,
-    seed: int = 0,
+    habits: Habits,
     controls: tuple[str, Any] | None = None,
     count_hours: Callable[[PairCounts], Any] | None = None,
-    shift: Callable[[int], tuple[Activity, Any]] | None = None,
 ) -> Nulls:
-    """Fit the nulls of habits and of the news at one lag.
+    """Fit the null of the news at one lag, beside that of habits.
 
     Parameters
     ----------
-    activity, index, margins, null, seed, controls
+    activity, index, margins, null, controls
         As of `assess_pairs`.
+    habits
+        From `fit_habits`.
     count_hours
         Counts the hours in which pairs met, where cells do not say so.
-    shift
-        Returns a copy with shifted days, see `fit_habits`; by default cells change their days,
-        where bins divide a day and there are two days.
     """
     exposure = expose(activity, index, margins, null=null)
     finest = choose_finest(null, activity.bin_seconds)
     news = exposure if finest == null else expose(activity, index, margins, null=finest)
-    axis = exposure.visits.axis
-    if shift is None and has_days(axis):
-        shift = partial(shift_days, activity)
-    habits, n_copies = fit_habits(
-        activity, margins.lag, null=null, seed=seed, shift=shift, backup=exposure
-    )
     count_hours = count_hours or exposure.count_hours
     reference = (
         find_reference(news, count_hours)
         if controls is None
         else ask_controls(news, count_hours, controls[1], name=controls[0])
     )
-    return Nulls(exposure, news, habits, n_copies, reference)
+    return Nulls(exposure, news, habits, reference)
 
 
 def join_lags(
@@ -350,26 +344,16 @@ def join_lags(
     By tier. Pairs that share no stratum cannot meet, whatever chance does, and are not tested.
     """
     everybody = n_accounts * (n_accounts - 1)
+    pair, place = align_tests([each.pair for each in by_lag])
 
-    def combine(tier: Tier, n_met: list[int]) -> tuple[Any, Any, Any]:
-        tests = [(each.pair, each.read_log_p(min_support, tier=tier)) for each in by_lag]
-        return combine_tests(tests, n_tests=min(everybody, sum(n_met)))
+    def combine(tier: Tier, n_met: int) -> tuple[Any, Any]:
+        log_p = combine_lags(place([each.read_log_p(min_support, tier=tier) for each in by_lag]))
+        return log_p, adjust_p_values(log_p, n_tests=min(everybody, n_met))
 
-    pair, log_p, q_value = combine("beyond_news", [each.n_met_news for each in by_lag])
-    n_met = [each.n_met for each in by_lag]
-    _, log_p_habit, q_habit = combine("beyond_habit", n_met)
-    n_tests = min(everybody, sum(n_met))
-    grade = np.zeros(pair.size, np.int8)
+    log_p, q_value = combine("beyond_news", sum(each.n_met_news for each in by_lag))
+    n_met = sum(each.n_met for each in by_lag)
+    log_p_habit, q_habit = combine("beyond_habit", n_met)
     return PairTests(
-        n_accounts,
-        null,
-        alpha,
-        n_tests,
-        tuple(by_lag),
-        pair,
-        log_p,
-        log_p_habit,
-        q_value,
-        q_habit,
-        grade,
-    )
+        n_accounts, null, alpha, min(everybody, n_met), tuple(by_lag), pair, log_p, log_p_habit,
+        q_value, q_habit, np.zeros(pair.size, np.int8),
+    )  # fmt: skip

@@ -21,6 +21,7 @@ from gpu_coord.activity.counts import (
 )
 from gpu_coord.activity.weights import Edges, Weigher, choose_lags, select_edges
 from gpu_coord.backend import Backend
+from gpu_coord.chance.habits import Habits, fit_habits
 from gpu_coord.chance.tests import LagTests, PairTests, assess_lag, assess_pairs
 from gpu_coord.chance.tiers import TierChoice, find_controls, summarise_tests
 from gpu_coord.detection.settings import DetectSettings
@@ -72,8 +73,12 @@ class Stages:
             controls=find_controls(self.activity.accounts, settings.reference),
             memory=self.memory,
             progress=partial(self.progress, "chance"),
+            fit=self._fit_habits,
             assess=self._test_lag,
         )
+
+    def _fit_habits(self, *cells: Any, **choices: Any) -> list[Habits]:
+        return fit_habits(*cells, **choices)
 
     def _test_lag(self, *cells: Any, **choices: Any) -> LagTests:
         return assess_lag(*cells, **choices)

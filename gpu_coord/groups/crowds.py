@@ -15,6 +15,7 @@ from gpu_coord.groups.draws import draw_slots, open_stream
 from gpu_coord.groups.folds import Fold, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
 
+_BLOCK_BYTES = 16 << 20  # counts by lag of some days, of what was seen and all replicates
 _CROWD_PRIOR = 2.0  # events of everybody that are added to a crowd, and to what it should be
 
 # Sums of weights up to some dozens are exact to far less than this; what is closer to 0 is 0.
@@ -65,16 +66,21 @@ def replicate_crowd(
     hidden = inside if hidden is None else inside | hidden
     strata = np.flatnonzero(fold.count_visits(inside) >= 2)
 
-    def work(strata: Any) -> Any:
-        by_lag = np.zeros((1 + n_replicates, fold.calendar.reach + 1))
-        _replicate_strata(strata, fold, inside, hidden, rhythms, key, by_lag)
-        return clear_rounding(np.einsum("rl,lc->rc", by_lag, lag_weights))
+    n_rows, n_lags = 1 + n_replicates, fold.calendar.reach + 1
 
-    days = list(fold.map_strata(strata, work, by_day=True))
+    def work(strata: Any) -> Any:
+        new_day = np.diff(fold.stratum_day[strata], prepend=-1) != 0
+        by_lag = np.zeros((np.count_nonzero(new_day), n_rows, n_lags))
+        day = np.cumsum(new_day) - 1
+        _replicate_strata(strata, day, fold, inside, hidden, rhythms, key, by_lag)
+        return clear_rounding(np.einsum("drl,lc->drc", by_lag, lag_weights))
+
+    days_at_once = max(1, _BLOCK_BYTES // (8 * n_rows * n_lags))
+    days = list(fold.map_strata(strata, work, days_at_once=days_at_once))
     has_outsider = np.diff(fold.stratum_start) > fold.count_visits(hidden)
     n_crowded = int(has_outsider[strata].sum())
-    empty = np.zeros((0, 1 + n_replicates, lag_weights.shape[1]))
-    return Coincidences(np.stack(days) if days else empty, strata.size, n_crowded)
+    empty = np.zeros((0, n_rows, lag_weights.shape[1]))
+    return Coincidences(np.concatenate([empty, *days]), strata.size, n_crowded)
 
 
 def learn_profile(found: Coincidences) -> Any:
@@ -228,7 +234,8 @@ def _replicate_stratum(stratum: int, fold: Fold, inside: Any, hidden: Any, rhyth
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _replicate_strata(strata: Any, fold: Fold, inside: Any, hidden: Any, rhythms: Rhythms,
-                      key: Any, by_lag: Any) -> None:  # fmt: skip
-    for stratum in strata:
-        _replicate_stratum(stratum, fold, inside, hidden, rhythms, key, by_lag)
+def _replicate_strata(strata: Any, day: Any, fold: Fold, inside: Any, hidden: Any,
+                      rhythms: Rhythms, key: Any, by_lag: Any) -> None:  # fmt: skip
+    """Add the coincidences of strata to those of their days."""
+    for place in range(strata.size):
+        _replicate_stratum(strata[place], fold, inside, hidden, rhythms, key, by_lag[day[place]])

@@ -78,19 +78,37 @@ class Fold(NamedTuple):
 
     def count_visits(self, marked: Any) -> Any:
         """Count the visits of marked accounts to each stratum, (n_strata,)."""
-        visits = marked[self.visit_account]
-        return np.bincount(self.visit_stratum, weights=visits, minlength=self.n_strata)
+        return _count_visits(marked, self.stratum_start, self.visit_account)
 
     def map_strata(
-        self, strata: Any, work: Callable[[Any], Any], *, by_day: bool = False
+        self, strata: Any, work: Callable[[Any], Any], *, days_at_once: int = 0
     ) -> Iterator[Any]:
-        """Yield what comes of blocks of some strata, of about as many events or a day each."""
+        """Yield what comes of blocks of some strata, of about as many events.
+
+        Parameters
+        ----------
+        strata
+            Which, ascending.
+        work
+            Called with each block of them, in a thread.
+        days_at_once
+            Blocks are whole days, at most so many; 0 cuts days, too.
+        """
         size = self.visit_start[self.stratum_start[strata + 1]]
         size = size - self.visit_start[self.stratum_start[strata]]
-        key = self.stratum_day[strata] if by_day else np.cumsum(size) // BLOCK_EVENTS
+        key = np.cumsum(size) // BLOCK_EVENTS
+        if days_at_once and strata.size:
+            key = self._cut_days(strata, key, days_at_once)
         bounds = np.flatnonzero(np.diff(key, prepend=-1, append=-1)) if strata.size else [0]
         blocks = [strata[first:last] for first, last in pairwise(bounds)]
         return map_ahead(blocks, work, n_threads=self.n_threads)
+
+    def _cut_days(self, strata: Any, key: Any, most: int) -> Any:
+        """Return other numbers of the strata's blocks: of whole days, at most so many."""
+        new_day = np.diff(self.stratum_day[strata], prepend=-1) != 0
+        day = np.cumsum(new_day) - 1  # among those that have a stratum
+        of_day = np.column_stack([key[new_day], np.arange(day[-1] + 1) // most])
+        return np.cumsum((np.diff(of_day, axis=0, prepend=-1) != 0).any(axis=1))[day]
 
 
 def find_obstacle(activity: Activity) -> str | None:
@@ -151,6 +169,15 @@ def _build_fold(calendar: Calendar, n_accounts: int, cells: Any, parity: int) ->
         visit_start=np.append(visits, day.size),
         event_slot=slot.astype(np.int32),
     )
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _count_visits(marked: Any, stratum_start: Any, visit_account: Any) -> Any:
+    n_visits = np.zeros(stratum_start.size - 1, np.int64)
+    for stratum in range(n_visits.size):
+        for visit in range(stratum_start[stratum], stratum_start[stratum + 1]):
+            n_visits[stratum] += marked[visit_account[visit]]
+    return n_visits
 
 
 @numba.njit(cache=CACHE, nogil=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from gpu_coord.chance.adjust import combine_tests
+from gpu_coord.chance.adjust import adjust_p_values, align_tests, combine_lags
 from gpu_coord.chance.tests import Tier, rank, rank_tiers
 from gpu_coord.chance.tiers import spell_tiers
 from gpu_coord.sharing.layers import Layer
@@ -73,16 +73,14 @@ def fuse_tests(tests: Sequence[ShareTests], *, n_accounts: int, alpha: float) ->
     alpha
         False discovery rate to hold.
     """
-    news, habits = [], []
-    for each in tests:
-        source, target = np.divmod(each.pairs.pair, n_accounts)
-        once = source < target
-        news.append((each.pairs.pair[once], each.pairs.log_p[once]))
-        habits.append((each.pairs.pair[once], each.pairs.log_p_habit[once]))
+    once = [np.less(*np.divmod(each.pairs.pair, n_accounts)) for each in tests]
+    layers = [(each.pairs, mine) for each, mine in zip(tests, once, strict=True)]
     n_met = sum(each.pairs.n_tests // 2 for each in tests)
     n_tests = min(n_accounts * (n_accounts - 1) // 2, n_met)
-    pair, log_p, q_value = combine_tests(news, n_tests=n_tests)
-    q_habit = combine_tests(habits, n_tests=n_tests)[2]
+    pair, place = align_tests([pairs.pair[mine] for pairs, mine in layers])
+    log_p = combine_lags(place([pairs.log_p[mine] for pairs, mine in layers]))
+    log_p_habit = combine_lags(place([pairs.log_p_habit[mine] for pairs, mine in layers]))
+    q_value, q_habit = (adjust_p_values(each, n_tests=n_tests) for each in (log_p, log_p_habit))
     return FusedTests(n_accounts, alpha, n_tests, pair, log_p, q_value, q_habit)
 
 
@@ -105,10 +103,8 @@ def merge_layers(layers: Sequence[LayerEdges], *, n_accounts: int, min_layers: i
         ``weight_<layer>``; ``n_layers``; ``layers`` (their names, sorted, with spaces between).
     """
     keys = [_number_pairs(layer.edges, n_accounts) for layer in layers]
-    pairs = np.unique(np.concatenate(keys))
-    weights = np.zeros((pairs.size, len(layers)))
-    for column, (layer, key) in enumerate(zip(layers, keys, strict=True)):
-        weights[np.searchsorted(pairs, key), column] = layer.edges["weight"].to_numpy()
+    pairs, place = align_tests(keys)
+    weights = place([layer.edges["weight"].to_numpy() for layer in layers])
     source, target = np.divmod(pairs, n_accounts)
     names = [each.layer.name for each in layers]
     merged = pl.DataFrame(

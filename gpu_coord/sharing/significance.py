@@ -17,6 +17,7 @@ from gpu_coord.activity.counts import PairCounts, count_margins, index_cells
 from gpu_coord.backend import Backend
 from gpu_coord.chance.days import Axis, draw_shifts, has_days, list_days
 from gpu_coord.chance.grades import grade_significant
+from gpu_coord.chance.habits import fit_habits
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.tests import PairTests, fit_nulls, join_lags
 from gpu_coord.chance.tiers import TierChoice, describe_tests, find_controls, name_tiers
@@ -120,10 +121,13 @@ def assess_edges(
         is_known = np.append(number, -1)[row] == asked
         return np.where(is_known, np.append(n_hours, 0)[row], 0)
 
-    nulls = fit_nulls(
-        activity, index, margins, null=null, seed=seed, count_hours=look_up,
-        controls=find_controls(shares.accounts, reference),
+    [habits] = fit_habits(
+        activity, index, [margins], null=null, seed=seed,
         shift=_plan_copies(shares, window_ms, backend),
+    )  # fmt: skip
+    nulls = fit_nulls(
+        activity, index, margins, null=null, habits=habits, count_hours=look_up,
+        controls=find_controls(shares.accounts, reference),
     )  # fmt: skip
     lag_tests = nulls.conclude(0, nulls.test(pairs, n_hours))
     tests = join_lags([lag_tests], n_accounts=activity.n_accounts, null=null, alpha=alpha)

@@ -206,12 +206,14 @@ def list_coincidences(name, lag):
 
 # --- rows of factors, and what is right -----------------------------------------------------
 
+N_SUMS = 3
+
 
 @dataclass(frozen=True)
 class Rows:
-    """A factor of each account in some strata: {stratum: factor} by account."""
+    """Factors of each account in some strata: {stratum: factors} by account."""
 
-    by_account: list[dict[int, float]]
+    by_account: list[dict[int, list[float]]]
 
     @property
     def arrays(self):
@@ -220,7 +222,7 @@ class Rows:
         return (
             start_ranges([len(listed) for listed in rows]),
             np.array([stratum for stratum, _ in flat], np.int32),
-            np.array([factor for _, factor in flat], np.float64),
+            np.array([factors for _, factors in flat], np.float64).reshape(-1, N_SUMS),
         )
 
 
@@ -229,31 +231,31 @@ def draw_rows(seed, n_accounts, n_strata, n_rows, hub=()):
     rng = np.random.default_rng(seed)
     rows = [{} for _ in range(n_accounts)]
     for account, stratum in rng.integers(0, (n_accounts, n_strata), (n_rows, 2)).tolist():
-        rows[account][stratum] = rng.random()
+        rows[account][stratum] = rng.random(N_SUMS).tolist()
     for account in hub:
-        rows[account] = dict(enumerate(rng.random(n_strata).tolist()))
+        rows[account] = dict(enumerate(rng.random((n_strata, N_SUMS)).tolist()))
     return Rows(rows)
 
 
-# name: rows as sources, rows as targets, strata
+# name: rows as sources, rows as targets
 ROWS = {
-    "odd": (draw_rows(1, 37, 23, 300), draw_rows(2, 37, 23, 200), 23),
-    "hubs": (draw_rows(3, 19, 90, 60, hub=(0, 18)), draw_rows(4, 19, 90, 70, hub=(18,)), 90),
-    "one account": (draw_rows(5, 1, 4, 9), draw_rows(6, 1, 4, 9), 4),
-    "targets without rows": (draw_rows(7, 6, 4, 20), Rows([{}] * 6), 4),
-    "nothing": (Rows([{}] * 3), Rows([{}] * 3), 1),
+    "odd": (draw_rows(1, 37, 23, 300), draw_rows(2, 37, 23, 200)),
+    "hubs": (draw_rows(3, 19, 90, 60, hub=(0, 18)), draw_rows(4, 19, 90, 70, hub=(18,))),
+    "one account": (draw_rows(5, 1, 4, 9), draw_rows(6, 1, 4, 9)),
+    "targets without rows": (draw_rows(7, 6, 4, 20), Rows([{}] * 6)),
+    "nothing": (Rows([{}] * 3), Rows([{}] * 3)),
 }
-N_KINDS = 3
 
 
 def list_products(name, source, target):
-    """Return the sums by pair and kind, added in the order of strata; the kind is stratum % 3."""
-    sources, targets, _ = ROWS[name]
-    sums = [[0.0] * N_KINDS for _ in source]
+    """Return the sums of each pair, added in the order of strata."""
+    sources, targets = ROWS[name]
+    sums = [[0.0] * N_SUMS for _ in source]
     for row, (i, j) in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
         a, b = sources.by_account[i], targets.by_account[j]
         for stratum in sorted(a.keys() & b.keys()):
-            sums[row][stratum % N_KINDS] += a[stratum] * b[stratum]
+            for column in range(N_SUMS):
+                sums[row][column] += a[stratum][column] * b[stratum][column]
     return sums
 
 
@@ -261,10 +263,6 @@ def draw_pairs(name, n_pairs):
     n_accounts = len(ROWS[name][0].by_account)
     drawn = np.random.default_rng(n_pairs).integers(0, n_accounts, (2, n_pairs))
     return drawn.astype(np.int32)
-
-
-def name_kinds(name):
-    return (np.arange(ROWS[name][2]) % N_KINDS).astype(np.int32)
 
 
 # --- the kernels as gpu_pairs calls them ---------------------------------------------------
@@ -347,10 +345,10 @@ def check_shared(module, name, lag, n_pairs, **options):
 
 def check_products(module, name, n_pairs, **options):
     source, target = draw_pairs(name, n_pairs)
-    sums = np.zeros((n_pairs, N_KINDS))
-    rows = (*ROWS[name][0].arrays, *ROWS[name][1].arrays, name_kinds(name))
-    kinds = np.int64(N_KINDS)
-    run(module, "sum_products", n_pairs, kinds, source, target, *rows, sums, **options)
+    sums = np.zeros((n_pairs, N_SUMS))
+    rows = (*ROWS[name][0].arrays, *ROWS[name][1].arrays)
+    n_sums = np.int64(N_SUMS)
+    run(module, "sum_products", n_pairs, n_sums, source, target, *rows, sums, **options)
     assert sums.tolist() == list_products(name, source, target)
 
 
@@ -498,14 +496,12 @@ def test_gpu_shared__equals_sets(gpu_pairs, n_pairs):
 def test_gpu_sum_products__equals_the_cpu_to_the_bit(gpu_pairs, name, n_pairs):
     from gpu_coord.backend import pairs
 
-    arrays = (
-        *draw_pairs(name, n_pairs), *ROWS[name][0].arrays, *ROWS[name][1].arrays, name_kinds(name)
-    )  # fmt: skip
+    arrays = (*draw_pairs(name, n_pairs), *ROWS[name][0].arrays, *ROWS[name][1].arrays)
     # Offsets and accounts of other widths are converted.
     sent = to_device(gpu_pairs, arrays[0].astype(np.int64), *arrays[1:])
-    found = to_host(gpu_pairs, [gpu_pairs.sum_products(*sent, N_KINDS)])[0]
-    assert found.shape == (n_pairs, N_KINDS)
-    assert found.tolist() == pairs.sum_products(*arrays, N_KINDS).tolist()
+    found = to_host(gpu_pairs, [gpu_pairs.sum_products(*sent)])[0]
+    assert found.shape == (n_pairs, N_SUMS)
+    assert found.tolist() == pairs.sum_products(*arrays).tolist()
     assert found.tolist() == list_products(name, *arrays[:2])
 
 
@@ -639,18 +635,17 @@ def check_far_products(module):
     rows = (
         FAR + np.array([0, 2, 3, 6]),
         Shifted(np.array([0, 2, 2, 0, 1, 2], np.int32), FAR),
-        Shifted(np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0]), FAR),
+        Shifted(np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0] * 2), 2 * FAR),
     )
-    dense = np.array([[1, 0, 2], [0, 0, 4], [8, 16, 32]])
-    products = dense[source] * dense[target]
-    kind = np.array([0, 1, 0], np.int32)
+    dense = np.array([[[1, 2], [0, 0], [4, 8]], [[0, 0], [0, 0], [16, 32]],
+                      [[1, 2], [4, 8], [16, 32]]])  # fmt: skip
     sums = np.zeros((source.size, 2))
     run(
         module, "sum_products", n_items, np.int64(2), Shifted(source, start),
-        Shifted(target, start), *rows, *rows, kind, Shifted(sums, 2 * start),
+        Shifted(target, start), *rows, *rows, Shifted(sums, 2 * start),
         launch=(threads, n_blocks, 1), blocks=(n_blocks - 2, n_blocks),
     )  # fmt: skip
-    assert sums.tolist() == np.column_stack([products[:, [0, 2]].sum(1), products[:, 1]]).tolist()
+    assert sums.tolist() == (dense[source] * dense[target]).sum(axis=1).tolist()
 
 
 FAR_CHECKS = [
@@ -695,11 +690,13 @@ MISTAKES = [
     ("long long work = item * chunk", "long long work = static_cast<int>(item * chunk)",
      check_far_work),
     ("if (i < stop && j < other_stop && source_stratum[i]", "if (source_stratum[i]", check_small),
-    ("stratum_kind[source_stratum[i]]", "stratum_kind[i]", check_small),
+    ("target_factors + j * n_sums", "target_factors + i * n_sums", check_small),
     ("j = find_first(target_stratum, j, other_stop, source_stratum[i])",
      "j = find_first(target_stratum, j, stop, source_stratum[i])", check_small),
-    ("__dadd_rn(*sum, ", "__dadd_rn(0.0, ", check_small),
-    ("sums + item * n_kinds", "sums + static_cast<int>(item * n_kinds)", check_far_products),
+    ("__dadd_rn(sum[k], ", "__dadd_rn(0.0, ", check_small),
+    ("sums + item * n_sums", "sums + static_cast<int>(item * n_sums)", check_far_products),
+    ("source_factors + i * n_sums", "source_factors + static_cast<int>(i * n_sums)",
+     check_far_products),
 ]  # fmt: skip
 
 

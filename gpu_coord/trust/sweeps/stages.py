@@ -22,6 +22,7 @@ from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins
 from gpu_coord.activity.settings import WeightRule
 from gpu_coord.activity.weights import Edges, Weigher, choose_lags
+from gpu_coord.chance.habits import Habits, fit_habits
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.tests import LagTests, PairTests, assess_lag
 from gpu_coord.chance.tiers import choose_tier
@@ -57,6 +58,7 @@ class SharedStages(Stages):
         self.folder, self.settings = folder, [cell.settings for cell in cells]
         n_lags = max(len(settings.lags) for settings in self.settings)
         self._margins, self._lag_tests = _Kept[Margins](n_lags), _Kept[LagTests](n_lags)
+        self._habits = _Kept[list[Habits]]()
         self._tests, self._groups = _Kept[PairTests](), _Kept[Groups]()
         self._edges, self._networks = _Kept[Edges](), _Kept[Network]()
         self._written: dict[tuple[WeightRule, int], Path] = {}
@@ -103,15 +105,27 @@ class SharedStages(Stages):
         tests = self._tests.find(key, super().test_pairs, settings, margins)
         return replace(tests, alpha=settings.alpha)
 
+    def _fit_habits(
+        self, activity: Activity, index: CellIndex, margins: Sequence[Margins], *, null: Null,
+        **more: Any,
+    ) -> list[Habits]:  # fmt: skip
+        """Fit the nulls of all lags that some cell asks for, on the same copies."""
+        asked = {lag for s in self.settings if s.is_tested and s.null == null for lag in s.lags}
+        lags = [lag for lag in sorted(asked) if lag < index.n_bins]
+        fit = partial(fit_habits, activity, index, self.list_margins(lags), null=null, **more)
+        fitted = dict(zip(lags, self._habits.find((null, more["seed"]), fit), strict=True))
+        return [fitted[margin.lag] for margin in margins]
+
     def _test_lag(
-        self, activity: Activity, index: CellIndex, margins: Margins, *, null: Null, **more: Any
-    ) -> LagTests:
+        self, activity: Activity, index: CellIndex, margins: Margins, *, null: Null,
+        habits: Habits, **more: Any,
+    ) -> LagTests:  # fmt: skip
         lag, controls = margins.lag, more["controls"]
         more["min_support"] = min(
             s.min_support for s in self.settings if s.is_tested and s.null == null and lag in s.lags
         )
-        assess = partial(assess_lag, activity, index, margins, null=null, **more)
-        return self._lag_tests.find((null, lag, more["seed"], controls and controls[0]), assess)
+        assess = partial(assess_lag, activity, index, margins, null=null, habits=habits, **more)
+        return self._lag_tests.find((null, lag, habits, controls and controls[0]), assess)
 
     # --- weights ------------------------------------------------------------------------------
 
