@@ -698,12 +698,13 @@ def test_fit_habits__makes_fewer_copies_where_these_are_large(
 
 def test_fit_habits__fits_each_lag_as_it_would_alone(monkeypatch, backend):
     """Lags that have seen enough pairs take no more copies, whatever others still need."""
-    activity = build(draw_crowd(22, n_accounts=14, n_cells=150), backend, n_bins=480)
+    activity = build(draw_crowd(22, n_accounts=14, n_cells=600), backend, n_bins=480)
     choices = {"null": "day", "seed": 3, "shift": plan_shifts(activity)}
-    monkeypatch.setattr(habits, "_FIT_PAIRS", 250)
+    # All 182 pairs are listed, and those that share a stratum at a lag of 440 bins are fewer.
+    monkeypatch.setattr(habits, "_FIT_PAIRS", 364)
     alone = [fit_lags(activity, [lag], **choices)[0] for lag in (0, 1, 440)]
     assert fit_lags(activity, [0, 1, 440], **choices) == alone
-    assert {each.n_copies for each in alone} == {2, 4}
+    assert {each.n_copies for each in alone} == {3, 4}
 
 
 def test_fit_habits__is_chance_alone_where_nobody_shares_anything(backend):

@@ -8,7 +8,6 @@ and then a day that two accounts spent together falls together again, to the sec
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +18,6 @@ from gpu_coord.chance.empirical import EmpiricalNull, fit_null
 from gpu_coord.chance.exposure import Exposure, expose
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.strata import Strata, count_products, list_sharing
-from gpu_coord.ground.threads import map_ahead
 
 MIN_COPIES, _MAX_COPIES = 2, 4
 # What a fit may take: pairs that are listed, users met while listing them, cells of all copies.
@@ -75,26 +73,16 @@ def fit_habits(
         if not wanted.size:
             break
         copy, moved = shift(seed * _MAX_COPIES + number)
-        lags = [margins[row].lag for row in wanted.tolist()]
-        work = partial(_sum_copy, copy, index_cells(copy), moved, null)
-        seen = list(map_ahead(lags, work, n_threads=activity.backend.threads))
-        sums[wanted] += [moments for moments, _ in seen]
-        n_pairs[wanted] += [n for _, n in seen]
+        own_index = index_cells(copy)
+        for row in wanted.tolist():
+            lag = margins[row].lag
+            exposure = expose(copy, own_index, count_margins(own_index, lag), null=null)
+            for pairs in list_fitted(exposure.strata, apart=moved):
+                sums[row] += sum_moments(exposure.count_hours(pairs), exposure.expect(pairs))
+                n_pairs[row] += pairs.source.size
         n_copies[wanted] += 1
     fitted = map(solve_moments, sums, n_pairs.tolist())
     return [Habits(*both) for both in zip(fitted, n_copies.tolist(), strict=True)]
-
-
-def _sum_copy(
-    copy: Activity, index: CellIndex, moved: Any, null: Null, lag: int
-) -> tuple[Any, int]:
-    """Return the moments of a copy's pairs at a lag, and how many these are."""
-    exposure = expose(copy, index, count_margins(index, lag), null=null)
-    sums, n_pairs = np.zeros(5), 0
-    for pairs in list_fitted(exposure.strata, apart=moved):
-        sums += sum_moments(exposure.count_hours(pairs), exposure.expect(pairs))
-        n_pairs += pairs.source.size
-    return sums, n_pairs
 
 
 def _fit_bulk(exposure: Exposure) -> EmpiricalNull:
