@@ -301,7 +301,7 @@ def share(
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
-    kinds: Sequence[str] | str,
+    kinds: Sequence[str] | str | None = None,
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
     alpha: float = 0.05,
     tier: Literal['auto', 'beyond_news', 'beyond_habit'] = 'auto',
@@ -345,7 +345,7 @@ def share(
     progress
         Called with the stage, the work done and the work in all.
     kinds
-        Kinds of object, separated by commas.
+        Kinds of object, separated by commas (url; or all kinds of a store that lacks it).
     null
         What chance leaves as it is, in each account's activity.
     alpha
@@ -494,7 +494,7 @@ def run_cycle(
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
-    kinds: Sequence[str] | str = ('url',),
+    kinds: Sequence[str] | str | None = None,
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
     alpha: float = 0.05,
     tier: Literal['auto', 'beyond_news', 'beyond_habit'] = 'auto',
@@ -546,7 +546,7 @@ def run_cycle(
     progress
         Called with the stage, the work done and the work in all.
     kinds
-        Kinds of object, separated by commas.
+        Kinds of object, separated by commas (url; or all kinds of a store that lacks it).
     null
         What chance leaves as it is, in each account's activity.
     alpha
@@ -735,7 +735,7 @@ def trace_cascades(
     progress: Progress | None = None,
     group: int | None = None,
     group_by: Literal['auto', 'group', 'component', 'community'] = 'auto',
-    kinds: Sequence[str] | str = ('url',),
+    kinds: Sequence[str] | str | None = None,
     start: str | None = None,
     end: str | None = None,
     min_shares: int = 2,
@@ -768,7 +768,7 @@ def trace_cascades(
     group_by
         Groups of the run; auto: confirmed ones, or communities.
     kinds
-        Kinds of object, separated by commas.
+        Kinds of object, separated by commas (url; or all kinds of a store that lacks it).
     start
         First time, ISO 8601, UTC.
     end

@@ -188,9 +188,11 @@ def _list_groups(findings: Findings, account: str | None, *, show_ids: bool) -> 
 def _list_accounts(findings: Findings, account: str | None, *, show_ids: bool) -> pl.DataFrame:
     accounts = findings.read("accounts")
     kept = pl.col("community").is_not_null() if account is None else pl.col("account_id") == account
-    shown = ["label", "influence", "in_weight", "out_degree", "in_degree", "community", "n_posts"]
-    by_influence = accounts.filter(kept).sort("influence", "account_id", descending=[True, False])
-    return by_influence.select(pl.col("account_id" if show_ids else "pseudonym"), *shown)
+    weights = [name for name in ("influence", "together") if name in accounts.columns]
+    shown = [*weights, "in_weight", "out_degree", "in_degree", "community", "n_posts"]
+    falling = [*[True] * len(weights), False]
+    ranked = accounts.filter(kept).sort(*weights, "account_id", descending=falling)
+    return ranked.select(pl.col("account_id" if show_ids else "pseudonym"), "label", *shown)
 
 
 def _list_objects(findings: Findings, account: str | None, *, show_ids: bool) -> pl.DataFrame:

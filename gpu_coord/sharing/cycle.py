@@ -30,7 +30,7 @@ from gpu_coord.results.findings import Findings
 from gpu_coord.sharing.intervals import estimate_interval
 from gpu_coord.sharing.run import share
 from gpu_coord.sharing.settings import CycleSettings, ShareSettings
-from gpu_coord.sharing.shares import Shares, hash_objects, read_shares
+from gpu_coord.sharing.shares import Shares, fill_kinds, hash_objects, read_shares
 from gpu_coord.store.store import name_accounts, name_entities
 
 NO_ACCOUNT, NO_OBJECT, NO_ROUND = "no new account", "no new object", "no round left"
@@ -68,6 +68,7 @@ def run_cycle(work: Work, seeds: Seeds, *, graphs: bool = False) -> None:
     Giglietto et al. (2020), doi:10.1080/1369118X.2020.1739732; the archive takes the place of an
     API, so what was never collected is not reached.
     """
+    work.settings = fill_kinds(work.settings, work.store)
     given = read_seeds(seeds)
     work.inputs["seeds"] = hash_objects(given)
     _CycleRun(work, given, graphs=graphs).write()
@@ -302,7 +303,7 @@ class _CycleRun:
         settings = self.settings
         with self.clock.time("read"):
             shares = read_shares(
-                self.store, kinds=settings.kinds, start=settings.start, end=settings.end,
+                self.store, kinds=settings.kinds or (), start=settings.start, end=settings.end,
                 labels=self.work.labels,
             )  # fmt: skip
             window = settings.window
@@ -338,7 +339,7 @@ class _CycleRun:
     def _list_kinds(self, known: _Known) -> tuple[str, ...]:
         """Return the kinds that are there: of the others one warning is enough."""
         present = set(known.sharing.objects["kind"])
-        return tuple(kind for kind in self.settings.kinds if kind in present)
+        return tuple(kind for kind in self.settings.kinds or () if kind in present)
 
     def _run_rounds(self, known: _Known, window: str) -> str:
         """Run the rounds; return why there are no more."""
@@ -407,7 +408,7 @@ class _CycleRun:
         present = self._list_kinds(known)
         self.work.describe(
             window=window,
-            missing_kinds=[kind for kind in self.settings.kinds if kind not in present],
+            missing_kinds=[kind for kind in self.settings.kinds or () if kind not in present],
             summary={
                 "stopped": stopped,
                 "n_rounds": len(self.rows),

@@ -50,13 +50,13 @@ class Strict(Run):
         self.is_heavy = pl.col("weight") >= (settings.min_weight or 0)
 
     def _read(self) -> list[Trace]:
-        settings, work = self.settings, self.work
+        settings, work, kinds = self.settings, self.work, self.settings.kinds or ()
         shares = read_shares(
-            work.store, kinds=settings.kinds, min_participation=settings.min_participation,
+            work.store, kinds=kinds, min_participation=settings.min_participation,
             labels=work.labels, objects=self.objects, **settings.pick(TimeRange),
         )  # fmt: skip
         present = set(shares.objects["kind"].cast(pl.String))
-        self.missing = {"missing_kinds": [kind for kind in settings.kinds if kind not in present]}
+        self.missing = {"missing_kinds": [kind for kind in kinds if kind not in present]}
         window_ms = settings.window_ms
         if window_ms is None:
             window_ms = max(1000, round(1000 * estimate_interval(shares).seconds))

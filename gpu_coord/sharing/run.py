@@ -6,7 +6,7 @@ from gpu_coord.results.command import Work, writes
 from gpu_coord.sharing.coaction import Coaction
 from gpu_coord.sharing.modes import MODES
 from gpu_coord.sharing.settings import CoactSettings, ShareSettings
-from gpu_coord.sharing.shares import hash_objects
+from gpu_coord.sharing.shares import fill_kinds, hash_objects
 
 
 @writes("share", ShareSettings)
@@ -30,6 +30,7 @@ def share(work: Work, *, objects: pl.DataFrame | None = None, graphs: bool = Fal
         A setting is out of range, or nothing is left to analyse.
     """
     work.inputs["objects"] = hash_objects(objects)
+    work.settings = fill_kinds(work.settings, work.store)
     MODES[work.settings.mode](work, work.settings, objects, graphs=graphs).write()
 
 

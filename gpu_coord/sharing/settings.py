@@ -43,15 +43,19 @@ def measure_bin(window_ms: int, unit: int = 1) -> int:
     return unit * (2 * n_units + 1)
 
 
+_KINDS_HELP = "Kinds of object, separated by commas (url; or all kinds of a store that lacks it)."
+
+
 @dataclass(frozen=True, kw_only=True)
 class ObjectSettings(Choices):
     """Which kinds of object are looked at."""
 
-    kinds: tuple[str, ...] = choose(
-        help="Kinds of object, separated by commas.",
+    kinds: tuple[str, ...] | None = choose(
+        None,
+        _KINDS_HELP,
         unit=WORDS,
         advice="such as url",
-        spellings=(Spelling("kind", "Kinds of object, separated by commas.", str, split_list),),
+        spellings=(Spelling("kind", _KINDS_HELP, str, split_list),),
     )
 
 
@@ -220,7 +224,6 @@ class CoactSettings(PairSettings):
 class CycleSettings(ShareSettings):
     """Every choice of a cycle: those of the runs of `share` that it makes, and its own."""
 
-    kinds: tuple[str, ...] = respell(ObjectSettings, "kinds", default=("url",))
     min_participation: int = respell(
         PairSettings,
         "min_participation",

@@ -8,14 +8,16 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 
 from gpu_coord.backend import choose
 from gpu_coord.ground.choices import hash_json
+from gpu_coord.sharing.settings import ObjectSettings
 from gpu_coord.store.queries import (
+    choose_kinds,
     count_posts,
     label_accounts,
     map_entities,
@@ -27,6 +29,8 @@ from gpu_coord.store.queries import (
 from gpu_coord.store.store import Store
 
 _TIME_UNITS = {86_400: "days", 3600: "hours", 60: "minutes"}
+Chosen = TypeVar("Chosen", bound=ObjectSettings)
+
 _ROWS = ("object", "time", "account", "content", "post")
 
 
@@ -91,6 +95,13 @@ class Shares:
             f"Shares({self.n_shares:,} of {self.objects.height:,} objects by "
             f"{self.accounts.height:,} accounts)"
         )
+
+
+def fill_kinds(settings: Chosen, store: Store) -> Chosen:
+    """Return the settings with kinds of object that the store has, where none is chosen."""
+    return (
+        settings if settings.kinds else replace(settings, kinds=choose_kinds(store, usual=("url",)))
+    )
 
 
 def read_shares(

@@ -18,7 +18,7 @@ from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN, Grouping
 from gpu_coord.results.members import read_members
 from gpu_coord.results.origin import check_origin, hash_ids
-from gpu_coord.sharing.shares import read_shares
+from gpu_coord.sharing.shares import fill_kinds, read_shares
 from gpu_coord.spread.catalysts import Catalysts, find_catalysts
 from gpu_coord.spread.platforms import count_flows, find_hops, warn_of_spellings, write_paths
 from gpu_coord.spread.settings import CascadeSettings
@@ -53,12 +53,13 @@ def trace_cascades(
     """
     if isinstance(inside, str):
         work.settings = replace(work.settings, inside=inside)
-    settings: CascadeSettings = work.settings
+    settings: CascadeSettings = fill_kinds(work.settings, work.store)
+    work.settings = settings
     members = _find_inside(work, run, inside)
     work.inputs["inside"] = hash_ids(members)
     with work.time("read"):
         spread = read_spread(
-            work.store, kinds=settings.kinds, inside=members, start=settings.start,
+            work.store, kinds=settings.kinds or (), inside=members, start=settings.start,
             end=settings.end, min_shares=settings.min_shares, labels=work.labels,
         )  # fmt: skip
     summary = _write_tables(spread, settings, work)

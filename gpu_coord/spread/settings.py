@@ -31,7 +31,6 @@ class InsideSettings(Choices):
 class CascadeSettings(InsideSettings, ObjectSettings, TimeRange):
     """Every choice that can change a table of cascades; stored beside it."""
 
-    kinds: tuple[str, ...] = respell(ObjectSettings, "kinds", default=("url",))
     min_shares: int = choose(2, "Leave out objects with fewer shares.", at_least=1)
     min_followers: int = choose(0, "Followers that the first adopter outside needs.", at_least=0)
     window: str = choose(

@@ -13,8 +13,6 @@ from gpu_coord.store.store import Store
 
 _EVER = (-(2**63), 2**63 - 1)  # milliseconds
 
-_USUAL_KINDS = ("hashtag", "url", "mention")
-
 
 def to_milliseconds(time: str | int | None) -> int | None:
     """Return a time as epoch milliseconds: ISO 8601 is parsed, the rest as it is."""
@@ -66,11 +64,11 @@ def label_accounts(accounts: pl.DataFrame, labels: pl.DataFrame | None) -> pl.Da
     return accounts.drop("label").join(labels, on="account_id", how="left", maintain_order="left")
 
 
-def choose_kinds(store: Store) -> tuple[str, ...]:
+def choose_kinds(store: Store, *, usual: tuple[str, ...]) -> tuple[str, ...]:
     """Return the usual kinds, or, where the store lacks one of these, all that it has."""
     present = store.scan("entities").select(pl.col("kind").cast(pl.String).unique()).collect()
     kinds = set(present["kind"])
-    return _USUAL_KINDS if kinds.issuperset(_USUAL_KINDS) or not kinds else tuple(sorted(kinds))
+    return usual if kinds.issuperset(usual) or not kinds else tuple(sorted(kinds))
 
 
 def map_entities(store: Store, kinds: Sequence[str]) -> pl.DataFrame:
