@@ -2,13 +2,16 @@
 
 In simulated archives, and in real ones whose accounts' days were permuted, or whose posts were
 re-timed within their hour (GPU_COORD_DATA names their folder; left out where it is absent). Some
-two hours; GPU_COORD_SEEDS sets the null runs, GPU_COORD_PARTS the parts (nulls, planted, shares,
-real, months).
+two hours; GPU_COORD_SEEDS sets the null runs, GPU_COORD_COPIES the copies of real archives,
+GPU_COORD_PARTS the parts (nulls, planted, shares, real, months).
 """
 
 import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,14 +65,14 @@ PLANTED = {
 N_PLANTED = 6
 WINDOW_SECONDS = 60
 HOUR_MS = 3_600_000
-N_COPIES = 10
+N_COPIES = int(os.environ.get("GPU_COORD_COPIES", "20"))
 
 
 def run():
     """Yield lines of a report."""
     if "nulls" in PARTS:
-        for name, overrides in NULLS.items():
-            yield from _run_null(name, overrides)
+        for name in NULLS:
+            yield from _run_null(name)
     if "planted" in PARTS:
         for name, overrides in PLANTED.items():
             yield from _run_planted(name, overrides)
@@ -174,21 +177,29 @@ def _test_planted(shares: Shares, seed: int) -> tuple[set, set]:
     return set(found), set(combinations(sorted(members.tolist()), 2))
 
 
-def _run_null(name: str, overrides: dict):
-    edges, groups, habit, inflation = [], [], [], []
-    for seed in range(FIRST_SEED, FIRST_SEED + N_NULL):
-        activity, _ = _simulate(seed, preset="null", **overrides)
-        tests = _test_pairs(activity)
-        edges.append(tests.count("beyond_news"))
-        habit.append(tests.count("beyond_habit"))
-        inflation += [each.reference["lambda"] for each in tests.by_lag if each.reference]
-        if len(groups) < N_GROUPS:
-            groups.append(find_groups(activity, alpha=ALPHA, seed=seed).n_confirmed)
+def _run_null(name: str):
+    work = partial(_count_false, name)
+    seeds = range(FIRST_SEED, FIRST_SEED + N_NULL)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        counted = list(pool.map(work, seeds))
+    edges, habit, groups, inflation = zip(*counted, strict=True)
+    inflation = [each for lags in inflation for each in lags]
+    groups = [n for n in groups if n is not None]
     yield (
         f"null, {name}: lambda {min(inflation):.2f} to {max(inflation):.2f}; runs with an edge "
         f"beyond news {_count(edges)}, beyond habit {_count(habit)}; with a group beyond news "
         f"{_count(groups)}"
     )
+
+
+def _count_false(name: str, seed: int) -> tuple[int, int, int | None, list[float]]:
+    """Return edges beyond the news and beyond habit, groups (of some seeds), and lambdas."""
+    activity, _ = _simulate(seed, preset="null", threads=1, **NULLS[name])
+    tests = _test_pairs(activity)
+    has_groups = seed < FIRST_SEED + N_GROUPS
+    groups = find_groups(activity, alpha=ALPHA, seed=seed).n_confirmed if has_groups else None
+    inflation = [each.reference["lambda"] for each in tests.by_lag if each.reference]
+    return tests.count("beyond_news"), tests.count("beyond_habit"), groups, inflation
 
 
 def _run_planted(name: str, overrides: dict):
@@ -261,14 +272,16 @@ def _run_months():
         yield f"months, {IRA}, from {start}: {run.summary['network_tier']}; {'; '.join(said)}"
 
 
-def _simulate(seed: int, *, preset: str, n_posts: int | None = None, **overrides):
+def _simulate(
+    seed: int, *, preset: str, n_posts: int | None = None, threads: int | None = None, **overrides
+):
     """Return the activity of a simulated archive; its accounts' roles; its true edges."""
     with TemporaryDirectory() as folder:
         archive = Path(folder) / "archive"
         made = gc.simulate(archive, seed=seed, preset=preset, n_posts=n_posts, overrides=overrides)
         files = [made.path / "tweets.csv", made.path / "users.csv"]
         store = gc.ingest(files, Path(folder) / "store")
-        activity = build_activity(store, backend=choose("cpu"))
+        activity = build_activity(store, backend=choose("cpu", threads=threads))
         truth = pl.read_parquet(made.path / "truth_accounts.parquet")
         edges = pl.read_parquet(made.path / "truth_edges.parquet")
     ids = activity.accounts["account_id"]
