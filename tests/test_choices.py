@@ -44,31 +44,27 @@ from gpu_coord.spread.settings import CascadeSettings, TimelineSettings
 from gpu_coord.trust.settings import CalibrateSettings, EvaluateSettings, SweepSettings
 
 # Every settings class of a command, and the choices that must be made.
-SETTINGS = {
-    IngestSettings: {},
-    DetectSettings: {},
-    ShareSettings: {"kinds": ("url",)},
-    CoactSettings: {},
-    CycleSettings: {},
-    ModelSettings: {},
-    RoleSettings: {},
-    CalibrateSettings: {},
-    TimelineSettings: {},
-    CascadeSettings: {},
-    CohortSettings: {},
-    SimulateSettings: {},
-    EvaluateSettings: {},
-    SweepSettings: {},
-}
+SETTINGS = [
+    IngestSettings,
+    DetectSettings,
+    ShareSettings,
+    CoactSettings,
+    CycleSettings,
+    ModelSettings,
+    RoleSettings,
+    CalibrateSettings,
+    TimelineSettings,
+    CascadeSettings,
+    CohortSettings,
+    SimulateSettings,
+    EvaluateSettings,
+    SweepSettings,
+]
 DRAWN_BY_LOT = {
     DetectSettings, ShareSettings, CoactSettings, CycleSettings, CalibrateSettings,
     SimulateSettings, EvaluateSettings, SweepSettings,
 }  # fmt: skip
 each_settings = pytest.mark.parametrize("settings", SETTINGS, ids=lambda kind: kind.__name__)
-
-
-def make(settings, **choices):
-    return settings(**SETTINGS[settings] | choices)
 
 
 # --- a class with all sorts of choices -----------------------------------------------------------
@@ -304,7 +300,7 @@ def test_settings__have_a_seed_only_where_something_is_drawn(settings):
     names = {each.name for each in list_choices(settings)}
     assert ("seed" in names) == (settings in DRAWN_BY_LOT)
     if "seed" in names:
-        assert make(settings, seed=1).compute_hash() != make(settings).compute_hash()
+        assert settings(seed=1).compute_hash() != settings().compute_hash()
 
 
 @each_settings
@@ -312,7 +308,7 @@ def test_settings__refuse_what_is_none_of_the_words(settings):
     for each in list_choices(settings):
         if each.words or each.type is bool:
             with pytest.raises(ValueError, match=f"^{each.name} is 'nonsense'; it is "):
-                make(settings, **{each.name: "nonsense"})
+                settings(**{each.name: "nonsense"})
 
 
 # The range of each choice, by its name; of those that differ, by class.
@@ -363,12 +359,12 @@ def test_settings__refuse_what_is_out_of_range_and_take_the_bounds(settings):
         said = RANGES.get((settings, each.name)) or RANGES[each.name]
         for bound, outside in [*list_bounds(each.choice, each.type), (None, nan), (None, "3")]:
             with pytest.raises(ValueError) as raised:
-                make(settings, **{each.name: outside})
+                settings(**{each.name: outside})
             if isinstance(outside, int) or (each.type is float and outside != "3"):
                 outside = each.type(outside)
                 assert str(raised.value).startswith(f"{each.name} is {outside}; it {said}")
             try:
-                make(settings, **({} if bound is None else {each.name: bound}))
+                settings(**({} if bound is None else {each.name: bound}))
             except ValueError as error:  # beside others it may still not do
                 assert said not in str(error)
 
@@ -439,21 +435,17 @@ REFUSED = {
 )
 def test_settings__refuse(settings, choices, message):
     with pytest.raises(ValueError, match=message):
-        make(settings, **choices)
+        settings(**choices)
 
 
 @each_settings
 @given(data=st.data())
 def test_read_options__of_the_spelled_defaults_gives_back_the_defaults(settings, data):
-    needed = {name: ",".join(values) for name, values in SETTINGS[settings].items()}
     options = {}
     for declared, spelling in list_spellings(settings):
         default = find_default(declared, spelling)
-        if default is inspect.Parameter.empty:
-            options[spelling.name] = needed[declared.name]
-        else:
-            options[spelling.name] = data.draw(st.sampled_from([default, None]), spelling.name)
-    assert settings(**read_options(settings, options)) == make(settings)
+        options[spelling.name] = data.draw(st.sampled_from([default, None]), spelling.name)
+    assert settings(**read_options(settings, options)) == settings()
 
 
 SPELLED = {  # the same thing twice, then another
@@ -471,11 +463,11 @@ def test_compute_hash__of_settings_is_the_same_however_they_are_written(settings
     for each in list_choices(settings):
         if each.choice.unit is not None and each.name != "layers":
             hashes = [
-                make(settings, **mode, **{each.name: value}).compute_hash()
+                settings(**mode, **{each.name: value}).compute_hash()
                 for value in SPELLED[each.choice.unit]
             ]
             assert hashes[0] == hashes[1] != hashes[2], each.name
-    assert make(settings).compute_hash() != make(settings).compute_hash("labels")
+    assert settings().compute_hash() != settings().compute_hash("labels")
 
 
 def test_compute_hash__knows_layers_in_any_order():

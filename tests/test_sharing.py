@@ -1210,10 +1210,26 @@ def test_commands__say_where_the_tests_find_no_ordinary_pairs(
         assert ("told apart here" in " ".join(done.stdout.split())) == warns
 
 
-def test_explain__says_where_to_look_in_a_run_of_layers(make_table_store, tmp_path):
-    findings = coact(make_table_store(ROWS), tmp_path / "run", layers="co_object")
-    with pytest.raises(ValueError, match=r"a run of coact, .* layers\.parquet and pairs\.parquet"):
-        explain(findings, "a", "b")
+def test_explain__says_what_two_accounts_did_in_each_layer(make_table_store, tmp_path):
+    """Layers of two windows, and the tests of all together."""
+    rows = [(who, f"x{n}", f"{who}{n}", 86_400 * n + gap) for n in range(6)
+            for who, gap in (("a", 0), ("b", 5 + 10 * n))]  # fmt: skip
+    store = make_table_store([*rows, ("c", "x0", "c0", 30_000)])
+    run = coact(store, tmp_path / "run", layers=["co_object", "co_object:30s"], merge="fused")
+    found = explain(run, "b", "a")
+    said = describe(found, a="one", b="two")
+    assert said[:2] == [
+        "In the layer co_object, two and one acted alike within 60 s on 6 objects, in 6 pairs of "
+        "posts, 30 s apart on average.",
+        "In the layer co_object_30s, two and one acted alike within 30 s on 3 objects, in 3 pairs "
+        "of posts, 15 s apart on average.",
+    ]
+    assert said[2].startswith("All tested layers together: ") and "rate of 0.05" in said[2]
+    assert found.evidence["gap"].to_list() == [5, 15, 25, 35, 45, 55]
+    assert found.to_dict(show_ids=True)["edges"][0]["observed"] == 6
+    assert describe(explain(run, "a", "c"))[0].startswith("The run has no edge between A and B")
+    untested = coact(store, tmp_path / "union", layers="co_object", merge="union")
+    assert "does not say how often chance" in describe(explain(untested, "a", "b"))[1]
 
 
 def test_explain__lists_the_pairs_of_shares_of_two_accounts(make_table_store, tmp_path):

@@ -35,7 +35,8 @@ class Explanation:
     n_left_out: int  # coincidences of the edges that are not in evidence.parquet
     has_evidence: bool  # the run has evidence.parquet, or pairs.parquet
     alpha: float | None  # false discovery rate of the run; None where it tested nothing
-    window_seconds: float | None = None  # of a run of `share`: its pairs are the evidence
+    window_seconds: float | None = None  # where pairs of shares are the evidence: the widest
+    layers: pl.DataFrame | None = None  # of a run of `coact`: rows of both in layers.parquet
 
     def to_dict(self, *, show_ids: bool = False) -> dict[str, Any]:
         """Return what can be written as JSON; see `render` for what is shown."""
@@ -65,31 +66,17 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
     FileNotFoundError
         There is no run at that path.
     ValueError
-        An account is not in the run or stands for two, both are the same, or the run is of
-        another command than `detect` and `share`.
+        An account is not in the run or stands for two, or both are the same.
     """
     findings = open_run(run, *RUN.commands)
-    if (command := findings.command) not in ("detect", "share"):
-        raise ValueError(
-            f"{findings.path} is a run of {command}, and explain reads those of detect and share; "
-            "its layers.parquet and pairs.parquet say what is behind an edge."
-        )
     accounts = pl.concat([find_account(findings, name) for name in (a, b)])
     id_a, id_b = accounts["account_id"]
     if id_a == id_b:
         raise ValueError(f"{a!r} and {b!r} are the same account; name two.")
     edges = _select_pair(findings.scan("edges"), id_a, id_b)
     edges = edges.sort(pl.col("source") != id_a)
-    if command == "share":
-        return Explanation(
-            accounts=accounts,
-            edges=edges.with_columns(support="n_pairs", lag=0),
-            evidence=_name_entities(findings, read_pairs(findings, id_a, id_b)),
-            n_left_out=0,
-            has_evidence=True,
-            alpha=findings.content["settings"]["alpha"] if "p_value" in edges.columns else None,
-            window_seconds=findings.content["window_seconds"],
-        )
+    if findings.command != "detect":
+        return _explain_shares(findings, accounts, edges)
     has_evidence = findings.has("evidence")
     evidence = read_evidence(findings, id_a, id_b) if has_evidence else pl.DataFrame(schema=SCHEMA)
     return Explanation(
@@ -102,8 +89,30 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
     )
 
 
+def _explain_shares(findings: Findings, accounts: pl.DataFrame, edges: pl.DataFrame) -> Explanation:
+    """Explain a run whose evidence are pairs of shares."""
+    ids, content = accounts["account_id"].to_list(), findings.content
+    pairs = read_pairs(findings, *ids)
+    if findings.command == "share":
+        layers, windows, n_pairs = None, [content["window_seconds"]], pl.col("n_pairs")
+    else:
+        layers = _select_pair(findings.scan("layers"), *ids)
+        windows = [layer["window_seconds"] for layer in content["layers"]]
+        n_pairs = pl.lit(pairs.height)
+    return Explanation(
+        accounts=accounts,
+        edges=edges.with_columns(support=n_pairs, lag=0),
+        evidence=_name_entities(findings, pairs),
+        n_left_out=0,
+        has_evidence=True,
+        alpha=content["settings"]["alpha"] if "p_value" in edges.columns else None,
+        window_seconds=max(windows),
+        layers=layers,
+    )
+
+
 def read_pairs(run: Findings, a: str, b: str) -> pl.DataFrame:
-    """Return the pairs of shares of two accounts in a run of `share`, as evidence, by time.
+    """Return the pairs of shares of two accounts in a run of `share` or `coact`, by time.
 
     Parameters
     ----------
@@ -114,7 +123,7 @@ def read_pairs(run: Findings, a: str, b: str) -> pl.DataFrame:
 
     Returns
     -------
-        The columns of ``evidence.parquet``; the source is the one that was first.
+        The columns of ``evidence.parquet`` of `detect`; the source is the one that was first.
     """
     pairs = run.scan("pairs").rename(
         {
@@ -226,11 +235,34 @@ def _describe_shares(explanation: Explanation, a: str, b: str) -> list[str]:
         )
         return [f"The run has no edge between {a} and {b}; {why}."]
     names = dict(zip(explanation.accounts["account_id"], (a, b), strict=True))
+    if explanation.layers is not None:
+        return _describe_layers(explanation, names)
     return [
         sentence
         for edge in explanation.edges.to_dicts()
         for sentence in _describe_shared(edge, names, within, explanation.alpha)
     ]
+
+
+def _describe_layers(explanation: Explanation, names: dict[str, str]) -> list[str]:
+    assert explanation.layers is not None
+    said = []
+    for row in explanation.layers.to_dicts():
+        source, target = names[row["source"]], names[row["target"]]
+        what = (
+            f"{target} followed {source}"
+            if row["directed"]
+            else f"{source} and {target} acted alike"
+        )
+        said.append(
+            f"In the layer {row['layer']}, {what} within {row['window_seconds']:g} s on "
+            f"{_count(round(row['weight']), 'object')}, in {_count(row['n_pairs'], 'pair')} of "
+            f"posts, {row['mean_gap']:.3g} s apart on average."
+        )
+    if explanation.alpha is None:
+        return [*said, "The run does not say how often chance alone would make that happen."]
+    edge = explanation.edges.to_dicts()[0]
+    return [*said, f"All tested layers together: {_describe_tier(edge, explanation.alpha)}"]
 
 
 def _describe_shared(
@@ -266,8 +298,8 @@ def _describe_edge(edge: dict[str, Any], names: dict[str, str], alpha: float | N
 
 def _describe_tests(edge: dict[str, Any], alpha: float | None) -> str:
     """Say what was tested of an edge, what was expected, and which tier it reaches."""
-    q_value = _spell_chance("q", edge.get("q_value"))
     if "q_habit" not in edge:  # of version 0.1
+        q_value = _spell_chance("q", edge.get("q_value"))
         known = "significant" if edge.get("significant") else "not shown to be unusual"
         return f"{edge['expected']:.3g} would be expected by chance; {q_value}: {known}."
     said = (
@@ -279,18 +311,24 @@ def _describe_tests(edge: dict[str, Any], alpha: float | None) -> str:
             else f"{edge['expected']:.3g}"
         )
     )
-    q_habit, at = _spell_chance("q", edge["q_habit"]), f"at a false discovery rate of {alpha}"
+    return f"{said}: {_describe_tier(edge, alpha)}"
+
+
+def _describe_tier(edge: dict[str, Any], alpha: float | None) -> str:
+    """Say which tier an edge reaches, and how sure that is."""
+    q_value, q_habit = (_spell_chance("q", edge[name]) for name in ("q_value", "q_habit"))
+    at = f"at a false discovery rate of {alpha}"
     if edge["tier"] == "beyond_news":
-        grade = f"evidence grade {edge['grade']}"
-        return f"{said}: beyond the news ({q_value}, {grade}), unusual co-activity {at}."
+        grade = f", evidence grade {edge['grade']}" if "grade" in edge else ""
+        return f"beyond the news ({q_value}{grade}), unusual co-activity {at}."
     if edge["tier"] == "beyond_habit":
         return (
-            f"{said}: beyond habit ({q_habit}) {at}, but not shown to be beyond the news "
-            f"({q_value}): shared news is not excluded."
+            f"beyond habit ({q_habit}) {at}, but not shown to be beyond the news ({q_value}): "
+            "shared news is not excluded."
         )
     return (
-        f"{said}: not shown to be beyond chance ({q_habit} of habit) {at}, which is no proof that "
-        "they are strangers."
+        f"not shown to be beyond chance ({q_habit} of habit) {at}, which is no proof that they are "
+        "strangers."
     )
 
 

@@ -92,7 +92,8 @@ def find_controls(accounts: pl.DataFrame, label: str | None) -> tuple[str, Any] 
     if not is_control.any():
         known = accounts["label"].fill_null(UNLABELLED).unique().sort().to_list()
         raise ValueError(
-            f"reference is {label!r}, which no account is labelled; there are {known}."
+            f"reference is {label!r}, which no account is labelled; there are {known}. To bring "
+            "controls from another archive, ingest both into one store (--label control=FILE)."
         )
     return label, is_control
 
