@@ -1,6 +1,6 @@
 """python -m benchmarks [NAME]...: print the measured figures.
 
-Names are dense, counting, detecting, ingesting, sharing, modelling and sweeping.
+Names are dense, counting, detecting, ingesting, sharing, ranking, modelling and sweeping.
 
 ``calibrating`` takes most of an hour and is left out unless named; so are ``comparing``, which
 holds results against those of peers, and ``simulating``, which needs 7 GB of disk.
@@ -12,7 +12,9 @@ from importlib import import_module
 
 from benchmarks.measure import FOLDER, describe_machine
 
-NAMES = ("dense", "counting", "detecting", "ingesting", "sharing", "modelling", "sweeping")
+NAMES = (
+    "dense", "counting", "detecting", "ingesting", "sharing", "ranking", "modelling", "sweeping",
+)  # fmt: skip
 SLOW = ("calibrating", "comparing", "simulating")
 
 if __name__ == "__main__":

@@ -417,6 +417,8 @@ def coact(
     min_weight: int = 1,
     min_tags: int = 5,
     similarity: float = 0.8,
+    neighbours: int = 10,
+    idf: Literal['smooth', 'plain'] = 'smooth',
 ) -> Findings:
     """Find who does the same things at about the same time, layer by layer, and merge the layers.
 
@@ -462,10 +464,13 @@ def coact(
         Leave out accounts with fewer events of these kinds.
     layers
         co_ and a kind, like co_url, or co_url:10s for its own window; co_hashtag_sequence,
-        similar_text, fast_retweet; separated by commas. co_<kind> of any kind in the store;
-        co_hashtag_sequence: the same hashtags in the same order; similar_text: near-duplicate
-        texts, of a store with texts; fast_retweet: from the author of a post to who retweeted
-        it within seconds.
+        similar_text, fast_retweet; similar_ or jaccard_ and a kind, at any time; separated by
+        commas. co_<kind> of any kind in the store; co_hashtag_sequence: the same hashtags in
+        the same order; similar_text: near-duplicate texts, of a store with texts; fast_retweet:
+        from the author of a post to who retweeted it within seconds; similar_<kind>: the
+        accounts most similar to each by what they shared at any time, TF-IDF cosine;
+        jaccard_<kind>: the same by their weighted Jaccard index. The last two are rankings, not
+        tests.
     merge
         Edges of any layer, of all, or those that all layers' tests support.
     min_layers
@@ -476,6 +481,11 @@ def coact(
         Least hashtags of a post, for it to be a sequence.
     similarity
         Least Jaccard index of similar texts, 0.5 to 1.
+    neighbours
+        Most similar accounts of each, in layers similar_ and jaccard_.
+    idf
+        What an object counts in these: log((1 + n) / (1 + d)) + 1, or log(n / d), of n accounts
+        of which d shared it.
 
     Raises
     ------

@@ -126,8 +126,9 @@ def test_parse_layers__takes_fractions():
 
 def test_parse_layers__takes_windows_and_names():
     layers = parse_layers(
-        ["co_url", "co_url:10s", " fast_retweet", "similar_text:1h", "co_x:5"], "2m"
-    )
+        ["co_url", "co_url:10s", " fast_retweet", "similar_text:1h", "co_x:5", "similar_url",
+         "jaccard_text"], "2m",
+    )  # fmt: skip
     found = [(each.name, each.kind, each.window_ms // 1000, each.is_directed) for each in layers]
     assert found == [
         ("co_url", "url", 120, False),
@@ -135,7 +136,12 @@ def test_parse_layers__takes_windows_and_names():
         ("fast_retweet", "retweet", 10, True),
         ("similar_text_1h", "text", 3600, False),
         ("co_x_5s", "x", 5, False),
+        ("similar_url", "url", 0, False),
+        ("jaccard_text", "text", 0, False),
     ]
+    measures = [None] * 5 + ["cosine", "jaccard"]
+    assert [each.measure for each in layers] == measures
+    assert [each.is_tested for each in layers] == [True, True, False, True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +154,8 @@ def test_parse_layers__takes_windows_and_names():
         (["co_url:fast"], "'fast' is no window"),
         (["co_url", "co_url:60s"], "co_url and co_url:60s are the same"),
         (["co_url", "co_url"], "are the same"),
+        (["similar_"], "'similar_' is no layer"),
+        (["jaccard_url:10s"], "'jaccard_url:10s' has a window, and jaccard_url compares"),
     ],
 )
 def test_parse_layers__refuses_others(specs, message):

@@ -97,7 +97,7 @@ def _explain_shares(findings: Findings, accounts: pl.DataFrame, edges: pl.DataFr
         layers, windows, n_pairs = None, [content["window_seconds"]], pl.col("n_pairs")
     else:
         layers = _select_pair(findings.scan("layers"), *ids)
-        windows = [layer["window_seconds"] for layer in content["layers"]]
+        windows = [layer["window_seconds"] or 0.0 for layer in content["layers"]]
         n_pairs = pl.lit(pairs.height)
     return Explanation(
         accounts=accounts,
@@ -249,15 +249,14 @@ def _describe_layers(explanation: Explanation, names: dict[str, str]) -> list[st
     said = []
     for row in explanation.layers.to_dicts():
         source, target = names[row["source"]], names[row["target"]]
-        what = (
-            f"{target} followed {source}"
-            if row["directed"]
-            else f"{source} and {target} acted alike"
-        )
+        alike, after = f"{source} and {target} acted alike", f"{target} followed {source}"
         said.append(
-            f"In the layer {row['layer']}, {what} within {row['window_seconds']:g} s on "
-            f"{_count(round(row['weight']), 'object')}, in {_count(row['n_pairs'], 'pair')} of "
-            f"posts, {row['mean_gap']:.3g} s apart on average."
+            f"In the layer {row['layer']}, {source} and {target} are {row['weight']:.2f} alike, "
+            "from 0 to 1, by what they shared at any time: a ranking, not a test."
+            if row["window_seconds"] is None
+            else f"In the layer {row['layer']}, {after if row['directed'] else alike} within "
+            f"{row['window_seconds']:g} s on {_count(round(row['weight']), 'object')}, in "
+            f"{_count(row['n_pairs'], 'pair')} of posts, {row['mean_gap']:.3g} s apart on average."
         )
     if explanation.alpha is None:
         return [*said, "The run does not say how often chance alone would make that happen."]

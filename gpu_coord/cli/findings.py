@@ -203,9 +203,12 @@ def _describe_edges(findings: "Findings") -> str:
         if findings.command != "detect"
         else "two accounts act together, or one a lag after the other"
     )
+    layers = findings.content.get("layers", [])
+    ranked = [each["layer"] for each in layers if each["window_seconds"] is None]
+    also = f" {', '.join(ranked)}: alike at any time, a ranking and no test." if ranked else ""
     return (
         f"An edge says that {tells}, not why: coordination is not inauthenticity, and no edge "
-        "attributes an account to anyone."
+        f"attributes an account to anyone.{also}"
     )
 
 

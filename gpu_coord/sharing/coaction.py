@@ -4,6 +4,7 @@ The one idea: each way is a layer of one multigraph, with edges of its own; the 
 is a merge of the layers.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from gpu_coord.sharing.engine import Run
 from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.merging import FusedTests, LayerEdges, fuse_tests, merge_layers
 from gpu_coord.sharing.settings import CoactSettings
-from gpu_coord.sharing.streams import Pairs
+from gpu_coord.sharing.similarity import rank_similar
 from gpu_coord.sharing.strict import EdgeRuns, describe_edges
 from gpu_coord.sharing.tables import mirror_edges, name_ends
 from gpu_coord.sharing.traces import Trace, read_traces
@@ -53,7 +54,7 @@ class Coaction(Run):
         self.missing = {"missing_layers": absent}
         # With a directed layer, the edges of the others go both ways.
         self.is_directed = any(layer.is_directed for layer in present)
-        if settings.is_tested and all(layer.is_directed for layer in present):
+        if settings.is_tested and not any(layer.is_tested for layer in present):
             raise ValueError(
                 f"{', '.join(layer.name for layer in present)} cannot be tested, and a fused "
                 "network is one of tests; add other layers, or merge by union."
@@ -66,16 +67,30 @@ class Coaction(Run):
     def _weigh(self, trace: Trace, runs: EdgeRuns) -> pl.DataFrame:
         return weigh_action(trace, runs)
 
-    def _finish(self, pairs: Pairs, edges: pl.DataFrame) -> pl.DataFrame:
-        # What is tested is so among all edges, light ones included.
-        return edges if self.settings.is_tested else self._drop_light(edges)
+    def _weigh_layers(self) -> Iterator[LayerEdges]:
+        for each in super()._weigh_layers():
+            is_ranked = each.layer.measure is not None
+            # What is tested is so among all edges, light ones included.
+            is_whole = is_ranked or self.settings.is_tested
+            edges = self._rank(each.layer) if is_ranked else each.edges
+            yield replace(each, edges=edges if is_whole else self._drop_light(edges))
+
+    def _rank(self, layer: Layer) -> pl.DataFrame:
+        """Return edges to the accounts most similar to each, by what they shared at any time."""
+        [shares] = [trace.shares for trace in self.traces if layer in trace.layers]
+        assert layer.measure is not None
+        return rank_similar(
+            shares, layer.measure, idf=self.settings.idf, n_neighbours=self.settings.neighbours,
+            threads=self.work.backend.threads, report=self.work.report("edges"),
+        )  # fmt: skip
 
     def _merge(self) -> pl.DataFrame:
         settings, n_accounts = self.settings, self.shares.accounts.height
         with self.work.time("merge"):
             self.found.sort(key=lambda each: settings.parsed.index(each.layer))
             for place, each in enumerate(self.found):
-                self.found[place] = replace(each, edges=self._drop_light(each.edges))
+                if each.layer.measure is None:
+                    self.found[place] = replace(each, edges=self._drop_light(each.edges))
             self._write_layers()
             n_layers = len(self.found) if settings.merge == "intersection" else settings.min_layers
             both = [self._turn(each) for each in self.found]
@@ -179,7 +194,7 @@ def _describe_layer(layer: Layer) -> dict[str, Any]:
     return {
         "layer": layer.name,
         "kind": layer.object_kind,
-        "window_seconds": layer.window_ms / 1000,
+        "window_seconds": None if layer.measure else layer.window_ms / 1000,
         "directed": layer.is_directed,
     }
 

@@ -66,8 +66,14 @@ class Run(ABC):
         with work.time("shares"):
             self.traces = self._read()
             self.shares = join_traces(self.traces)
-            windows = [layer.window_ms for trace in self.traces for layer in trace.layers]
-            warn_of_rounding(self.shares, window_ms=min(windows))
+            windows = [
+                layer.window_ms
+                for trace in self.traces
+                for layer in trace.layers
+                if layer.measure is None
+            ]
+            if windows:
+                warn_of_rounding(self.shares, window_ms=min(windows))
         with work.time("pairs"):
             self.pairs = self._count_pairs()
         with work.time("edges"):
@@ -174,7 +180,7 @@ class Run(ABC):
         return edges.hstack(count_hours(runs, window_ms=layer.window_ms))
 
     def _is_tested(self, layer: Layer) -> bool:
-        return self.settings.is_tested and not layer.is_directed
+        return self.settings.is_tested and layer.is_tested
 
     def _divide_report(self, stage: str, sizes: Sequence[int]) -> list[Report]:
         """Return what tells how far a stage is, for each trace from what is done of its size."""

@@ -23,6 +23,7 @@ from gpu_coord.sharing.layers import Layer, parse_layers
 from gpu_coord.store.settings import TimeRange
 
 Mode = Literal["strict", "coortweet", "coornet", "qut"]
+Idf = Literal["smooth", "plain"]
 Merge = Literal["union", "intersection", "fused"]
 
 
@@ -170,10 +171,13 @@ class CoactSettings(PairSettings):
     layers: tuple[str, ...] = choose(
         ("co_retweet", "co_url", "co_hashtag", "co_object"),
         "co_ and a kind, like co_url, or co_url:10s for its own window; "
-        "co_hashtag_sequence, similar_text, fast_retweet; separated by commas.",
+        "co_hashtag_sequence, similar_text, fast_retweet; similar_ or jaccard_ and a kind, at any "
+        "time; separated by commas.",
         detail="co_<kind> of any kind in the store; co_hashtag_sequence: the same hashtags in the "
         "same order; similar_text: near-duplicate texts, of a store with texts; fast_retweet: from "
-        "the author of a post to who retweeted it within seconds.",
+        "the author of a post to who retweeted it within seconds; similar_<kind>: the accounts "
+        "most similar to each by what they shared at any time, TF-IDF cosine; jaccard_<kind>: the "
+        "same by their weighted Jaccard index. The last two are rankings, not tests.",
     )
     merge: Merge = choose(
         "union", "Edges of any layer, of all, or those that all layers' tests support."
@@ -187,6 +191,15 @@ class CoactSettings(PairSettings):
         at_least=0.5,
         at_most=1,
         advice="like 0.8",
+    )
+
+    neighbours: int = choose(
+        10, "Most similar accounts of each, in layers similar_ and jaccard_.", at_least=1
+    )
+    idf: Idf = choose(
+        "smooth",
+        "What an object counts in these: log((1 + n) / (1 + d)) + 1, or log(n / d), of n accounts "
+        "of which d shared it.",
     )
 
     def check(self) -> None:

@@ -107,8 +107,9 @@ def read_traces(
         SIMILAR: partial(_trace_similar, store=store, similarity=similarity, threads=threads),
         FAST: partial(_trace_fast, originals=originals),
     }
+    others = {layer.action: _trace_timeless for layer in layers if layer.measure}
     found = (
-        tracers.get(action, _trace_equal)(own, posted)
+        (tracers | others).get(action, _trace_equal)(own, posted)
         for action, own in by_action.items()
         if (posted := _take_kind(shares, own[0].kind)).n_shares
     )
@@ -159,6 +160,11 @@ def _frame(shares: Shares) -> pl.DataFrame:
 def _trace_equal(layers: Sequence[Layer], posted: Shares) -> Trace:
     """Return the trace of posts with the same objects."""
     return Trace(layers, posted, partial(pair_shares, posted))
+
+
+def _trace_timeless(layers: Sequence[Layer], posted: Shares) -> Trace:
+    """Return the trace of what accounts shared at any time: it has no pairs of posts."""
+    return Trace(layers, posted, lambda **_: iter(()))
 
 
 # --- sequences of hashtags -----------------------------------------------------------------------
