@@ -1,4 +1,4 @@
-"""The ten most similar accounts of each, against sparse_dot_topn (`pip install sparse_dot_topn`)."""
+"""The ten most similar accounts of each, against sparse_dot_topn (from the package index)."""
 
 from importlib.util import find_spec
 from statistics import median

@@ -135,14 +135,14 @@ def _move_cells(activity: Activity, days: Days, bin: Any) -> Activity:
     """Return the activity with its cells in other bins, of whole days."""
     entity, _, account = activity.read_cells()
     order = np.lexsort((account, bin, entity))
-    xp = activity.backend.xp
+    cells = {"entity": entity[order], "bin": bin[order], "account": account[order]}
+    for column in cells.values():
+        column.flags.writeable = False  # as those of a store: kernels are compiled once for both
     return replace(
         activity,
         first_bin=days.axis.first_bin,
         n_bins=days.axis.n_bins,
-        entity=xp.asarray(entity[order]),
-        bin=xp.asarray(bin[order]),
-        account=xp.asarray(account[order]),
+        **{name: activity.backend.xp.asarray(column) for name, column in cells.items()},
     )
 
 

@@ -157,7 +157,7 @@ def _count_meetings(source: Any, target: Any, groups: Groups, keeps_hours: Any) 
         i, stop = groups.account_group[source[pair]], groups.account_group[source[pair] + 1]
         j, other_stop = groups.account_group[target[pair]], groups.account_group[target[pair] + 1]
         is_short = stop - i <= other_stop - j
-        n_codes, n_runs = 0, 0
+        n_codes, n_runs = np.int64(0), 0  # a plain 0 would have the callee compiled twice
         while i < stop and j < other_stop:
             if is_short:
                 j = first_at_least(groups.entity, j, other_stop, groups.entity[i])

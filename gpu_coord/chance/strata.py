@@ -413,7 +413,7 @@ def _sum_pages(page: Any, bin: Any, count: Any, block: Any, block_start: Any, ob
                steps: Any) -> None:  # fmt: skip
     """Add up coincidences, and a b over blocks, page by page: the latter by where they step."""
     sources = np.zeros(block_start.size, np.int64)
-    start = 0
+    start = np.int64(0)  # a plain 0 would have the callees compiled twice
     while start < page.size:
         stop = start
         while stop < page.size and page[stop] == page[start]:
