@@ -3,7 +3,7 @@
 In simulated archives, and in real ones whose accounts' days were permuted, or whose posts were
 re-timed within their hour (GPU_COORD_DATA names their folder; left out where it is absent). Some
 two hours; GPU_COORD_SEEDS sets the null runs, GPU_COORD_COPIES the copies of real archives,
-GPU_COORD_PARTS the parts (nulls, planted, shares, real, months).
+GPU_COORD_PARTS the parts (nulls, dense, planted, shares, real, months).
 """
 
 import os
@@ -37,10 +37,11 @@ from gpu_coord.trust.evaluation.rankings import compute_auc
 
 N_NULL = int(os.environ.get("GPU_COORD_SEEDS", "100"))
 N_GROUPS = -(-N_NULL * 3 // 10)
+N_DENSE_GROUPS = -(-N_NULL // 20)  # a minute each
 FIRST_SEED = 10_000  # none of those that anything was tuned with
 ALPHA = 0.05
 DATA = Path(os.environ.get("GPU_COORD_DATA", "../shared/data"))
-PARTS = os.environ.get("GPU_COORD_PARTS", "nulls,planted,shares,real,months").split(",")
+PARTS = os.environ.get("GPU_COORD_PARTS", "nulls,dense,planted,shares,real,months").split(",")
 
 DENSE = {"n_posts": 150_000, "n_accounts": 400, "n_bursts": 300, "burst_factor": 40.0}
 NULLS = {
@@ -70,8 +71,8 @@ N_COPIES = int(os.environ.get("GPU_COORD_COPIES", "20"))
 
 def run():
     """Yield lines of a report."""
-    if "nulls" in PARTS:
-        for name in NULLS:
+    for name, overrides in NULLS.items():
+        if ("dense" if "n_posts" in overrides else "nulls") in PARTS:
             yield from _run_null(name)
     if "planted" in PARTS:
         for name, overrides in PLANTED.items():
@@ -196,7 +197,7 @@ def _count_false(name: str, seed: int) -> tuple[int, int, int | None, list[float
     """Return edges beyond the news and beyond habit, groups (of some seeds), and lambdas."""
     activity, _ = _simulate(seed, preset="null", threads=1, **NULLS[name])
     tests = _test_pairs(activity)
-    has_groups = seed < FIRST_SEED + N_GROUPS
+    has_groups = seed < FIRST_SEED + (N_DENSE_GROUPS if "n_posts" in NULLS[name] else N_GROUPS)
     groups = find_groups(activity, alpha=ALPHA, seed=seed).n_confirmed if has_groups else None
     inflation = [each.reference["lambda"] for each in tests.by_lag if each.reference]
     return tests.count("beyond_news"), tests.count("beyond_habit"), groups, inflation

@@ -142,8 +142,10 @@ def find_neighbours(
 
     def work(block: tuple[int, int]) -> int:
         mine = free.get()
-        _meet(*block, rows, columns, total, measure == "jaccard", by_account, mine)
-        free.put(mine)
+        try:
+            _meet(*block, rows, columns, total, measure == "jaccard", by_account, mine)
+        finally:
+            free.put(mine)
         return block[1]
 
     for last in map_ahead(blocks, work, n_threads=len(heaps)):
