@@ -98,14 +98,7 @@ class EmpiricalNull:
 _CHANCE_ALONE = EmpiricalNull(inflation=1.0, dispersion=0.0, n_bulk=0, n_left_out=0)
 
 
-def fit_null(
-    observed: Any,
-    expected: Any,
-    *,
-    n_pairs: Any = 1,
-    silent: tuple[float, float, float] = (0, 0.0, 0.0),
-    min_left_out: int = 1,
-) -> EmpiricalNull:
+def fit_null(observed: Any, expected: Any, *, min_left_out: int = 1) -> EmpiricalNull:
     """Fit inflation and dispersion to the bulk of pairs, by moments.
 
     lambda = sum O / sum E and 1/r = sum [(O - mu)^2 - mu] / sum mu^2 with mu = lambda E, at least
@@ -116,12 +109,7 @@ def fit_null(
     Parameters
     ----------
     observed, expected
-        Counts of the pairs with a coincidence, (n_rows,).
-    n_pairs
-        Pairs with these counts, for each row.
-    silent
-        The pairs without a coincidence that share a stratum: their number, the sum of their
-        expected counts and the sum of the squares.
+        Counts of the pairs, those without a coincidence included, (n_pairs,).
     min_left_out
         Pairs with fewer coincidences belong to the bulk whatever their p-value. Where strata are so
         long that one coincidence has p < 1e-4, leaving these out would leave no bulk.
@@ -132,39 +120,44 @@ def fit_null(
         left out still change after 50 fits: the last fit then.
     """
     observed, expected = (np.asarray(values, dtype=np.float64) for values in (observed, expected))
-    n_pairs = np.broadcast_to(n_pairs, observed.shape)
     null = _CHANCE_ALONE
     for _ in range(_MAX_FITS):
         is_bulk = mark_bulk(null.compute_log_p(observed, expected), observed, min_left_out)
-        refitted = _fit_moments(observed, expected, n_pairs, is_bulk, silent)
+        sums = sum_moments(observed[is_bulk], expected[is_bulk])
+        n_bulk = int(is_bulk.sum())
+        refitted = replace(solve_moments(sums, n_bulk), n_left_out=is_bulk.size - n_bulk)
         if refitted == null:
             return null
         null = refitted
     return replace(null, is_settled=False)
 
 
-def _fit_moments(
-    observed: Any, expected: Any, n_pairs: Any, is_bulk: Any, silent: tuple[float, float, float]
-) -> EmpiricalNull:
-    weight = n_pairs * is_bulk
+def sum_moments(observed: Any, expected: Any) -> Any:
+    """Return the sums of O, E, O^2, O E and E^2, which the moments of any inflation follow from."""
+    values = (observed, expected, observed * observed, observed * expected, expected * expected)
+    # No dot product: its rounding depends on how many threads a BLAS has.
+    return np.array([np.asarray(value, np.float64).sum() for value in values])
 
-    def total(values: Any) -> float:
-        # No dot product: its rounding depends on how many threads a BLAS has.
-        return float((weight * values).sum())
 
-    n_silent, sum_silent, sum_squares_silent = silent
-    sum_expected = total(expected) + sum_silent
-    n_bulk, n_left_out = int(weight.sum() + n_silent), int(n_pairs.sum() - weight.sum())
-    if sum_expected <= 0:
-        return EmpiricalNull(1.0, 0.0, n_bulk, n_left_out)
-    inflation = total(observed) / sum_expected
-    mean = inflation * expected
-    # A silent pair adds (0 - mu)^2 - mu.
-    excess = total((observed - mean) ** 2 - mean)
-    excess += inflation**2 * sum_squares_silent - inflation * sum_silent
-    sum_squares = total(mean**2) + inflation**2 * sum_squares_silent
-    dispersion = max(excess / sum_squares, 0.0) if sum_squares > 0 else 0.0
-    return EmpiricalNull(inflation, dispersion, n_bulk, n_left_out)
+def solve_moments(sums: Any, n_pairs: int, *, least: float = 0.0) -> EmpiricalNull:
+    """Return lambda = sum O / sum E, and 1/r = sum [(O - mu)^2 - mu] / sum mu^2, mu = lambda E.
+
+    Parameters
+    ----------
+    sums
+        From `sum_moments`.
+    n_pairs
+        Pairs that these are of.
+    least
+        Lambda is at least this.
+    """
+    seen, expected, seen_squares, products, squares = sums
+    inflation = max(seen / expected if expected > 0 else 1.0, least)
+    excess = seen_squares - 2 * inflation * products + inflation**2 * squares
+    excess -= inflation * expected
+    spread = inflation**2 * squares
+    dispersion = max(excess / spread, 0.0) if spread > 0 else 0.0
+    return EmpiricalNull(float(inflation), float(dispersion), n_pairs, 0)
 
 
 def mark_bulk(log_p: Any, observed: Any, min_left_out: int) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, count_margins, index_cells
-from gpu_coord.chance.empirical import EmpiricalNull, fit_null
+from gpu_coord.chance.empirical import EmpiricalNull, fit_null, solve_moments, sum_moments
 from gpu_coord.chance.exposure import Exposure, expose
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.strata import Strata, count_products, list_sharing
@@ -139,31 +139,3 @@ def _choose_share(n_meetings: Any, n_pairs: Any) -> float:
     """Return the share of the sources whose pairs are affordable."""
     of_pairs = _FIT_PAIRS / MIN_COPIES / max(int(n_pairs.sum()), 1)
     return float(min(of_pairs, _FIT_MEETINGS / max(int(n_meetings.sum()), 1)))
-
-
-def sum_moments(observed: Any, expected: Any) -> Any:
-    """Return the sums of O, E, O^2, O E and E^2, which the moments of any inflation follow from."""
-    values = (observed, expected, observed * observed, observed * expected, expected * expected)
-    # No dot product: its rounding depends on how many threads a BLAS has.
-    return np.array([np.asarray(value, np.float64).sum() for value in values])
-
-
-def solve_moments(sums: Any, n_pairs: int, *, least: float = 0.0) -> EmpiricalNull:
-    """Return lambda = sum O / sum E, and 1/r = sum [(O - mu)^2 - mu] / sum mu^2, mu = lambda E.
-
-    Parameters
-    ----------
-    sums
-        From `sum_moments`.
-    n_pairs
-        Pairs that these are of.
-    least
-        Lambda is at least this.
-    """
-    seen, expected, seen_squares, products, squares = sums
-    inflation = max(seen / expected if expected > 0 else 1.0, least)
-    excess = seen_squares - 2 * inflation * products + inflation**2 * squares
-    excess -= inflation * expected
-    spread = inflation**2 * squares
-    dispersion = max(excess / spread, 0.0) if spread > 0 else 0.0
-    return EmpiricalNull(float(inflation), float(dispersion), n_pairs, 0)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from gpu_coord.activity.counts import PairCounts
+from gpu_coord.chance.empirical import solve_moments, sum_moments
 from gpu_coord.chance.exposure import Exposure
-from gpu_coord.chance.habits import list_fitted, lists_all, solve_moments, sum_moments
+from gpu_coord.chance.habits import list_fitted, lists_all
 from gpu_coord.chance.strata import Strata
 
 MIN_EXPECTED = 5.0  # hours, of a class or of all: with fewer, a ratio says nothing
