@@ -122,7 +122,7 @@ def fit_null(observed: Any, expected: Any, *, min_left_out: int = 1) -> Empirica
     observed, expected = (np.asarray(values, dtype=np.float64) for values in (observed, expected))
     null = _CHANCE_ALONE
     for _ in range(_MAX_FITS):
-        is_bulk = mark_bulk(null.compute_log_p(observed, expected), observed, min_left_out)
+        is_bulk = _mark_bulk(null.compute_log_p(observed, expected), observed, min_left_out)
         sums = sum_moments(observed[is_bulk], expected[is_bulk])
         n_bulk = int(is_bulk.sum())
         refitted = replace(solve_moments(sums, n_bulk), n_left_out=is_bulk.size - n_bulk)
@@ -160,6 +160,6 @@ def solve_moments(sums: Any, n_pairs: int, *, least: float = 0.0) -> EmpiricalNu
     return EmpiricalNull(float(inflation), float(dispersion), n_pairs, 0)
 
 
-def mark_bulk(log_p: Any, observed: Any, min_left_out: int) -> Any:
+def _mark_bulk(log_p: Any, observed: Any, min_left_out: int) -> Any:
     """Mark the pairs of the bulk, to which an empirical null is fitted."""
     return (log_p >= np.log(_BULK_P)) | (observed < min_left_out)
