@@ -319,6 +319,7 @@ RANGES = {
     "min_support": "lies between 1 and 2^31 - 1", "shrink": "is 0 or more, a number of transitions",
     "min_participation": "is 1 or more", "edge_weight_quantile": "lies between 0 and 1, 0.5 is the",
     "subgraph": "lies between 0 and 3", "min_layers": "is 1 or more", "min_tags": "is 1 or more",
+    "neighbours": "is 1 or more",
     "similarity": "lies between 0.5 and 1, like 0.8", "min_sharers": "is 1 or more",
     "max_popularity": "is 1 or more", "max_rounds": "lies between 1 and 99",
     "teleport": "lies between 0 and 1", "tolerance": "is above 0", "max_iterations": "is 1 or more",

@@ -17,7 +17,7 @@ SCALES = {
     "04_is_it_chance": {"n_copies": 1, "kinds": KINDS},
     "05_choosing_parameters": {"grid": GRID | {"alpha": [0.01, 0.05]}},
     "06_catalysts_and_boosters": {"kinds": KINDS},
-    "07_cpu_gpu_and_scale": {"n_posts": (5_000, 6_000), "kinds": KINDS},
+    "07_cpu_gpu_and_scale": {"n_posts": (4_000, 5_000), "kinds": KINDS},
 }
 
 
