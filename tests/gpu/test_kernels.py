@@ -103,9 +103,9 @@ def list_operations(text):
 
 def test_nvrtc__fuses_no_product_into_a_sum():
     assert list_operations(TEXT) == {"mul.rn.f64", "add.rn.f64"}
-    right = "__dadd_rn(*sum, __dmul_rn(source_factor[i], target_factor[j]))"
+    right = "__dadd_rn(sum[k], __dmul_rn(a[k], b[k]))"
     assert right in TEXT
-    plain = TEXT.replace(right, "*sum + source_factor[i] * target_factor[j]")
+    plain = TEXT.replace(right, "sum[k] + a[k] * b[k]")
     assert list_operations(plain) == {"fma.rn.f64"}
 
 
