@@ -64,6 +64,13 @@ def test_list_strongest__leaves_no_edge_out(run, tmp_path):
     assert len(found) == len(wanted) and set(found) == wanted
 
 
+@pytest.mark.parametrize("part", ["edges", "groups", "accounts", "objects"])
+def test_list_strongest__first_rows_are_those_of_all(run, part):
+    everything = list_strongest(run, part)
+    for n_rows in (1, 2, 3, 7, everything.height + 1):
+        assert list_strongest(run, part, n_rows=n_rows).equals(everything.head(n_rows))
+
+
 def test_list_strongest__of_one_account_by_either_name(run):
     pseudonym = run.read("accounts").filter(account_id="c")["pseudonym"].item()
     own = list_strongest(run, account="c", show_ids=True)

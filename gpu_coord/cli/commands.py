@@ -153,8 +153,8 @@ def show(
         return
     chosen: Literal["edges", "groups", "accounts", "objects"] = part or "edges"
     if request.as_json:
-        table = list_strongest(found, chosen, account=account, show_ids=show_ids)
-        print_json(table.head(rows).to_dicts())
+        table = list_strongest(found, chosen, account=account, show_ids=show_ids, n_rows=rows)
+        print_json(table.to_dicts())
     else:
         show_part(found, chosen, account=account, show_ids=show_ids, n_shown=rows)
 

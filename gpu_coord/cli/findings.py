@@ -26,7 +26,7 @@ _UNTESTED = {"a": "A", "b": "B", "weight": "weight", "lag": "lag", "n_objects": 
 def show_run(findings: "Findings", *, show_ids: bool) -> None:
     """Print a run: how sure it is, the strongest pairs, groups and objects, sizes, what is next."""
     print_lines(_describe_chance(findings), "", wrap=True)
-    pairs = _list_part(findings, "edges", show_ids=show_ids)
+    pairs = _list_part(findings, "edges", show_ids=show_ids, n_rows=_N_PAIRS)
     _print_pairs(findings, pairs)
     _print_groups(findings, show_ids=show_ids)
     show_part(findings, "objects", show_ids=show_ids, n_shown=_N_OTHERS)

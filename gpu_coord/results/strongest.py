@@ -22,7 +22,12 @@ _Frame = TypeVar("_Frame", pl.DataFrame, pl.LazyFrame)
 
 
 def list_strongest(
-    run: Any, part: Part = "edges", *, account: str | None = None, show_ids: bool = False
+    run: Any,
+    part: Part = "edges",
+    *,
+    account: str | None = None,
+    show_ids: bool = False,
+    n_rows: int | None = None,
 ) -> pl.DataFrame:
     """Return a part of a run, the strongest first.
 
@@ -37,6 +42,8 @@ def list_strongest(
     show_ids
         Name accounts, and objects that are accounts or posts, by their ids; otherwise by
         pseudonyms.
+    n_rows
+        So many of them; all by default, which of edges takes the memory of all.
 
     Returns
     -------
@@ -57,7 +64,10 @@ def list_strongest(
     findings = open_run(run, "detect", "share", "coact")
     check_choice("part", part, get_args(Part))
     account_id = None if account is None else find_account(findings, account)["account_id"][0]
-    return _LISTS[part](findings, account_id, show_ids=show_ids)
+    if part == "edges":
+        return _list_edges(findings, account_id, show_ids=show_ids, n_rows=n_rows)
+    found = _LISTS[part](findings, account_id, show_ids=show_ids)
+    return found if n_rows is None else found.head(n_rows)
 
 
 def find_account(findings: Findings, name: str) -> pl.DataFrame:
@@ -88,16 +98,20 @@ def find_account(findings: Findings, name: str) -> pl.DataFrame:
 # --- pairs ---------------------------------------------------------------------------------
 
 
-def _list_edges(findings: Findings, account: str | None, *, show_ids: bool) -> pl.DataFrame:
-    edges = findings.scan("edges")
+def _list_edges(
+    findings: Findings, account: str | None, *, show_ids: bool, n_rows: int | None
+) -> pl.DataFrame:
+    edges = findings.scan("edges").select(pl.exclude("^weight_.*$"))
     if account is not None:
         edges = edges.filter((pl.col("source") == account) | (pl.col("target") == account))
     columns = edges.collect_schema().names()
-    table = edges.pipe(_sort_edges, columns).collect()
+    ranked = edges.pipe(_sort_edges, columns)
+    table = (ranked if n_rows is None else ranked.head(2 * n_rows)).collect()
     if "lag" in columns:  # at lag 0 an edge and its reverse are one pair, the stronger of them
         table = _turn_together(table).unique([*_PAIR, "lag"], keep="first", maintain_order=True)
+    table = table if n_rows is None else table.head(n_rows)
     if findings.has("evidence"):
-        table = table.join(_describe_meetings(findings), on=[*_PAIR, "lag"], how="left",
+        table = table.join(_describe_meetings(findings, table), on=[*_PAIR, "lag"], how="left",
                            maintain_order="left")  # fmt: skip
     named = {"source": "a", "target": "b", "source_first": "a_first", "n_hours": "observed"}
     wanted = [
@@ -126,13 +140,14 @@ def _sort_edges(edges: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
     return edges.sort(by, descending=[*falls, True, False, False], nulls_last=True)
 
 
-def _describe_meetings(findings: Findings) -> pl.DataFrame:
-    """Say how the accounts of an edge met, as far as there is evidence of it."""
+def _describe_meetings(findings: Findings, table: pl.DataFrame) -> pl.DataFrame:
+    """Say how the accounts of some edges met, as far as there is evidence of it."""
     gap = pl.col("gap")
     return (
         findings.scan("evidence")
         .with_columns(gap=pl.when(_IS_TURNED).then(-gap).otherwise(gap))
         .pipe(_turn_together)
+        .join(table.lazy().select(*_PAIR, "lag"), on=[*_PAIR, "lag"], how="semi")
         .group_by(*_PAIR, "lag")
         .agg(
             n_objects=pl.struct("kind", "value").n_unique(),
@@ -236,7 +251,6 @@ def hide_ids(objects: pl.DataFrame) -> pl.DataFrame:
 
 
 _LISTS: dict[str, Callable[..., pl.DataFrame]] = {
-    "edges": _list_edges,
     "groups": _list_groups,
     "accounts": _list_accounts,
     "objects": _list_objects,
