@@ -97,6 +97,12 @@ def test_find_neighbours__are_the_same_on_any_threads(measure, n_rows, monkeypat
     """Accounts with few products list whom they meet, others do not: there are both."""
     rng = np.random.default_rng(n_rows)
     rows = [(int(300 * a**2), int(60 * o**3)) for a, o in rng.random((n_rows, 2))]
+    users = Counter(object for _, object in set(rows))
+    products = Counter()
+    for account, object in set(rows):
+        products[account] += users[object]
+    is_few = [16 * products[account] < 301 - account for account in products]
+    assert any(is_few) == (n_rows == 500) and not all(is_few)
     choices = {"idf": "smooth", "measure": measure, "n_neighbours": 5}
     one = check(rows, 301, 60, **choices)
     monkeypatch.setattr("gpu_coord.sharing.similarity._BLOCK_PRODUCTS", 700)

@@ -9,6 +9,7 @@ import pytest
 from runs import event, refuse, succeed
 
 import gpu_coord as gc
+from gpu_coord.groups.findings import TABLE_SCHEMA
 from gpu_coord.results.strongest import hide_ids, list_strongest
 
 
@@ -62,6 +63,23 @@ def test_list_strongest__leaves_no_edge_out(run, tmp_path):
     }
     assert {("a", "b", 0), ("a", "b", 1)} < wanted
     assert len(found) == len(wanted) and set(found) == wanted
+
+
+def test_list_strongest__says_of_a_group_the_p_of_its_own_tier(run, tmp_path):
+    """Beyond habit the test of days alone counts, whatever stopped the set from more."""
+    shutil.copytree(run.path, tmp_path / "run")
+    rows = [
+        {"group": 0, "tier": "beyond_news", "p_value": 0.004, "p_days": 0.002},
+        {"group": 1, "tier": "beyond_habit", "p_value": 0.48, "p_days": 0.003},
+        {"group": 2, "tier": None, "p_value": 0.6, "p_days": 0.6},
+    ]
+    members = {"group": [0, 1], "account_id": ["a", "b"]}
+    for name, frame in {
+        "groups": pl.DataFrame(rows, schema=TABLE_SCHEMA),
+        "group_accounts": pl.DataFrame(members, schema_overrides={"group": pl.Int32}),
+    }.items():
+        frame.write_parquet(tmp_path / "run" / f"{name}.parquet")
+    assert list_strongest(tmp_path / "run", "groups")["p"].to_list() == [0.004, 0.003]
 
 
 @pytest.mark.parametrize("part", ["edges", "groups", "accounts", "objects"])

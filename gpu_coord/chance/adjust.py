@@ -11,7 +11,7 @@ from gpu_coord.activity.counts import mark_changes
 _CAUCHY_TAIL = 1e-9
 
 
-def align_tests(tested: Sequence[Any]) -> tuple[Any, Callable[[Sequence[Any]], Any]]:
+def align_pairs(tested: Sequence[Any]) -> tuple[Any, Callable[[Sequence[Any]], Any]]:
     """Put what several tests say of their pairs beside one another.
 
     Parameters

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, count_pairs, plan_blocks
-from gpu_coord.chance.adjust import adjust_p_values, align_tests, combine_lags
+from gpu_coord.chance.adjust import adjust_p_values, align_pairs, combine_lags
 from gpu_coord.chance.days import plan_shifts
 from gpu_coord.chance.empirical import EmpiricalNull, compute_log_tail
 from gpu_coord.chance.exposure import Exposure, expose
@@ -344,7 +344,7 @@ def join_lags(
     By tier. Pairs that share no stratum cannot meet, whatever chance does, and are not tested.
     """
     everybody = n_accounts * (n_accounts - 1)
-    pair, place = align_tests([each.pair for each in by_lag])
+    pair, place = align_pairs([each.pair for each in by_lag])
 
     def combine(tier: Tier, n_met: int) -> tuple[Any, Any]:
         log_p = combine_lags(place([each.read_log_p(min_support, tier=tier) for each in by_lag]))

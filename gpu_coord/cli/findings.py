@@ -137,7 +137,7 @@ def _print_groups(findings: "Findings", *, show_ids: bool) -> None:
     groups = _shorten_members(_list_part(findings, "groups", show_ids=show_ids))
     is_tested = findings.content.get("groups") is not None
     heads = {"group": "group", "tier": "tier", "size": "accounts", "ratio": "ratio",
-             "p_value": "p", "main_label": "main label", "members": "members"}  # fmt: skip
+             "p": "p", "main_label": "main label", "members": "members"}  # fmt: skip
     shown = {name: head for name, head in heads.items() if name in groups.columns}
     title = "Groups with unusual co-activity" if is_tested else "Largest communities"
     print_top(title, groups, shown, n_shown=_N_OTHERS)

@@ -51,7 +51,8 @@ def list_strongest(
         ``tier``, ``lag``, ``weight``, ``n_objects`` and ``median_gap`` (seconds) and ``a_first``
         (share of meetings in which a was first) where known, ``observed`` (hours),
         ``expected_habit`` and ``expected`` (hours, of habits, and with the news), ``q_value``,
-        ``q_habit``. ``groups``: a row for each group of a tier, with ``members``.
+        ``q_habit``. ``groups``: a row for each group of a tier, with ``members`` and
+        ``p``, the largest of the tests that its tier rests on.
         ``accounts``: those of the network. ``objects``: those that carry the network, ranked by the
         share of the weight that they carry over the number of other accounts that used them, so
         that what everybody used does not hide the rest.
@@ -179,7 +180,10 @@ def _name_ends(findings: Findings, edges: pl.DataFrame, *, show_ids: bool) -> pl
 
 def _list_groups(findings: Findings, account: str | None, *, show_ids: bool) -> pl.DataFrame:
     if findings.has("groups") and "tier" in pl.read_parquet_schema(findings.find("groups")):
-        table, members = findings.read("groups").drop_nulls("tier"), findings.read("group_accounts")
+        # A set beyond habit stands on the test of days alone; p_value is the largest of all four.
+        own = pl.when(tier="beyond_habit").then("p_days").otherwise("p_value")
+        table = findings.read("groups").drop_nulls("tier").with_columns(p=own)
+        members = findings.read("group_accounts")
         members = members.select("group", "account_id")
     else:
         table = findings.read("communities").rename({"community": "group", "n_accounts": "size"})
@@ -194,7 +198,7 @@ def _list_groups(findings: Findings, account: str | None, *, show_ids: bool) -> 
             "group", account_id="pseudonym"
         )
     listed = members.sort("account_id").group_by("group").agg(members="account_id")
-    shown = ["group", "tier", "size", "n_core", "ratio", "p_value", "limiting_test", "density",
+    shown = ["group", "tier", "size", "n_core", "ratio", "p", "limiting_test", "density",
              "main_label", "members"]  # fmt: skip
     joined = table.join(listed, on="group", how="left", maintain_order="left")
     return joined.select(name for name in shown if name in joined.columns)

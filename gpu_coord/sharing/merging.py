@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from gpu_coord.chance.adjust import adjust_p_values, align_tests, combine_lags
+from gpu_coord.chance.adjust import adjust_p_values, align_pairs, combine_lags
 from gpu_coord.chance.tests import Tier, rank, rank_tiers
 from gpu_coord.chance.tiers import spell_tiers
 from gpu_coord.sharing.layers import Layer
@@ -77,7 +77,7 @@ def fuse_tests(tests: Sequence[ShareTests], *, n_accounts: int, alpha: float) ->
     layers = [(each.pairs, mine) for each, mine in zip(tests, once, strict=True)]
     n_met = sum(each.pairs.n_tests // 2 for each in tests)
     n_tests = min(n_accounts * (n_accounts - 1) // 2, n_met)
-    pair, place = align_tests([pairs.pair[mine] for pairs, mine in layers])
+    pair, place = align_pairs([pairs.pair[mine] for pairs, mine in layers])
     log_p = combine_lags(place([pairs.log_p[mine] for pairs, mine in layers]))
     log_p_habit = combine_lags(place([pairs.log_p_habit[mine] for pairs, mine in layers]))
     q_value, q_habit = (adjust_p_values(each, n_tests=n_tests) for each in (log_p, log_p_habit))
@@ -103,7 +103,7 @@ def merge_layers(layers: Sequence[LayerEdges], *, n_accounts: int, min_layers: i
         ``weight_<layer>``; ``n_layers``; ``layers`` (their names, sorted, with spaces between).
     """
     keys = [_number_pairs(layer.edges, n_accounts) for layer in layers]
-    pairs, place = align_tests(keys)
+    pairs, place = align_pairs(keys)
     weights = place([layer.edges["weight"].to_numpy() for layer in layers])
     source, target = np.divmod(pairs, n_accounts)
     names = [each.layer.name for each in layers]

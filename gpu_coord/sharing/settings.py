@@ -192,7 +192,6 @@ class CoactSettings(PairSettings):
         at_most=1,
         advice="like 0.8",
     )
-
     neighbours: int = choose(
         10, "Most similar accounts of each, in layers similar_ and jaccard_.", at_least=1
     )

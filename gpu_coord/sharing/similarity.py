@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import polars as pl
 
-from gpu_coord.activity.counts import cut_rows, mark_changes
+from gpu_coord.activity.counts import cut_rows
 from gpu_coord.backend.pairs import CACHE, first_at_least
 from gpu_coord.ground.threads import map_ahead
 from gpu_coord.sharing.layers import Measure
@@ -75,20 +75,14 @@ def describe_profiles(shares: Shares, *, idf: Idf = "smooth") -> Profiles:
         log((1 + n) / (1 + d)) + 1, as scikit-learn does, and with it most published code.
         ``plain``: log(n / d) (Sparck Jones 1972): what everybody shared counts nothing.
     """
-    n_accounts, n_objects = shares.accounts.height, shares.objects.height
-    cell = shares.account.astype(np.int64) * n_objects + shares.object
-    cell.sort()
-    first = np.flatnonzero(mark_changes(cell, xp=np))
-    account, object = np.divmod(cell[first], n_objects)
-    n_users = np.bincount(object, minlength=n_objects)
-    weight = np.diff(first, append=cell.size) * _weigh_objects(n_users, n_accounts, idf)[object]
-    kept = weight > 0
-    account, object, weight = account[kept], object[kept], weight[kept]
-    order = np.argsort(object, kind="stable")
-    return Profiles(
-        _start_rows(account, object, weight, n_accounts),
-        _start_rows(object[order], account[order], weight[order], n_objects),
-    )
+    from scipy import sparse
+
+    ends, shape = (shares.account, shares.object), (shares.accounts.height, shares.objects.height)
+    weights = sparse.csr_matrix((np.ones(shares.account.size), ends), shape)
+    n_users = weights.getnnz(axis=0)
+    weights.data *= _weigh_objects(n_users, shape[0], idf)[weights.indices]
+    weights.eliminate_zeros()
+    return Profiles(_read_rows(weights), _read_rows(weights.tocsc()))
 
 
 def _weigh_objects(n_users: Any, n_accounts: int, idf: Idf) -> Any:
@@ -97,9 +91,9 @@ def _weigh_objects(n_users: Any, n_accounts: int, idf: Idf) -> Any:
     return np.log((1 + n_accounts) / (1 + n_users)) + 1
 
 
-def _start_rows(row: Any, other: Any, weight: Any, n_rows: int) -> Rows:
-    start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n_rows))])
-    return Rows(start, other.astype(np.int32), weight)
+def _read_rows(matrix: Any) -> Rows:
+    matrix.sort_indices()
+    return Rows(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data)
 
 
 def find_neighbours(
