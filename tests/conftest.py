@@ -11,12 +11,9 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-# Read when NumPy and Numba are first imported. The threads of BLAS wait by spinning, which costs
-# small matrices more than it gains. Two processes that compile one function for different types
-# can overwrite each other's entry in Numba's cache, so each worker has a cache of its own.
+# Read when NumPy is first imported. The threads of BLAS wait by spinning, which costs small
+# matrices more than it gains.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-if WORKER := os.environ.get("PYTEST_XDIST_WORKER"):
-    os.environ["NUMBA_CACHE_DIR"] = str(CHECKOUT / ".pytest_cache" / "numba" / WORKER)
 
 # The same examples in every run: whether a checkout passes is not for chance to decide. No
 # deadline: Numba compiles on the first example of a property, so it would measure the compiler.

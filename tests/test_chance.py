@@ -1343,10 +1343,10 @@ def test_name_tiers__spells_ranks_and_hides_what_is_not_known(backend):
     columns = name_tiers(edges)
     assert list(columns) == list(edges._fields)
     names = {0: None, 1: "beyond_habit", 2: "beyond_news"}
-    assert columns["tier"].to_pylist() == [names[rank] for rank in edges.tier.tolist()]
+    assert columns["tier"].to_list() == [names[rank] for rank in edges.tier.tolist()]
     assert set(edges.tier.tolist()) == {0, 1, 2}
     wanted = [None if math.isnan(value) else value for value in edges.expected.tolist()]
-    assert columns["expected"].to_pylist() == wanted and None in wanted
+    assert columns["expected"].to_list() == wanted and None in wanted
     table = pl.DataFrame(columns)
     assert table["q_value"].to_list() == edges.q_value.tolist()
     for tier, least in (("beyond_news", 2), ("beyond_habit", 1)):

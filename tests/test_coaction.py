@@ -217,14 +217,21 @@ def test_find_similar__matches_sets(texts, spans, threshold, window_ms, threads)
 @pytest.mark.parametrize("threshold", [0.5, 0.6, 2 / 3, 0.75, 0.8, 0.9])
 def test_find_similar__finds_what_just_reaches_the_threshold(threshold):
     # What is not in common is rarest, and so comes first among the shingles that are compared.
-    for n_common, n_one, n_other in product(range(1, 21), range(6), range(6)):
-        same = "".join(chr(0x4E00 + at) for at in range(n_common + 4))
-        texts = [same + "abcdef"[:n_one], same + "ABCDEF"[:n_other]]
-        if n_one == n_other == 0:
-            continue
-        always = Uses(*(np.full(2, value) for value in (0, 0, -1)))
+    sizes = [(one, other) for one, other in product(range(6), range(6)) if one or other]
+    for n_common in range(1, 21):
+        texts = []
+        for place, (n_one, n_other) in enumerate(sizes):
+            first = 0x4E00 + 64 * place
+            same, one, other = (
+                "".join(map(chr, range(first + start, first + start + size)))
+                for start, size in ((0, n_common + 4), (30, n_one), (40, n_other))
+            )
+            texts += [same + one, same + other]
+        always = Uses(*(np.full(len(texts), value) for value in (0, 0, -1)))
         found = find_similar(pl.Series(texts), always, threshold=threshold, window_ms=0)
-        assert found[0].size == is_alike(*texts, threshold), (n_common, n_one, n_other)
+        pairs = [(2 * place, 2 * place + 1) for place in range(len(sizes))]
+        expected = [(i, j) for i, j in pairs if is_alike(texts[i], texts[j], threshold)]
+        assert list(zip(*(rows.tolist() for rows in found), strict=True)) == expected, n_common
 
 
 def vary_words(rng, n_texts, letters):
@@ -778,7 +785,7 @@ def test_coact__of_a_directed_layer_is_directed_for_all_that_read_it(tmp_path):
 def test_coact__gives_the_same_bytes_for_any_memory_and_threads(archive, tmp_path, merge):
     choices = {"layers": SOME, "window": "30m", "merge": merge}
     first = coact(archive, tmp_path / "1", **choices, backend=choose("cpu", threads=1))
-    other = coact(archive, tmp_path / "2", **choices, backend=choose("cpu", threads=2), memory=4096)
+    other = coact(archive, tmp_path / "2", **choices, backend=choose("cpu", threads=2), memory=1 << 15)
     assert read_all(first) == read_all(other)
     for file in ("network.graphml", "network.gexf"):
         assert (first.path / file).read_bytes() == (other.path / file).read_bytes()

@@ -13,11 +13,12 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.i
 KINDS = ("hashtag", "mention")  # accounts are among the objects: their ids must not be shown
 GRID = {"kinds": ["hashtag,mention"], "lags": ["1-1", "0-1"], "min_support": [1, 3]}
 SCALES = {
+    "01_first_archive": {"preset": "small"},
     "02_hidden_messages": {"preset": "demo"},
-    "04_is_it_chance": {"n_copies": 1, "kinds": KINDS},
-    "05_choosing_parameters": {"grid": GRID | {"alpha": [0.01, 0.05]}},
-    "06_catalysts_and_boosters": {"kinds": KINDS},
-    "07_cpu_gpu_and_scale": {"n_posts": (4_000, 5_000), "kinds": KINDS},
+    "04_is_it_chance": {"preset": "small", "n_copies": 1, "kinds": KINDS[1:]},
+    "05_choosing_parameters": {"preset": "small", "grid": GRID | {"alpha": [0.01, 0.05]}},
+    "06_catalysts_and_boosters": {"preset": "small", "kinds": KINDS},
+    "07_cpu_gpu_and_scale": {"n_posts": (6_000, 6_500), "kinds": KINDS[1:]},
 }
 
 

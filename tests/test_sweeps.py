@@ -630,8 +630,8 @@ def test_measure_modularity__is_that_of_networkx(backend):
     assert measure_modularity(nothing) is None
 
 
-def test_sweep__finds_the_planted_core_of_the_demo(backend, tmp_path):
-    archive = gc.simulate(tmp_path / "archive", seed=0)
+def test_sweep__finds_the_planted_core(backend, tmp_path):
+    archive = gc.simulate(tmp_path / "archive", preset="small", seed=0)
     files = [archive.path / "tweets.csv", archive.path / "users.csv"]
     grid = {
         "kinds": ["hashtag,url,mention", "hashtag,mention"],

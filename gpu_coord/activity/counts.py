@@ -167,7 +167,8 @@ def index_cells(activity: Activity) -> CellIndex:
         cell_column=column[by_account].astype(np.int32),
         cell_bin=bin[by_account].astype(np.int32),
         column_start=xp.concatenate([column_starts, n_cells, n_cells]),
-        column_account=account,
+        # A copy, as kernels are compiled once more for what cannot be written to.
+        column_account=account.copy(),
         column_entity=entity[column_starts],
         column_bin=bin[column_starts],
         account_group=_start_keys(account_cells[group_starts], activity.n_accounts, xp=xp),

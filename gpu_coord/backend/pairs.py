@@ -8,12 +8,28 @@ and lets others run. These kernels, and no others, have a second implementation 
 import os
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numba
 import numpy as np
+from numba.core.caching import IndexDataCacheFile
 
-# Compiled code is kept beside this file or in the home folder; without either, for one process.
-CACHE = any(os.access(folder, os.W_OK) for folder in (Path(__file__).parent, Path.home()))
+# Compiled code is kept where NUMBA_CACHE_DIR says, beside this file or in the home folder;
+# without any of these, for one process.
+CACHE = "NUMBA_CACHE_DIR" in os.environ or any(
+    os.access(folder, os.W_OK) for folder in (Path(__file__).parent, Path.home())
+)
+
+
+def _name_code(files: Any, number: int) -> str:
+    """Name the file of a piece of compiled code as no other process does."""
+    name: str = files._data_name_pattern.format(number=uuid4().int >> 96)
+    return name
+
+
+# Numba counts these files. Two processes that compile one function for different types would
+# write to the same one, and the index of the first would lead to the code of the second.
+IndexDataCacheFile._data_name = _name_code
 
 # Rows that meet fewer than this share of all accounts are sorted, the others are scanned.
 _SCAN_SHARE = 0.01

@@ -286,12 +286,23 @@ def match_visits(source: int, target: int, account_start: Any, key: Any, lag: in
 
 
 @numba.njit(cache=CACHE, nogil=True)
+def count_distinct(values: Any) -> int:
+    """Count the different ones among integers; at least one."""
+    ordered = np.sort(values)
+    n_distinct = 1
+    for place in range(1, ordered.size):
+        n_distinct += ordered[place] != ordered[place - 1]
+    return n_distinct
+
+
+@numba.njit(cache=CACHE, nogil=True)
 def _count_common_hours(source: Any, target: Any, account_start: Any, key: Any, stride: int,
                        lag: int, first_second: int, bin_seconds: int,
                        hour_seconds: int) -> Any:  # fmt: skip
     """Count the distinct hours of the keys of each source that its target has a lag later."""
-    n_hours = np.zeros(source.size, np.int32)
-    room = np.diff(account_start).max()
+    n_hours, room = np.zeros(source.size, np.int32), 0
+    for account in range(account_start.size - 1):
+        room = max(room, account_start[account + 1] - account_start[account])
     at_source, at_target = np.empty(room, np.int64), np.empty(room, np.int64)
     for pair in range(source.size):
         n_found = match_visits(source[pair], target[pair], account_start, key, lag, at_source,
@@ -299,7 +310,8 @@ def _count_common_hours(source: Any, target: Any, account_start: Any, key: Any, 
         if n_found < 2:
             n_hours[pair] = n_found
         else:
-            bin = key[at_source[:n_found]] % stride
-            hours = np.sort((first_second + bin * bin_seconds) // hour_seconds)
-            n_hours[pair] = 1 + np.count_nonzero(hours[1:] != hours[:-1])
+            for place in range(n_found):
+                second = first_second + key[at_source[place]] % stride * bin_seconds
+                at_source[place] = second // hour_seconds
+            n_hours[pair] = count_distinct(at_source[:n_found])
     return n_hours

@@ -15,7 +15,8 @@ import numpy as np
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts
 from gpu_coord.backend.pairs import CACHE, first_at_least
-from gpu_coord.chance.days import Visits, list_visits
+from gpu_coord.chance.days import Visits, count_distinct, list_visits
+from gpu_coord.chance.empirical import sum_moments
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.strata import Strata, expect_pairs, locate_blocks, sort_strata
 
@@ -103,6 +104,10 @@ class Exposure:
         """Count the hours in which the target follows the source, (n_pairs,), on the host."""
         return self.visits.count_hours(*self._name_ends(pairs), self.margins.lag)
 
+    def sum_moments(self, pairs: PairCounts) -> tuple[Any, int]:
+        """Return the sums that a null is fitted to, and of how many pairs they are."""
+        return sum_moments(self.count_hours(pairs), self.expect(pairs)), pairs.source.size
+
     def _name_ends(self, pairs: PairCounts) -> tuple[Any, Any]:
         to_host = self.strata.backend.to_host
         return to_host(pairs.source), to_host(pairs.target)
@@ -174,7 +179,7 @@ def _count_meetings(source: Any, target: Any, groups: Groups, keeps_hours: Any) 
                 j += 1
         counted[1, pair] = n_codes
         # Within one entity and block no pair of bins comes twice.
-        counted[0, pair] = n_codes if n_runs < 2 else _count_distinct(codes[:n_codes])
+        counted[0, pair] = n_codes if n_runs < 2 else count_distinct(codes[:n_codes])
     return counted
 
 
@@ -198,7 +203,8 @@ def _list_bin_pairs(groups: Groups, i: int, j: int, codes: Any, n_codes: int) ->
         while other < other_stop and groups.target_block[other] == block:
             if n_codes + last - one > codes.size:
                 longer = np.empty(2 * (n_codes + last - one), np.int64)
-                longer[:n_codes] = codes[:n_codes]
+                for place in range(n_codes):
+                    longer[place] = codes[place]
                 codes = longer
             for earlier in range(one, last):
                 codes[n_codes] = groups.bin[earlier] * stride + groups.bin[other]
@@ -207,15 +213,6 @@ def _list_bin_pairs(groups: Groups, i: int, j: int, codes: Any, n_codes: int) ->
         one = last
         n_runs += 1
     return codes, n_codes, n_runs
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _count_distinct(codes: Any) -> int:
-    ordered = np.sort(codes)
-    n_distinct = 1
-    for place in range(1, ordered.size):
-        n_distinct += ordered[place] != ordered[place - 1]
-    return n_distinct
 
 
 @numba.njit(cache=CACHE, nogil=True)

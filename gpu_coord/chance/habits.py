@@ -14,15 +14,16 @@ import numpy as np
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, count_margins, index_cells
-from gpu_coord.chance.empirical import EmpiricalNull, fit_null, solve_moments, sum_moments
+from gpu_coord.chance.empirical import EmpiricalNull, fit_null, solve_moments
 from gpu_coord.chance.exposure import Exposure, expose
 from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.strata import Strata, count_products, list_sharing
+from gpu_coord.ground.threads import map_ahead
 
 MIN_COPIES, _MAX_COPIES = 2, 4
 # What a fit may take: pairs that are listed, users met while listing them, cells of all copies.
 _FIT_PAIRS, _FIT_MEETINGS, _FIT_CELLS = 400_000, 50_000_000, 1_000_000
-_LISTED = 100_000  # pairs at a time
+_LISTED = 25_000  # pairs at a time
 _MIN_SOURCES = 200
 
 
@@ -77,9 +78,12 @@ def fit_habits(
         for row in wanted.tolist():
             lag = margins[row].lag
             exposure = expose(copy, own_index, count_margins(own_index, lag), null=null)
-            for pairs in list_fitted(exposure.strata, apart=moved):
-                sums[row] += sum_moments(exposure.count_hours(pairs), exposure.expect(pairs))
-                n_pairs[row] += pairs.source.size
+            listed = list_fitted(exposure.strata, apart=moved)
+            for part, n_listed in map_ahead(
+                listed, exposure.sum_moments, n_threads=activity.backend.threads
+            ):
+                sums[row] += part
+                n_pairs[row] += n_listed
         n_copies[wanted] += 1
     fitted = map(solve_moments, sums, n_pairs.tolist())
     return [Habits(*both) for both in zip(fitted, n_copies.tolist(), strict=True)]

@@ -365,7 +365,8 @@ def _list_sharing(sources: Any, uses: Uses, users: Uses) -> Any:
                 last_met[target] = row
                 if end == listed.size:
                     longer = np.empty(2 * end, np.int32)
-                    longer[:end] = listed
+                    for place in range(end):
+                        longer[place] = listed[place]
                     listed = longer
                 listed[end] = target
                 end += 1

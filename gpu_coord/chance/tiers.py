@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from gpu_coord.chance.nulls import NetworkTier
 from gpu_coord.chance.tests import TIERS, EdgeTests, PairTests, Tier
@@ -102,14 +101,14 @@ def name_tiers(edges: EdgeTests) -> dict[str, Any]:
     """Return what was found of edges as columns of a table, tiers by their names."""
     columns = edges._asdict()
     columns["tier"] = spell_tiers(edges.tier)
-    columns["expected"] = pa.array(edges.expected, mask=np.isnan(edges.expected))
+    columns["expected"] = pl.Series(edges.expected, nan_to_null=True)
     return columns
 
 
-def spell_tiers(tier: Any) -> pa.Array:
+def spell_tiers(tier: Any) -> pl.Series:
     """Return the names of ranks of tiers, null where there is none."""
-    known = pa.array(len(TIERS) - tier.astype(np.int32), mask=tier == 0)
-    return pa.DictionaryArray.from_arrays(known, pa.array(list(TIERS)))
+    names = pl.Series([*TIERS, None], dtype=pl.Categorical)
+    return names.gather(len(TIERS) - tier.astype(np.int32))
 
 
 def summarise_tests(

@@ -13,6 +13,7 @@ from gpu_coord.activity.weights import Edges
 from gpu_coord.chance.tests import PairTests
 from gpu_coord.chance.tiers import name_tiers
 from gpu_coord.results.findings import IN_NETWORK
+from gpu_coord.store.tables import to_arrow
 
 
 class EdgeWriter:
@@ -33,8 +34,6 @@ class EdgeWriter:
 
     def _to_table(self, edges: Edges, in_network: np.ndarray) -> pa.Table:
         columns: dict[str, Any] = {
-            "source": pa.DictionaryArray.from_arrays(edges.source, self._ids),
-            "target": pa.DictionaryArray.from_arrays(edges.target, self._ids),
             "weight": edges.weight,
             **name_weights(edges, self._kinds),
             "support": edges.support,
@@ -42,7 +41,12 @@ class EdgeWriter:
         }
         if self._tests is not None:
             columns |= name_tiers(self._tests.read_edges(edges.source, edges.target, edges.lag))
-        return pa.table(columns | {IN_NETWORK: in_network})
+        described = to_arrow(pl.DataFrame(columns | {IN_NETWORK: in_network}))
+        for place, (name, rows) in enumerate((("source", edges.source), ("target", edges.target))):
+            # From Polars: an array of NumPy would have PyArrow import pandas.
+            ends = pa.DictionaryArray.from_arrays(pl.Series(rows).to_arrow(), self._ids)
+            described = described.add_column(place, name, ends)
+        return described
 
     def __enter__(self) -> "EdgeWriter":
         return self

@@ -100,8 +100,10 @@ def _draw_slot(cumulative: Any, state: Any) -> int:
 @numba.njit(cache=CACHE, nogil=True)
 def _draw_left(cumulative: Any, slots: Any, n: int, state: Any) -> int:
     """Draw one of the slots that are not taken."""
-    odds = np.diff(cumulative)
-    odds = np.concatenate((cumulative[:1], odds))
+    odds, before = np.empty(cumulative.size), 0.0
+    for slot in range(cumulative.size):
+        odds[slot] = cumulative[slot] - before
+        before = cumulative[slot]
     for other in range(n):
         odds[slots[other]] = 0.0
     wanted = draw_unit(state) * odds.sum()

@@ -96,19 +96,22 @@ def _list_neighbours(fold: Fold, rhythms: Rhythms, members: Any, outsiders: Any)
 @numba.njit(cache=CACHE, nogil=True)
 def _find_nearest(members: Any, outsiders: Any, size: Any, share: Any, n_near: int) -> Any:
     near = np.empty((members.size, n_near), np.int32)
-    distance = np.empty(outsiders.size)
+    distance = np.empty(n_near)
     for row in range(members.size):
-        member = members[row]
-        for position in range(outsiders.size):
-            other = outsiders[position]
+        member, n_found = members[row], 0
+        for other in outsiders:
             apart = 0.0
             for hour in range(share.shape[1]):
                 apart += abs(share[member, hour] - share[other, hour])
-            distance[position] = abs(size[member] - size[other]) + 2.0 * apart
-        farthest = np.partition(distance, n_near - 1)[n_near - 1]
-        candidates = np.flatnonzero(distance <= farthest)
-        order = np.argsort(distance[candidates], kind="mergesort")
-        near[row] = outsiders[candidates[order[:n_near]]]
+            apart = abs(size[member] - size[other]) + 2.0 * apart
+            if n_found == n_near and apart >= distance[n_near - 1]:
+                continue
+            n_found = min(n_found + 1, n_near)
+            place = n_found - 1
+            while place > 0 and distance[place - 1] > apart:
+                distance[place], near[row, place] = distance[place - 1], near[row, place - 1]
+                place -= 1
+            distance[place], near[row, place] = apart, other
     return near
 
 

@@ -280,7 +280,7 @@ def _move(scores: Scores, alive: Any, group: Any, max_size: int) -> tuple[float,
 def _move_accounts(scores: Scores, alive: Any, inside: Any, max_size: int) -> None:
     row_start, column, value, base = scores
     sums = np.zeros(base.size)
-    _add_rows(np.flatnonzero(inside), scores, sums)
+    _add_rows(np.flatnonzero(inside).astype(np.int32), scores, sums)
     size, based = inside.sum(), base[inside].sum()
     total = sums[inside].sum() / 2 + (size - 1) * based / 2
     for _ in range(_MAX_MOVES):

@@ -288,6 +288,15 @@ _PUBLISHED = {
 }
 PRESETS: dict[str, Scenario] = {
     "demo": _DEMO,
+    "small": replace(
+        _DEMO,
+        n_accounts=200,
+        n_posts=9_000,
+        n_hashtags=200,
+        n_urls=200,
+        n_mentions=200,
+        n_sources=900,
+    ),
     "null": replace(_DEMO, n_groups=0),
     "crowds": replace(
         _DEMO,

@@ -14,9 +14,10 @@ class SimulateSettings(Seeded):
 
     preset: str = choose(
         "demo",
-        "demo, null, crowds, swift, or the size of a published takedown: august2019, june2020, "
-        "russia2020, turkey2020, cncc2021, cnhu2021.",
-        detail="demo: five core accounts and 35 amplifiers among 400; null: the same without an "
+        "demo, small, null, crowds, swift, or the size of a published takedown: august2019, "
+        "june2020, russia2020, turkey2020, cncc2021, cnhu2021.",
+        detail="demo: five core accounts and 35 amplifiers among 400; small: the same among 200, "
+        "for a first try; null: the demo without an "
         "operation; crowds: the demo with fan clubs, news feeds, audiences and a cohort in one "
         "time zone; swift: the demo with lags of about 20 seconds.",
     )

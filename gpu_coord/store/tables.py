@@ -73,7 +73,7 @@ class TableWriter:
     def __init__(self, path: Path, schema: dict[str, Any]):
         self._empty = pl.DataFrame(schema=schema)
         open_file = _open_arrow if path.suffix == ".arrow" else _open_parquet
-        self._writer = open_file(path, _to_arrow(self._empty).schema)
+        self._writer = open_file(path, to_arrow(self._empty).schema)
         self._waiting: list[pl.DataFrame] = []
         self._n_waiting = 0
 
@@ -87,7 +87,7 @@ class TableWriter:
 
     def _flush(self) -> None:
         frame = pl.concat([self._empty, *self._waiting], rechunk=True)
-        self._writer.write_table(_to_arrow(frame), max(frame.height, 1))
+        self._writer.write_table(to_arrow(frame), max(frame.height, 1))
         self._waiting, self._n_waiting = [], 0
 
     def __enter__(self) -> TableWriter:
@@ -122,5 +122,6 @@ def read_parts(path: Path, columns: list[str] | None = None) -> Iterator[pl.Data
             yield pl.DataFrame(file.read_row_group(part, columns=columns))
 
 
-def _to_arrow(frame: pl.DataFrame) -> Any:
+def to_arrow(frame: pl.DataFrame) -> Any:
+    """Return a frame as a table of Arrow that any reader knows."""
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

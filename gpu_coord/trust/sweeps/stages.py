@@ -31,6 +31,7 @@ from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.detection.stages import Stages, choose_network, move_to_host
 from gpu_coord.groups.groups import Groups
 from gpu_coord.network.network import Network
+from gpu_coord.store.tables import to_arrow
 from gpu_coord.trust.sweeps.grid import Cell
 
 Made = TypeVar("Made")
@@ -218,7 +219,7 @@ def measure_modularity(network: Network) -> float | None:
 
 def _to_table(edges: Edges) -> pa.Table:
     names = ("source", "target", "weight", "support")
-    return pa.table({name: getattr(edges, name) for name in names})
+    return to_arrow(pl.DataFrame({name: getattr(edges, name) for name in names}))
 
 
 def _to_edges(table: pl.DataFrame, lag: int) -> Edges:
