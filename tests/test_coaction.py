@@ -785,7 +785,9 @@ def test_coact__of_a_directed_layer_is_directed_for_all_that_read_it(tmp_path):
 def test_coact__gives_the_same_bytes_for_any_memory_and_threads(archive, tmp_path, merge):
     choices = {"layers": SOME, "window": "30m", "merge": merge}
     first = coact(archive, tmp_path / "1", **choices, backend=choose("cpu", threads=1))
-    other = coact(archive, tmp_path / "2", **choices, backend=choose("cpu", threads=2), memory=1 << 15)
+    other = coact(
+        archive, tmp_path / "2", **choices, backend=choose("cpu", threads=2), memory=1 << 15
+    )
     assert read_all(first) == read_all(other)
     for file in ("network.graphml", "network.gexf"):
         assert (first.path / file).read_bytes() == (other.path / file).read_bytes()

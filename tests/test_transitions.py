@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numba.core.caching import IndexDataCacheFile
 from runs import event
 
 from gpu_coord.activity import counts as transitions
@@ -397,3 +398,21 @@ def test_weigh_entities__does_not_overflow():
         found = weigh_entities(*arrays_of, n_steps, WeightRule(), xp=np)[0]
         exact = Fraction(both, a) - Fraction(b - both, n_steps - a)
         assert found == pytest.approx(float(exact), rel=1e-12)
+
+
+def test_compiled_code__of_two_processes_is_never_mixed_up(tmp_path, monkeypatch):
+    one, other = (IndexDataCacheFile(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    write = one._save_data
+
+    def write_late(name, code):
+        with monkeypatch.context() as patch:
+            # The second read the index before the first wrote it.
+            patch.setattr(other, "_load_index", dict)
+            other.save("int64", "code for int64")
+        write(name, code)
+
+    one._save_data = write_late
+    one.save("int32", "code for int32")
+    assert one.load("int64") == other.load("int64") == "code for int64"
+    # What the second did not know of is compiled again, and not taken for the other's.
+    assert one.load("int32") is None
