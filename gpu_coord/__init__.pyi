@@ -893,6 +893,66 @@ def simulate(
         For a path that holds anything but a former simulation.
     """
 
+def transplant(
+    operation: Store | Path | str,
+    organic: Store | Path | str,
+    out: Path | str,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+    seed: int = 0,
+    start: str | None = None,
+    end: str | None = None,
+    kinds: Sequence[str] | str | None = None,
+    min_events: int = 10,
+    caliper: float = 0.25,
+    keep_entities: bool = False,
+) -> Findings:
+    """Plant accounts of one store among matched accounts of another, and write who is who.
+
+    Each account of the operation gets one other account with about as many events on about as many
+    days. The others' calendar is moved by whole days, so that both begin on one day; both are cut
+    where the shorter one ends. Things are named by how popular they are among their own, so
+    that nothing is used by one side alone because of what it is about.
+
+    Parameters
+    ----------
+    operation
+        The store that the operation is taken from, or its folder.
+    organic
+        The store that it is planted in, or its folder.
+    out
+        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``.
+    progress
+        Called with the stage, the work done and the work in all.
+    seed
+        Same seed, same result.
+    start
+        First time, ISO 8601, UTC.
+    end
+        Time before which to stop.
+    kinds
+        Kinds of entity, separated by commas (all that both have); hashtag=mention: mentions of
+        the others for hashtags of the operation.
+    min_events
+        Least events of an account that takes part.
+    caliper
+        Most that two that match differ, as a share of events and of days.
+    keep_entities
+        Leave things their names, in the place of names by their rank.
+
+    Returns
+    -------
+        The folder. Its summary says how many accounts matched, and what would tell them apart
+        without any coordination, as AUCs: the number of ``events`` and of ``days``, the
+        ``calendar`` (on which days) and the ``vocabulary`` (what is used). Those of a sound sample
+        are near 0.5.
+
+    Raises
+    ------
+    ValueError
+        A store lacks a kind, or no account of one matches any of the other.
+    """
+
 def evaluate(
     run: Findings | Path | str,
     truth: DataFrame | Path | str | None = None,

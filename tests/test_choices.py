@@ -39,7 +39,7 @@ from gpu_coord.ground.choices import (
 from gpu_coord.ground.keywords import takes
 from gpu_coord.model.settings import ModelSettings
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
-from gpu_coord.simulation.settings import SimulateSettings
+from gpu_coord.simulation.settings import SimulateSettings, TransplantSettings
 from gpu_coord.spread.settings import CascadeSettings, TimelineSettings
 from gpu_coord.trust.settings import CalibrateSettings, EvaluateSettings, SweepSettings
 
@@ -57,12 +57,13 @@ SETTINGS = [
     CascadeSettings,
     CohortSettings,
     SimulateSettings,
+    TransplantSettings,
     EvaluateSettings,
     SweepSettings,
 ]
 DRAWN_BY_LOT = {
     DetectSettings, ShareSettings, CoactSettings, CycleSettings, CalibrateSettings,
-    SimulateSettings, EvaluateSettings, SweepSettings,
+    SimulateSettings, TransplantSettings, EvaluateSettings, SweepSettings,
 }  # fmt: skip
 each_settings = pytest.mark.parametrize("settings", SETTINGS, ids=lambda kind: kind.__name__)
 
@@ -316,6 +317,7 @@ RANGES = {
     "seed": "lies between 0 and 2^63 - 1", "resolution": "is above 0",
     "alpha": "lies between 0 and 1, 0.05 is usual", "groups": "is 0 or more",
     "min_posts": "is 1 or more", "top_percent": "is above 0 and at most 100",
+    "min_events": "is 1 or more", "caliper": "is 0 or more",
     "min_support": "lies between 1 and 2^31 - 1", "shrink": "is 0 or more, a number of transitions",
     "min_participation": "is 1 or more", "edge_weight_quantile": "lies between 0 and 1, 0.5 is the",
     "subgraph": "lies between 0 and 3", "min_layers": "is 1 or more", "min_tags": "is 1 or more",

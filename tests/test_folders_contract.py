@@ -24,7 +24,7 @@ from gpu_coord.results.findings import open_run
 from gpu_coord.results.forms import FORMS, RUN
 from gpu_coord.results.verification import verify
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
-from gpu_coord.simulation.settings import SimulateSettings
+from gpu_coord.simulation.settings import SimulateSettings, TransplantSettings
 from gpu_coord.spread.settings import CascadeSettings
 from gpu_coord.store.tables import describe_table
 from gpu_coord.trust.calibration import calibrate
@@ -36,6 +36,11 @@ LABELS = {"lead": "operation", "amp": "operation", "u0": "other"}
 URLS = {"kinds": "url", "tests": False}
 GRID = {"kinds": ["hashtag,url"], "min_support": [1, 3], "alpha": [0.05, 0.2]}
 SMALL = {"n_plants": 4, "n_amplifiers": 6, "n_core": 2, "n_accounts": 60}
+
+
+def plant(store, out, **choices):
+    return gc.transplant(store, store, out, **choices)
+
 
 # is_directed is None where there are no edges; inputs are those beside the store.
 Kind = namedtuple("Kind", "command function settings is_directed choices inputs", defaults=[""])
@@ -67,6 +72,8 @@ MADE = {
                   "grid_sha256 truth_sha256"),
     "simulate": Kind("simulate", gc.simulate, SimulateSettings, None,
                      {"n_posts": 2000, "overrides": SMALL}, "parameters_sha256"),
+    "transplant": Kind("transplant", plant, TransplantSettings, None, {"min_events": 2},
+                       "organic_sha256"),
 }
 # fmt: on
 STAGES = {
@@ -82,11 +89,13 @@ STAGES = {
     "calibrate": "activity copies",
     "sweep": "specifications tables",
     "simulate": "posts",
+    "transplant": "match shares",
 }
 RUNS = [name for name, kind in MADE.items() if kind.command in RUN.commands]
 ATOMIC = [name for name in MADE if name != "sweep"]  # which goes on where it was stopped
-STORED = [name for name in MADE if name != "simulate"]
-WITH_MACHINE = [name for name in MADE if name not in ("cascades", "cohorts", "simulate")]
+STORED = [name for name in MADE if name not in ("simulate", "transplant")]
+WITHOUT = ("cascades", "cohorts", "simulate", "transplant")
+WITH_MACHINE = [name for name in MADE if name not in WITHOUT]
 each_kind = pytest.mark.parametrize("name", MADE)
 
 

@@ -143,6 +143,7 @@ def run_every_command(folder):
     yield gc.run_cycle(store, [*seeds, "nothing.example"], folder / "cycle")
     yield gc.trace_cascades(store, folder / "cascades", inside="operation")
     yield gc.compare_cohorts(store, folder / "cohorts", controls="unaffiliated")
+    yield gc.transplant(store, store, folder / "transplant")
     yield calibrate(store, folder / "calibration", n_copies=1, groups=1)
     yield gc.sweep(store, {"alpha": [0.01, 0.05], "paper": [True]}, folder / "sweep", truth=truth)
     write_timeline(store, seeds[0], folder / "timeline.parquet", kind="url")

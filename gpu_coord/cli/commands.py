@@ -16,7 +16,7 @@ from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.ground.choices import Choices, Seeded
 from gpu_coord.model.settings import ModelSettings
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
-from gpu_coord.simulation.settings import SimulateSettings
+from gpu_coord.simulation.settings import SimulateSettings, TransplantSettings
 from gpu_coord.spread.settings import CascadeSettings, TimelineSettings
 from gpu_coord.trust.settings import CalibrateSettings, EvaluateSettings, SweepSettings
 
@@ -342,6 +342,21 @@ def simulate(
     request.show(sizes, lambda: print_rows(f"Simulation {out}", ["what", "number"], flatten(sizes)))
 
 
+@command(TransplantSettings)
+def transplant(
+    request: Request,
+    operation: Annotated[Path, typer.Argument(help="The store that accounts are taken from.")],
+    into: Annotated[Path, typer.Option(help="The store of other accounts.")],
+    out: options.NewFolder,
+) -> None:
+    """Plant accounts of one store among matched accounts of another, and write who is who."""
+    from gpu_coord.cli.stores import show_transplant
+    from gpu_coord.simulation.transplant import transplant as run
+
+    found = request.run(run, operation, into, out)
+    request.show(found.summary, lambda: show_transplant(found))
+
+
 @command(Seeded, uses_machine=True)
 def demo(request: Request, out: options.NewFolder = Path("demo")) -> None:
     """Simulate an archive, find its operation, score it against the truth."""
@@ -429,5 +444,5 @@ def verify(
 
 COMMANDS = (  # in the order of the help
     ingest, detect, share, coact, cycle, show, explain, model, roles, calibrate, selftest, info,
-    timeline, cascades, cohorts, simulate, demo, evaluate, sweep, verify,
+    timeline, cascades, cohorts, simulate, transplant, demo, evaluate, sweep, verify,
 )  # fmt: skip

@@ -1,9 +1,12 @@
-"""Archives -> a store: the command, and what it says of each input."""
+"""What the commands say that make stores, or what to make one of."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpu_coord.cli.display import flatten, print_rows
+from gpu_coord.cli.display import flatten, print_lines, print_rows
+
+if TYPE_CHECKING:
+    from gpu_coord.results.findings import Findings
 
 
 def show_store(path: Path, manifest: dict[str, Any]) -> None:
@@ -26,3 +29,18 @@ def show_store(path: Path, manifest: dict[str, Any]) -> None:
     for name in ("rejected_by_reason", "unread_cells", "excluded_events_by_term"):
         title = name.replace("_", " ").capitalize()
         print_rows(title, ["what", "number"], manifest[name].items())
+
+
+def show_transplant(found: "Findings") -> None:
+    """Print how many accounts matched, and what their activity alone tells."""
+    summary = dict(found.summary)
+    easy = summary.pop("easy")
+    print_rows(f"Transplant {found.path}", ["what", "number"], flatten(summary))
+    print_lines(
+        "Half of the accounts are of the operation: precision in such a sample is that of no "
+        "archive.",
+        *(f"Easy: {name} alone can tell who is who." for name in easy),
+        "",
+        f"Next: gpu-coord ingest {found.path}/shares.parquet --store {found.path}-store "
+        f"--labels {found.path}/truth_accounts.parquet",
+    )

@@ -78,8 +78,12 @@ SIMULATION = Form(
         "shares.csv", "shares.csv.gz", "shares.parquet",
     ),
 )  # fmt: skip
+TRANSPLANT = Form(
+    "transplant", "transplants", "transplant.json", ("transplant",),
+    tables=("shares", "truth_accounts"),
+)  # fmt: skip
 
-FORMS = (RUN, CYCLE, MODEL, CASCADES, COHORTS, CALIBRATION, SWEEP, SIMULATION)
+FORMS = (RUN, CYCLE, MODEL, CASCADES, COHORTS, CALIBRATION, SWEEP, SIMULATION, TRANSPLANT)
 
 
 def find_form(command: str) -> Form:

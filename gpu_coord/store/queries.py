@@ -64,17 +64,22 @@ def label_accounts(accounts: pl.DataFrame, labels: pl.DataFrame | None) -> pl.Da
     return accounts.drop("label").join(labels, on="account_id", how="left", maintain_order="left")
 
 
+def list_kinds(store: Store) -> set[str]:
+    """Return the kinds of entity that a store has."""
+    kinds = store.scan("entities").select(pl.col("kind").cast(pl.String).unique())
+    return set(kinds.collect()["kind"])
+
+
 def choose_kinds(store: Store, *, usual: tuple[str, ...]) -> tuple[str, ...]:
     """Return the usual kinds, or, where the store lacks one of these, all that it has."""
-    present = store.scan("entities").select(pl.col("kind").cast(pl.String).unique()).collect()
-    kinds = set(present["kind"])
+    kinds = list_kinds(store)
     return usual if kinds.issuperset(usual) or not kinds else tuple(sorted(kinds))
 
 
 def map_entities(store: Store, kinds: Sequence[str]) -> pl.DataFrame:
     """Return the entities asked for: store entity -> kind, value; domains stand for their urls."""
     stored = store.scan("entities").with_columns(pl.col("kind").cast(pl.String))
-    present = set(stored.select(pl.col("kind").unique()).collect()["kind"])
+    present = list_kinds(store)
     available = present | ({"domain"} if "url" in present else set())
     if not available:
         raise ValueError(f"the store {store.path} holds no event; ingest what has some.")
