@@ -499,7 +499,7 @@ def test_simulate__refuses_parameters_that_contradict(tmp_path, overrides, messa
 
 def test_simulate__refuses_choices(tmp_path):
     for choices, message in (
-        ({"preset": "july"}, "preset='july' is unknown; choose one of demo, null"),
+        ({"preset": "july"}, "preset='july' is unknown; choose one of demo, small, null"),
         ({"seed": 1.5}, r"seed is 1\.5; it is a whole number"),
     ):
         with pytest.raises(ValueError, match=message):
