@@ -216,12 +216,11 @@ def test_evaluate__compares_with_the_truth(detect, tmp_path):
 def test_simulate__and_demo_write_where_they_are_told(tmp_path):
     made = succeed("simulate", "--out", tmp_path / "sim", "--seed", "3", "--json")
     assert json.loads(made.stdout)["n_operation_accounts"] == 40
-    demo, again = (succeed("demo", "--out", tmp_path / "demo", "--json") for _ in range(2))
+    demo = succeed("demo", "--out", tmp_path / "demo", "--json")
     figures = json.loads(demo.stdout)["evaluation"]
     assert figures["accounts"]["n_positive"] == 40
     assert figures["accounts"]["auc"] > 0.7
     assert figures["accounts"]["share_of_core_among_first_by_influence"] >= 0.8
-    assert again.stdout == demo.stdout
 
 
 @pytest.mark.parametrize(

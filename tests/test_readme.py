@@ -20,6 +20,7 @@ SMALLER = {
     "simulate --out archive --seed": "simulate --out archive --preset small --seed",
     "--preset crowds": "--preset crowds --n-posts 26000",
     "--preset swift": "--preset swift --n-posts 9000",
+    "--preset null": "--preset null --n-posts 9000",
     "n_posts=20_000": "n_posts=10_000",
     "--copies 3": "--copies 1",
 }

@@ -21,6 +21,7 @@ from gpu_coord.chance.nulls import Null
 from gpu_coord.chance.strata import Strata, expect_pairs, locate_blocks, sort_strata
 
 _HOUR, _HOURS = 3600, 24
+_FEW = 8  # cells of a group that are counted by the hour where they are needed, and not ahead
 # Coincidences on different days that are added to seen and expected ones: a pair about which these
 # say little is taken to have no hours in common. 1 and 5 were tried: with 5, fewer
 # pairs of different categories were beyond habit in the IRA data.
@@ -38,6 +39,11 @@ class Groups(NamedTuple):
     target_block: Any  # that of the source a lag earlier; -1 where the cell is no target
     source_hour: Any  # hours since 1970
     target_hour: Any  # of the source a lag earlier
+    n_sources: Any  # cells of each group that are sources, (n_groups,)
+    n_targets: Any
+    row: Any  # of each group in the next two; -1 where it has few cells
+    source_hours: Any  # its sources at each hour of the day, (n_rows, 24)
+    target_hours: Any
 
 
 class Meetings(NamedTuple):
@@ -149,8 +155,26 @@ def _locate_groups(
         np.where(bin >= lag, blocks.label(bin - lag), -1),
         *((first_second + (bin - shift) * seconds) // _HOUR for shift in (0, lag)),
     )
-    groups = map(to_host, (index.account_group, index.group_entity, index.group_start))
-    return Groups(*groups, *(place.astype(np.int32) for place in (bin, *places)))
+    groups = tuple(map(to_host, (index.account_group, index.group_entity, index.group_start)))
+    places = tuple(place.astype(np.int32) for place in (bin, *places))
+    return Groups(*groups, *places, *_count_groups(groups[-1], *places[1:]))
+
+
+def _count_groups(start: Any, source_block: Any, target_block: Any, source_hour: Any,
+                  target_hour: Any) -> tuple[Any, ...]:  # fmt: skip
+    """Return what `Groups` holds of the sources and targets of each group, and of their hours."""
+    size = np.diff(start)
+    group, row = np.repeat(np.arange(size.size), size), np.full(size.size, -1, np.int32)
+    row[size > _FEW] = np.arange(np.count_nonzero(size > _FEW))
+    counts, by_hour = [], []
+    for block, hour in ((source_block, source_hour), (target_block, target_hour)):
+        takes_part = block >= 0
+        counts.append(np.bincount(group[takes_part], minlength=size.size))
+        takes_part &= row[group] >= 0
+        slot = row[group[takes_part]].astype(np.int64) * _HOURS + hour[takes_part] % _HOURS
+        counted = np.bincount(slot, minlength=_HOURS * np.count_nonzero(row >= 0))
+        by_hour.append(counted.reshape(-1, _HOURS).astype(np.int32))
+    return *counts, row, *by_hour
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -169,10 +193,12 @@ def _count_meetings(source: Any, target: Any, groups: Groups, keeps_hours: Any) 
             else:
                 i = first_at_least(groups.entity, i, stop, groups.entity[j])
             if i < stop and j < other_stop and groups.entity[i] == groups.entity[j]:
-                codes, n_codes, n_more = _list_bin_pairs(groups, i, j, codes, n_codes)
+                codes, n_codes, n_more, n_in_hour = _list_bin_pairs(groups, i, j, codes, n_codes)
                 n_runs += n_more
                 if keeps_hours:
-                    _add_hours(groups, i, j, by_hour, counted[:, pair])
+                    counted[2, pair] += n_in_hour
+                    counted[3, pair] += _count_at_hour(groups, i, j, by_hour)
+                    counted[4, pair] += groups.n_sources[i] * groups.n_targets[j]
             if is_short:
                 i += 1
             else:
@@ -185,10 +211,13 @@ def _count_meetings(source: Any, target: Any, groups: Groups, keeps_hours: Any) 
 
 @numba.njit(cache=CACHE, nogil=True)
 def _list_bin_pairs(groups: Groups, i: int, j: int, codes: Any, n_codes: int) -> Any:
-    """Append the pairs of bins of two groups that lie in one block; count the blocks."""
+    """Append the pairs of bins of two groups that lie in one block; count blocks, and in one hour.
+
+    Where hours are kept, blocks are days, and what is in one hour is in one block.
+    """
     one, one_stop = groups.start[i], groups.start[i + 1]
     other, other_stop = groups.start[j], groups.start[j + 1]
-    n_runs, stride = 0, np.int64(1) << 31
+    n_runs, n_in_hour, stride = 0, 0, np.int64(1) << 31
     while one < one_stop and other < other_stop:
         block = groups.source_block[one]
         if block < 0 or block < groups.target_block[other]:
@@ -209,33 +238,36 @@ def _list_bin_pairs(groups: Groups, i: int, j: int, codes: Any, n_codes: int) ->
             for earlier in range(one, last):
                 codes[n_codes] = groups.bin[earlier] * stride + groups.bin[other]
                 n_codes += 1
+                n_in_hour += groups.source_hour[earlier] == groups.target_hour[other]
             other += 1
         one = last
         n_runs += 1
-    return codes, n_codes, n_runs
+    return codes, n_codes, n_runs, n_in_hour
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _add_hours(groups: Groups, i: int, j: int, by_hour: Any, counted: Any) -> None:
-    """Add the pairs of bins of two groups: in one hour, at one hour of the day, and all."""
+def _count_at_hour(groups: Groups, i: int, j: int, by_hour: Any) -> int:
+    """Count the pairs of bins of two groups at one hour of the day; `by_hour` holds zeros."""
     first, last = groups.start[i], groups.start[i + 1]
-    while last > first and groups.source_block[last - 1] < 0:
-        last -= 1
-    earlier, n_targets = first, 0
-    for cell in range(first, last):
-        by_hour[groups.source_hour[cell] % _HOURS] += 1
-    for cell in range(groups.start[j], groups.start[j + 1]):
-        if groups.target_block[cell] < 0:
-            continue
-        n_targets += 1
-        hour = groups.target_hour[cell]
-        counted[3] += by_hour[hour % _HOURS]
-        while earlier < last and groups.source_hour[earlier] < hour:
-            earlier += 1
-        same = earlier
-        while same < last and groups.source_hour[same] == hour:
-            counted[2] += 1
-            same += 1
-    counted[4] += (last - first) * n_targets
-    for cell in range(first, last):
-        by_hour[groups.source_hour[cell] % _HOURS] = 0
+    other, other_last = groups.start[j], groups.start[j + 1]
+    row, other_row, n = groups.row[i], groups.row[j], 0
+    if other_row >= 0 and (row < 0 or last - first < _HOURS):
+        for cell in range(first, last):
+            if groups.source_block[cell] >= 0:
+                n += groups.target_hours[other_row, groups.source_hour[cell] % _HOURS]
+    elif row >= 0 and (other_row < 0 or other_last - other < _HOURS):
+        for cell in range(other, other_last):
+            if groups.target_block[cell] >= 0:
+                n += groups.source_hours[row, groups.target_hour[cell] % _HOURS]
+    elif row >= 0:
+        for hour in range(_HOURS):
+            n += groups.source_hours[row, hour] * groups.target_hours[other_row, hour]
+    else:
+        for cell in range(first, last):
+            by_hour[groups.source_hour[cell] % _HOURS] += groups.source_block[cell] >= 0
+        for cell in range(other, other_last):
+            if groups.target_block[cell] >= 0:
+                n += by_hour[groups.target_hour[cell] % _HOURS]
+        for cell in range(first, last):
+            by_hour[groups.source_hour[cell] % _HOURS] = 0
+    return n

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 _ALL_EDGES = {"share": "--all-edges", "coact": "--merge union"}  # others: --paper
 _NONE, _NEWS = "not beyond chance", "beyond_news"
 _STRONGEST = "The strongest pairs"
-_N_PAIRS, _N_MEMBERS, _N_OTHERS = 8, 6, 5
+_N_PAIRS, _N_MEMBERS, _N_OTHERS = 8, 2, 4
+_MOST_NAMED = 100  # members of a group that `show` names
 
 # As many columns as 80 characters hold, beside two pseudonyms.
 _PAIRS = {
@@ -30,18 +31,9 @@ def show_run(findings: "Findings", *, show_ids: bool) -> None:
     _print_pairs(findings, pairs)
     _print_groups(findings, show_ids=show_ids)
     show_part(findings, "objects", show_ids=show_ids, n_shown=_N_OTHERS)
-    print_top(
-        "Accounts with the most apparent influence"
-        if findings.content["directed"]
-        else "Accounts that share most with others",
-        _list_part(findings, "accounts", show_ids=show_ids),
-        {"account": "", "label": "label", "influence": "influence", "out_degree": "out",
-         "in_degree": "in", "community": "community", "n_posts": "posts"},
-        show_ids=show_ids,
-        n_shown=_N_OTHERS,
-    )  # fmt: skip
+    _print_accounts(findings, show_ids=show_ids)
     _print_classes(findings)
-    print_rows("The run", ["what", "number"], _list_sizes(findings))
+    print_lines(_describe_sizes(findings), "", wrap=True)
     print_rows("Layers", *_list_layers(findings))
     print_rows("Before and after the split", *_list_halves(findings))
     if not findings.content["graphs_written"]:
@@ -71,8 +63,6 @@ def show_part(
 ) -> None:
     """Print one part of a run, the strongest rows of it."""
     table = _list_part(findings, part, account=account, show_ids=show_ids)
-    if part == "groups":
-        table = _shorten_members(table)
     titles = {
         "groups": "Groups",
         "accounts": "Accounts of the network",
@@ -81,8 +71,11 @@ def show_part(
     if part == "edges":
         _print_table_of_pairs(findings, table, n_shown=n_shown)
     else:
-        heads = {name: name.removeprefix("n_").replace("_", " ") for name in table.columns}
+        names = [name for name in table.columns if name != "members"]
+        heads = {name: name.removeprefix("n_").replace("_", " ") for name in names}
         print_top(titles[part], table, heads, n_shown=n_shown, show_ids=True)
+    if part == "groups":
+        _print_members(table.head(n_shown))
     if table.is_empty():
         print_lines(f"{findings.path} has no {part} to show.")
     elif table.height > n_shown:
@@ -134,7 +127,10 @@ def _print_table_of_pairs(findings: "Findings", table: "pl.DataFrame", *, n_show
 
 def _print_groups(findings: "Findings", *, show_ids: bool) -> None:
     """Print the groups, or communities, with members; what was tested besides, and why not."""
+    import polars as pl
+
     groups = _shorten_members(_list_part(findings, "groups", show_ids=show_ids))
+    groups = groups.with_columns(pl.col("^tier$").cast(pl.String).str.replace("^beyond_", ""))
     is_tested = findings.content.get("groups") is not None
     heads = {"group": "group", "tier": "tier", "size": "accounts", "ratio": "ratio",
              "p": "p", "main_label": "main label", "members": "members"}  # fmt: skip
@@ -143,14 +139,6 @@ def _print_groups(findings: "Findings", *, show_ids: bool) -> None:
     print_top(title, groups, shown, n_shown=_N_OTHERS)
     if not is_tested:
         return
-    communities = findings.read("communities")
-    print_top(
-        "Largest communities",
-        communities,
-        {"community": "community", "n_accounts": "accounts", "n_edges": "edges",
-         "main_label": "main label", "main_label_share": "share"},
-        n_shown=_N_OTHERS,
-    )  # fmt: skip
     if reason := findings.content["groups"]["reason"]:
         print_lines(f"No test of groups: {reason}", "")
         return
@@ -159,12 +147,32 @@ def _print_groups(findings: "Findings", *, show_ids: bool) -> None:
     print_lines(*_explain_groups(rest), "")
 
 
+def _print_members(groups: "pl.DataFrame") -> None:
+    """Print who is in each group, a paragraph each."""
+    for group, members in groups.select("group", "members").rows():
+        more = f" and {len(members) - _MOST_NAMED:,} more" if len(members) > _MOST_NAMED else ""
+        print_lines(f"Group {group}: {', '.join(members[:_MOST_NAMED])}{more}", "", wrap=True)
+
+
 def _shorten_members(groups: "pl.DataFrame") -> "pl.DataFrame":
     import polars as pl
 
     members = pl.col("members").list
-    more = pl.when(members.len() > _N_MEMBERS).then(pl.lit(", ...")).otherwise(pl.lit(""))
+    more = pl.when(members.len() > _N_MEMBERS).then(pl.lit(" …")).otherwise(pl.lit(""))
     return groups.with_columns(members=members.head(_N_MEMBERS).list.join(", ") + more)
+
+
+def _print_accounts(findings: "Findings", *, show_ids: bool) -> None:
+    """Print the accounts that lead; where nobody does, those that do most together."""
+    table, score = _list_part(findings, "accounts", show_ids=show_ids), "influence"
+    title = "Accounts with the most apparent influence"
+    if not findings.content["directed"]:
+        title = "Accounts that share most with others"
+    elif "together" in table.columns and not (table["influence"] > 0).any():
+        title, score = "Accounts that act most with others; nobody leads", "together"
+    heads = {"account": "", "label": "label", score: score, "out_degree": "out",
+             "in_degree": "in", "community": "community", "n_posts": "posts"}  # fmt: skip
+    print_top(title, table, heads, show_ids=show_ids, n_shown=_N_OTHERS)
 
 
 def _print_classes(findings: "Findings") -> None:
@@ -320,17 +328,15 @@ def _describe_shares(findings: "Findings") -> list[str]:
     return said
 
 
-def _list_sizes(findings: "Findings") -> list[tuple[str, Any]]:
+def _describe_sizes(findings: "Findings") -> str:
     seconds = sum(stage["seconds"] for stage in findings.content["stages"])
     peak = max(stage["peak_memory_bytes"] for stage in findings.content["stages"])
-    return [
-        *list_counts(findings.summary),
-        ("seconds", round(seconds, 2)),
-        ("peak memory, GB", round(peak / 1e9, 2)),
-        ("backend", findings.content["backend"]["name"]),
-        ("specification", findings.content["specification"][:12]),
-        ("folder", str(findings.path)),
-    ]
+    counts = ", ".join(f"{number:,} {what}" for what, number in list_counts(findings.summary))
+    return (
+        f"The run: {counts}. {seconds:.1f} s and {peak / 1e9:.2f} GB at most, on the "
+        f"{findings.content['backend']['name'].upper()}; specification "
+        f"{findings.content['specification'][:12]}, in {findings.path}"
+    )
 
 
 def _list_halves(findings: "Findings") -> Rows:

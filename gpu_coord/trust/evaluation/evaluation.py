@@ -390,11 +390,10 @@ def _compare_influence(scored: Scored) -> Figures | None:
 
 
 def _correlate(found: np.ndarray, true: np.ndarray) -> float | None:
-    from scipy.stats import spearmanr
-
     if found.size < 3 or np.ptp(found) == 0 or np.ptp(true) == 0:
         return None
-    return float(spearmanr(found, true).statistic)
+    pairs = pl.DataFrame({"found": found, "true": true})
+    return float(pairs.select(pl.corr("found", "true", method="spearman")).item())
 
 
 def _compare_roles(scored: Scored) -> Figures | None:
