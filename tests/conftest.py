@@ -21,7 +21,7 @@ settings.register_profile(
     "gpu_coord",
     deadline=None,
     derandomize=True,
-    max_examples=60,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow],
 )
 # Other examples in every run, and more of them; what fails is tried again first (make fuzz).

@@ -120,7 +120,7 @@ def test_stub__tells_a_type_checker_what_is_wrong(tmp_path):
 def run_every_command(folder):
     """Yield each command with the tables of a folder that it wrote: names, and files or columns."""
     made = gc.simulate(
-        folder / "archive", preset="swift", n_posts=12_000, seed=1,
+        folder / "archive", preset="swift", n_posts=9_000, seed=1,
         overrides={"follow_probability": 0.5},
     )  # fmt: skip
     truth, out = made.path / "truth_accounts.parquet", folder / "run"

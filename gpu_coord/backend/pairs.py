@@ -40,7 +40,15 @@ _SERIAL_WORDS = 50_000_000
 
 @numba.njit(cache=CACHE, nogil=True)
 def first_at_least(values: Any, start: int, stop: int, wanted: int) -> int:
-    """Return the first position in the ascending values[start:stop] that holds >= wanted."""
+    """Return the first position in the ascending values[start:stop] that holds >= wanted.
+
+    It is looked for in growing steps: where two lists are walked along, it is mostly near.
+    """
+    step = 1
+    while start + step <= stop and values[start + step - 1] < wanted:
+        start += step
+        step *= 2
+    stop = min(stop, start + step - 1)
     while start < stop:
         middle = (start + stop) // 2
         if values[middle] < wanted:

@@ -15,6 +15,7 @@ from gpu_coord.activity.counts import CellIndex
 from gpu_coord.backend.pairs import CACHE, first_at_least
 
 _HOUR = 3600
+_FEW = 64  # integers that are sooner compared with each other than sorted
 
 
 @dataclass(frozen=True)
@@ -288,8 +289,15 @@ def match_visits(source: int, target: int, account_start: Any, key: Any, lag: in
 @numba.njit(cache=CACHE, nogil=True)
 def count_distinct(values: Any) -> int:
     """Count the different ones among integers; at least one."""
-    ordered = np.sort(values)
     n_distinct = 1
+    if values.size <= _FEW:
+        for place in range(1, values.size):
+            other = 0
+            while other < place and values[other] != values[place]:
+                other += 1
+            n_distinct += other == place
+        return n_distinct
+    ordered = np.sort(values)
     for place in range(1, ordered.size):
         n_distinct += ordered[place] != ordered[place - 1]
     return n_distinct
