@@ -141,7 +141,7 @@ def solve_by_hand(observed, expected, *, least=0.0):
 
 
 def find_reference_by_hand(by_hand):
-    """Return pairs, hours, expected hours, and {class: (lambda, spread)}; None with too few."""
+    """Return pairs, hours, expected, {class: (lambda, spread)}, and doubt; None with too few."""
     once = [(i, j) for i, j in by_hand.list_sharing() if len(by_hand.share(i, j)) == 1]
     seen, expected = {}, {}
     for i, j in once:
@@ -158,10 +158,22 @@ def find_reference_by_hand(by_hand):
         fitted[number] = solve_by_hand(
             [seen[place] for place in mine], [expected[place] for place in mine], least=1.0
         )
-    return len(once), sum(seen.values()), sum(expected.values()), fitted
+    moments = [(expected[place], *fitted[by_hand.classify(place)]) for place in expected]
+    doubt = doubt_by_hand(moments)
+    return len(once), sum(seen.values()), sum(expected.values()), fitted, doubt
 
 
-def correct_by_hand(by_hand, fitted, i, j):
+def doubt_by_hand(moments):
+    """Return how uncertain a sum of counts is, from (expected, lambda, spread) of each."""
+    mean = sum(inflation * expected for expected, inflation, _ in moments)
+    variance = sum(
+        inflation * expected + spread * (inflation * expected) ** 2
+        for expected, inflation, spread in moments
+    )
+    return variance / mean**2
+
+
+def correct_by_hand(by_hand, fitted, doubt, i, j):
     """Return the mean and the dispersion of a pair's hours, from {class: (lambda, spread)}."""
     plain = mean = variance = 0.0
     for place, expected in by_hand.share(i, j).items():
@@ -169,4 +181,4 @@ def correct_by_hand(by_hand, fitted, i, j):
         plain += expected
         mean += inflation * expected
         variance += spread * (inflation * expected) ** 2
-    return by_hand.expect(i, j) * mean / plain, variance / mean**2
+    return by_hand.expect(i, j) * mean / plain, variance / mean**2 + doubt

@@ -22,6 +22,7 @@ from cells import (
 from exposed import (
     ByHand,
     correct_by_hand,
+    doubt_by_hand,
     find_reference_by_hand,
     make_pairs,
     solve_by_hand,
@@ -759,10 +760,11 @@ def test_find_reference__equals_plain_loops(null, lag, n_cells, backend):
     wanted = find_reference_by_hand(by_hand)
     exposure = expose_lag(activity, lag, null)
     found = find_reference(exposure, exposure.count_hours)
-    n_pairs, n_hours, expected, fitted = wanted
+    n_pairs, n_hours, expected, fitted, doubt = wanted
     assert (found.kind, found.n_pairs, found.n_hours) == ("met_once", n_pairs, n_hours)
     assert found.expected == pytest.approx(expected, rel=1e-12)
     assert found.inflation == pytest.approx(n_hours / expected, rel=1e-12)
+    assert found.doubt == pytest.approx(doubt, rel=1e-9)
     assert len(found.by_class) == len(found.spread) == max(fitted) + 1
     for number, moments in fitted.items():
         assert (found.by_class[number], found.spread[number]) == pytest.approx(moments, rel=1e-9)
@@ -770,7 +772,7 @@ def test_find_reference__equals_plain_loops(null, lag, n_cells, backend):
     ends = by_hand.list_sharing()
     pairs = make_pairs(ends)
     mean, dispersion = found.correct(pairs, exposure.expect(pairs))
-    wanted = np.array([correct_by_hand(by_hand, fitted, i, j) for i, j in ends])
+    wanted = np.array([correct_by_hand(by_hand, fitted, doubt, i, j) for i, j in ends])
     np.testing.assert_allclose(np.column_stack([mean, dispersion]), wanted, rtol=1e-9)
     assert np.ptp(wanted[:, 1]) > 0 or n_cells == 150
 
@@ -804,6 +806,7 @@ def test_describe_reference__says_it_in_plain_values(backend):
     assert described["lambda"] == reference.inflation
     assert described["by_class"] == reference.by_class.tolist()
     assert described["spread"] == reference.spread.tolist()
+    assert described["doubt"] == reference.doubt > 0
     assert {type(value) for value in described["by_class"] + described["spread"]} == {float}
 
 
@@ -825,7 +828,8 @@ def test_ask_controls__equals_plain_loops(null, n_controls, backend):
     mean, spread = found.correct(pairs, exposure.expect(pairs))
     wanted = [inflation * by_hand.expect(*p) for p in ends]
     np.testing.assert_allclose(mean, wanted, rtol=1e-9)
-    np.testing.assert_allclose(spread, np.full(len(ends), dispersion), rtol=1e-9)
+    doubt = doubt_by_hand([(each, inflation, dispersion) for each in expected])
+    np.testing.assert_allclose(spread, np.full(len(ends), dispersion + doubt), rtol=1e-9)
     assert inflation > 1 and (dispersion > 0 or null == "six_hours")
 
 
@@ -924,7 +928,7 @@ def find_p_by_hand(activity, tests, lag, at_lag):
         p_habit = find_tail_by_hand(by_hand.hours[i, j], habit, at_lag.habits.dispersion)
         p, mean = 1.0, math.nan
         if fitted is not None:
-            mean, spread = correct_by_hand(news, fitted[3], i, j)
+            mean, spread = correct_by_hand(news, *fitted[3:], i, j)
             p = max(p_habit, find_tail_by_hand(by_hand.hours[i, j], mean, spread))
         found[i, j] = p_habit, p, habit, mean, by_hand.hours[i, j]
     return found
@@ -1016,7 +1020,9 @@ def test_assess_pairs__asks_named_controls(backend):
         by_hand.expect(*divmod(pair, 50)) * reference.by_class[0] for pair in tests.pair.tolist()
     ]
     np.testing.assert_allclose(tests.expected, wanted, rtol=1e-9)
-    np.testing.assert_array_equal(tests.spread, np.full(len(wanted), reference.spread[0]))
+    np.testing.assert_array_equal(
+        tests.spread, np.full(len(wanted), reference.spread[0] + reference.doubt)
+    )
     with pytest.raises(ValueError, match="reference is 'organic': 1 accounts"):
         assess(activity, (0,), controls=("organic", np.arange(50) == 3))
 

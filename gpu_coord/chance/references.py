@@ -31,6 +31,7 @@ class Reference:
     expected: float  # of these pairs, without the news
     by_class: Any  # lambda of strata with 2^k accounts and more, (n_classes,), 1 or more
     spread: Any  # variance of lambda between strata of a class over its square
+    doubt: float  # variance of the fitted lambda over its square, as the reference has few hours
     n_met: int | None  # pairs that share a stratum, where all were listed
     strata: Strata  # that it was fitted in
     factors: tuple[Any, ...] | None  # of what is expected, with lambda, and its variance
@@ -45,7 +46,8 @@ class Reference:
 
         The mean is ``expected`` times the mean of lambda over the strata of the pair, each weighed
         by what is expected in it, mu. The dispersion is the sum over strata of spread (lambda mu)^2
-        over the square of the sum of lambda mu. Named controls have one lambda and one spread.
+        over the square of the sum of lambda mu; named controls have one lambda and one spread. To
+        either comes the doubt about lambda itself.
 
         Parameters
         ----------
@@ -55,9 +57,10 @@ class Reference:
             From `Exposure.expect`, in the strata of the reference.
         """
         if self.factors is None:
-            return expected * self.by_class[0], np.full(expected.size, self.spread[0])
+            spread = np.full(expected.size, self.spread[0])
+            return expected * self.by_class[0], spread + self.doubt
         plain, mean, variance = self.strata.sum_products(self.factors, pairs)
-        return expected * mean / plain, variance / mean**2
+        return expected * mean / plain, variance / mean**2 + self.doubt
 
 
 def find_reference(
@@ -104,6 +107,7 @@ def find_reference(
     by_class, spread = _fit_classes(seen, expected, classes)
     return Reference(
         "met_once", n_pairs, int(seen.sum()), float(expected.sum()), by_class, spread,
+        _doubt_inflation(by_class[classes] * expected, spread[classes]),
         n_met if lists_all(strata) else None, strata,
         _send_classes(strata, by_class[classes], spread[classes]),
     )  # fmt: skip
@@ -115,6 +119,11 @@ def _send_classes(strata: Strata, inflation: Any, spread: Any) -> tuple[Any, ...
     share = strata.source_share * inflation[stratum]
     squares = share**2 * spread[stratum]
     return strata.send_factors((strata.source_share, count), (share, count), (squares, count**2))
+
+
+def _doubt_inflation(mean: Any, spread: Any) -> float:
+    """Return the variance of a sum of counts over the square of its mean: of counts in strata."""
+    return float((mean.sum() + (spread * mean**2).sum()) / mean.sum() ** 2)
 
 
 def _fit_classes(seen: Any, expected: Any, classes: Any) -> tuple[Any, Any]:
@@ -162,9 +171,10 @@ def ask_controls(
             f"and {MIN_EXPECTED:g} hours are needed: give more controls, or leave it out."
         )
     fitted = solve_moments(sums, n_pairs, least=1.0)
+    doubt = 1 / (fitted.inflation * sums[1]) + fitted.dispersion * sums[4] / sums[1] ** 2
     return Reference(
         "controls", n_pairs, int(sums[0]), float(sums[1]), np.array([fitted.inflation]),
-        np.array([fitted.dispersion]), n_met if lists_all(exposure.strata) else None,
+        np.array([fitted.dispersion]), float(doubt), n_met if lists_all(exposure.strata) else None,
         exposure.strata, None,
     )  # fmt: skip
 
@@ -182,4 +192,5 @@ def describe_reference(reference: Reference | None) -> dict[str, Any] | None:
         "lambda": reference.inflation,
         "by_class": reference.by_class.tolist(),
         "spread": reference.spread.tolist(),
+        "doubt": reference.doubt,
     }
