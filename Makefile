@@ -11,9 +11,11 @@
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
 	&& echo $$p && break; done)
-PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# What is imported is compiled then: to compile all that comes takes half of the time.
+PIP = .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check \
+	--constraint constraints.txt
 
-GPU_PIP = .venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check
+GPU_PIP = .venv-gpu/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
 WORKERS ?= logical
 # A worker takes the next test of its share, then of another's: the files are of very unequal cost.
 PARALLEL = --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
