@@ -96,7 +96,7 @@ def _name_pairs(findings: "Findings") -> str:
 
 def _find_only(values: "pl.Series") -> str | None:
     """Return the one value that all are, if they are."""
-    return values[0] if values.n_unique() == 1 and values[0] != _NONE else None
+    return values[0] if values.n_unique() == 1 else None
 
 
 def _print_pairs(findings: "Findings", table: "pl.DataFrame") -> None:
@@ -119,7 +119,8 @@ def _print_table_of_pairs(findings: "Findings", table: "pl.DataFrame", *, n_show
             table = table.with_columns(expected="expected_habit")
         if tier := _find_only(table["tier"]):
             columns.pop("tier")
-            title = f"{_STRONGEST}, all {tier}"
+            said = ": none is beyond chance" if tier == _NONE else f", all {tier}"
+            title = _STRONGEST + said
         short = pl.col("tier").str.replace("^beyond ", "").replace(_NONE, "–")
         table = table.with_columns(pl.col("^expected$").round_sig_figs(3), tier=short)
     print_top(title, table, columns, n_shown=n_shown, show_ids=True, n_names=2)
