@@ -39,9 +39,14 @@ from gpu_coord.ground.choices import (
 from gpu_coord.ground.keywords import takes
 from gpu_coord.model.settings import ModelSettings
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
-from gpu_coord.simulation.settings import SimulateSettings, TransplantSettings
+from gpu_coord.simulation.settings import SimulateSettings
 from gpu_coord.spread.settings import CascadeSettings, TimelineSettings
-from gpu_coord.trust.settings import CalibrateSettings, EvaluateSettings, SweepSettings
+from gpu_coord.trust.settings import (
+    CalibrateSettings,
+    EvaluateSettings,
+    SweepSettings,
+    TransplantSettings,
+)
 
 # Every settings class of a command, and the choices that must be made.
 SETTINGS = [

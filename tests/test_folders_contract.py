@@ -24,11 +24,11 @@ from gpu_coord.results.findings import open_run
 from gpu_coord.results.forms import FORMS, RUN
 from gpu_coord.results.verification import verify
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
-from gpu_coord.simulation.settings import SimulateSettings, TransplantSettings
+from gpu_coord.simulation.settings import SimulateSettings
 from gpu_coord.spread.settings import CascadeSettings
 from gpu_coord.store.tables import describe_table
 from gpu_coord.trust.calibration import calibrate
-from gpu_coord.trust.settings import CalibrateSettings, SweepSettings
+from gpu_coord.trust.settings import CalibrateSettings, SweepSettings, TransplantSettings
 
 HOUR, DAY = 3600, 86_400
 KINDS = ("hashtag", "url")

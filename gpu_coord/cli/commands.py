@@ -16,9 +16,14 @@ from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.ground.choices import Choices, Seeded
 from gpu_coord.model.settings import ModelSettings
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
-from gpu_coord.simulation.settings import SimulateSettings, TransplantSettings
+from gpu_coord.simulation.settings import SimulateSettings
 from gpu_coord.spread.settings import CascadeSettings, TimelineSettings
-from gpu_coord.trust.settings import CalibrateSettings, EvaluateSettings, SweepSettings
+from gpu_coord.trust.settings import (
+    CalibrateSettings,
+    EvaluateSettings,
+    SweepSettings,
+    TransplantSettings,
+)
 
 
 @command(IngestSettings)
@@ -351,7 +356,7 @@ def transplant(
 ) -> None:
     """Plant accounts of one store among matched accounts of another, and write who is who."""
     from gpu_coord.cli.stores import show_transplant
-    from gpu_coord.simulation.transplant import transplant as run
+    from gpu_coord.trust.transplant import transplant as run
 
     found = request.run(run, operation, into, out)
     request.show(found.summary, lambda: show_transplant(found))

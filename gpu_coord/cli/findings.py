@@ -145,7 +145,8 @@ def _print_groups(findings: "Findings", *, show_ids: bool) -> None:
         return
     table = findings.read("groups")
     rest = table.filter(table["tier"].is_null() if "tier" in table.columns else ~table["confirmed"])
-    print_lines(*_explain_groups(rest), "")
+    if reasons := _explain_groups(rest):
+        print_lines(*reasons, "")
 
 
 def _print_members(groups: "pl.DataFrame") -> None:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpu_coord.ground.choices import WORDS, Seeded, choose
-from gpu_coord.store.settings import TimeRange
+from gpu_coord.ground.choices import Seeded, choose
 
 Format = Literal["csv", "csv.gz", "shares.csv", "shares.csv.gz", "shares.parquet"]
 
@@ -24,22 +23,3 @@ class SimulateSettings(Seeded):
     )
     n_posts: int | None = choose(None, "Scale the preset to this many posts.", at_least=1)
     format: Format = choose("csv", "An X archive, or a share table of it.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransplantSettings(Seeded, TimeRange):
-    """Which accounts are planted, and among whom; the time range is that of the operation."""
-
-    kinds: tuple[str, ...] | None = choose(
-        None,
-        "Kinds of entity, separated by commas (all that both have); hashtag=mention: mentions of "
-        "the others for hashtags of the operation.",
-        unit=WORDS,
-    )
-    min_events: int = choose(10, "Least events of an account that takes part.", at_least=1)
-    caliper: float = choose(
-        0.25, "Most that two that match differ, as a share of events and of days.", at_least=0
-    )
-    keep_entities: bool = choose(
-        False, "Leave things their names, in the place of names by their rank."
-    )

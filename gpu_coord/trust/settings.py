@@ -1,10 +1,11 @@
-"""Every choice of `calibrate`, `sweep` and `evaluate`."""
+"""Every choice of `calibrate`, `sweep`, `evaluate` and `transplant`."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from gpu_coord.detection.settings import GroupSettings
-from gpu_coord.ground.choices import Seeded, Spelling, choose
+from gpu_coord.ground.choices import WORDS, Seeded, Spelling, choose
+from gpu_coord.store.settings import TimeRange
 
 Figure = Literal["auc", "average_precision", "precision_at_n_positive", "auc_of_least_p_value"]
 
@@ -51,4 +52,23 @@ class EvaluateSettings(TruthSettings):
         "Bootstrap resamples behind the intervals; 0: none.",
         at_least=0,
         spellings=(Spelling("resamples", "", int, default=1000),),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransplantSettings(Seeded, TimeRange):
+    """Which accounts are planted, and among whom; the time range is that of the operation."""
+
+    kinds: tuple[str, ...] | None = choose(
+        None,
+        "Kinds of entity, separated by commas (all that both have); hashtag=mention: mentions of "
+        "the others for hashtags of the operation.",
+        unit=WORDS,
+    )
+    min_events: int = choose(10, "Least events of an account that takes part.", at_least=1)
+    caliper: float = choose(
+        0.25, "Most that two that match differ, as a share of events and of days.", at_least=0
+    )
+    keep_entities: bool = choose(
+        False, "Leave things their names, in the place of names by their rank."
     )

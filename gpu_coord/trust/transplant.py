@@ -17,11 +17,12 @@ from gpu_coord.ground.keywords import takes
 from gpu_coord.results.clock import Progress
 from gpu_coord.results.command import begin
 from gpu_coord.results.findings import Findings, open_run
-from gpu_coord.simulation.settings import TransplantSettings
 from gpu_coord.store.queries import list_kinds, scan_table, select_range
 from gpu_coord.store.settings import TimeRange
 from gpu_coord.store.store import STORE_MARKER, Store, open_store
 from gpu_coord.store.tables import hash_file
+from gpu_coord.trust.evaluation.rankings import compute_auc
+from gpu_coord.trust.settings import TransplantSettings
 
 _DAY_MS = 86_400_000
 # Accounts of either kind that are matched, by lot: the matching takes this many squared.
@@ -231,15 +232,20 @@ def _merge(
         tables.append(
             (events if settings.keep_entities else _rename_entities(events)).select(
                 "account_id",
+                "post",
                 object_id="value",
-                content_id=pl.format("{}-{}", pl.lit(label[:2]), "post"),
                 timestamp_share=pl.col("time") / 1000,
                 kind="kind",
+                side=pl.lit(label),
             )
         )
         truth.append(accounts.select("account_id", label=pl.lit(label)))
-    order = ("timestamp_share", "account_id", "kind", "object_id", "content_id")
-    return pl.concat(tables).sort(order), pl.concat(truth).sort("account_id")
+    shares = pl.concat(tables).sort("timestamp_share", "account_id", "kind", "object_id", "post")
+    contents = shares.select("side", "post").unique(maintain_order=True)
+    contents = contents.with_columns(content_id=pl.format("post-{}", pl.int_range(pl.len())))
+    columns = ("account_id", "object_id", "content_id", "timestamp_share", "kind")
+    named = shares.join(contents, on=["side", "post"], maintain_order="left")
+    return named.select(columns), pl.concat(truth).sort("account_id")
 
 
 def _rename_entities(events: pl.DataFrame) -> pl.DataFrame:
@@ -263,11 +269,12 @@ def _summarise(
     activity = day.group_by("account_id").agg(
         pl.col("is_planted").first(), events=pl.len(), days=pl.col("day").n_unique()
     )
+    companies = {"calendar": ("day",), "vocabulary": ("kind", "object_id")}
+    scored = [(name, activity, name) for name in ("events", "days")]
+    scored += [(name, weigh_company(day, *thing), "company") for name, thing in companies.items()]
     told = {
-        "events": compute_auc(activity, "events"),
-        "days": compute_auc(activity, "days"),
-        "calendar": compute_auc(weigh_company(day, "day"), "company"),
-        "vocabulary": compute_auc(weigh_company(uses, "kind", "object_id"), "company"),
+        name: compute_auc(table[score].to_numpy(), table["is_planted"].to_numpy())
+        for name, table, score in scored
     }
     return {
         "n_accounts": truth.height,
@@ -301,11 +308,3 @@ def weigh_company(uses: pl.DataFrame, *thing: str) -> pl.DataFrame:
     share = pl.when(others > 0).then(planted / others).otherwise(0.5)
     found = users.join(counts, on=thing).group_by("account_id")
     return found.agg(pl.col("is_planted").first(), company=share.mean())
-
-
-def compute_auc(accounts: pl.DataFrame, value: str) -> float:
-    """Return the chance that a planted account has the larger value, ties counting half."""
-    ranks = accounts.select("is_planted", rank=pl.col(value).rank())
-    n_planted = int(ranks["is_planted"].sum())
-    below = float(ranks.filter("is_planted")["rank"].sum()) - n_planted * (n_planted + 1) / 2
-    return below / (n_planted * (ranks.height - n_planted))
