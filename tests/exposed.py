@@ -104,11 +104,17 @@ class ByHand:
         return (5 + seen / per_hour) / (5 + max(expected, 0))
 
     def expect(self, i, j):
-        """Return the hours with a coincidence to expect of a pair."""
+        """Return the hours with a coincidence to expect of a pair, by its habits."""
+        return self.expect_any(i, j) * self.compare_hours(i, j)
+
+    def expect_news(self, i, j):
+        """Return the same of a pair that news brings together, at hours that need not be theirs."""
+        return self.expect_any(i, j) * max(self.compare_hours(i, j), 1.0)
+
+    def expect_any(self, i, j):
+        """Return the same, whatever the hours of the day."""
         shared = self.share(i, j)
-        if not shared:
-            return 0.0
-        return sum(shared.values()) * self.expect_once(i, j) * self.compare_hours(i, j)
+        return sum(shared.values()) * self.expect_once(i, j) if shared else 0.0
 
     def classify(self, place):
         """Return floor(log2) of the accounts that use a stratum."""
@@ -147,7 +153,7 @@ def find_reference_by_hand(by_hand):
     for i, j in once:
         (place,) = by_hand.share(i, j)
         seen[place] = seen.get(place, 0) + by_hand.hours[i, j]
-        expected[place] = expected.get(place, 0.0) + by_hand.expect(i, j)
+        expected[place] = expected.get(place, 0.0) + by_hand.expect_news(i, j)
     if sum(expected.values()) < 5:
         return None
     fitted = {}
@@ -181,4 +187,4 @@ def correct_by_hand(by_hand, fitted, doubt, i, j):
         plain += expected
         mean += inflation * expected
         variance += spread * (inflation * expected) ** 2
-    return by_hand.expect(i, j) * mean / plain, variance / mean**2 + doubt
+    return by_hand.expect_news(i, j) * mean / plain, variance / mean**2 + doubt

@@ -56,6 +56,13 @@ class Meetings(NamedTuple):
     on_entity: Any  # all
 
 
+class Expectation(NamedTuple):
+    """Hours with a coincidence to expect of pairs, (n_pairs,) each, on the host."""
+
+    habit: Any  # of two accounts that go on as each always does
+    news: Any  # of two accounts that the news brings together, before its lambda
+
+
 @dataclass(frozen=True)
 class Exposure:
     """What pairs are exposed to at one lag, under one null."""
@@ -66,12 +73,14 @@ class Exposure:
     groups: Groups | None  # where blocks do not come again every day
     keeps_hours: bool  # the null keeps days, in bins of an hour or less
 
-    def expect(self, pairs: PairCounts) -> Any:
-        """Return the hours with a coincidence to expect of each pair, (n_pairs,), on the host.
+    def expect(self, pairs: PairCounts) -> Expectation:
+        """Return the hours with a coincidence to expect of each pair.
 
         The sum over strata of a b / T; times the number of different pairs of bins, one of each
         account, that share an entity in a block, over the number of all of them, where blocks do
-        not come again every day; times `_compare_hours`, where hours of the day are kept.
+        not come again every day; times `_compare_hours`, where hours of the day are kept. News
+        keeps its own hours, not those of its readers: what it brings together is not lowered by
+        hours of the day that are unlike.
 
         Parameters
         ----------
@@ -80,11 +89,14 @@ class Exposure:
         """
         expected = expect_pairs(self.strata, pairs)
         if self.groups is None:
-            return expected
+            return Expectation(expected, expected)
         met = Meetings(*_count_meetings(*self._name_ends(pairs), self.keeps_hours, *self.groups))
         # Five hashtags in one post are one chance to meet, not five.
         only_once = expected * (met.once / np.maximum(met.in_block, 1))
-        return only_once * self._compare_hours(met, expected) if self.keeps_hours else only_once
+        if not self.keeps_hours:
+            return Expectation(only_once, only_once)
+        alike = self._compare_hours(met, expected)
+        return Expectation(only_once * alike, only_once * np.maximum(alike, 1))
 
     def _compare_hours(self, met: Meetings, in_day: Any) -> Any:
         """Return by how much more often than not two accounts' hours of the day meet, (n_pairs,).
@@ -111,8 +123,8 @@ class Exposure:
         return self.visits.count_hours(*self._name_ends(pairs), self.margins.lag)
 
     def sum_moments(self, pairs: PairCounts) -> tuple[Any, int]:
-        """Return the sums that a null is fitted to, and of how many pairs they are."""
-        return sum_moments(self.count_hours(pairs), self.expect(pairs)), pairs.source.size
+        """Return the sums that a null of habits is fitted to, and of how many pairs they are."""
+        return sum_moments(self.count_hours(pairs), self.expect(pairs).habit), pairs.source.size
 
     def _name_ends(self, pairs: PairCounts) -> tuple[Any, Any]:
         to_host = self.strata.backend.to_host

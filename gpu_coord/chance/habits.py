@@ -91,7 +91,8 @@ def fit_habits(
 
 def _fit_bulk(exposure: Exposure) -> EmpiricalNull:
     none = (np.empty(0), np.empty(0))
-    parts = [(exposure.count_hours(p), exposure.expect(p)) for p in list_fitted(exposure.strata)]
+    listed = list_fitted(exposure.strata)
+    parts = [(exposure.count_hours(pairs), exposure.expect(pairs).habit) for pairs in listed]
     observed, expected = map(np.concatenate, zip(none, *parts, strict=True))
     return fit_null(observed, expected, min_left_out=2)
 

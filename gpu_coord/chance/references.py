@@ -54,7 +54,7 @@ class Reference:
         pairs
             Pairs that share a stratum.
         expected
-            From `Exposure.expect`, in the strata of the reference.
+            From `Exposure.expect`, of the news, in the strata of the reference.
         """
         if self.factors is None:
             spread = np.full(expected.size, self.spread[0])
@@ -98,7 +98,7 @@ def find_reference(
         n_shared, stratum = strata.sum_products(count_and_name, pairs).astype(np.int64)
         once = n_shared == 1
         pairs = PairCounts(*(column[once] for column in pairs))
-        for row, values in enumerate((count_hours(pairs), exposure.expect(pairs))):
+        for row, values in enumerate((count_hours(pairs), exposure.expect(pairs).news)):
             sums[row] += np.bincount(stratum[once], values, classes.size)
         n_pairs += pairs.source.size
     seen, expected = sums
@@ -162,7 +162,7 @@ def ask_controls(
         n_met += pairs.source.size
         mine = is_control[pairs.source] | is_control[pairs.target]
         pairs = PairCounts(*(column[mine] for column in pairs))
-        sums += sum_moments(count_hours(pairs), exposure.expect(pairs))
+        sums += sum_moments(count_hours(pairs), exposure.expect(pairs).news)
         n_pairs += pairs.source.size
     if n_pairs < MIN_PAIRS or sums[1] < MIN_EXPECTED:
         raise ValueError(

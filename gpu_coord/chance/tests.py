@@ -269,14 +269,15 @@ class Nulls:
         """
         to_host, n_accounts = self.habit_exposure.strata.backend.to_host, self._n_accounts
         pair = to_host(pairs.source).astype(np.int64) * n_accounts + to_host(pairs.target)
-        plain, exposure = self.habit_exposure.expect(pairs), self.news_exposure
-        log_p_habit = self.habits.null.compute_log_p(n_hours, plain)
-        habit = plain * max(self.habits.null.inflation, 1.0)
+        plain = self.habit_exposure.expect(pairs)
+        log_p_habit = self.habits.null.compute_log_p(n_hours, plain.habit)
+        habit = plain.habit * max(self.habits.null.inflation, 1.0)
         mean, spread = np.full((2, habit.size), np.nan)
         log_p = np.zeros(habit.size)
         if self.reference is not None:
-            plain = plain if exposure is self.habit_exposure else exposure.expect(pairs)
-            mean, spread = self.reference.correct(pairs, plain)
+            if self.news_exposure is not self.habit_exposure:
+                plain = self.news_exposure.expect(pairs)
+            mean, spread = self.reference.correct(pairs, plain.news)
             # What habits explain, the news does not have to.
             log_p = np.maximum(compute_log_tail(n_hours, mean, dispersion=spread), log_p_habit)
         return pair, to_host(pairs.support), n_hours, habit, mean, spread, log_p_habit, log_p
