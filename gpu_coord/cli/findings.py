@@ -165,16 +165,18 @@ def _shorten_members(groups: "pl.DataFrame") -> "pl.DataFrame":
 
 
 def _print_accounts(findings: "Findings", *, show_ids: bool) -> None:
-    """Print the accounts that lead; where nobody does, those that do most together."""
+    """Print the accounts to read first, with what they lead or, where nobody does, do together."""
     table, score = _list_part(findings, "accounts", show_ids=show_ids), "influence"
-    title = "Accounts with the most apparent influence"
-    if not findings.content["directed"]:
-        title = "Accounts that share most with others"
-    elif "together" in table.columns and not (table["influence"] > 0).any():
-        title, score = "Accounts that act most with others; nobody leads", "together"
-    heads = {"account": "", "label": "label", score: score, "out_degree": "out",
-             "in_degree": "in", "community": "community", "n_posts": "posts"}  # fmt: skip
-    print_top(title, table, heads, show_ids=show_ids, n_shown=_N_OTHERS)
+    title = "Accounts to read first: a ranking by co-activity"
+    if "co_activity" not in table.columns:  # of version 0.1
+        title = "Accounts with the most apparent influence"
+    if "together" in table.columns and not (table["influence"] > 0).any():
+        score = "together"
+    heads = {"account": "", "label": "label", "co_activity": "co-activity", score: score,
+             "out_degree": "out", "in_degree": "in", "community": "community",
+             "n_posts": "posts"}  # fmt: skip
+    known = {name: head for name, head in heads.items() if name in {"account", *table.columns}}
+    print_top(title, table, known, show_ids=show_ids, n_shown=_N_OTHERS)
 
 
 def _print_classes(findings: "Findings") -> None:

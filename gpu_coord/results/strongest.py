@@ -53,9 +53,10 @@ def list_strongest(
         ``expected_habit`` and ``expected`` (hours, of habits, and with the news), ``q_value``,
         ``q_habit``. ``groups``: a row for each group of a tier, with ``members`` and
         ``p``, the largest of the tests that its tier rests on.
-        ``accounts``: those of the network. ``objects``: those that carry the network, ranked by the
-        share of the weight that they carry over the number of other accounts that used them, so
-        that what everybody used does not hide the rest.
+        ``accounts``: those of the network, and others that met anybody, by their co-activity.
+        ``objects``: those that carry the network, ranked by the share of the weight that they
+        carry over the number of other accounts that used them, so that what everybody used does
+        not hide the rest.
 
     Raises
     ------
@@ -206,11 +207,14 @@ def _list_groups(findings: Findings, account: str | None, *, show_ids: bool) -> 
 
 def _list_accounts(findings: Findings, account: str | None, *, show_ids: bool) -> pl.DataFrame:
     accounts = findings.read("accounts")
-    kept = pl.col("community").is_not_null() if account is None else pl.col("account_id") == account
-    weights = [name for name in ("influence", "together") if name in accounts.columns]
-    shown = [*weights, "in_weight", "out_degree", "in_degree", "community", "n_posts"]
-    falling = [*[True] * len(weights), False]
-    ranked = accounts.filter(kept).sort(*weights, "account_id", descending=falling)
+    is_linked = pl.col("community").is_not_null()
+    if "co_activity" in accounts.columns:  # of versions after 0.1
+        is_linked |= pl.col("co_activity") > pl.col("co_activity").min()
+    kept = is_linked if account is None else pl.col("account_id") == account
+    scores = [name for name in ("co_activity", "influence", "together") if name in accounts.columns]
+    shown = [*scores, "in_weight", "out_degree", "in_degree", "community", "n_posts"]
+    falling = [*[True] * len(scores), False]
+    ranked = accounts.filter(kept).sort(*scores, "account_id", descending=falling)
     return ranked.select(pl.col("account_id" if show_ids else "pseudonym"), "label", *shown)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gpu_coord.chance.coactivity import CoActivity
 from gpu_coord.chance.nulls import NetworkTier
 from gpu_coord.chance.tests import PairTests
 from gpu_coord.chance.tiers import TierChoice, choose_from, choose_tier
@@ -149,6 +150,10 @@ class Coaction(Run):
             "n_network_edges": n_linked,
             "expected_false_edges": self.fused.alpha * self.fused.count(self.choice.tier),
         }
+
+    def _rank_accounts(self) -> CoActivity:
+        assert self.fused is not None
+        return self.fused.rank_accounts()
 
     def _choose_tier(self) -> TierChoice:
         assert self.fused is not None

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gpu_coord.chance.coactivity import CoActivity
 from gpu_coord.chance.tiers import TierChoice, list_tiers
 from gpu_coord.network.exports import export_network
 from gpu_coord.network.network import Network, build_network
@@ -137,6 +138,10 @@ class Run(ABC):
         """Choose the tier that makes the network."""
 
     @abstractmethod
+    def _rank_accounts(self) -> CoActivity:
+        """Score the accounts by the tests of their pairs."""
+
+    @abstractmethod
     def _describe_layers(self) -> dict[str, Any]:
         """Return what the marker says of windows and tests."""
 
@@ -234,6 +239,7 @@ class Run(ABC):
             n_pairs=np.concatenate([pairs.by_object for pairs in self.pairs]),
             popularity=np.concatenate([trace.popularity for trace in self.traces]),
             coordinated=self._mark_coordinated(),
+            ranked=self._rank_accounts() if self.settings.is_tested else None,
             is_directed=self.is_directed,
             lists_shares=self.lists_shares,
         )

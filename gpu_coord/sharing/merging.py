@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.chance.adjust import adjust_p_values, align_pairs, combine_lags
+from gpu_coord.chance.coactivity import CoActivity, score_coactivity
 from gpu_coord.chance.tests import Tier, rank, rank_tiers
 from gpu_coord.chance.tiers import spell_tiers
 from gpu_coord.sharing.layers import Layer
@@ -34,12 +35,20 @@ class FusedTests:
     n_tests: int  # pairs that could have met in a layer
     pair: np.ndarray  # source * n_accounts + target, source < target, ascending, (n_pairs,)
     log_p: np.ndarray  # of beyond news, all tested layers together
+    log_p_habit: np.ndarray
+    n_hours: np.ndarray  # in which it met, in the layer where these are most
+    has_reference: bool  # whether anything tells how much the news does
     q_value: np.ndarray
     q_habit: np.ndarray
 
     def count(self, tier: Tier) -> int:
         """Count the pairs of a tier or a higher one, whatever their weight."""
         return int((rank_tiers(self.q_value, self.q_habit, self.alpha) >= rank(tier)).sum())
+
+    def rank_accounts(self) -> CoActivity:
+        """Score accounts by all their pairs: beyond the news, or beyond habit where none tells."""
+        log_p = self.log_p if self.has_reference else self.log_p_habit
+        return score_coactivity(self.pair, log_p, self.n_hours, n_accounts=self.n_accounts)
 
     def read_edges(self, source: np.ndarray, target: np.ndarray) -> pl.DataFrame:
         """Return ``p_value, q_value, q_habit, tier, significant`` of pairs, in either direction."""
@@ -81,7 +90,12 @@ def fuse_tests(tests: Sequence[ShareTests], *, n_accounts: int, alpha: float) ->
     log_p = combine_lags(place([pairs.log_p[mine] for pairs, mine in layers]))
     log_p_habit = combine_lags(place([pairs.log_p_habit[mine] for pairs, mine in layers]))
     q_value, q_habit = (adjust_p_values(each, n_tests=n_tests) for each in (log_p, log_p_habit))
-    return FusedTests(n_accounts, alpha, n_tests, pair, log_p, q_value, q_habit)
+    n_hours = place([pairs.by_lag[0].n_hours[mine] for pairs, mine in layers]).max(axis=1)
+    has_reference = any(pairs.by_lag[0].reference is not None for pairs, _ in layers)
+    return FusedTests(
+        n_accounts, alpha, n_tests, pair, log_p, log_p_habit, n_hours, has_reference, q_value,
+        q_habit,
+    )  # fmt: skip
 
 
 def merge_layers(layers: Sequence[LayerEdges], *, n_accounts: int, min_layers: int) -> pl.DataFrame:

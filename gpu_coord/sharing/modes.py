@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from gpu_coord.chance.coactivity import CoActivity, rank_accounts
 from gpu_coord.chance.tiers import TierChoice, choose_tier, summarise_tests
 from gpu_coord.ground.times import count_seconds, parse_window
 from gpu_coord.results.command import Work
@@ -84,6 +85,10 @@ class Strict(Run):
     def _choose_tier(self) -> TierChoice:
         assert self.found[0].tests is not None
         return choose_tier(self.found[0].tests.pairs, self.settings.tier)
+
+    def _rank_accounts(self) -> CoActivity:
+        assert self.found[0].tests is not None
+        return rank_accounts(self.found[0].tests.pairs)
 
     def _describe_layers(self) -> dict[str, Any]:
         tests = self.found[0].tests
