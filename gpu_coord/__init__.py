@@ -14,7 +14,7 @@ Each room answers one question; the public names stand with the room that they c
 ``model``       Whose activity does each account take up? ``fit_model``, ``InfluenceModel``.
 ``spread``      How did it spread? ``trace_cascades``, timelines.
 ``accounts``    Who are they? ``assign_roles``, ``compare_cohorts``, what is behind a pair.
-``trust``       Can I believe it? ``evaluate``, ``sweep``, ``transplant``, calibration, self-test.
+``trust``       Can I believe it? ``evaluate``, ``compare``, ``sweep``, ``transplant``.
 ``simulation``  What would be found if the truth were known? ``simulate``.
 ``plots``       What does it look like?
 ``results``     What did a command find? ``open_run``, ``verify``: every folder of results.
@@ -42,6 +42,7 @@ _HOMES = {
     "trace_cascades": "spread.cascades",
     "compare_cohorts": "accounts.cohorts",
     "simulate": "simulation.simulation",
+    "compare": "trust.comparison.comparison",
     "transplant": "trust.transplant",
     "evaluate": "trust.evaluation.evaluation",
     "sweep": "trust.sweeps.sweeps",

@@ -893,6 +893,87 @@ def simulate(
         For a path that holds anything but a former simulation.
     """
 
+def compare(
+    store: Store | Path | str | Sequence[Store | Path | str],
+    truth: DataFrame | Path | str | None | Sequence[DataFrame | Path | str | None] = None,
+    out: Path | str = 'comparison',
+    *,
+    backend: Backend | None = None,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    seed: int = 0,
+    positive: str = 'operation',
+    prevalence: float = 0.01,
+    n_resamples: int = 200,
+    start: str | None = None,
+    end: str | None = None,
+    kinds: Sequence[str] | str | None = None,
+    bin: str = '1h',
+    min_posts: int = 1,
+    top_percent: float = 100.0,
+    methods: Sequence[str] | str | None = None,
+    window: str = '60s',
+    n_permutations: int = 200,
+) -> Findings:
+    """Compare methods that find who acts together, on archives of which the truth is known.
+
+    Parameters
+    ----------
+    store
+        A store, or its folder; or several, whose ranks are averaged.
+    truth
+        Of each store a file (see :func:`read_truth`), a table ``account_id, label``, or None: the
+        labels of the store. With a column ``campaign`` or ``group`` groups are held against it,
+        otherwise against the labels.
+    out
+        The folder to write.
+    backend
+        Where to compute; the default is `gpu_coord.backend.choose`'s.
+    memory
+        Bytes that what is under way may take; by default 2 GB, or half of what is free.
+    progress
+        Called with the stage, the work done and the work in all.
+    seed
+        Same seed, same result.
+    positive
+        The label of the accounts that ought to be found.
+    prevalence
+        Share of such accounts for which to tell the precision.
+    n_resamples
+        Bootstrap resamples behind the intervals; 0: none.
+    start
+        First time, ISO 8601, UTC.
+    end
+        Time before which to stop.
+    kinds
+        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
+        that lacks one of these).
+    bin
+        Width of a time bin, like 1h or 15m.
+    min_posts
+        Leave out accounts with fewer posts.
+    top_percent
+        Keep the top percent of accounts by number of posts.
+    methods
+        Methods, separated by commas (all but the slow ones).
+    window
+        Longest time between two shares, of methods that look at seconds.
+    n_permutations
+        Copies of methods that permute, time ignored.
+
+    Returns
+    -------
+        The folder: ``methods`` (figures of the rankings of accounts and of pairs), ``groups``
+        (figures of groups), ``ranks`` (mean ranks over the archives), ``scores`` (of each account),
+        ``table.tex`` and ``methods.png``.
+
+    Raises
+    ------
+    ValueError
+        There are other truths than stores, a truth has no account of its store or nothing to tell
+        apart, or there is no such method.
+    """
+
 def transplant(
     operation: Store | Path | str,
     organic: Store | Path | str,

@@ -549,6 +549,7 @@ def make_tests(p_values, n_accounts):
             log_p=np.log(np.array([p for _, p in pairs], float)),
             log_p_habit=np.log(np.array([p / 2 for _, p in pairs], float)),
             n_tests=n_accounts * (n_accounts - 1),
+            by_lag=[SimpleNamespace(n_hours=np.arange(len(pairs)), reference=None)],
         )
     )
 

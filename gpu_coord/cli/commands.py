@@ -20,6 +20,7 @@ from gpu_coord.simulation.settings import SimulateSettings
 from gpu_coord.spread.settings import CascadeSettings, TimelineSettings
 from gpu_coord.trust.settings import (
     CalibrateSettings,
+    CompareSettings,
     EvaluateSettings,
     SweepSettings,
     TransplantSettings,
@@ -415,6 +416,26 @@ def evaluate(
     request.show(figures, lambda: show_figures(figures))
 
 
+@command(CompareSettings, uses_machine=True)
+def compare(
+    request: Request,
+    stores: Annotated[list[Path], typer.Argument(help="Stores; ranks are averaged over several.")],
+    truth: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV or Parquet with account_id and label, one for each store (their labels)."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("comparison"),
+) -> None:
+    """Compare published methods and ours on archives whose truth is known."""
+    from gpu_coord.cli.evaluations import show_comparison
+    from gpu_coord.trust.comparison.comparison import compare as run
+
+    found = request.run(run, stores, truth or [None] * len(stores), out)
+    request.show(found.summary, lambda: show_comparison(found))
+
+
 @command(SweepSettings, uses_machine=True)
 def sweep(
     request: Request,
@@ -449,5 +470,6 @@ def verify(
 
 COMMANDS = (  # in the order of the help
     ingest, detect, share, coact, cycle, show, explain, model, roles, calibrate, selftest, info,
-    timeline, cascades, cohorts, simulate, transplant, demo, evaluate, sweep, verify,
+    timeline, cascades, cohorts, simulate, transplant, demo, evaluate, compare,
+    sweep, verify,
 )  # fmt: skip

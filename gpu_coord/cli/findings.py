@@ -173,8 +173,7 @@ def _print_accounts(findings: "Findings", *, show_ids: bool) -> None:
     if "together" in table.columns and not (table["influence"] > 0).any():
         score = "together"
     heads = {"account": "", "label": "label", "co_activity": "co-activity", score: score,
-             "out_degree": "out", "in_degree": "in", "community": "community",
-             "n_posts": "posts"}  # fmt: skip
+             "community": "community", "n_posts": "posts"}  # fmt: skip
     known = {name: head for name, head in heads.items() if name in {"account", *table.columns}}
     print_top(title, table, known, show_ids=show_ids, n_shown=_N_OTHERS)
 

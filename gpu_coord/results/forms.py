@@ -83,7 +83,14 @@ TRANSPLANT = Form(
     tables=("shares", "truth_accounts"),
 )  # fmt: skip
 
-FORMS = (RUN, CYCLE, MODEL, CASCADES, COHORTS, CALIBRATION, SWEEP, SIMULATION, TRANSPLANT)
+COMPARISON = Form(
+    "comparison", "comparisons", "comparison.json", ("compare",),
+    tables=("methods", "groups", "ranks", "scores"), files=("table.tex", "methods.png"),
+)  # fmt: skip
+
+FORMS = (
+    RUN, CYCLE, MODEL, CASCADES, COHORTS, CALIBRATION, SWEEP, SIMULATION, TRANSPLANT, COMPARISON,
+)  # fmt: skip
 
 
 def find_form(command: str) -> Form:

@@ -266,8 +266,9 @@ def _order_shares(
     )
 
 
-def find_rows(names: pl.Series, among: pl.Series) -> np.ndarray:
-    """Return the row, int32, of each name in a series that holds it once."""
+def find_rows(names: pl.Series, among: pl.Series, absent: int | None = None) -> np.ndarray:
+    """Return the row, int32, of each name in a series that holds it once, or ``absent``."""
     rows = pl.DataFrame({"name": among, "row": np.arange(among.len(), dtype=np.int32)})
     found = names.alias("name").to_frame().join(rows, on="name", how="left", maintain_order="left")
-    return found["row"].to_numpy()
+    row = found["row"] if absent is None else found["row"].fill_null(absent)
+    return row.to_numpy()

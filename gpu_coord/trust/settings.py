@@ -1,10 +1,12 @@
-"""Every choice of `calibrate`, `sweep`, `evaluate` and `transplant`."""
+"""Every choice of `calibrate`, `sweep`, `evaluate`, `compare` and `transplant`."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+from gpu_coord.activity.settings import CellSettings
 from gpu_coord.detection.settings import GroupSettings
-from gpu_coord.ground.choices import WORDS, Seeded, Spelling, choose
+from gpu_coord.ground.choices import WINDOW, WORDS, Seeded, Spelling, choose
+from gpu_coord.ground.times import parse_window
 from gpu_coord.store.settings import TimeRange
 
 Figure = Literal["auc", "average_precision", "precision_at_n_positive", "auc_of_least_p_value"]
@@ -53,6 +55,33 @@ class EvaluateSettings(TruthSettings):
         at_least=0,
         spellings=(Spelling("resamples", "", int, default=1000),),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings(EvaluateSettings, CellSettings):
+    """Which methods are compared, and how."""
+
+    methods: tuple[str, ...] | None = choose(
+        None, "Methods, separated by commas (all but the slow ones).", unit=WORDS
+    )
+    window: str = choose(
+        "60s", "Longest time between two shares, of methods that look at seconds.", unit=WINDOW
+    )
+    n_permutations: int = choose(
+        200, "Copies of methods that permute, time ignored.", at_least=19,
+        spellings=(Spelling("permutations", "", int, default=200),),
+    )  # fmt: skip
+    n_resamples: int = choose(
+        200,
+        "Bootstrap resamples behind the intervals; 0: none.",
+        at_least=0,
+        spellings=(Spelling("resamples", "", int, default=200),),
+    )
+
+    @property
+    def window_ms(self) -> int:
+        """The window, in milliseconds."""
+        return parse_window(self.window)
 
 
 @dataclass(frozen=True, kw_only=True)

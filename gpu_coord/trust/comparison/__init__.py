@@ -1,0 +1,1 @@
+"""A store and a truth -> which method finds it best."""

@@ -1,0 +1,187 @@
+"""What a method found, and the truth -> the figures that methods are compared by.
+
+In: a score of accounts or of pairs, or groups. Out: one row of figures. None of them is tuned, and
+ties count half or are shared out, so that no order of rows helps anybody.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpu_coord.trust.evaluation.partitions import (
+    compute_adjusted_information,
+    compute_adjusted_rand,
+    compute_weighted_purity,
+    cross_partitions,
+)
+from gpu_coord.trust.evaluation.rankings import (
+    Ranking,
+    bootstrap_ranking,
+    compute_prevalent_precision,
+    rank_scores,
+)
+
+Figures = dict[str, Any]
+FIRST = (10, 50, 100)
+MAX_FALSE_SHARE = 0.01
+_MOST = 0.9  # of the operation
+
+
+class Pairs(NamedTuple):
+    """Pairs of accounts that a method scores, each once; all others have score 0."""
+
+    source: Any  # row of the accounts, (n_pairs,)
+    target: Any
+    score: Any  # above 0
+
+
+def describe_ranking(score: Any, is_positive: Any, *, prevalence: float) -> Figures:
+    """Return the figures of a ranking of accounts.
+
+    Parameters
+    ----------
+    score, is_positive
+        One entry per account; some are positive and some are not.
+    prevalence
+        Where ``precision_at_prevalence`` is wanted.
+    """
+    return _describe(rank_scores(np.asarray(score), is_positive), prevalence)
+
+
+def describe_pairs(pairs: Pairs, is_positive: Any, *, prevalence: float) -> Figures:
+    """Return the figures of a ranking of pairs; a positive pair has two positive ends.
+
+    Parameters
+    ----------
+    pairs
+        Those with a score; the other pairs of the accounts follow, all equal.
+    is_positive
+        One entry per account.
+    prevalence
+        Of positive pairs, where ``precision_at_prevalence`` is wanted.
+    """
+    n, n_positive = is_positive.size, int(is_positive.sum())
+    is_true = is_positive[pairs.source] & is_positive[pairs.target]
+    listed = rank_scores(np.asarray(pairs.score), is_true)
+    n_true = n_positive * (n_positive - 1) // 2
+    n_false = n * (n - 1) // 2 - n_true
+    ranking = Ranking(np.append(listed.n_true, n_true), np.append(listed.n_false, n_false))
+    return _describe(ranking, prevalence)
+
+
+def _describe(ranking: Ranking, prevalence: float) -> Figures:
+    n_positive, n_negative = ranking.n_positive, ranking.n_negative
+    average = ranking.compute_average_precision()
+    share = n_positive / (n_positive + n_negative)
+    precision = ranking.compute_precision(n_positive) or 0.0
+    hits = precision * n_positive
+    at_prevalence = compute_prevalent_precision(
+        hits / n_positive, (n_positive - hits) / n_negative, prevalence
+    )
+    return {
+        "n": n_positive + n_negative,
+        "n_positive": n_positive,
+        "auc": ranking.compute_auc(),
+        "average_precision": average,
+        "lift": None if average is None else average / share,
+        **{
+            f"precision_at_{first}": ranking.compute_precision(first)
+            for first in FIRST
+            if first <= n_positive + n_negative
+        },
+        "precision_at_n_positive": precision,
+        "precision_at_prevalence": at_prevalence,
+        "recall_at_1_percent_false": ranking.compute_recall(MAX_FALSE_SHARE),
+        "ndcg": compute_gain(ranking),
+        "n_to_90_percent": count_to_most(ranking),
+    }
+
+
+def compute_gain(ranking: Ranking) -> float:
+    """Return the normalised discounted cumulative gain: 1 where all positives come first.
+
+    A positive at place i counts 1 / log2(i + 1) (Jarvelin and Kekalainen 2002); tied places are
+    shared out.
+    """
+    n_found = ranking.n_true + ranking.n_false
+    discount = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(2, n_found[-1] + 2)))])
+    ends = np.concatenate([[0], n_found]).astype(np.int64)
+    mean = np.diff(discount[ends]) / np.maximum(np.diff(ends), 1)
+    gained = np.diff(ranking.n_true, prepend=0)
+    return float((gained * mean).sum() / discount[ranking.n_positive])
+
+
+def count_to_most(ranking: Ranking) -> int:
+    """Return how many are to be read until 90 % of the positives are found, ties shared out."""
+    n_found = np.concatenate([[0], ranking.n_true + ranking.n_false])
+    n_true = np.concatenate([[0], ranking.n_true])
+    # Levels without a positive gain nothing: the first place at which enough are found.
+    wanted = _MOST * ranking.n_positive
+    level = int(np.searchsorted(n_true, wanted))
+    gained = (wanted - n_true[level - 1]) / (n_true[level] - n_true[level - 1])
+    return int(np.ceil(n_found[level - 1] + gained * (n_found[level] - n_found[level - 1])))
+
+
+def resample_ranking(score: Any, is_positive: Any, *, n_resamples: int, seed: int) -> Figures:
+    """Return 95 % intervals: ``auc_low, auc_high`` and the same of average precision and recall.
+
+    Parameters
+    ----------
+    score, is_positive
+        One entry per account.
+    n_resamples, seed
+        See `bootstrap_ranking`; 0: no intervals.
+    """
+    if not n_resamples:
+        return {}
+    found = bootstrap_ranking(
+        np.asarray(score), is_positive, max_false_share=MAX_FALSE_SHARE, n_resamples=n_resamples,
+        seed=seed,
+    )  # fmt: skip
+    found["recall_at_1_percent_false"] = found.pop("recall")
+    ends = ("low", "high")
+    return {
+        f"{name}_{end}": value
+        for name, both in found.items()
+        for end, value in zip(ends, both, strict=True)
+    }
+
+
+def describe_groups(group: Any, true: Any, is_positive: Any) -> Figures:
+    """Return how well groups agree with the true ones.
+
+    Parameters
+    ----------
+    group
+        Of each account, -1 where it is in none.
+    true
+        The same of the truth; -1 where it is not known.
+    is_positive
+        One entry per account.
+
+    Returns
+    -------
+        ``n_groups``, ``n_covered`` and ``coverage`` (accounts in a group, and their share);
+        ``ami`` and ``ari`` of the accounts that are in a group and whose true one is known;
+        ``purity`` (share of these that are of the most frequent true group of theirs);
+        ``weighted_purity`` (see `compute_weighted_purity`), null without positives.
+    """
+    inside = group >= 0
+    known = inside & (true >= 0)
+    figures: Figures = {
+        "n_groups": int(np.unique(group[inside]).size),
+        "n_covered": int(inside.sum()),
+        "coverage": float(inside.mean()),
+        "ami": None, "ari": None, "purity": None,
+        "weighted_purity": compute_weighted_purity(group, is_positive),
+    }  # fmt: skip
+    if known.any():
+        overlap = cross_partitions(group[known], true[known])
+        largest = np.zeros(overlap.found.size, np.int64)
+        np.maximum.at(largest, overlap.found_of, overlap.common)
+        figures |= {
+            "ami": compute_adjusted_information(overlap),
+            "ari": compute_adjusted_rand(overlap),
+            "purity": float(largest.sum() / known.sum()),
+        }
+    return figures
