@@ -211,6 +211,7 @@ def detect(
     denominator: Literal['all', 'union', 'intersection', 'source', 'idf', 'none'] = 'all',
     shrink: float = 0.0,
     resolution: float = 1.0,
+    backbone: str | None = None,
     split_at: str | None = None,
     min_support: int = 1,
     min_weight: float = 0.0,
@@ -276,6 +277,9 @@ def detect(
         Pseudo-transitions at the target's own rate.
     resolution
         Of the communities: a larger value makes more and smaller ones.
+    backbone
+        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
+        best or best:10 (all). The findings rest on all edges.
     split_at
         Also analyse before this time, and from it on.
     min_support
@@ -310,6 +314,7 @@ def share(
     end: str | None = None,
     seed: int = 0,
     resolution: float = 1.0,
+    backbone: str | None = None,
     window: str = '60s',
     min_participation: int = 1,
     mode: Literal['strict', 'coortweet', 'coornet', 'qut'] = 'strict',
@@ -364,6 +369,9 @@ def share(
         Same seed, same result.
     resolution
         Of the communities: a larger value makes more and smaller ones.
+    backbone
+        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
+        best or best:10 (all). The findings rest on all edges.
     window
         Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
         the longest; the others are counted beside it.
@@ -409,6 +417,7 @@ def coact(
     end: str | None = None,
     seed: int = 0,
     resolution: float = 1.0,
+    backbone: str | None = None,
     window: str = '60s',
     min_participation: int = 1,
     layers: Sequence[str] | str = ('co_retweet', 'co_url', 'co_hashtag', 'co_object'),
@@ -458,6 +467,9 @@ def coact(
         Same seed, same result.
     resolution
         Of the communities: a larger value makes more and smaller ones.
+    backbone
+        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
+        best or best:10 (all). The findings rest on all edges.
     window
         Longest gap of a pair, included, in layers without their own.
     min_participation
@@ -513,6 +525,7 @@ def run_cycle(
     end: str | None = None,
     seed: int = 0,
     resolution: float = 1.0,
+    backbone: str | None = None,
     window: str = '60s',
     min_participation: int = 1,
     mode: Literal['strict', 'coortweet', 'coornet', 'qut'] = 'strict',
@@ -575,6 +588,9 @@ def run_cycle(
         Same seed, same result.
     resolution
         Of the communities: a larger value makes more and smaller ones.
+    backbone
+        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
+        best or best:10 (all). The findings rest on all edges.
     window
         Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
         the longest; the others are counted beside it.
@@ -1071,12 +1087,12 @@ def evaluate(
         weights, with recall; true edges that the run lacks are never found; where the edges of a
         run have no direction, those of the truth have none. None where a figure is not defined.
         Where the run tested for significance, also the AUC of each account's smallest p-value (over
-        all its edges, either way), and of the significant edges their number, recall and the share
-        that is false: not true (``false_share``), and with an end that is no positive
-        (``share_outside``).
+        all its edges, either way) and of its ``co_activity``, and of the significant edges their
+        number, recall and the share that is false: not true (``false_share``), and with an end that
+        is no positive (``share_outside``).
 
         Further, each where the run and the truth have what it takes: ``ranking`` (precision among
-        the first, recall at 1 % false positives, by strength and by smallest p-value), ``network``
+        the first, recall at 1 % false positives, by each of these scores), ``network``
         and ``confirmed_groups`` (precision, recall, F1 and precision at the prevalence of being in
         them), ``intervals`` (95 %, bootstrap), ``groups`` (ARI, AMI and weighted purity of
         communities, components and confirmed groups), ``influence`` (Spearman), ``roles`` (core
@@ -1104,7 +1120,7 @@ def sweep(
     seed: int = 0,
     positive: str = 'operation',
     sample: int | None = None,
-    choose_by: Optional[Literal['auc', 'average_precision', 'precision_at_n_positive', 'auc_of_least_p_value']] = None,
+    choose_by: Optional[Literal['auc', 'average_precision', 'precision_at_n_positive', 'auc_of_least_p_value', 'auc_of_co_activity']] = None,
 ) -> Findings:
     """Run every cell of a grid, and write what they found as one table.
 

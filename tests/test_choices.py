@@ -38,11 +38,13 @@ from gpu_coord.ground.choices import (
 )
 from gpu_coord.ground.keywords import takes
 from gpu_coord.model.settings import ModelSettings
+from gpu_coord.network.settings import BACKBONE
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
 from gpu_coord.simulation.settings import SimulateSettings
 from gpu_coord.spread.settings import CascadeSettings, TimelineSettings
 from gpu_coord.trust.settings import (
     CalibrateSettings,
+    CompareSettings,
     EvaluateSettings,
     SweepSettings,
     TransplantSettings,
@@ -64,11 +66,12 @@ SETTINGS = [
     SimulateSettings,
     TransplantSettings,
     EvaluateSettings,
+    CompareSettings,
     SweepSettings,
 ]
 DRAWN_BY_LOT = {
     DetectSettings, ShareSettings, CoactSettings, CycleSettings, CalibrateSettings,
-    SimulateSettings, TransplantSettings, EvaluateSettings, SweepSettings,
+    SimulateSettings, TransplantSettings, EvaluateSettings, CompareSettings, SweepSettings,
 }  # fmt: skip
 each_settings = pytest.mark.parametrize("settings", SETTINGS, ids=lambda kind: kind.__name__)
 
@@ -335,7 +338,7 @@ RANGES = {
     "n_copies": "is 1 or more, 20 are usual", "min_shares": "is 1 or more", "group": "is 0 or more",
     "min_adopters": "is 2 or more", "early": "is above 0 and at most 0.5",
     "min_accounts": "is 1 or more", "n_posts": "is 1 or more", "prevalence": "lies between 0 and 1",
-    "n_resamples": "is 0 or more", "sample": "is 1 or more",
+    "n_permutations": "is 19 or more", "n_resamples": "is 0 or more", "sample": "is 1 or more",
     (DetectSettings, "min_weight"): "is 0 or more, since pairs without a coincidence have no",
     (ShareSettings, "min_weight"): "is 0 or more", (CycleSettings, "min_weight"): "is 0 or more",
     (CoactSettings, "min_weight"): "is 1 or more",
@@ -462,6 +465,7 @@ SPELLED = {  # the same thing twice, then another
     WINDOW: ("2s", "2.0s", "1s"),
     WINDOWS: ("2m,5s", "5s, 120s,5", "2m"),
     WORDS: (("url", "url"), ("url",), ("url", "text")),
+    BACKBONE: ("best", "best:5.0", "best:6"),
 }
 
 

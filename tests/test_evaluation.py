@@ -209,9 +209,9 @@ def test_evaluate__ranks_by_p_values_where_nothing_is_significant(run, copied, t
     accounts.write_parquet(copied / "accounts.parquet")
     figures = evaluate(copied, write_truth(tmp_path, CAMPAIGNS, group=None))
     recall = figures["ranking"]["recall_at_1_percent_false_positives"]
-    assert recall == {"strength": 0.0, "least_p_value": 1.0}
+    assert recall == {"strength": 0.0, "least_p_value": 1.0, "co_activity": 1.0}
     assert figures["intervals"]["auc_of_least_p_value"] == {"low": 1.0, "high": 1.0}
-    assert figures["campaigns"]["score"] == "least_p_value"
+    assert figures["campaigns"]["score"] == "co_activity"
     assert figures["campaigns"]["mean_f1"] == 1.0
 
 

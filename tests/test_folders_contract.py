@@ -28,7 +28,12 @@ from gpu_coord.simulation.settings import SimulateSettings
 from gpu_coord.spread.settings import CascadeSettings
 from gpu_coord.store.tables import describe_table
 from gpu_coord.trust.calibration import calibrate
-from gpu_coord.trust.settings import CalibrateSettings, SweepSettings, TransplantSettings
+from gpu_coord.trust.settings import (
+    CalibrateSettings,
+    CompareSettings,
+    SweepSettings,
+    TransplantSettings,
+)
 
 HOUR, DAY = 3600, 86_400
 KINDS = ("hashtag", "url")
@@ -70,6 +75,9 @@ MADE = {
                       {"kinds": KINDS, "groups": 0, "n_copies": 1}),
     "sweep": Kind("sweep", gc.sweep, SweepSettings, True, {"grid": GRID, "truth": "truth.csv"},
                   "grid_sha256 truth_sha256"),
+    "compare": Kind("compare", gc.compare, CompareSettings, None,
+                    {"kinds": KINDS, "methods": ("co_activity", "activity"), "truth": "truth.csv"},
+                    "truth_sha256"),
     "simulate": Kind("simulate", gc.simulate, SimulateSettings, None,
                      {"n_posts": 2000, "overrides": SMALL}, "parameters_sha256"),
     "transplant": Kind("transplant", plant, TransplantSettings, None, {"min_events": 2},
@@ -88,12 +96,13 @@ STAGES = {
     "cohorts": "read compare",
     "calibrate": "activity copies",
     "sweep": "specifications tables",
+    "compare": "read co_activity activity tables",
     "simulate": "posts",
     "transplant": "match shares",
 }
 RUNS = [name for name, kind in MADE.items() if kind.command in RUN.commands]
 ATOMIC = [name for name in MADE if name != "sweep"]  # which goes on where it was stopped
-STORED = [name for name in MADE if name not in ("simulate", "transplant")]
+STORED = [name for name in MADE if name not in ("simulate", "transplant", "compare")]
 WITHOUT = ("cascades", "cohorts", "simulate", "transplant")
 WITH_MACHINE = [name for name in MADE if name not in WITHOUT]
 each_kind = pytest.mark.parametrize("name", MADE)

@@ -138,12 +138,14 @@ def run_every_command(folder):
     )  # fmt: skip
     yield gc.share(store, out, mode="coornet", **kinds)
     yield gc.share(store, out, mode="qut", **kinds)
-    yield gc.coact(store, out, layers=["co_url", "similar_text", "fast_retweet"], merge="fused")
+    layers = ["co_url", "similar_text", "fast_retweet", "similar_hashtag"]
+    yield gc.coact(store, out, layers=layers, merge="fused")
     seeds = store.read("entities").filter(kind="url")["value"].head(5).to_list()
     yield gc.run_cycle(store, [*seeds, "nothing.example"], folder / "cycle")
     yield gc.trace_cascades(store, folder / "cascades", inside="operation")
     yield gc.compare_cohorts(store, folder / "cohorts", controls="unaffiliated")
     yield gc.transplant(store, store, folder / "transplant")
+    yield gc.compare(store, truth, folder / "comparison", n_permutations=19, n_resamples=9)
     yield calibrate(store, folder / "calibration", n_copies=1, groups=1)
     yield gc.sweep(store, {"alpha": [0.01, 0.05], "paper": [True]}, folder / "sweep", truth=truth)
     write_timeline(store, seeds[0], folder / "timeline.parquet", kind="url")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gpu_coord as gc
 from gpu_coord.accounts.explanation import describe, explain
 from gpu_coord.sharing.run import coact
 from gpu_coord.sharing.similarity import describe_profiles, find_neighbours, rank_similar
@@ -163,3 +164,19 @@ def test_coact__ranks_by_similarity_beside_its_layers(make_table_store, tmp_path
     assert alone.read("edges").height == 2
     with pytest.raises(ValueError, match="jaccard_object cannot be tested"):
         coact(store, tmp_path / "fused", layers=["jaccard_object"], merge="fused")
+
+
+def test_coact__tells_of_each_account_how_similar_its_best_five_are(tmp_path):
+    made = gc.simulate(tmp_path / "archive", preset="small", seed=3)
+    store = gc.ingest(made.inputs, tmp_path / "store")
+    run = gc.coact(store, tmp_path / "run", layers=["similar_url", "jaccard_hashtag", "co_url"])
+    accounts, edges = run.read("accounts"), run.read("layers")
+    names = [name for name in accounts.columns if name.startswith("best_")]
+    assert names == ["best_similar_url", "best_jaccard_hashtag"]
+    for name in names:
+        of_layer = edges.filter(layer=name.removeprefix("best_"))
+        wanted = []
+        for account in accounts["account_id"]:
+            own = of_layer.filter((pl.col("source") == account) | (pl.col("target") == account))
+            wanted.append(sum(sorted(own["weight"], reverse=True)[:5]) / 5)
+        assert accounts[name].to_list() == pytest.approx(wanted) and max(wanted) > 0.3

@@ -14,7 +14,6 @@ from gpu_coord.activity.cells import build_activity
 from gpu_coord.activity.counts import Margins
 from gpu_coord.activity.settings import MatchSettings
 from gpu_coord.activity.weights import Edges, Weigher, join_edges
-from gpu_coord.chance.coactivity import rank_accounts, rank_weights
 from gpu_coord.chance.effects import tabulate_effects
 from gpu_coord.chance.grades import grade_significant
 from gpu_coord.chance.lags import tabulate_lags
@@ -29,7 +28,7 @@ from gpu_coord.detection.evidence import (
     write_evidence,
 )
 from gpu_coord.detection.settings import DetectSettings
-from gpu_coord.detection.stages import Stages, choose_network, move_to_host
+from gpu_coord.detection.stages import Stages, choose_network, move_to_host, tabulate_ranks
 from gpu_coord.groups.groups import Groups
 from gpu_coord.network.exports import export_network
 from gpu_coord.network.network import (
@@ -229,28 +228,21 @@ def _write_tables(work: Work, found: _Found, *, graphs: bool) -> None:
     }
     work.write(tables | _tabulate_groups(found))
     links = weights.with_columns(support=edges.support, lag=edges.lag)
-    export_network(work.folder, accounts, links, directed=True, anyway=graphs)
+    export_network(
+        work.folder, accounts, links, directed=True, anyway=graphs, backbone=work.settings.backbone
+    )
 
 
 def _tabulate_accounts(work: Work, found: _Found) -> pl.DataFrame:
     accounts = found.stages.activity.accounts
     named = accounts.with_columns(pseudonym=name_accounts(accounts["account_id"], work.store))
     scored = score_accounts(found.network).with_columns(**_split_weights(found))
-    ranked = _rank_accounts(found)
+    ranked = tabulate_ranks(found.tests, found.edges, n_accounts=accounts.height)
     return named.hstack(scored).hstack(ranked).select(
         "account_id", "label", *ranked.columns, "influence", "in_weight", "out_degree", "in_degree",
         "component", "community", "n_posts", "first_seen", "last_seen",
         "strong_component", "pagerank", "core_number", "together", "pseudonym",
     )  # fmt: skip
-
-
-def _rank_accounts(found: _Found) -> pl.DataFrame:
-    """Return the score to read accounts by, and its parts where pairs were tested."""
-    if found.tests is not None:
-        return pl.DataFrame(rank_accounts(found.tests)._asdict())
-    edges, n_accounts = found.edges, found.stages.activity.n_accounts
-    weight = sum(sum_weights(end, edges.weight, n_accounts) for end in (edges.source, edges.target))
-    return pl.DataFrame({"co_activity": rank_weights(weight)})
 
 
 def _split_weights(found: _Found) -> dict[str, pl.Series]:

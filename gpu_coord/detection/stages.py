@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+import polars as pl
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import (
@@ -21,13 +22,14 @@ from gpu_coord.activity.counts import (
 )
 from gpu_coord.activity.weights import Edges, Weigher, choose_lags, select_edges
 from gpu_coord.backend import Backend
+from gpu_coord.chance.coactivity import rank_accounts, rank_weights
 from gpu_coord.chance.habits import Habits, fit_habits
 from gpu_coord.chance.tests import LagTests, PairTests, assess_lag, assess_pairs
 from gpu_coord.chance.tiers import TierChoice, find_controls, summarise_tests
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.groups import Groups, find_groups
-from gpu_coord.network.network import Network, build_network
+from gpu_coord.network.network import Network, build_network, sum_weights
 from gpu_coord.results.clock import Progress
 
 # Small enough for progress and for memory that is used again and again, and no function of the
@@ -201,3 +203,22 @@ def choose_network(edges: Edges, tests: PairTests | None, choice: TierChoice | N
 def move_to_host(edges: Edges, backend: Backend) -> Edges:
     """Return edges as NumPy arrays."""
     return Edges(*map(backend.to_host, edges))
+
+
+def tabulate_ranks(tests: PairTests | None, edges: Edges, *, n_accounts: int) -> pl.DataFrame:
+    """Return the score to read accounts by, and its parts where pairs were tested.
+
+    Parameters
+    ----------
+    tests
+        Of all pairs; None where none was tested.
+    edges
+        Of the network: their weights rank where no tests do.
+    n_accounts
+        Accounts, those without edges included.
+    """
+    if tests is not None:
+        return pl.DataFrame(rank_accounts(tests)._asdict())
+    ends = (edges.source, edges.target)
+    weight = sum(sum_weights(end, edges.weight, n_accounts) for end in ends)
+    return pl.DataFrame({"co_activity": rank_weights(weight)})

@@ -12,6 +12,7 @@ from typing import IO
 import polars as pl
 
 from gpu_coord.ground.folders import replace_file
+from gpu_coord.network.backbones import select_backbone
 
 CHUNK_EDGES = 100_000
 MAX_EXPORTED_EDGES = 200_000
@@ -142,7 +143,13 @@ def write_gexf(
 
 
 def export_network(
-    folder: Path, accounts: pl.DataFrame, edges: pl.DataFrame, *, directed: bool, anyway: bool
+    folder: Path,
+    accounts: pl.DataFrame,
+    edges: pl.DataFrame,
+    *,
+    directed: bool,
+    anyway: bool,
+    backbone: str | None = None,
 ) -> None:
     """Write the network of a run as ``network.graphml`` and ``network.gexf``, unless it is large.
 
@@ -156,7 +163,11 @@ def export_network(
         As above.
     anyway
         Write it even with more than 200,000 edges.
+    backbone
+        Write those edges alone, see `select_backbone`.
     """
+    if backbone is not None:
+        edges = select_backbone(edges, backbone, directed=directed)
     if edges.height > MAX_EXPORTED_EDGES and not anyway:
         return
     nodes = accounts.with_row_index("account").drop_nulls("component")

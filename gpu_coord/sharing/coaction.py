@@ -19,7 +19,7 @@ from gpu_coord.sharing.engine import Run
 from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.merging import FusedTests, LayerEdges, fuse_tests, merge_layers
 from gpu_coord.sharing.settings import CoactSettings
-from gpu_coord.sharing.similarity import rank_similar
+from gpu_coord.sharing.similarity import average_best, rank_similar
 from gpu_coord.sharing.strict import EdgeRuns, describe_edges
 from gpu_coord.sharing.tables import mirror_edges, name_ends
 from gpu_coord.sharing.traces import Trace, read_traces
@@ -150,6 +150,15 @@ class Coaction(Run):
             "n_network_edges": n_linked,
             "expected_false_edges": self.fused.alpha * self.fused.count(self.choice.tier),
         }
+
+    def _score_accounts(self) -> dict[str, Any]:
+        n_accounts = self.shares.accounts.height
+        best = {
+            f"best_{each.layer.name}": average_best(each.edges, n_accounts)
+            for each in self.found
+            if each.layer.measure is not None
+        }
+        return super()._score_accounts() | best
 
     def _rank_accounts(self) -> CoActivity:
         assert self.fused is not None

@@ -17,7 +17,6 @@ from gpu_coord.chance.coactivity import CoActivity
 from gpu_coord.chance.tiers import TierChoice, list_tiers
 from gpu_coord.network.exports import export_network
 from gpu_coord.network.network import Network, build_network
-from gpu_coord.network.settings import NetworkSettings
 from gpu_coord.results.command import Work
 from gpu_coord.results.findings import IN_NETWORK
 from gpu_coord.sharing.layers import Layer
@@ -137,6 +136,10 @@ class Run(ABC):
     def _choose_tier(self) -> TierChoice:
         """Choose the tier that makes the network."""
 
+    def _score_accounts(self) -> dict[str, Any]:
+        """Return more columns of accounts, by which these can be read."""
+        return self._rank_accounts()._asdict() if self.settings.is_tested else {}
+
     @abstractmethod
     def _rank_accounts(self) -> CoActivity:
         """Score the accounts by the tests of their pairs."""
@@ -227,7 +230,8 @@ class Run(ABC):
             *(both[name].to_numpy() for name in both.columns),
             n_accounts=self.shares.accounts.height,
             backend=self.work.backend,
-            **self.settings.pick(NetworkSettings),
+            resolution=self.settings.resolution,
+            seed=self.settings.seed,
         )
 
     def _write_tables(self, linked: pl.DataFrame, network: Network) -> None:
@@ -239,7 +243,7 @@ class Run(ABC):
             n_pairs=np.concatenate([pairs.by_object for pairs in self.pairs]),
             popularity=np.concatenate([trace.popularity for trace in self.traces]),
             coordinated=self._mark_coordinated(),
-            ranked=self._rank_accounts() if self.settings.is_tested else None,
+            scores=self._score_accounts(),
             is_directed=self.is_directed,
             lists_shares=self.lists_shares,
         )
@@ -247,7 +251,7 @@ class Run(ABC):
             self.work.write({name: frame})
         export_network(
             self.work.folder, tables.accounts, linked, directed=self.is_directed,
-            anyway=self.graphs,
+            anyway=self.graphs, backbone=self.settings.backbone,
         )  # fmt: skip
 
     def _describe(self, network: Network, n_edges: int, n_linked: int) -> None:

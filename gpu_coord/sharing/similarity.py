@@ -23,6 +23,7 @@ from gpu_coord.sharing.shares import Shares
 _BLOCK_PRODUCTS = 20_000_000  # that one call of the kernel adds up: some 20 ms
 _STRETCH = 64  # accounts that are compared with what is known at once
 _LEAST = 1e-300  # similarity of a neighbour: above 0
+_BEST = 5  # neighbours by whom an account is ranked
 _FEW = 16  # a source with fewer products than a 16th of all accounts lists whom it meets
 
 
@@ -191,6 +192,23 @@ def rank_similar(
             popularity_weight=pl.lit(None, pl.Float64),
         )
     )
+
+
+def average_best(pairs: pl.DataFrame, n_accounts: int) -> Any:
+    """Return the mean similarity of each account and its five most similar ones, (n_accounts,).
+
+    Parameters
+    ----------
+    pairs
+        ``source, target`` (rows of accounts, each pair once), ``weight``.
+    n_accounts
+        Accounts; those with fewer than five count 0 for each that lacks.
+    """
+    ends = [pairs.select("weight", account=end) for end in ("source", "target")]
+    best = pl.concat(ends).group_by("account").agg(pl.col("weight").top_k(_BEST).sum())
+    averages = np.zeros(n_accounts)
+    averages[best["account"].to_numpy()] = best["weight"].to_numpy() / _BEST
+    return averages
 
 
 def _scale(profiles: Profiles, measure: Measure) -> tuple[Rows, Rows, Any]:

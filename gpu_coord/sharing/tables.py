@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.chance.coactivity import CoActivity, rank_weights
+from gpu_coord.chance.coactivity import rank_weights
 from gpu_coord.network.network import (
     Network,
     score_accounts,
@@ -46,7 +46,7 @@ class RunTables:
     n_pairs: np.ndarray  # of shares, of each object
     popularity: np.ndarray  # accounts of each object
     coordinated: np.ndarray  # which shares are in a pair, or a bin
-    ranked: CoActivity | None  # the score to read accounts by, where pairs were tested
+    scores: dict[str, Any]  # more columns of accounts: what to read them by
     is_directed: bool
     lists_shares: bool  # as CooRnet does
 
@@ -69,20 +69,15 @@ class RunTables:
         named = self.shares.accounts.with_columns(pseudonym=name_accounts(ids, self.store))
         scores = score_sharing(self.shares, self.coordinated, self.edges)
         table = named.hstack(score_accounts(self.network)).hstack(scores)
-        ranked = self._rank_accounts(table["influence"] + table["in_weight"])
+        weight = table["influence"] + table["in_weight"]
+        ranked = pl.DataFrame({"co_activity": rank_weights(weight)} | self.scores)
         return table.hstack(ranked).select(
             "account_id", "label", *ranked.columns, "influence", "in_weight", "out_degree",
-            "in_degree",
-            "component", "community", "n_posts", "first_seen", "last_seen",
+            "in_degree", "component", "community", "n_posts", "first_seen", "last_seen",
             "strong_component", "pagerank", "core_number", "pseudonym",
             "n_shares", "n_coord_shares", "coord_share_ratio", "coord_share_ratio_coornet",
             "coor_score",
         )  # fmt: skip
-
-    def _rank_accounts(self, weight: pl.Series) -> pl.DataFrame:
-        if self.ranked is None:
-            return pl.DataFrame({"co_activity": rank_weights(weight)})
-        return pl.DataFrame(self.ranked._asdict())
 
     def _count(self, table: pl.DataFrame) -> pl.DataFrame:
         """Halve what counts each undirected edge in both directions."""

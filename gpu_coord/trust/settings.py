@@ -9,7 +9,10 @@ from gpu_coord.ground.choices import WINDOW, WORDS, Seeded, Spelling, choose
 from gpu_coord.ground.times import parse_window
 from gpu_coord.store.settings import TimeRange
 
-Figure = Literal["auc", "average_precision", "precision_at_n_positive", "auc_of_least_p_value"]
+Figure = Literal[
+    "auc", "average_precision", "precision_at_n_positive", "auc_of_least_p_value",
+    "auc_of_co_activity",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

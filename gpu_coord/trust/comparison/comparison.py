@@ -92,9 +92,16 @@ def compare(
             f"there are {len(stores)} stores and {len(truths)} truths; give one truth for each."
         )
     known = [_read_known(*each) for each in zip(stores, truths, strict=True)]
-    inputs = _hash_inputs(stores, known)
+    only = stores[0] if len(stores) == 1 else None
     with begin(
-        "compare", out, settings, inputs=inputs, backend=backend, memory=memory, progress=progress
+        "compare",
+        out,
+        settings,
+        only,
+        inputs=_hash_inputs(stores, known),
+        backend=backend,
+        memory=memory,
+        progress=progress,
     ) as work:
         parts = [
             _compare_archive(work, name, methods, each, labels)
@@ -137,10 +144,11 @@ def _read_known(store: Store, truth: Truth) -> pl.DataFrame:
     return known.select("account_id", pl.col("label").cast(pl.String), group=group)
 
 
-def _hash_inputs(stores: list[Store], known: list[pl.DataFrame]) -> dict[str, str]:
+def _hash_inputs(stores: list[Store], known: list[pl.DataFrame]) -> dict[str, str | None]:
     manifests = [hash_file(store.path / STORE_MARKER) for store in stores]
     truths = [hash_json(table.sort(table.columns).rows()) for table in known]
-    return {"stores": hash_json(manifests), "truths": hash_json(truths)}
+    # One store is named by itself.
+    return {"stores": hash_json(manifests) if len(stores) > 1 else None, "truth": hash_json(truths)}
 
 
 class _Archive:

@@ -25,6 +25,7 @@ Figures = dict[str, Any]
 FIRST = (10, 50, 100)
 MAX_FALSE_SHARE = 0.01
 _MOST = 0.9  # of the operation
+_N_SUMMED = 100_000  # places of a ranking that are added up one by one
 
 
 class Pairs(NamedTuple):
@@ -61,12 +62,27 @@ def describe_pairs(pairs: Pairs, is_positive: Any, *, prevalence: float) -> Figu
         Of positive pairs, where ``precision_at_prevalence`` is wanted.
     """
     n, n_positive = is_positive.size, int(is_positive.sum())
-    is_true = is_positive[pairs.source] & is_positive[pairs.target]
-    listed = rank_scores(np.asarray(pairs.score), is_true)
     n_true = n_positive * (n_positive - 1) // 2
     n_false = n * (n - 1) // 2 - n_true
+    listed = _rank_pairs(pairs, is_positive)
     ranking = Ranking(np.append(listed.n_true, n_true), np.append(listed.n_false, n_false))
     return _describe(ranking, prevalence)
+
+
+def _rank_pairs(pairs: Pairs, is_positive: Any) -> Ranking:
+    """Rank pairs as `rank_scores` does, but for levels between which nothing is gained.
+
+    For each score of a positive pair, two: what lies above it, and what does not lie below.
+    """
+    is_true = is_positive[pairs.source] & is_positive[pairs.target]
+    true, false = np.sort(pairs.score[is_true]), np.sort(pairs.score[~is_true])
+    levels = np.unique(true)[::-1]
+
+    def count(scores: Any) -> Any:
+        sides = [scores.size - np.searchsorted(scores, levels, side) for side in ("right", "left")]
+        return np.append(np.column_stack(sides).ravel(), scores.size)
+
+    return Ranking(count(true), count(false))
 
 
 def _describe(ranking: Ranking, prevalence: float) -> Figures:
@@ -103,12 +119,30 @@ def compute_gain(ranking: Ranking) -> float:
     A positive at place i counts 1 / log2(i + 1) (Jarvelin and Kekalainen 2002); tied places are
     shared out.
     """
-    n_found = ranking.n_true + ranking.n_false
-    discount = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(2, n_found[-1] + 2)))])
-    ends = np.concatenate([[0], n_found]).astype(np.int64)
-    mean = np.diff(discount[ends]) / np.maximum(np.diff(ends), 1)
+    n_found = np.concatenate([[0], ranking.n_true + ranking.n_false]).astype(np.int64)
+    mean = np.diff(_sum_discounts(n_found)) / np.maximum(np.diff(n_found), 1)
     gained = np.diff(ranking.n_true, prepend=0)
-    return float((gained * mean).sum() / discount[ranking.n_positive])
+    most = _sum_discounts(np.array([ranking.n_positive]))[0]
+    return float((gained * mean).sum() / most)
+
+
+def _sum_discounts(ends: Any) -> Any:
+    """Return the sum of 1 / log2(i + 1) over the first places, to each of some ends.
+
+    Place by place for the first of them; beyond by the integral with the first two terms of Euler
+    and Maclaurin, which is the same to ten digits.
+    """
+    from scipy.special import expi
+
+    first = np.minimum(ends, _N_SUMMED)
+    head = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(2, first.max() + 2)))])
+
+    def sum_tail(place: Any) -> Any:
+        log = np.log(place + 1.0)
+        return np.log(2) * (expi(log) + 1 / (2 * log) - 1 / (12 * (place + 1.0) * log**2))
+
+    beyond = np.maximum(ends, _N_SUMMED)
+    return head[first] + sum_tail(beyond) - sum_tail(np.array(_N_SUMMED))
 
 
 def count_to_most(ranking: Ranking) -> int:

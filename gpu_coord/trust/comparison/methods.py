@@ -21,13 +21,13 @@ from gpu_coord.ground.times import parse_window
 from gpu_coord.network.network import sum_weights
 from gpu_coord.sharing.layers import FAST, FAST_WINDOW, Layer
 from gpu_coord.sharing.shares import find_rows
+from gpu_coord.sharing.similarity import average_best
 from gpu_coord.sharing.traces import read_traces
 from gpu_coord.store.settings import TimeRange
 from gpu_coord.trust.comparison.cosines import find_centrality, weigh_rows
 from gpu_coord.trust.comparison.figures import Pairs
 from gpu_coord.trust.comparison.material import Material, NotPossibleError
 
-_BEST = 5
 _TOP_SHARE = 0.005  # of the pairs with something in common, as Pacheco et al. (2021)
 _SLOT_MS = 30 * 60_000
 _ALPHA = 0.05
@@ -268,14 +268,7 @@ def _take_best(pairs: Pairs, n_accounts: int) -> Any:
 
 
 def _average_best(pairs: Pairs, n_accounts: int) -> Any:
-    """Return the mean of the five highest scores of each account; those that lack count 0."""
-    ends = [
-        pl.DataFrame({"account": end, "score": pairs.score}) for end in (pairs.source, pairs.target)
-    ]
-    best = pl.concat(ends).group_by("account").agg(pl.col("score").top_k(_BEST).sum())
-    averages = np.zeros(n_accounts)
-    averages[best["account"].to_numpy()] = best["score"].to_numpy() / _BEST
-    return averages
+    return average_best(pl.DataFrame(pairs._asdict()).rename({"score": "weight"}), n_accounts)
 
 
 def _weigh_counts(account: Any, object: Any, n_accounts: int) -> Any:

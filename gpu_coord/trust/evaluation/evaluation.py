@@ -63,11 +63,14 @@ class Scored:
 
     @property
     def scores(self) -> dict[str, np.ndarray]:
-        """What the accounts are ranked by; where pairs were tested, also their smallest p-value."""
+        """What the accounts are ranked by; where pairs were tested, by their p-values, too."""
         if "p_value" not in self.table.columns:
             return {"strength": self.strength}
         least_p = self.table["p_value"].fill_null(1.0).to_numpy()
-        return {"strength": self.strength, "least_p_value": -least_p}
+        scores = {"strength": self.strength, "least_p_value": -least_p}
+        if "co_activity" in self.table.columns:  # of versions after 0.1
+            scores["co_activity"] = self.table["co_activity"].to_numpy()
+        return scores
 
     @property
     def n_positive(self) -> int:
@@ -106,12 +109,12 @@ def evaluate(
         weights, with recall; true edges that the run lacks are never found; where the edges of a
         run have no direction, those of the truth have none. None where a figure is not defined.
         Where the run tested for significance, also the AUC of each account's smallest p-value (over
-        all its edges, either way), and of the significant edges their number, recall and the share
-        that is false: not true (``false_share``), and with an end that is no positive
-        (``share_outside``).
+        all its edges, either way) and of its ``co_activity``, and of the significant edges their
+        number, recall and the share that is false: not true (``false_share``), and with an end that
+        is no positive (``share_outside``).
 
         Further, each where the run and the truth have what it takes: ``ranking`` (precision among
-        the first, recall at 1 % false positives, by strength and by smallest p-value), ``network``
+        the first, recall at 1 % false positives, by each of these scores), ``network``
         and ``confirmed_groups`` (precision, recall, F1 and precision at the prevalence of being in
         them), ``intervals`` (95 %, bootstrap), ``groups`` (ARI, AMI and weighted purity of
         communities, components and confirmed groups), ``influence`` (Spearman), ``roles`` (core
@@ -234,8 +237,8 @@ def _evaluate_accounts(scored: Scored) -> Figures:
         "average_precision": compute_average_precision(scored.strength, is_positive),
         "precision_at_n_positive": compute_precision(scored.strength, is_positive, n_positive),
     }
-    if "least_p_value" in scored.scores:
-        figures["auc_of_least_p_value"] = compute_auc(scored.scores["least_p_value"], is_positive)
+    for name, score in list(scored.scores.items())[1:]:
+        figures[f"auc_of_{name}"] = compute_auc(score, is_positive)
     if "role" in table.columns and (is_core := table["role"].eq_missing("core").to_numpy()).any():
         n_core = int(is_core.sum())
         figures["n_core"] = n_core

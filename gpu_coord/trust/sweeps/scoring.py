@@ -14,6 +14,7 @@ import polars as pl
 
 from gpu_coord.archive.ingest import read_labels
 from gpu_coord.detection.edges import EdgeWriter
+from gpu_coord.detection.stages import tabulate_ranks
 from gpu_coord.network.network import score_accounts
 from gpu_coord.results.findings import Findings
 from gpu_coord.results.forms import RUN
@@ -127,6 +128,9 @@ def score_cell(result: CellResult, labels: Path, *, positive: str, folder: Path)
     with EdgeWriter(folder / "edges.parquet", result.accounts, (), result.tests) as writer:
         writer.add(result.edges, result.in_network)
     accounts = result.accounts.hstack(score_accounts(result.network))
+    linked = result.edges.take(result.in_network)
+    ranked = tabulate_ranks(result.tests, linked, n_accounts=accounts.height)
+    accounts = accounts.hstack(ranked)
     accounts.write_parquet(folder / "accounts.parquet")
     content = {"settings": asdict(result.settings), "summary": result.summary}
     found = Findings(folder, content | {"command": "detect", "directed": True}, RUN)
