@@ -3,7 +3,8 @@
 Names are dense, counting, detecting, ingesting, sharing, ranking, modelling and sweeping.
 
 ``calibrating`` takes most of an hour and is left out unless named; so are ``comparing``, which
-holds results against those of peers, and ``simulating``, which needs 7 GB of disk.
+holds results against those of peers, ``judging``, which compares methods (some 20 minutes), and
+``simulating``, which needs 7 GB of disk.
 """
 
 import subprocess
@@ -15,7 +16,7 @@ from benchmarks.measure import FOLDER, describe_machine
 NAMES = (
     "dense", "counting", "detecting", "ingesting", "sharing", "ranking", "modelling", "sweeping",
 )  # fmt: skip
-SLOW = ("calibrating", "comparing", "simulating")
+SLOW = ("calibrating", "comparing", "judging", "simulating")
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or NAMES

@@ -37,13 +37,21 @@ def rank_accounts(tests: PairTests) -> CoActivity:
     tests
         From `assess_pairs`.
     """
-    has_reference = any(each.reference is not None for each in tests.by_lag)
-    log_p = tests.log_p if has_reference else tests.log_p_habit
     n_hours = np.zeros(tests.pair.size, np.int32)
     for each in tests.by_lag:
         row = np.searchsorted(tests.pair, each.pair)
         n_hours[row] = np.maximum(n_hours[row], each.n_hours)
-    return score_coactivity(tests.pair, log_p, n_hours, n_accounts=tests.n_accounts)
+    return score_coactivity(tests.pair, choose_log_p(tests), n_hours, n_accounts=tests.n_accounts)
+
+
+def has_reference(tests: PairTests) -> bool:
+    """Tell whether anything says how much the news does, at any lag."""
+    return any(each.reference is not None for each in tests.by_lag)
+
+
+def choose_log_p(tests: PairTests) -> Any:
+    """Return the logs of the p-values that accounts are scored by, as of `rank_accounts`."""
+    return tests.log_p if has_reference(tests) else tests.log_p_habit
 
 
 def score_coactivity(pair: Any, log_p: Any, n_hours: Any, *, n_accounts: int) -> CoActivity:

@@ -65,7 +65,10 @@ class CompareSettings(EvaluateSettings, CellSettings):
     """Which methods are compared, and how."""
 
     methods: tuple[str, ...] | None = choose(
-        None, "Methods, separated by commas (all but the slow ones).", unit=WORDS
+        None,
+        "Methods, separated by commas (all but the slow ones).",
+        unit=WORDS,
+        advice="such as co_activity",
     )
     window: str = choose(
         "60s", "Longest time between two shares, of methods that look at seconds.", unit=WINDOW

@@ -24,7 +24,7 @@ from gpu_coord.trust.comparison.figures import (
     describe_ranking,
     resample_ranking,
 )
-from gpu_coord.trust.comparison.material import Material, Means, NotPossibleError
+from gpu_coord.trust.comparison.material import Material, Means
 from gpu_coord.trust.comparison.methods import Found, Method, list_methods
 from gpu_coord.trust.comparison.tables import (
     FIGURE,
@@ -91,6 +91,8 @@ def compare(
         raise ValueError(
             f"there are {len(stores)} stores and {len(truths)} truths; give one truth for each."
         )
+    if not stores:
+        raise ValueError("there is no store; give at least one.")
     known = [_read_known(*each) for each in zip(stores, truths, strict=True)]
     only = stores[0] if len(stores) == 1 else None
     with begin(
@@ -119,10 +121,13 @@ def _listed(value: Any) -> list[Any]:
 def _name(stores: list[Store]) -> list[str]:
     """Return what the archives are called: the folders of their stores, numbered if alike."""
     names = [store.path.resolve().name for store in stores]
-    return [
+    numbered = [
         name if names.count(name) == 1 else f"{name} ({names[:place].count(name) + 1})"
         for place, name in enumerate(names)
     ]
+    if len(set(numbered)) < len(numbered):  # a folder has such a name itself
+        numbered = [f"{place}: {name}" for place, name in enumerate(names, 1)]
+    return numbered
 
 
 def _read_known(store: Store, truth: Truth) -> pl.DataFrame:
@@ -140,8 +145,13 @@ def _read_known(store: Store, truth: Truth) -> pl.DataFrame:
     else:
         known = read_truth(Path(truth))
     given = [name for name in ("campaign", "group") if name in known.columns]
-    group = pl.col(given[0] if given else "label").cast(pl.String)
-    return known.select("account_id", pl.col("label").cast(pl.String), group=group)
+    text = known.select(
+        pl.col("account_id", "label").cast(pl.String),
+        group=pl.col(given[0] if given else "label").cast(pl.String),
+    ).unique(maintain_order=True)
+    if twice := text.filter(pl.col("account_id").is_duplicated())["account_id"].n_unique():
+        raise ValueError(f"the truth says two things of {twice} accounts; correct them.")
+    return text
 
 
 def _hash_inputs(stores: list[Store], known: list[pl.DataFrame]) -> dict[str, str | None]:
@@ -172,7 +182,7 @@ class _Archive:
                 "the store made with a key?"
             )
         labels = sorted(known["label"].unique())
-        if not self.is_ranked and known["group"].n_unique() < 2:
+        if not self.is_ranked and np.unique(self.group[self.group >= 0]).size < 2:
             raise ValueError(
                 f"{n_positive} of {n_known} known accounts of {name} are labelled {positive!r}; "
                 f"some and not all must be: choose another of the labels {labels} by --positive."
@@ -209,15 +219,18 @@ def _add(part: _Part, method: Method, material: Material, settings: CompareSetti
     said = {"archive": archive.name, "method": method.name}
     try:
         found = method.find(material)
-    except NotPossibleError as error:
-        part.rows.append({**said, "ranked": "accounts", "reason": str(error)})
+    except ValueError as error:  # of this method: the others may do
+        part.rows.append({**said, "ranked": "accounts", "reason": str(error).rstrip(".")})
         return
     if found.accounts is not None:
         part.scores[method.name] = found.accounts
     if archive.is_ranked:
         part.rows += [said | row for row in _describe(found, archive, settings)]
     if found.groups is not None:
-        figures = describe_groups(found.groups, archive.group, archive.is_positive)
+        known = archive.is_known
+        figures = describe_groups(
+            found.groups[known], archive.group[known], archive.is_positive[known]
+        )
         part.groups.append(said | figures)
 
 

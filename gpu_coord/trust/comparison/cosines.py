@@ -19,6 +19,7 @@ from gpu_coord.trust.comparison.figures import Pairs
 
 MAX_PAIRS = 40_000_000  # 16 bytes each
 _BLOCK_PRODUCTS = 5_000_000  # that one call of a kernel adds up: some 10 ms
+_FEW = 4  # accounts or objects, with fewer ARPACK does not work
 _ROUNDING = 1e-9  # what is equal but for the last bits is equal
 
 
@@ -110,32 +111,30 @@ def count_as_similar(matrix: Any, pairs: Pairs, counts: Any, *, threads: int) ->
         pass
 
 
-def find_centrality(matrix: Any, *, n_steps: int = 500, tolerance: float = 1e-9) -> Any:
+def find_centrality(matrix: Any) -> Any:
     """Return the eigenvector centrality of each account in the network of cosines, (n_accounts,).
 
-    By power iteration from equal values, without the network itself: rows have length 1, so the
-    matrix times its transpose is the network with a loop of weight 1 at each account, which moves
-    no eigenvector.
+    By Lanczos' method (ARPACK, begun with equal values), without the network itself: rows have
+    length 1, so the matrix times its transpose is the network with a loop of weight 1 at each
+    account, which moves no eigenvector.
 
     Parameters
     ----------
     matrix
         From `weigh_rows`.
-    n_steps, tolerance
-        Steps at most, and the change in all at which to stop.
     """
-    centrality = np.asarray(matrix.getnnz(axis=1) > 0, float)
-    centrality /= max(np.linalg.norm(centrality), 1)
-    for _ in range(n_steps):
-        passed = matrix @ (matrix.T @ centrality)
-        length = np.linalg.norm(passed)
-        if length == 0:
-            break
-        passed /= length
-        moved = np.abs(passed - centrality).sum()
-        centrality = passed
-        if moved < tolerance:
-            break
+    from scipy.sparse.linalg import svds
+
+    has_any = np.flatnonzero(matrix.getnnz(axis=1))
+    centrality = np.zeros(matrix.shape[0])
+    if has_any.size < _FEW or matrix.shape[1] < _FEW:
+        if has_any.size:
+            centrality[has_any] = np.abs(np.linalg.svd(matrix[has_any].toarray())[0][:, 0])
+        return centrality
+    used = matrix[has_any]
+    # The network's leading eigenvector is the matrix's leading left singular vector.
+    begin = np.ones(min(used.shape))
+    centrality[has_any] = np.abs(svds(used, k=1, v0=begin)[0][:, 0])
     return centrality
 
 

@@ -24,7 +24,6 @@ from gpu_coord.trust.evaluation.rankings import (
 Figures = dict[str, Any]
 FIRST = (10, 50, 100)
 MAX_FALSE_SHARE = 0.01
-_MOST = 0.9  # of the operation
 _N_SUMMED = 100_000  # places of a ranking that are added up one by one
 
 
@@ -147,13 +146,15 @@ def _sum_discounts(ends: Any) -> Any:
 
 def count_to_most(ranking: Ranking) -> int:
     """Return how many are to be read until 90 % of the positives are found, ties shared out."""
-    n_found = np.concatenate([[0], ranking.n_true + ranking.n_false])
-    n_true = np.concatenate([[0], ranking.n_true])
-    # Levels without a positive gain nothing: the first place at which enough are found.
-    wanted = _MOST * ranking.n_positive
-    level = int(np.searchsorted(n_true, wanted))
-    gained = (wanted - n_true[level - 1]) / (n_true[level] - n_true[level - 1])
-    return int(np.ceil(n_found[level - 1] + gained * (n_found[level] - n_found[level - 1])))
+    counts = np.concatenate([[[0, 0]], np.column_stack([ranking.n_true, ranking.n_false])])
+    n_true, n_false = counts.astype(np.int64).T
+    # Levels without a positive gain nothing: the first at which enough are found. In integers, as
+    # a rounding up must not come from the last bit.
+    level = int(np.searchsorted(10 * n_true, 9 * ranking.n_positive))
+    before, after = (int(n_true[at] + n_false[at]) for at in (level - 1, level))
+    wanted = 9 * ranking.n_positive - 10 * int(n_true[level - 1])
+    gained = 10 * int(n_true[level] - n_true[level - 1])
+    return before - (-wanted * (after - before) // gained)
 
 
 def resample_ranking(score: Any, is_positive: Any, *, n_resamples: int, seed: int) -> Figures:
@@ -187,16 +188,16 @@ def describe_groups(group: Any, true: Any, is_positive: Any) -> Figures:
     Parameters
     ----------
     group
-        Of each account, -1 where it is in none.
+        Of each account that is known, -1 where it is in none.
     true
-        The same of the truth; -1 where it is not known.
+        The same of the truth; -1 where it is in none.
     is_positive
         One entry per account.
 
     Returns
     -------
         ``n_groups``, ``n_covered`` and ``coverage`` (accounts in a group, and their share);
-        ``ami`` and ``ari`` of the accounts that are in a group and whose true one is known;
+        ``ami`` and ``ari`` of the accounts that are in a group and in a true one;
         ``purity`` (share of these that are of the most frequent true group of theirs);
         ``weighted_purity`` (see `compute_weighted_purity`), null without positives.
     """

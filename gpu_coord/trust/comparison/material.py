@@ -177,8 +177,11 @@ class Material:
 
     def place_pairs(self, edges: pl.DataFrame, score: str) -> Pairs:
         """Return edges between rows of `shares.accounts` as pairs of rows of `accounts`."""
-        source, target = (self.share_row[edges[end].to_numpy()] for end in ("source", "target"))
-        return Pairs(source, target, edges[score].to_numpy())
+        return self.place(Pairs(*(edges[name].to_numpy() for name in ("source", "target", score))))
+
+    def place(self, pairs: Pairs) -> Pairs:
+        """Return pairs of rows of `shares.accounts` as pairs of rows of `accounts`."""
+        return Pairs(self.share_row[pairs.source], self.share_row[pairs.target], pairs.score)
 
     def place_accounts(self, values: Any) -> Any:
         """Return values of the accounts of `shares` for all accounts; 0 for the others."""

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.chance.adjust import adjust_p_values
-from gpu_coord.chance.coactivity import rank_accounts
+from gpu_coord.chance.coactivity import choose_log_p, has_reference, rank_accounts
+from gpu_coord.chance.tiers import choose_tier, list_tiers
 from gpu_coord.ground.times import parse_window
 from gpu_coord.network.network import sum_weights
 from gpu_coord.sharing.layers import FAST, FAST_WINDOW, Layer
@@ -59,16 +60,15 @@ class Method:
 
 def _find_co_activity(material: Material) -> Found:
     tests = material.tests
-    return Found(
-        rank_accounts(tests).co_activity,
-        _fold(tests.pair, tests.log_p, tests.n_accounts),
-        material.network.community,
-    )
+    pairs = _fold(tests.pair, choose_log_p(tests), tests.n_accounts)
+    return Found(rank_accounts(tests).co_activity, pairs, material.network.community)
 
 
 def _find_least_p(material: Material, *, lag: int | None, is_news: bool) -> Found:
     """Rank by the least p-value of a pair, all lags together or one; of one tier."""
     tests = material.tests
+    if is_news and not has_reference(tests):
+        raise NotPossibleError("nothing in this archive tells the news from coordination")
     if lag is None:
         pair, log_p = tests.pair, tests.log_p if is_news else tests.log_p_habit
     else:
@@ -102,14 +102,13 @@ def _find_groups(material: Material) -> Found:
 
 def _find_share(material: Material) -> Found:
     """Rank as `share` does: by all tests of an account's pairs within the window."""
-    tests, near = material.share_tests, material.shared[0]
-    p_value = np.maximum(tests.edges["p_value"].to_numpy(), 1e-300)
-    pairs = material.place_pairs(near.with_columns(score=-np.log(p_value)), "score")
-    groups = material.find_communities(
-        _take(pairs, tests.edges["tier"].is_not_null().to_numpy() & (pairs.score > 0))
-    )
-    score = material.place_accounts(rank_accounts(tests.pairs).co_activity)
-    return Found(score, _take(pairs, pairs.score > 0), groups)
+    tests, near = material.share_tests.pairs, material.shared[0]
+    score = material.place_accounts(rank_accounts(tests).co_activity)
+    pairs = material.place(_fold(tests.pair, choose_log_p(tests), tests.n_accounts))
+    in_network = list_tiers(choose_tier(tests, "auto").tier)
+    linked = near.filter(material.share_tests.edges.select(in_network).to_series())
+    groups = material.find_communities(material.place_pairs(linked, "n_objects"))
+    return Found(score, pairs, groups)
 
 
 def _find_model(material: Material) -> Found:
@@ -163,7 +162,7 @@ def _find_central(material: Material) -> Found:
 
 
 def _find_jaccard(material: Material) -> Found:
-    """Rank by the largest share of things in common with another account."""
+    """Rank by the largest Jaccard index with another account, of things of two accounts or more."""
     account, object = material.tfidf.nonzero()
     n = material.accounts.height
     pairs = material.list_cosines(weigh_rows(account, object, n, np.ones_like))

@@ -45,8 +45,8 @@ def rank_methods(methods: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
         ``ranked, method, says, source, n_archives`` (in which the method was possible), ``mean_auc,
-        mean_average_precision, mean_rank_auc, mean_rank_average_precision``; the best by the
-        first of the ranks first.
+        mean_average_precision, mean_rank_auc, mean_rank_average_precision``; those possible in
+        most archives first, of these the best by the first of the ranks.
     """
     figures = ("auc", "average_precision")
     ranks = methods.filter(pl.col("auc").is_not_null()).with_columns(
@@ -65,7 +65,10 @@ def rank_methods(methods: pl.DataFrame) -> pl.DataFrame:
                          schema=["method", "says", "source"], orient="row")  # fmt: skip
     named = means.join(known, on="method", how="left")
     first = ("ranked", "method", "says", "source")
-    return named.select(*first, pl.exclude(first)).sort("ranked", "mean_rank_auc", "method")
+    order = ["ranked", "n_archives", "mean_rank_auc", "method"]
+    return named.select(*first, pl.exclude(first)).sort(
+        order, descending=[False, True, False, False]
+    )
 
 
 def write_latex(methods: pl.DataFrame, ranks: pl.DataFrame) -> str:
