@@ -36,7 +36,8 @@ def score_by_hand(found, n_accounts):
         joined.append(min([1.0, *(p * len(mine) / k for k, p in enumerate(mine, 1))]))
     # Equal but for the last bits is equal.
     ranks = rank_by_hand(shares), rank_by_hand([-round(math.log(p), 9) for p in joined])
-    return [(a + b) / 2 for a, b in zip(*ranks, strict=True)], shares, joined
+    score = [math.sqrt((a * a + b * b) / 2) for a, b in zip(*ranks, strict=True)]
+    return score, shares, joined
 
 
 N_ACCOUNTS = 8
@@ -67,7 +68,7 @@ def test_score_coactivity__equals_plain_loops(found, block):
 
 def test_score_coactivity__of_nobody_who_met_is_a_half():
     scored = score_coactivity(np.empty(0, np.int64), np.empty(0), np.empty(0), n_accounts=3)
-    assert scored.co_activity.tolist() == [0.5] * 3
+    assert scored.co_activity.tolist() == pytest.approx([0.5] * 3)
     assert (scored.unusual_share.tolist(), scored.simes_p_value.tolist()) == ([0] * 3, [1] * 3)
 
 

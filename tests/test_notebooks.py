@@ -19,6 +19,7 @@ SCALES = {
     "05_choosing_parameters": {"preset": "small", "grid": GRID | {"alpha": [0.01, 0.05]}},
     "06_catalysts_and_boosters": {"preset": "small", "kinds": KINDS},
     "07_cpu_gpu_and_scale": {"n_posts": (6_000,), "kinds": KINDS[1:]},
+    "08_which_method": {"preset": "small", "kinds": KINDS[1:], "n_permutations": 19},
 }
 
 
@@ -81,4 +82,4 @@ def test_notebook__begins_with_its_question_and_ends_with_a_decision(path):
 
 
 def test_notebooks__are_numbered_without_a_gap():
-    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(1, 8))
+    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(1, 9))

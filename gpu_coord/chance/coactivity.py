@@ -24,7 +24,7 @@ _BLOCK = 2_000_000  # entries that are sorted at once: some 60 MB
 class CoActivity(NamedTuple):
     """The score of each account and its parts, (n_accounts,) each: columns of ``accounts``."""
 
-    co_activity: Any  # 0 to 1: the mean share of accounts that either part ranks lower
+    co_activity: Any  # 0 to 1: the quadratic mean of the shares of accounts below, by either part
     unusual_share: Any  # of its pairs, with five usual ones added
     simes_p_value: Any  # of all its pairs together
 
@@ -89,7 +89,9 @@ def score_coactivity(pair: Any, log_p: Any, n_hours: Any, *, n_accounts: int) ->
         log_simes[block] = _join_p_values(account, found, n_pairs[block])
     unusual_share = n_unusual / (n_pairs + _PRIOR)
     # Those that are equal but for the last bits are equal.
-    score = (_rank(unusual_share) + _rank(-np.round(log_simes, 9))) / 2
+    below = _rank(unusual_share), _rank(-np.round(log_simes, 9))
+    # Squares: who stands out in one part is no less unusual for being ordinary in the other.
+    score = np.sqrt((below[0] ** 2 + below[1] ** 2) / 2)
     return CoActivity(score, unusual_share, np.exp(log_simes))
 
 

@@ -6,6 +6,7 @@ Texts come from archives: they are cleaned, and never read as formulas.
 
 from gpu_coord.plots.accounts import plot_influence, plot_raster, plot_roles
 from gpu_coord.plots.chance import plot_gaps, plot_lags, plot_quantiles, plot_support
+from gpu_coord.plots.comparisons import plot_methods
 from gpu_coord.plots.networks import lay_out, plot_network, select_strongest
 from gpu_coord.plots.style import COORDINATED, OTHERS, PALETTE, ROLE_COLOURS
 from gpu_coord.plots.sweeps import plot_inclusion, plot_specifications, plot_sweep
@@ -34,6 +35,7 @@ __all__ = [
     "plot_inclusion",
     "plot_influence",
     "plot_lags",
+    "plot_methods",
     "plot_network",
     "plot_quantiles",
     "plot_raster",
