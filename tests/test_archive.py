@@ -197,13 +197,13 @@ def corrupt(packed: bytes) -> bytes:
         (b"\n\n", "is empty"),
         (pack_zip(), "zip file without files"),
         (pack_zip(a__zip=pack_zip(a__csv=SHARES)), "zip file inside a zip file"),
-        (pack_zip(a__parquet=b"PAR1"), "Parquet inside a zip file"),
+        (pack_zip(a__parquet=b"PAR1"), "is a binary table inside a zip file"),
         (b"PAR1 but not really", "cannot be read"),
         (b"{broken", "no line holds a JSON object"),
         (b"{broken: 1}\n[]", "no line holds a JSON object"),
         (b'{"tweetid": "1", "userid": "2", "tweet_time": "3"}', "X archive as jsonl"),
-        (bytes(range(256)) * 9, "is not an X archive, a share table or a CrowdTangle export"),
-        (b"name,value\n1,2\n", r"a share table or a CrowdTangle export: its columns are"),
+        (bytes(range(256)) * 9, "is not an X archive, a share table, or an export that is known"),
+        (b"name,value\n1,2\n", r"its columns are name, value\. Say what they mean, such as --map account_id="),
         ((HEADER.strip() + ",Account_ID\n").encode(), r"has a column twice .* \['accountid'\]"),
     ],
     ids=count(),
@@ -271,7 +271,7 @@ def test_ingest__does_not_print_the_record_of_a_file_without_a_header(
 
 
 def test_ingest__names_the_known_columns_of_what_is_no_archive(ingest_bytes):
-    with pytest.raises(ArchiveError, match=r"its columns are 'Account_ID', 'kind' and 1 other\.$"):
+    with pytest.raises(ArchiveError, match=r"its columns are Account_ID, kind, what\. Say what"):
         ingest_bytes("Account_ID,kind,what\na,b,c\n")
 
 
@@ -353,7 +353,7 @@ def test_ingest__refuses_paths_without_archives(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no file or folder .*nothing"):
         ingest(tmp_path / "nothing", tmp_path / "store")
     (tmp_path / "in").mkdir()
-    with pytest.raises(ArchiveError, match="No X archive, share table or CrowdTangle export found"):
+    with pytest.raises(ArchiveError, match="no X archive, share table or export that is known was found"):
         ingest(tmp_path / "in", tmp_path / "store")
 
 

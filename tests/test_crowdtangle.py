@@ -494,7 +494,7 @@ EXPORT = write_table([post()], PAGES)
         (TWEETS, "crowdtangle", "is not crowdtangle but an X archive"),
         (SHARES, "crowdtangle", "is not crowdtangle but a share table"),
         (b"", "crowdtangle", "is empty: not even a header"),
-        (b"a,b\n1,2\n", "crowdtangle", "is not crowdtangle: its columns are none"),
+        (b"a,b\n1,2\n", "crowdtangle", "is not crowdtangle: its columns are a, b"),
     ],
 )
 def test_ingest__a_named_format_is_held(tmp_path, content, archive_format, message):

@@ -439,8 +439,17 @@ def test_ingest__buckets_do_not_change_what_is_stored(ingest_table, monkeypatch)
 
 
 def test_ingest__names_what_a_share_table_lacks(ingest_table):
-    with pytest.raises(ArchiveError, match=r"looks like shares but lacks \['contentid'\]"):
-        ingest_table(make_table(("a", "x", "1", "0")).drop("content_id"))
+    with pytest.raises(ArchiveError, match=r"looks like shares but lacks \['objectid'\]"):
+        ingest_table(make_table(("a", "x", "1", "0")).drop("object_id"))
+
+
+def test_ingest__makes_a_content_of_each_row_where_the_table_names_none(ingest_table):
+    rows = [("a", "x", "1", "0"), ("a", "x", "2", "0"), ("", "x", "3", "0"), ("b", "y", "4", "5")]
+    store = ingest_table(make_table(*rows).drop("content_id"))
+    posts = store.read("posts")["content_id"].to_list()
+    assert [name.rpartition(":")[2] for name in posts] == ["1", "2", "4"]
+    assert len({name.rpartition(":")[0] for name in posts}) == 1
+    assert store.manifest["totals"]["stored"] == 3
 
 
 def test_ingest__refuses_broken_parquet(tmp_path):

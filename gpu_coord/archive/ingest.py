@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gpu_coord.archive.crowdtangle import ingest_crowdtangle
+from gpu_coord.archive.exports import ingest_exports
 from gpu_coord.archive.intake import Intake, Tally
 from gpu_coord.archive.settings import Format, IngestSettings
 from gpu_coord.archive.shares import ingest_shares, read_ids
 from gpu_coord.archive.sources import (
     FAMILIES,
     ArchiveError,
+    Wanted,
     check_columns,
     check_name,
     find_sources,
@@ -107,7 +109,8 @@ def ingest(
             raise ValueError(f"The label of {path} is empty; write NAME=PATH.")
     target = Path(store)
     check_replaceable(target, STORE_MARKER, STORE_FILES)
-    sources, ignored = find_sources([*((path, None) for path in given), *named], settings.format)
+    wanted = Wanted(settings.format, settings.mapping, settings.split)
+    sources, ignored = find_sources([*((path, None) for path in given), *named], wanted)
     if settings.texts:
         _check_texts(sources, pseudonym_key)
     described = asdict(settings) | {
@@ -173,6 +176,7 @@ _READERS: dict[Format, Callable[[Intake], None]] = {
     "x-archive": ingest_x_archive,
     "shares": ingest_shares,
     "crowdtangle": ingest_crowdtangle,
+    "exports": ingest_exports,
 }
 
 

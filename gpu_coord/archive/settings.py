@@ -1,13 +1,29 @@
 """Every choice of `ingest`."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gpu_coord.ground.choices import Choices, Spelling, choose
+from gpu_coord.ground.choices import WORDS, Choices, Spelling, choose
 from gpu_coord.ground.kinds import UrlRule
 
-Format = Literal["auto", "x-archive", "shares", "crowdtangle"]
+Format = Literal["auto", "x-archive", "shares", "crowdtangle", "exports"]
 TimeSource = Literal["auto", "stamp"]
+
+
+def read_mapping(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield field and column of words like ``account_id=author``.
+
+    Raises
+    ------
+    ValueError
+        A word is none.
+    """
+    for word in words:
+        name, equals, column = word.partition("=")
+        if not (name.strip() and equals and column.strip()):
+            raise ValueError(f"map has {word!r}; write FIELD=COLUMN, such as account_id=author.")
+        yield name.strip(), column.strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +35,15 @@ class IngestSettings(Choices):
         "What the files are.",
         detail="auto accepts any, but not two sorts together.",
     )
+    map: tuple[str, ...] | None = choose(
+        None,
+        "What columns mean, such as account_id=author,object_id=link,timestamp_share=created_at.",
+        detail="field=column, of all files; in Python also a mapping. The fields are those of a "
+        "share table (object_id, kind), or of posts: hashtags, urls, mentions, objects, retweet, "
+        "reply, quote, text, is_retweet, likes, replies, retweets, quotes.",
+        unit=WORDS,
+    )
+    split: str = choose(",", "Between the items of a list cell without brackets.")
     exclude: tuple[str, ...] = choose(
         (),
         "Entities to leave out, such as search terms.",
@@ -48,8 +73,19 @@ class IngestSettings(Choices):
         detail="Normalised, in the table texts; under a key without the names behind @.",
     )
 
+    @property
+    def mapping(self) -> dict[str, str]:
+        """What columns mean: field -> column."""
+        return dict(read_mapping(self.map or ()))
+
     def check(self) -> None:
-        """Refuse an empty term."""
+        """Refuse an empty term, and a map that is none."""
+        if len(self.mapping) < len(self.map or ()):
+            raise ValueError(f"map is {', '.join(self.map or ())}; it names a field twice.")
+        if not self.split:
+            raise ValueError(
+                "split is empty; write what stands between two items, such as a comma."
+            )
         if any(not term.strip(" #@") for term in self.exclude):
             raise ValueError(
                 "A term to exclude is empty; give a hashtag, a mention, a URL or a host."

@@ -47,13 +47,15 @@ STAGED_SHARES: dict[str, Any] = {
 }
 
 
-def judge_shares(cells: pl.DataFrame, *, name: str) -> pl.DataFrame:
+def judge_shares(cells: pl.DataFrame, *, name: str, rows: np.ndarray | None = None) -> pl.DataFrame:
     """Read ids and time of each share, and give a reason where the row cannot be stored.
 
     Parameters
     ----------
     name
         The file, for messages.
+    rows
+        Numbers of the records, where the table names no contents: each is a post of its own.
 
     Returns
     -------
@@ -65,6 +67,8 @@ def judge_shares(cells: pl.DataFrame, *, name: str) -> pl.DataFrame:
         read_ids(cells["kind"], name=name).fill_null(DEFAULT_KIND).alias("kind"),
         read_ids(cells["platform"], name=name).alias("platform"),
     )
+    if rows is not None:
+        texts = texts.with_columns(content_id=pl.format(f"{name}:{{}}", pl.Series(rows)))
     times = read_times(cells["timestampshare"], name=name)
     has_time = cells["timestampshare"].is_not_null()
     if cells["timestampshare"].dtype == pl.String:
@@ -184,7 +188,9 @@ def _stage_shares(intake: Intake, contents: Vocabulary, platforms: Vocabulary) -
         for tally in intake.tallies:
             tally.first_row = n_rows
             for batch in intake.read(tally, SHARE_CELLS):
-                judged = judge_shares(batch.frame, name=tally.source.name)
+                has_content = "contentid" in tally.source.columns
+                rows = None if has_content else batch.rows
+                judged = judge_shares(batch.frame, name=tally.source.name, rows=rows)
                 intake.reject(tally, batch.rows, judged["reason"])
                 good = judged.filter(pl.col("reason").is_null())
                 good = good.with_columns(

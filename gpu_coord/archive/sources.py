@@ -7,6 +7,7 @@ a batch or listed as malformed.
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
@@ -29,6 +30,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from gpu_coord.archive.cells import give_reason
+from gpu_coord.archive.layouts import FIELDS, Layout, map_layout, plain, recognise_layout
 from gpu_coord.ground.threads import prefetch
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 
     from gpu_coord.archive.settings import Format
 
-Role = Literal["tweets", "users", "shares", "crowdtangle"]
+Role = Literal["tweets", "users", "shares", "crowdtangle", "exports"]
+Packing = Literal["csv", "jsonl", "parquet", "arrow"]
 
 BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
 N_ROOMS = 6  # blocks of a CSV file that are held at a time
@@ -48,9 +51,12 @@ UNEXACT_ID = "the line gives an id that is neither text nor a whole number"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 BROKEN_FILE = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
+DELIMITERS = (",", ";", "\t", "|")
+MAX_NOTES = 10  # lines above a header
 TWEET_COLUMNS = {"tweetid", "userid", "tweettime"}
 PROFILE_COLUMNS = {"followercount", "followingcount", "accountcreationdate", "accountlanguage"}
 SHARE_COLUMNS = {"accountid", "objectid", "contentid", "timestampshare"}
+SHARE_FIELDS = ("account_id", "object_id", "content_id", "timestamp_share", "kind", "platform")
 ID_COLUMNS = SHARE_COLUMNS - {"timestampshare"} | {"kind", "platform"}
 # Exports of CrowdTangle's dashboard, and tables of what its API gave, such as CooRnet's.
 EXPORT_COLUMNS = {"facebookid", "likesatposting", "followersatposting"}
@@ -80,6 +86,7 @@ FAMILIES: dict[Role, tuple[Format, str]] = {
     "users": ("x-archive", "an X archive"),
     "shares": ("shares", "a share table"),
     "crowdtangle": ("crowdtangle", "a CrowdTangle export"),
+    "exports": ("exports", "an export of another tool"),
 }
 
 
@@ -97,11 +104,23 @@ class Source:
 
     path: Path
     member: str | None  # name inside a zip file
-    packing: Literal["csv", "jsonl", "parquet"]
+    packing: Packing
     role: Role
     columns: dict[str, str]  # name without case, spaces, underscores -> a name in the file
     label: str | None = None  # given to all its accounts
     name: str = ""  # shown in rejects and manifest; unique among the inputs
+    dialect: Dialect = field(default_factory=lambda: Dialect())
+    layout: Layout | None = None  # of exports and mapped tables: what the columns mean
+    fields: dict[str, str] = field(default_factory=dict)  # of exports: field -> plain name
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a CSV file is written."""
+
+    delimiter: str = ","
+    n_notes: int = 0  # lines above the header
+    n_columns: int = 0  # of the header, those of one name twice included
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +133,7 @@ class Batch:
     position: int = 0  # bytes of the file read so far
 
 
-def plain_name(name: str) -> str:
-    """Return a column name without case, spaces and underscores."""
-    return re.sub(r"[\s_]", "", name).casefold()
+plain_name = plain
 
 
 def show_columns(names: Iterable[str], known: Collection[str] = KNOWN_COLUMNS) -> str:
@@ -146,8 +163,22 @@ class Place:
     is_named: bool  # given itself, not found in a folder
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What files are said to be."""
+
+    format: Format
+    map: Mapping[str, str] = field(default_factory=dict)  # field -> column
+    split: str = ","
+
+    @property
+    def layout(self) -> Layout | None:
+        """The layout that the map describes, where there is one."""
+        return map_layout(self.map, self.split) if self.map else None
+
+
 def find_sources(
-    given: Sequence[tuple[Path, str | None]], archive_format: Format
+    given: Sequence[tuple[Path, str | None]], wanted: Wanted
 ) -> tuple[list[Source], list[dict[str, str]]]:
     """Find the tables in files and folders.
 
@@ -156,6 +187,8 @@ def find_sources(
     given
         Files and folders, each with the label of all its accounts or None. Inside a labelled
         folder another one, or a file, may have a label of its own.
+    wanted
+        What they are said to be.
 
     Returns
     -------
@@ -170,10 +203,13 @@ def find_sources(
     sources: list[Source] = []
     ignored: list[dict[str, str]] = []
     for file, place in _list_files(given).items():
-        sources += _open_tables(file, place, archive_format, ignored)
+        sources += _open_tables(file, place, wanted, ignored)
     if not sources:
         places = ", ".join(str(path) for path, _ in given) or "no path"
-        raise ArchiveError(f"No X archive, share table or CrowdTangle export found in {places}.")
+        raise ArchiveError(
+            f"no X archive, share table or export that is known was found in {places}; "
+            "`gpu-coord columns FILE` shows what a file is taken for."
+        )
     _check_one_format(sources)
     names = _name_files(sorted({source.path for source in sources}))
     return [
@@ -228,13 +264,13 @@ def _merge_places(file: Path, old: Place, new: Place) -> Place:
 
 
 def _open_tables(
-    file: Path, place: Place, archive_format: Format, ignored: list[dict[str, str]]
+    file: Path, place: Place, wanted: Wanted, ignored: list[dict[str, str]]
 ) -> Iterator[Source]:
     members = _list_members(file)
     for member in members:
         try:
             with naming_errors(file, member):
-                yield _recognise(file, member, place.label, archive_format)
+                yield _recognise(file, member, place.label, wanted)
         except UnknownFormatError as error:
             if place.is_named and len(members) == 1:
                 raise
@@ -258,21 +294,59 @@ def _list_members(file: Path) -> list[str | None]:
     return list(shown)
 
 
-def _recognise(file: Path, member: str | None, label: str | None, archive_format: Format) -> Source:
+def _recognise(file: Path, member: str | None, label: str | None, wanted: Wanted) -> Source:
     with open_stream(file, member) as stream:
         head = stream.read(HEAD_BYTES)
     name = _join(file.name, member)
-    packing, names = _read_header(file, member, head)
-    role = _choose_role(name, names, archive_format)
+    packing, headers = _read_headers(file, member, head)
+    names, dialect, role, layout = _choose_header(name, packing, headers, wanted)
     plain = [_drop_dots(each) if role == "crowdtangle" else plain_name(each) for each in names]
+    columns, fields = dict(zip(plain, names, strict=True)), {}
+    if layout is not None:
+        fields = layout.find(plain)
+        _require_fields(name, layout, fields, names)
+        if role == "shares":
+            columns = {plain_name(each): columns[column] for each, column in fields.items()}
+    used = {*fields.values()} or (SHARE_COLUMNS | ID_COLUMNS if role == "shares" else KNOWN_COLUMNS)
     if packing != "jsonl":  # there each line has its own
-        check_columns(name, plain)
-    if role != "shares" and packing != "csv":
+        check_columns(name, [each for each in plain if each in used])
+    if role not in ("shares", "exports") and packing != "csv":
         raise ArchiveError(
             f"{name} is {FAMILIES[role][1]} as {packing}; those are read as CSV, the form in which "
             "they were released."
         )
-    return Source(file, member, packing, role, dict(zip(plain, names, strict=True)), label)
+    return Source(
+        file, member, packing, role, columns, label, dialect=dialect, layout=layout, fields=fields
+    )
+
+
+def _require_fields(
+    name: str, layout: Layout, fields: Mapping[str, str], names: Sequence[str]
+) -> None:
+    """Refuse a file that lacks a column of the map, or who or when of a layout."""
+    wanted = FIELDS[:2] if layout.marks else tuple(layout.columns)
+    missing = [each for each in wanted if each not in fields]
+    if missing:
+        asked = ", ".join(f"{each}={'/'.join(layout.columns[each])}" for each in missing)
+        raise ArchiveError(
+            f"{name} as {layout.name} lacks {asked}; its columns are {', '.join(names[:40])}."
+        )
+
+
+def _choose_header(
+    name: str, packing: Packing, headers: list[tuple[list[str], Dialect]], wanted: Wanted
+) -> tuple[list[str], Dialect, Role, Layout | None]:
+    """Return the first header by which a file is known; the error of the first if there is none."""
+    first: UnknownFormatError | None = None
+    for names, dialect in headers:
+        try:
+            role, layout = _choose_role(name, names, packing, wanted)
+        except UnknownFormatError as error:
+            first = first or error
+            continue
+        return names, dialect, role, layout
+    assert first is not None, "a file has at least one line"
+    raise first
 
 
 def _drop_dots(name: str) -> str:
@@ -291,14 +365,17 @@ def check_columns(name: str, columns: Sequence[str]) -> None:
         )
 
 
-def _read_header(
+def _read_headers(
     file: Path, member: str | None, head: bytes
-) -> tuple[Literal["csv", "jsonl", "parquet"], list[str]]:
+) -> tuple[Packing, list[tuple[list[str], Dialect]]]:
+    """Return how a file is packed, and what its header may be, the likeliest first."""
     name = _join(file.name, member)
-    if head[:4] == b"PAR1":
+    if head[:4] == b"PAR1" or head[:6] == b"ARROW1":
         if member is not None:
-            raise ArchiveError(f"{name} is Parquet inside a zip file; unpack it first.")
-        return "parquet", pq.read_schema(file).names
+            raise ArchiveError(f"{name} is a binary table inside a zip file; unpack it first.")
+        is_parquet = head[:4] == b"PAR1"
+        schema = pq.read_schema(file) if is_parquet else pa.ipc.open_file(file).schema
+        return ("parquet" if is_parquet else "arrow"), [(schema.names, Dialect())]
     if head[:4] in ZIP_SIGNATURES:
         raise ArchiveError(f"{name} is a zip file inside a zip file; unpack it first.")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -307,11 +384,35 @@ def _read_header(
     if not text.strip():
         raise UnknownFormatError(f"{name} is empty: not even a header.")
     if text.lstrip().startswith("{"):
-        return "jsonl", _read_head_keys(name, text)
-    try:
-        return "csv", next(csv.reader(io.StringIO(text, newline=""), strict=False))
-    except csv.Error as error:
-        raise UnknownFormatError(f"{name} is no CSV, JSONL or Parquet table: {error}.") from error
+        return "jsonl", [(_read_head_keys(name, text), Dialect())]
+    if text.lstrip().startswith("["):
+        raise UnknownFormatError(
+            f"{name} is one JSON array; write one object a line (`jq -c '.[]' {name}`)."
+        )
+    return "csv", _list_headers(name, text)
+
+
+def _list_headers(name: str, text: str) -> list[tuple[list[str], Dialect]]:
+    """Return what the header of a CSV file may be: by each delimiter, below some lines of notes."""
+    lines = text.splitlines(keepends=True)[: MAX_NOTES + 1]
+    told = re.match(r"(?i)sep=(.)\s*$", lines[0])
+    delimiters = (told[1],) if told else DELIMITERS
+    first = 1 if told else 0
+    found: list[tuple[list[str], Dialect]] = []
+    for n_notes in range(first, len(lines)):
+        rest = "".join(lines[n_notes:]) if n_notes else text
+        for delimiter in delimiters:
+            try:
+                names = next(csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter))
+            except (csv.Error, StopIteration) as error:
+                if not found and n_notes == first and delimiter == delimiters[-1]:
+                    raise UnknownFormatError(
+                        f"{name} is no CSV, JSONL or Parquet table: {error}."
+                    ) from error
+                continue
+            found.append((names, Dialect(delimiter, n_notes, len(names))))
+    # Of the first line, by the delimiter that makes most columns: that is what errors show.
+    return sorted(found, key=lambda each: (each[1].n_notes, -each[1].n_columns))
 
 
 def _read_head_keys(name: str, text: str) -> list[str]:
@@ -323,24 +424,56 @@ def _read_head_keys(name: str, text: str) -> list[str]:
     return list(dict.fromkeys(key for line in objects for key in json.loads(line)))
 
 
-def _choose_role(name: str, names: Sequence[str], archive_format: Format) -> Role:
+def _choose_role(
+    name: str, names: Sequence[str], packing: Packing, wanted: Wanted
+) -> tuple[Role, Layout | None]:
+    if (layout := wanted.layout) is not None:
+        if not layout.find({plain_name(each) for each in names}):
+            raise UnknownFormatError(
+                f"{name} has none of the columns of the map; its columns are "
+                f"{', '.join(names[:40])}."
+            )
+        has_rows = {*wanted.map} <= {*SHARE_FIELDS}
+        return ("shares" if has_rows and "object_id" in wanted.map else "exports"), layout
     columns = {plain_name(column) for column in names}
+    if wanted.format in ("auto", "exports"):
+        known = recognise_layout(columns, is_json=packing == "jsonl")
+        if known is not None:
+            return "exports", known
     role, missing = _guess_role(columns)
     if role is None:
-        wanted = "an X archive, a share table or a CrowdTangle export"
-        wanted = wanted if archive_format == "auto" else archive_format
-        raise UnknownFormatError(f"{name} is not {wanted}: its columns are {show_columns(names)}.")
+        raise UnknownFormatError(_describe_unknown(name, names, wanted.format))
     its_format, family = FAMILIES[role]
-    if archive_format not in ("auto", its_format):
+    if wanted.format not in ("auto", its_format):
         raise UnknownFormatError(
-            f"{name} is not {archive_format} but {family}; format 'auto' reads it."
+            f"{name} is not {wanted.format} but {family}; format 'auto' reads it."
         )
     if missing:
         raise ArchiveError(
             f"{name} looks like {role} but lacks {sorted(missing)} (names count without case and "
             f"underscores); it has {show_columns(names)}."
         )
-    return role
+    return role, None
+
+
+def _describe_unknown(name: str, names: Sequence[str], wanted: Format) -> str:
+    """Say what a file is not, what it has, and what to type."""
+    sort = "an X archive, a share table, or an export that is known"
+    shown = sort if wanted == "auto" else wanted
+    if not _looks_like_header(names):
+        return f"{name} is not {shown}: its columns are {show_columns(names)}."
+    return (
+        f"{name} is not {shown}: its columns are {', '.join(names[:40])}"
+        f"{' and more' if len(names) > 40 else ''}. Say what they mean, such as --map "
+        "account_id=COLUMN,object_id=COLUMN,timestamp_share=COLUMN (docs/reading.md)."
+    )
+
+
+def _looks_like_header(names: Sequence[str]) -> bool:
+    """Tell whether all are names of columns: a first record holds texts, numbers or names."""
+    filled = [each for each in names if each.strip()]
+    is_name = re.compile(r"[^\W\d][\w .:/\[\]-]{0,39}")
+    return len(filled) > 1 and all(is_name.fullmatch(each.strip()) for each in filled)
 
 
 def _guess_role(columns: set[str]) -> tuple[Role | None, set[str]]:
@@ -350,7 +483,7 @@ def _guess_role(columns: set[str]) -> tuple[Role | None, set[str]]:
     if "userid" in columns and columns & PROFILE_COLUMNS:
         return "users", set()
     if len(columns & SHARE_COLUMNS) > 1:
-        return "shares", SHARE_COLUMNS - columns
+        return "shares", SHARE_COLUMNS - columns - {"contentid"}
     columns = {_drop_dots(column) for column in columns}
     if columns & EXPORT_COLUMNS or len(columns & FRAME_COLUMNS) > 1:
         groups = (CROWDTANGLE_IDS, CROWDTANGLE_CONTENTS, CROWDTANGLE_TIMES)
@@ -508,9 +641,20 @@ def open_stream(file: Path, member: str | None) -> Iterator[CountedBytes]:
         if member is not None:
             packed = opened.enter_context(zipfile.ZipFile(disk))
             stream = opened.enter_context(packed.open(member))
-        if stream.peek(2)[:2] == b"\x1f\x8b":
-            stream = opened.enter_context(gzip.GzipFile(fileobj=stream))
-        yield CountedBytes(stream, disk)
+        unpack = next((each for mark, each in UNPACKERS if stream.peek(6).startswith(mark)), None)
+        yield CountedBytes(stream if unpack is None else opened.enter_context(unpack(stream)), disk)
+
+
+def _unpack_zstandard(stream: Any) -> Any:
+    return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
+
+
+UNPACKERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
+    (b"\x1f\x8b", lambda stream: gzip.GzipFile(fileobj=stream)),
+    (b"BZh", bz2.BZ2File),
+    (b"\xfd7zXZ", lzma.LZMAFile),
+    (b"\x28\xb5\x2f\xfd", _unpack_zstandard),
+)
 
 
 def read_batches(source: Source, columns: Iterable[str]) -> Iterator[Batch]:
@@ -530,7 +674,9 @@ def read_batches(source: Source, columns: Iterable[str]) -> Iterator[Batch]:
     present = {name: source.columns[name] for name in wanted if name in source.columns}
     if source.packing == "jsonl":  # any line may have any of them
         present = {name: name for name in wanted}
-    readers = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}
+    readers = {
+        "csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet, "arrow": _read_arrow,
+    }  # fmt: skip
     read = readers[source.packing]
     plain = {name: plain for plain, name in present.items()}
     absent = [pl.lit(None, dtype=pl.String).alias(name) for name in wanted if name not in present]
@@ -574,7 +720,7 @@ def _read_csv_blocks(
     malformed: list[tuple[int, str]],
     n_skipped: int,
 ) -> Iterator[Batch]:
-    n_columns = len(source.columns)
+    n_columns = source.dialect.n_columns
 
     def set_aside(row: Any) -> str:
         reason = f"{row.actual_columns} fields where the header has {n_columns}"
@@ -584,7 +730,7 @@ def _read_csv_blocks(
     with open_stream(source.path, source.member) as stream:
         try:
             checked = CheckedBytes(stream)
-            reader = _open_csv(checked, names, block_bytes, set_aside)
+            reader = _open_csv(checked, names, block_bytes, set_aside, source.dialect)
         except pa.ArrowInvalid as error:
             if "Empty CSV" in str(error):  # a header without a line end
                 return
@@ -604,13 +750,21 @@ def _read_csv_blocks(
 
 
 def _open_csv(
-    stream: CheckedBytes, names: list[str], block_bytes: int, set_aside: Callable[[Any], str]
+    stream: CheckedBytes,
+    names: list[str],
+    block_bytes: int,
+    set_aside: Callable[[Any], str],
+    dialect: Dialect,
 ) -> Any:
     # One thread, so that the numbers of malformed records are exact.
     return pa_csv.open_csv(
         pa.PythonFile(stream, mode="r"),
-        read_options=pa_csv.ReadOptions(use_threads=False, block_size=block_bytes),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
+        read_options=pa_csv.ReadOptions(
+            use_threads=False, block_size=block_bytes, skip_rows=dialect.n_notes
+        ),
+        parse_options=pa_csv.ParseOptions(
+            delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=set_aside
+        ),
         convert_options=pa_csv.ConvertOptions(
             include_columns=names,
             column_types=dict.fromkeys(names, pa.large_string()),
@@ -660,6 +814,20 @@ def _read_parquet(source: Source, names: list[str]) -> Iterator[Batch]:
             n_rows += block.num_rows
             block.validate(full=True)  # that text is UTF-8, on which Polars relies
             yield Batch(pl.DataFrame(block), rows, position=n_bytes * n_rows // total)
+
+
+def _read_arrow(source: Source, names: list[str]) -> Iterator[Batch]:
+    """Yield the records of a Feather or Arrow file."""
+    n_bytes = source.path.stat().st_size
+    with naming_errors(source.path, source.member), pa.ipc.open_file(source.path) as file:
+        n_rows = 0
+        for number in range(file.num_record_batches):
+            block = file.get_batch(number).select(names)
+            rows = np.arange(n_rows + 1, n_rows + block.num_rows + 1)
+            n_rows += block.num_rows
+            block.validate(full=True)
+            done = n_bytes * (number + 1) // file.num_record_batches
+            yield Batch(pl.DataFrame(block), rows, position=done)
 
 
 def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:

@@ -1,0 +1,281 @@
+"""Exports of other tools, and any table of posts: one record per post, columns by a layout.
+
+In: batches of records as text. Out: posts with what they refer to. The one idea: what a column
+means stands in `gpu_coord.archive.layouts`; how a cell is read does not depend on whose it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from gpu_coord.archive.cells import (
+    fold_case,
+    give_reason,
+    null_blank,
+    parse_lists,
+)
+from gpu_coord.archive.intake import book_accounts
+from gpu_coord.archive.layouts import COUNTS, KINDS, LISTS
+from gpu_coord.archive.posts import (
+    PostBatch,
+    find_firsts,
+    keep_rows,
+    number_posts,
+    read_numbers,
+    read_texts,
+    stage_posts,
+    write_tables,
+)
+from gpu_coord.archive.shares import read_ids, read_times
+from gpu_coord.archive.tables import COUNTS as COUNT_COLUMNS
+from gpu_coord.archive.tables import POSTS, Vocabulary
+from gpu_coord.ground.urls import normalise_urls
+from gpu_coord.store.tables import TableWriter
+
+if TYPE_CHECKING:
+    from gpu_coord.archive.intake import Intake, Tally
+    from gpu_coord.archive.sources import Batch, Source
+    from gpu_coord.ground.kinds import UrlRule
+
+STAGED_POSTS: dict[str, Any] = {
+    "key": pl.Int64,  # equal for records of one account with one content
+    "account": pl.UInt32,  # code, as are content and platform
+    "content": pl.UInt32,
+    "platform": pl.UInt32,
+    "time": pl.Int64,
+    **dict.fromkeys(COUNT_COLUMNS, pl.Int64),
+}
+
+
+def read_fields(cells: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Return a column for each field that a source has: text, but for times and lists as stored.
+
+    Raises
+    ------
+    ArchiveError
+        Ids are stored as numbers that cannot hold them exactly.
+    """
+    columns = {}
+    for name, column in source.fields.items():
+        cell = cells[column]
+        is_kept = name == "timestamp_share" or isinstance(cell.dtype, pl.List)
+        columns[name] = cell if is_kept else read_ids(cell, name=source.name)
+    return pl.DataFrame(columns)
+
+
+def judge_records(cells: pl.DataFrame, source: Source, rows: np.ndarray) -> pl.DataFrame:
+    """Read ids and time of each record, and give a reason where it cannot be stored.
+
+    Parameters
+    ----------
+    cells
+        A column of text for each field that the source has.
+    source
+        Where they come from.
+    rows
+        Their numbers: posts without an id of their own are named by them.
+
+    Returns
+    -------
+    Columns ``account_id``, ``content_id``, ``platform`` (text), ``time`` (ms UTC) and ``reason``
+    (null: the record is good).
+    """
+    named = {name: source.columns[column] for name, column in source.fields.items()}
+    clock = named["timestamp_share"]
+    times = read_times(cells["timestamp_share"], name=source.name)
+    texts = cells.with_columns(pl.col("timestamp_share").cast(pl.String))
+    filled = texts.select(
+        null_blank(pl.col(name) if name in cells.columns else pl.lit(None, pl.String)).alias(name)
+        for name in ("account_id", "content_id", "timestamp_share", "platform")
+    )
+    if "content_id" not in named:
+        filled = filled.with_columns(content_id=pl.format(f"{source.name}:{{}}", pl.Series(rows)))
+    platform = None if source.layout is None else source.layout.platform
+    return filled.with_columns(
+        pl.col("platform").fill_null(pl.lit(platform, pl.String)), time=times
+    ).with_columns(
+        reason=give_reason(
+            {
+                f"no {named['account_id']}": pl.col("account_id").is_null(),
+                f"no {named.get('content_id')}": pl.col("content_id").is_null(),
+                f"no {clock}": pl.col("timestamp_share").is_null(),
+                f"{clock} is no time of day that is read": pl.col("time").is_null(),
+            }
+        )
+    )
+
+
+def read_entities(
+    cells: pl.DataFrame,
+    *,
+    split: str,
+    url_rule: UrlRule,
+    unread: Counter[str],
+    keep_texts: bool = False,
+) -> dict[str, pl.DataFrame]:
+    """Return what good records refer to by kind: columns ``row`` and ``value``.
+
+    Parameters
+    ----------
+    cells
+        Cells of good records by field, with their number in ``row``.
+    split
+        Between the items of a list that is written without brackets.
+    unread
+        Cells that hold something unreadable are counted here, by kind.
+    keep_texts
+        Of texts, also return the normalised wording, as ``text``.
+    """
+    entities = {}
+    for name, kind in KINDS.items():
+        if name in cells.columns:
+            filled = _take_filled(cells, name)
+            if name in LISTS:
+                filled = _list_items(filled, kind, split, unread)
+            entities[kind] = _spell(filled, kind, url_rule, unread).unique(maintain_order=True)
+    if "text" in cells.columns:
+        own = cells.filter(~_mark_copies(cells)).select("row", "text")
+        entities["text"] = read_texts(own, keep=keep_texts).drop_nulls("value")
+    return entities
+
+
+def _take_filled(cells: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Return row and value of the cells that hold something."""
+    is_list = isinstance(cells[name].dtype, pl.List)
+    value = pl.col(name) if is_list else null_blank(pl.col(name))
+    return cells.select("row", value=value).drop_nulls()
+
+
+def _list_items(filled: pl.DataFrame, kind: str, split: str, unread: Counter[str]) -> pl.DataFrame:
+    """Return a row for each item of lists, in brackets or without."""
+    if isinstance(filled["value"].dtype, pl.List):
+        items = filled.explode("value").with_columns(pl.col("value").cast(pl.String))
+        return items.drop_nulls().filter(pl.col("value").str.strip_chars() != "")
+    text = pl.col("value").str.strip_chars()
+    is_list = filled.select(text.str.starts_with("[")).to_series()
+    bracketed, plain = filled.filter(is_list), filled.filter(~is_list)
+    lists = parse_lists(bracketed["value"], split_at="scheme" if kind == "url" else "comma")
+    unread += Counter({kind: lists.null_count()})
+    parts = [
+        bracketed.with_columns(lists.alias("value")),
+        plain.with_columns(pl.col("value").str.split(split)),
+    ]
+    items = pl.concat(parts).explode("value").with_columns(pl.col("value").str.strip_chars())
+    return items.filter(pl.col("value") != "").sort("row", maintain_order=True)
+
+
+def _spell(items: pl.DataFrame, kind: str, url_rule: UrlRule, unread: Counter[str]) -> pl.DataFrame:
+    """Bring what is the same to the same text."""
+    if kind == "url":
+        known = normalise_urls(items["value"], rule=url_rule)
+        unread += Counter({"url (not a URL)": known.null_count()})
+        return items.with_columns(known.alias("value")).drop_nulls("value")
+    if kind == "hashtag":
+        tags = fold_case(items["value"].str.strip_chars_start("#＃").str.strip_chars())
+        return items.with_columns(tags.alias("value")).filter(pl.col("value") != "")
+    if kind == "mention":
+        return items.with_columns(pl.col("value").str.strip_chars_start("@"))
+    return items
+
+
+def _mark_copies(cells: pl.DataFrame) -> pl.Expr:
+    """Mark the records whose text is somebody else's."""
+    is_copy = pl.lit(value=False)
+    if "retweet" in cells.columns:
+        is_copy |= null_blank(pl.col("retweet")).is_not_null()
+    if "is_retweet" in cells.columns:
+        said = pl.col("is_retweet").str.strip_chars().str.to_lowercase()
+        is_copy |= said.is_in(["true", "1", "yes", "retweet"]).fill_null(value=False)
+    return is_copy
+
+
+# --- from sources to tables ----------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Books:
+    """Ids that have codes."""
+
+    contents: Vocabulary = field(default_factory=Vocabulary)
+    platforms: Vocabulary = field(default_factory=Vocabulary)
+
+
+def ingest_exports(intake: Intake) -> None:
+    """Write the posts and events of exports, and book accounts and entities."""
+    books = Books()
+    stage_posts(
+        intake,
+        intake.tallies,
+        sorted({column for tally in intake.tallies for column in tally.source.fields.values()}),
+        STAGED_POSTS,
+        read=partial(_read_posts, intake),
+        code=partial(_code_posts, intake, books),
+    )
+    is_first = find_firsts(intake, intake.tallies, "key")
+    posts = np.cumsum(is_first) - 1
+
+    def place(events: pl.DataFrame) -> pl.DataFrame:
+        rows = events["row"].to_numpy()
+        return keep_rows(events.with_columns(post=posts[rows]), is_first[rows])
+
+    write_tables(
+        intake,
+        place=place,
+        write_posts=partial(_write_posts, intake, books, is_first),
+        n_rows=is_first.size,
+    )
+
+
+def _read_posts(intake: Intake, source: Source, batch: Batch) -> PostBatch:
+    fields = read_fields(batch.frame, source)
+    judged = judge_records(fields, source, batch.rows)
+    is_good = judged["reason"].is_null()
+    cells = fields.filter(is_good).with_row_index("row")
+    unread: Counter[str] = Counter()
+    taken = {
+        column: null_blank(pl.col(name)) if name in cells.columns else pl.lit(None, pl.String)
+        for name, column in COUNTS.items()
+    }
+    counts = read_numbers(cells.select(**taken), unread)
+    entities = read_entities(
+        cells, split="," if source.layout is None else source.layout.split,
+        url_rule=intake.url_rule, unread=unread, keep_texts=intake.keeps_texts,
+    )  # fmt: skip
+    posts = judged.filter(is_good).select("account_id", "content_id", "platform", "time")
+    return PostBatch(
+        rows=batch.rows,
+        reasons=judged["reason"],
+        posts=posts.hstack(counts.select(COUNT_COLUMNS)),
+        profiles=pl.DataFrame(),
+        entities=entities,
+        unread=unread,
+    )
+
+
+def _code_posts(intake: Intake, books: Books, tally: Tally, read: PostBatch) -> pl.DataFrame:
+    codes = intake.accounts.encode(read.posts["account_id"]).alias("account")
+    book_accounts(intake, tally, codes)
+    coded = read.posts.with_columns(
+        codes,
+        books.contents.encode(read.posts["content_id"]).alias("content"),
+        books.platforms.encode(read.posts["platform"]).alias("platform"),
+    )
+    key = pl.col("account").cast(pl.Int64) * (1 << 32) + pl.col("content")
+    return coded.with_columns(key=key).select(*STAGED_POSTS)
+
+
+def _write_posts(intake: Intake, books: Books, is_first: np.ndarray) -> None:
+    with TableWriter(intake.folder / "posts.parquet", POSTS) as writer:
+        for posts in number_posts(intake, is_first):
+            writer.add(
+                posts.with_columns(
+                    content_id=books.contents.decode(posts["content"]),
+                    platform=books.platforms.decode(posts["platform"]),
+                )
+            )
