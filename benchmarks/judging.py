@@ -148,7 +148,7 @@ LIMITS = {
     "follow_probability": ("chance that an amplifier copies a post", (0.02, 0.05, 0.1, 0.2, 0.4)),
     "n_amplifiers": ("amplifiers of five core accounts", (3, 8, 15, 35, 70)),
     "camouflage_share": ("share of an account's posts that are like anyone's",
-                         (0.0, 0.4, 0.7, 0.9, 0.97)),
+                         (0.0, 0.3, 0.6, 0.8, 0.9)),
     "lag_decay": ("spread of the lags: chance of each further hour", (0.0, 0.3, 0.6, 0.8, 0.95)),
 }  # fmt: skip
 SHOWN = ("co_activity", "beyond_news", "popularity", "tfidf", "activity")

@@ -26,7 +26,9 @@ def ingest(
     labels: AnyPath | None = None,
     label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    format: Literal['auto', 'x-archive', 'shares', 'crowdtangle'] = 'auto',
+    format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
+    map: Sequence[str] | str | None = None,
+    split: str = ',',
     exclude: Sequence[str] | str = (),
     url_rule: Literal['canonical', 'paper'] = 'canonical',
     time: Literal['auto', 'stamp'] = 'auto',
@@ -54,6 +56,13 @@ def ingest(
         Called with the stage, and how much of how much is done (bytes).
     format
         What the files are. auto accepts any, but not two sorts together.
+    map
+        What columns mean, such as account_id=author,object_id=link,timestamp_share=created_at.
+        field=column, of all files; in Python also a mapping. The fields are those of a share
+        table (object_id, kind), or of posts: hashtags, urls, mentions, objects, retweet, reply,
+        quote, text, is_retweet, likes, replies, retweets, quotes.
+    split
+        Between the items of a list cell without brackets.
     exclude
         Entities to leave out, such as search terms. Hashtags, mentions, URLs or hosts, whose
         events are dropped and counted; upper and lower case are equal, #tag also means tag, and

@@ -203,7 +203,10 @@ def corrupt(packed: bytes) -> bytes:
         (b"{broken: 1}\n[]", "no line holds a JSON object"),
         (b'{"tweetid": "1", "userid": "2", "tweet_time": "3"}', "X archive as jsonl"),
         (bytes(range(256)) * 9, "is not an X archive, a share table, or an export that is known"),
-        (b"name,value\n1,2\n", r"its columns are name, value\. Say what they mean, such as --map account_id="),
+        (
+            b"name,value\n1,2\n",
+            r"its columns are name, value\. Say what they mean, such as --map account_id=",
+        ),
         ((HEADER.strip() + ",Account_ID\n").encode(), r"has a column twice .* \['accountid'\]"),
     ],
     ids=count(),
@@ -353,7 +356,9 @@ def test_ingest__refuses_paths_without_archives(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no file or folder .*nothing"):
         ingest(tmp_path / "nothing", tmp_path / "store")
     (tmp_path / "in").mkdir()
-    with pytest.raises(ArchiveError, match="no X archive, share table or export that is known was found"):
+    with pytest.raises(
+        ArchiveError, match="no X archive, share table or export that is known was found"
+    ):
         ingest(tmp_path / "in", tmp_path / "store")
 
 

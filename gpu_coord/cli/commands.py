@@ -64,6 +64,26 @@ def ingest(
     request.show(made.manifest["totals"], lambda: show_store(made.path, made.manifest))
 
 
+@command()
+def columns(
+    request: Request,
+    path: Annotated[Path, typer.Argument(help="A file or folder, as for ingest.")],
+    map: Annotated[
+        str | None, typer.Option(help="What columns mean, as for ingest: field=column,…")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Between the items of a list cell without brackets.")
+    ] = ",",
+) -> None:
+    """Show what a file is taken for: its format, its columns, three rows."""
+    from gpu_coord.archive.preview import preview
+    from gpu_coord.cli.stores import show_preview
+
+    words = None if map is None else tuple(map.split(","))
+    found = preview(path, map=words, split=split)
+    request.show({"tables": found}, lambda: show_preview(found))
+
+
 def _make_finder(name: str, settings: type[Choices], says: str) -> Command:
     """Make the command of a public function that finds a network in a store."""
 
@@ -469,7 +489,7 @@ def verify(
 
 
 COMMANDS = (  # in the order of the help
-    ingest, detect, share, coact, cycle, show, explain, model, roles, calibrate, selftest, info,
+    ingest, columns, detect, share, coact, cycle, show, explain, model, roles, calibrate, selftest, info,
     timeline, cascades, cohorts, simulate, transplant, demo, evaluate, compare,
     sweep, verify,
 )  # fmt: skip

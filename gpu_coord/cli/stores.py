@@ -44,3 +44,18 @@ def show_transplant(found: "Findings") -> None:
         f"Next: gpu-coord ingest {found.path}/shares.parquet --store {found.path}-store "
         f"--labels {found.path}/truth_accounts.parquet",
     )
+
+
+def show_preview(tables: list[dict[str, Any]]) -> None:
+    """Print of each table what it is taken for, its columns and its first rows."""
+    for table in tables:
+        known = table["layout"] or table["format"]
+        written = f"{table['packing']}, delimiter {table['delimiter']!r}"
+        written = written if table["delimiter"] else table["packing"]
+        print_lines(f"{table['name']}: {known} ({written})")
+        rows = [
+            [name, column, *(row.get(name) or "" for row in table["rows"])]
+            for name, column in table["columns"].items()
+        ]
+        heads = [f"row {number}" for number in range(1, len(table["rows"]) + 1)]
+        print_rows("Columns", ["means", "column", *heads], rows)
