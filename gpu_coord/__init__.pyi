@@ -29,6 +29,7 @@ def ingest(
     format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
     map: Sequence[str] | str | None = None,
     split: str = ',',
+    time_format: str | None = None,
     exclude: Sequence[str] | str = (),
     url_rule: Literal['canonical', 'paper'] = 'canonical',
     time: Literal['auto', 'stamp'] = 'auto',
@@ -63,6 +64,9 @@ def ingest(
         quote, text, is_retweet, likes, replies, retweets, quotes.
     split
         Between the items of a list cell without brackets.
+    time_format
+        How times of a mapped table are written, such as %d/%m/%Y %H:%M (seconds or ISO 8601).
+        As of strptime; UTC where it has no %z.
     exclude
         Entities to leave out, such as search terms. Hashtags, mentions, URLs or hosts, whose
         events are dropped and counted; upper and lower case are equal, #tag also means tag, and

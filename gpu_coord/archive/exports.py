@@ -21,7 +21,7 @@ from gpu_coord.archive.cells import (
     parse_lists,
 )
 from gpu_coord.archive.intake import book_accounts
-from gpu_coord.archive.layouts import COUNTS, KINDS, LISTS
+from gpu_coord.archive.layouts import COUNTS, KINDS, LISTS, REFERENCES
 from gpu_coord.archive.posts import (
     PostBatch,
     find_firsts,
@@ -39,7 +39,10 @@ from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.tables import TableWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpu_coord.archive.intake import Intake, Tally
+    from gpu_coord.archive.layouts import Layout
     from gpu_coord.archive.sources import Batch, Source
     from gpu_coord.ground.kinds import UrlRule
 
@@ -61,12 +64,39 @@ def read_fields(cells: pl.DataFrame, source: Source) -> pl.DataFrame:
     ArchiveError
         Ids are stored as numbers that cannot hold them exactly.
     """
-    columns = {}
-    for name, column in source.fields.items():
-        cell = cells[column]
-        is_kept = name == "timestamp_share" or isinstance(cell.dtype, pl.List)
-        columns[name] = cell if is_kept else read_ids(cell, name=source.name)
-    return pl.DataFrame(columns)
+    layout, fields = source.layout, {}
+    split = "," if layout is None else layout.split
+    for name, columns in source.fields.items():
+        is_time = name == "timestamp_share"
+        parts = [_read_cell(cells[column], source, is_time=is_time) for column in columns]
+        is_joined = layout is not None and name in layout.joined
+        fields[name] = _join_cells(parts, is_joined=is_joined, split=split)
+    return pl.DataFrame(fields)
+
+
+def _read_cell(cell: pl.Series, source: Source, *, is_time: bool) -> pl.Series:
+    if is_time or isinstance(cell.dtype, pl.List):
+        return cell
+    return read_ids(cell, name=source.name)
+
+
+def _join_cells(parts: list[pl.Series], *, is_joined: bool, split: str) -> pl.Series:
+    """Return the first of several cells that holds something; of lists, all that they hold."""
+    if len(parts) == 1:
+        return parts[0]
+    frame = pl.DataFrame({str(place): part for place, part in enumerate(parts)})
+    filled = [
+        pl.col(name) if isinstance(part.dtype, pl.List) else null_blank(pl.col(name))
+        for name, part in zip(frame.columns, parts, strict=True)
+    ]
+    if not is_joined:
+        return frame.select(pl.coalesce(filled)).to_series()
+    listed = [
+        cell if isinstance(part.dtype, pl.List) else cell.str.split(split)
+        for cell, part in zip(filled, parts, strict=True)
+    ]
+    empty = pl.lit([], dtype=pl.List(pl.String))
+    return frame.select(pl.concat_list(each.fill_null(empty) for each in listed)).to_series()
 
 
 def judge_records(cells: pl.DataFrame, source: Source, rows: np.ndarray) -> pl.DataFrame:
@@ -86,9 +116,9 @@ def judge_records(cells: pl.DataFrame, source: Source, rows: np.ndarray) -> pl.D
     Columns ``account_id``, ``content_id``, ``platform`` (text), ``time`` (ms UTC) and ``reason``
     (null: the record is good).
     """
-    named = {name: source.columns[column] for name, column in source.fields.items()}
+    named = {name: source.columns.get(first, first) for name, (first, *_) in source.fields.items()}
     clock = named["timestamp_share"]
-    times = read_times(cells["timestamp_share"], name=source.name)
+    times = _read_clock(cells["timestamp_share"], source)
     texts = cells.with_columns(pl.col("timestamp_share").cast(pl.String))
     filled = texts.select(
         null_blank(pl.col(name) if name in cells.columns else pl.lit(None, pl.String)).alias(name)
@@ -102,6 +132,7 @@ def judge_records(cells: pl.DataFrame, source: Source, rows: np.ndarray) -> pl.D
     ).with_columns(
         reason=give_reason(
             {
+                "the record is no post": ~_mark_posts(cells, source),
                 f"no {named['account_id']}": pl.col("account_id").is_null(),
                 f"no {named.get('content_id')}": pl.col("content_id").is_null(),
                 f"no {clock}": pl.col("timestamp_share").is_null(),
@@ -114,7 +145,7 @@ def judge_records(cells: pl.DataFrame, source: Source, rows: np.ndarray) -> pl.D
 def read_entities(
     cells: pl.DataFrame,
     *,
-    split: str,
+    layout: Layout | None,
     url_rule: UrlRule,
     unread: Counter[str],
     keep_texts: bool = False,
@@ -125,19 +156,22 @@ def read_entities(
     ----------
     cells
         Cells of good records by field, with their number in ``row``.
-    split
-        Between the items of a list that is written without brackets.
+    layout
+        What their columns mean.
     unread
         Cells that hold something unreadable are counted here, by kind.
     keep_texts
         Of texts, also return the normalised wording, as ``text``.
     """
     entities = {}
+    split = "," if layout is None else layout.split
+    prefix = {} if layout is None else layout.prefix
     for name, kind in KINDS.items():
         if name in cells.columns:
             filled = _take_filled(cells, name)
             if name in LISTS:
                 filled = _list_items(filled, kind, split, unread)
+                filled = filled.filter(pl.col("value").str.starts_with(prefix.get(name, "")))
             entities[kind] = _spell(filled, kind, url_rule, unread).unique(maintain_order=True)
     if "text" in cells.columns:
         own = cells.filter(~_mark_copies(cells)).select("row", "text")
@@ -150,6 +184,46 @@ def _take_filled(cells: pl.DataFrame, name: str) -> pl.DataFrame:
     is_list = isinstance(cells[name].dtype, pl.List)
     value = pl.col(name) if is_list else null_blank(pl.col(name))
     return cells.select("row", value=value).drop_nulls()
+
+
+def _read_clock(column: pl.Series, source: Source) -> pl.Series:
+    """Return times in milliseconds, written as the layout says, or as in a share table."""
+    form = None if source.layout is None else source.layout.time_format
+    if form is None or column.dtype != pl.String:
+        return read_times(column, name=source.name)
+    texts = column.str.strip_chars()
+    has_zone = "%z" in form
+    clock = texts.str.to_datetime(
+        form, strict=False, time_unit="ms", time_zone="UTC" if has_zone else None
+    )
+    return clock.dt.epoch("ms")
+
+
+def _mark_posts(cells: pl.DataFrame, source: Source) -> pl.Expr:
+    """Mark the records that are posts, where a layout tells."""
+    if source.layout is None or not source.layout.kept:
+        return pl.lit(value=True)
+    return pl.lit(cells["types"].is_in(list(source.layout.kept)).fill_null(value=False))
+
+
+def _tell_references(cells: pl.DataFrame, layout: Layout | None) -> pl.DataFrame:
+    """Return cells in which one column, or a list of pairs, that names references is told apart."""
+    if layout is not None and layout.typed:
+        cells = cells.with_columns(
+            pl.when(pl.col("types") == word).then(pl.col(name)).alias(name)
+            for name, word in layout.typed.items()
+            if name in cells.columns
+        )
+    if "reference_types" not in cells.columns:
+        return cells
+    pairs = cells.select("row", "reference_types", "reference_ids").explode(
+        "reference_types", "reference_ids"
+    )
+    for word, name in REFERENCES.items():
+        own = pairs.filter(reference_types=word).unique("row", keep="first")
+        told = own.select("row", pl.col("reference_ids").alias(name))
+        cells = cells.join(told, on="row", how="left", maintain_order="left")
+    return cells
 
 
 def _list_items(filled: pl.DataFrame, kind: str, split: str, unread: Counter[str]) -> pl.DataFrame:
@@ -212,7 +286,7 @@ def ingest_exports(intake: Intake) -> None:
     stage_posts(
         intake,
         intake.tallies,
-        sorted({column for tally in intake.tallies for column in tally.source.fields.values()}),
+        _list_columns(intake.tallies),
         STAGED_POSTS,
         read=partial(_read_posts, intake),
         code=partial(_code_posts, intake, books),
@@ -232,20 +306,29 @@ def ingest_exports(intake: Intake) -> None:
     )
 
 
+def _list_columns(tallies: Sequence[Tally]) -> list[str]:
+    """Return the columns that any of the sources is read by."""
+    listed = [columns for tally in tallies for columns in tally.source.fields.values()]
+    return list(dict.fromkeys(column for columns in listed for column in columns))
+
+
 def _read_posts(intake: Intake, source: Source, batch: Batch) -> PostBatch:
     fields = read_fields(batch.frame, source)
     judged = judge_records(fields, source, batch.rows)
     is_good = judged["reason"].is_null()
     cells = fields.filter(is_good).with_row_index("row")
     unread: Counter[str] = Counter()
-    taken = {
-        column: null_blank(pl.col(name)) if name in cells.columns else pl.lit(None, pl.String)
-        for name, column in COUNTS.items()
-    }
-    counts = read_numbers(cells.select(**taken), unread)
+    counted = cells.select(
+        "row",
+        **{
+            column: null_blank(pl.col(name)) if name in cells.columns else pl.lit(None, pl.String)
+            for name, column in COUNTS.items()
+        },
+    )
+    counts = read_numbers(counted.drop("row"), unread)
     entities = read_entities(
-        cells, split="," if source.layout is None else source.layout.split,
-        url_rule=intake.url_rule, unread=unread, keep_texts=intake.keeps_texts,
+        _tell_references(cells, source.layout), layout=source.layout, url_rule=intake.url_rule,
+        unread=unread, keep_texts=intake.keeps_texts,
     )  # fmt: skip
     posts = judged.filter(is_good).select("account_id", "content_id", "platform", "time")
     return PostBatch(

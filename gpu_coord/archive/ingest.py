@@ -111,7 +111,7 @@ def ingest(
             raise ValueError(f"The label of {path} is empty; write NAME=PATH.")
     target = Path(store)
     check_replaceable(target, STORE_MARKER, STORE_FILES)
-    wanted = Wanted(settings.format, settings.mapping, settings.split)
+    wanted = Wanted(**settings.wanted)
     sources, ignored = find_sources([*((path, None) for path in given), *named], wanted)
     if settings.texts:
         _check_texts(sources, pseudonym_key)

@@ -20,7 +20,7 @@ def preview(path: Path | str, **choices: Any) -> list[dict[str, Any]]:
     path
         A file or folder.
     **choices
-        ``format``, ``map`` and ``split`` of `ingest`.
+        ``format``, ``map``, ``split`` and ``time_format`` of `ingest`.
 
     Returns
     -------
@@ -34,14 +34,15 @@ def preview(path: Path | str, **choices: Any) -> list[dict[str, Any]]:
         The file is none that is known; the message says what to do.
     """
     settings = IngestSettings(**choices)
-    wanted = Wanted(settings.format, settings.mapping, settings.split)
+    wanted = Wanted(**settings.wanted)
     sources, _ = find_sources([(Path(path), None)], wanted)
     return [_describe(source) for source in sources]
 
 
 def _describe(source: Source) -> dict[str, Any]:
-    fields = source.fields if source.role == "exports" else {name: name for name in source.columns}
-    taken = list(dict.fromkeys(fields.values()))
+    own = {name: (name,) for name in source.columns}
+    fields = source.fields if source.role == "exports" else own
+    taken = list(dict.fromkeys(column for columns in fields.values() for column in columns))
     batch = next(read_batches(source, taken), None)
     rows = pl.DataFrame() if batch is None else batch.frame.head(_N_ROWS)
     if source.role == "exports" and batch is not None:
@@ -52,6 +53,9 @@ def _describe(source: Source) -> dict[str, Any]:
         "layout": None if source.layout is None else source.layout.name,
         "packing": source.packing,
         "delimiter": source.dialect.delimiter if source.packing == "csv" else None,
-        "columns": {name: source.columns.get(column, column) for name, column in fields.items()},
+        "columns": {
+            name: ", ".join(source.columns.get(column, column) for column in columns)
+            for name, columns in fields.items()
+        },
         "rows": rows.select(pl.all().cast(pl.String, strict=False)).rows(named=True),
     }

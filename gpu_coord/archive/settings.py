@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gpu_coord.ground.choices import WORDS, Choices, Spelling, choose
 from gpu_coord.ground.kinds import UrlRule
@@ -44,6 +44,11 @@ class IngestSettings(Choices):
         unit=WORDS,
     )
     split: str = choose(",", "Between the items of a list cell without brackets.")
+    time_format: str | None = choose(
+        None,
+        "How times of a mapped table are written, such as %d/%m/%Y %H:%M (seconds or ISO 8601).",
+        detail="As of strptime; UTC where it has no %z.",
+    )
     exclude: tuple[str, ...] = choose(
         (),
         "Entities to leave out, such as search terms.",
@@ -72,6 +77,14 @@ class IngestSettings(Choices):
         "Keep what posts say, for similarity of texts.",
         detail="Normalised, in the table texts; under a key without the names behind @.",
     )
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What `gpu_coord.archive.sources.Wanted` is made of."""
+        return {
+            "format": self.format, "map": self.mapping, "split": self.split,
+            "time_format": self.time_format,
+        }  # fmt: skip
 
     @property
     def mapping(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -30,7 +30,15 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from gpu_coord.archive.cells import give_reason
-from gpu_coord.archive.layouts import FIELDS, Layout, map_layout, plain, recognise_layout
+from gpu_coord.archive.layouts import (
+    FIELDS,
+    RECORD_KEYS,
+    Columns,
+    Layout,
+    map_layout,
+    plain,
+    recognise_layout,
+)
 from gpu_coord.ground.threads import prefetch
 
 if TYPE_CHECKING:
@@ -47,6 +55,7 @@ N_ROOMS = 6  # blocks of a CSV file that are held at a time
 HEAD_BYTES = 1 << 20
 PARQUET_ROWS = 1 << 17
 OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
+NO_RECORD = "the line is no record of this layout"
 UNEXACT_ID = "the line gives an id that is neither text nor a whole number"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 BROKEN_FILE = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
@@ -111,7 +120,7 @@ class Source:
     name: str = ""  # shown in rejects and manifest; unique among the inputs
     dialect: Dialect = field(default_factory=lambda: Dialect())
     layout: Layout | None = None  # of exports and mapped tables: what the columns mean
-    fields: dict[str, str] = field(default_factory=dict)  # of exports: field -> plain name
+    fields: Columns = field(default_factory=dict)  # of exports: the columns of each field
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,8 @@ class Dialect:
     delimiter: str = ","
     n_notes: int = 0  # lines above the header
     n_columns: int = 0  # of the header, those of one name twice included
+    document: str | None = None  # JSON: not lines, but a list; the key that it stands under, or ""
+    pages: str = ""  # JSON: the key of a list of records in each line
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +181,15 @@ class Wanted:
     format: Format
     map: Mapping[str, str] = field(default_factory=dict)  # field -> column
     split: str = ","
+    time_format: str | None = None
 
-    @property
-    def layout(self) -> Layout | None:
-        """The layout that the map describes, where there is one."""
-        return map_layout(self.map, self.split) if self.map else None
+    def describe(self, packing: Packing) -> Layout | None:
+        """Return the layout that the map describes, where there is one."""
+        if not self.map:
+            return None
+        return map_layout(
+            self.map, split=self.split, time_format=self.time_format, is_json=packing == "jsonl"
+        )
 
 
 def find_sources(
@@ -303,11 +318,13 @@ def _recognise(file: Path, member: str | None, label: str | None, wanted: Wanted
     plain = [_drop_dots(each) if role == "crowdtangle" else plain_name(each) for each in names]
     columns, fields = dict(zip(plain, names, strict=True)), {}
     if layout is not None:
-        fields = layout.find(plain)
+        fields = layout.find(names)
         _require_fields(name, layout, fields, names)
         if role == "shares":
-            columns = {plain_name(each): columns[column] for each, column in fields.items()}
-    used = {*fields.values()} or (SHARE_COLUMNS | ID_COLUMNS if role == "shares" else KNOWN_COLUMNS)
+            columns = {plain_name(each): columns[first] for each, (first, *_) in fields.items()}
+    used = {column for each in fields.values() for column in each} or (
+        SHARE_COLUMNS | ID_COLUMNS if role == "shares" else KNOWN_COLUMNS
+    )
     if packing != "jsonl":  # there each line has its own
         check_columns(name, [each for each in plain if each in used])
     if role not in ("shares", "exports") and packing != "csv":
@@ -320,14 +337,12 @@ def _recognise(file: Path, member: str | None, label: str | None, wanted: Wanted
     )
 
 
-def _require_fields(
-    name: str, layout: Layout, fields: Mapping[str, str], names: Sequence[str]
-) -> None:
+def _require_fields(name: str, layout: Layout, fields: Columns, names: Sequence[str]) -> None:
     """Refuse a file that lacks a column of the map, or who or when of a layout."""
     wanted = FIELDS[:2] if layout.marks else tuple(layout.columns)
     missing = [each for each in wanted if each not in fields]
     if missing:
-        asked = ", ".join(f"{each}={'/'.join(layout.columns[each])}" for each in missing)
+        asked = ", ".join(f"{each} ({layout.columns[each]})" for each in missing)
         raise ArchiveError(
             f"{name} as {layout.name} lacks {asked}; its columns are {', '.join(names[:40])}."
         )
@@ -383,13 +398,28 @@ def _read_headers(
     text = head.decode("utf-8-sig", errors="replace")
     if not text.strip():
         raise UnknownFormatError(f"{name} is empty: not even a header.")
-    if text.lstrip().startswith("{"):
-        return "jsonl", [(_read_head_keys(name, text), Dialect())]
-    if text.lstrip().startswith("["):
-        raise UnknownFormatError(
-            f"{name} is one JSON array; write one object a line (`jq -c '.[]' {name}`)."
-        )
+    if text.lstrip()[:1] in ("{", "["):
+        return "jsonl", _list_keys(name, text, head)
     return "csv", _list_headers(name, text)
+
+
+def _list_keys(name: str, text: str, head: bytes) -> list[tuple[list[str], Dialect]]:
+    """Return the keys of the records of a JSON file: of its lines, or of the list that it is."""
+    from gpu_coord.archive.json_records import find_list, split_records
+
+    found: list[tuple[list[str], Dialect]] = []
+    if text.lstrip().startswith("{") and (keys := _read_keys(text)):
+        found.append((keys, Dialect()))
+        pages = [key for key in RECORD_KEYS if key in keys]
+        found += [(_read_page_keys(text, key), Dialect(pages=key)) for key in pages]
+    for key in ("", *RECORD_KEYS):
+        if (start := find_list(head, key)) >= 0:
+            records = b"".join(lines for lines, _ in split_records(iter([head[start:]])))
+            keys = _read_keys(records.decode("utf-8-sig", errors="replace"))
+            found += [(keys, Dialect(document=key))] if keys else []
+    if not found:
+        raise UnknownFormatError(f"{name} begins like JSON, but no line holds a JSON object.")
+    return found
 
 
 def _list_headers(name: str, text: str) -> list[tuple[list[str], Dialect]]:
@@ -415,29 +445,37 @@ def _list_headers(name: str, text: str) -> list[tuple[list[str], Dialect]]:
     return sorted(found, key=lambda each: (each[1].n_notes, -each[1].n_columns))
 
 
-def _read_head_keys(name: str, text: str) -> list[str]:
-    """Return the keys of all JSON objects in the head of a file: any line may lack some."""
+def _read_keys(text: str) -> list[str]:
+    """Return the keys of all JSON objects among the lines of a text: any may lack some."""
     lines = pl.Series("line", text.split("\n")).str.strip_chars()
     objects = lines.filter(lines.str.json_path_match("$").str.starts_with("{"))
-    if not objects.len():
-        raise UnknownFormatError(f"{name} begins like JSON, but no line holds a JSON object.")
     return list(dict.fromkeys(key for line in objects for key in json.loads(line)))
+
+
+def _read_page_keys(text: str, key: str) -> list[str]:
+    """Return the keys of the records in a list that each line has under a key."""
+    lines = pl.Series("line", text.split("\n")).str.strip_chars()
+    whole = lines.filter(lines.str.json_path_match("$").is_not_null())
+    listed = map(json.loads, whole)
+    pages = [page[key] for page in listed if isinstance(page, dict) and key in page]
+    records = [each for page in pages if isinstance(page, list) for each in page]
+    return list(dict.fromkeys(name for each in records if isinstance(each, dict) for name in each))
 
 
 def _choose_role(
     name: str, names: Sequence[str], packing: Packing, wanted: Wanted
 ) -> tuple[Role, Layout | None]:
-    if (layout := wanted.layout) is not None:
-        if not layout.find({plain_name(each) for each in names}):
+    if (layout := wanted.describe(packing)) is not None:
+        if not layout.find(names):
             raise UnknownFormatError(
                 f"{name} has none of the columns of the map; its columns are "
                 f"{', '.join(names[:40])}."
             )
-        has_rows = {*wanted.map} <= {*SHARE_FIELDS}
-        return ("shares" if has_rows and "object_id" in wanted.map else "exports"), layout
+        has_rows = "object_id" in wanted.map and {*wanted.map} <= {*SHARE_FIELDS}
+        return ("shares" if has_rows and packing != "jsonl" else "exports"), layout
     columns = {plain_name(column) for column in names}
     if wanted.format in ("auto", "exports"):
-        known = recognise_layout(columns, is_json=packing == "jsonl")
+        known = recognise_layout(names, is_json=packing == "jsonl")
         if known is not None:
             return "exports", known
     role, missing = _guess_role(columns)
@@ -674,6 +712,9 @@ def read_batches(source: Source, columns: Iterable[str]) -> Iterator[Batch]:
     present = {name: source.columns[name] for name in wanted if name in source.columns}
     if source.packing == "jsonl":  # any line may have any of them
         present = {name: name for name in wanted}
+    if source.layout is not None and source.layout.is_json:
+        yield from prefetch(_read_records(source, list(columns)))
+        return
     readers = {
         "csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet, "arrow": _read_arrow,
     }  # fmt: skip
@@ -855,6 +896,61 @@ def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:
                 pl.coalesce(keys).alias(cell) for cell, keys in spelled.items()
             )
             yield Batch(frame, rows[is_good], bad, stream.positions[-1])
+
+
+def _read_records(source: Source, paths: list[str]) -> Iterator[Batch]:
+    """Yield JSON records with the values at some paths, as text or as lists of text."""
+    from gpu_coord.archive.json_records import read_paths
+
+    assert source.layout is not None
+    key = source.dialect.pages
+    n_rows = 0
+    for lines, position in _list_lines(source):
+        frame, n_bad = _keep_readable(lines, lambda part: read_paths(part, paths, key))
+        rows = np.arange(n_rows + n_bad + 1, n_rows + n_bad + frame.height + 1)
+        bad = [
+            (n_rows + place, "the line is no record of this layout")
+            for place in range(1, n_bad + 1)
+        ]
+        n_rows += n_bad + frame.height
+        yield Batch(frame, rows, bad, position)
+
+
+def _keep_readable(
+    lines: pl.Series, read: Callable[[pl.Series], pl.DataFrame]
+) -> tuple[pl.DataFrame, int]:
+    """Read what can be read, by halving; return it and the number of lines that cannot."""
+    try:
+        return read(lines), 0
+    except pl.exceptions.PolarsError:
+        if len(lines) == 1:
+            return read(lines.clear()), 1
+    middle = len(lines) // 2
+    parts = [_keep_readable(part, read) for part in (lines[:middle], lines[middle:])]
+    return pl.concat([part for part, _ in parts]), sum(n_bad for _, n_bad in parts)
+
+
+def _list_lines(source: Source) -> Iterator[tuple[pl.Series, int]]:
+    """Yield the records of a JSON file as lines, whatever its shape, and the bytes read."""
+    from gpu_coord.archive.json_records import find_list, split_records
+
+    with open_stream(source.path, source.member) as stream:
+        if source.dialect.document is None:
+            while block := stream.read(BLOCK_BYTES):
+                block += stream.readline()
+                yield _strip_lines(block), stream.positions[-1]
+            return
+        first = stream.read(BLOCK_BYTES)
+        start = find_list(first, source.dialect.document)
+        blocks = chain([first[start:]], iter(lambda: stream.read(BLOCK_BYTES), b""))
+        for lines, _ in split_records(blocks):
+            yield _strip_lines(lines), stream.positions[-1]
+
+
+def _strip_lines(block: bytes) -> pl.Series:
+    lines = pl.Series("line", block.decode("utf-8-sig").split("\n"), dtype=pl.String)
+    lines = lines.str.strip_chars()
+    return lines.filter(lines != "")
 
 
 def _find_spellings(lines: pl.Series, cells: list[str]) -> dict[str, list[str]]:

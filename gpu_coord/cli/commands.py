@@ -489,7 +489,6 @@ def verify(
 
 
 COMMANDS = (  # in the order of the help
-    ingest, columns, detect, share, coact, cycle, show, explain, model, roles, calibrate, selftest, info,
-    timeline, cascades, cohorts, simulate, transplant, demo, evaluate, compare,
-    sweep, verify,
+    ingest, columns, detect, share, coact, cycle, show, explain, model, roles, calibrate, selftest,
+    info, timeline, cascades, cohorts, simulate, transplant, demo, evaluate, compare, sweep, verify,
 )  # fmt: skip
