@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gpu_coord.accounts.settings import CohortSettings, RoleSettings
 from gpu_coord.activity.settings import MatchSettings, parse_lags
-from gpu_coord.archive.settings import IngestSettings
+from gpu_coord.archive.settings import MAPPING, IngestSettings
 from gpu_coord.cli.commands import COMMANDS
 from gpu_coord.cli.requests import find_default
 from gpu_coord.detection.settings import DetectSettings
@@ -465,6 +465,7 @@ SPELLED = {  # the same thing twice, then another
     WINDOW: ("2s", "2.0s", "1s"),
     WINDOWS: ("2m,5s", "5s, 120s,5", "2m"),
     WORDS: (("url", "url"), ("url",), ("url", "text")),
+    MAPPING: ({"text": "b", "account_id": "a"}, ["account_id=a", "text = b"], ("text=b",)),
     BACKBONE: ("best", "best:5.0", "best:6"),
 }
 

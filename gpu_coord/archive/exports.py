@@ -21,7 +21,8 @@ from gpu_coord.archive.cells import (
     parse_lists,
 )
 from gpu_coord.archive.intake import book_accounts
-from gpu_coord.archive.layouts import COUNTS, KINDS, LISTS, REFERENCES
+from gpu_coord.archive.json_records import read_cells
+from gpu_coord.archive.layouts import COUNTS, KINDS, LISTS, REFERENCES, cell_of
 from gpu_coord.archive.posts import (
     PostBatch,
     find_firsts,
@@ -56,8 +57,17 @@ STAGED_POSTS: dict[str, Any] = {
 }
 
 
-def read_fields(cells: pl.DataFrame, source: Source) -> pl.DataFrame:
+def read_fields(cells: pl.DataFrame, source: Source, unread: Counter[str]) -> pl.DataFrame:
     """Return a column for each field that a source has: text, but for times and lists as stored.
+
+    Parameters
+    ----------
+    cells
+        Records with the columns that `list_columns` names.
+    source
+        Where they come from.
+    unread
+        Cells that should hold JSON and do not are counted here, by field.
 
     Raises
     ------
@@ -68,10 +78,20 @@ def read_fields(cells: pl.DataFrame, source: Source) -> pl.DataFrame:
     split = "," if layout is None else layout.split
     for name, columns in source.fields.items():
         is_time = name == "timestamp_share"
-        parts = [_read_cell(cells[column], source, is_time=is_time) for column in columns]
+        parts = []
+        for column in columns:
+            part = _read_cell(cells[cell_of(column)], source, is_time=is_time)
+            if ":" in column:
+                part, n_unread = read_cells(_blank_nothing(part), column.partition(":")[2])
+                unread += Counter({name: n_unread})
+            parts.append(part)
         is_joined = layout is not None and name in layout.joined
         fields[name] = _join_cells(parts, is_joined=is_joined, split=split)
     return pl.DataFrame(fields)
+
+
+def _blank_nothing(cell: pl.Series) -> pl.Series:
+    return cell.to_frame("cell").select(null_blank(pl.col("cell"))).to_series()
 
 
 def _read_cell(cell: pl.Series, source: Source, *, is_time: bool) -> pl.Series:
@@ -174,7 +194,10 @@ def read_entities(
                 filled = filled.filter(pl.col("value").str.starts_with(prefix.get(name, "")))
             entities[kind] = _spell(filled, kind, url_rule, unread).unique(maintain_order=True)
     if "text" in cells.columns:
-        own = cells.filter(~_mark_copies(cells)).select("row", "text")
+        text = pl.col("text")
+        if layout is not None and layout.has_tags:
+            text = _strip_tags(text)
+        own = cells.filter(~_mark_copies(cells)).select("row", text)
         entities["text"] = read_texts(own, keep=keep_texts).drop_nulls("value")
     return entities
 
@@ -210,7 +233,7 @@ def _tell_references(cells: pl.DataFrame, layout: Layout | None) -> pl.DataFrame
     """Return cells in which one column, or a list of pairs, that names references is told apart."""
     if layout is not None and layout.typed:
         cells = cells.with_columns(
-            pl.when(pl.col("types") == word).then(pl.col(name)).alias(name)
+            pl.when(_is_typed(word)).then(pl.col(name)).alias(name)
             for name, word in layout.typed.items()
             if name in cells.columns
         )
@@ -224,6 +247,11 @@ def _tell_references(cells: pl.DataFrame, layout: Layout | None) -> pl.DataFrame
         told = own.select("row", pl.col("reference_ids").alias(name))
         cells = cells.join(told, on="row", how="left", maintain_order="left")
     return cells
+
+
+def _is_typed(word: str) -> pl.Expr:
+    types = pl.col("types")
+    return null_blank(types).is_not_null() if word == "*" else types == word
 
 
 def _list_items(filled: pl.DataFrame, kind: str, split: str, unread: Counter[str]) -> pl.DataFrame:
@@ -256,6 +284,15 @@ def _spell(items: pl.DataFrame, kind: str, url_rule: UrlRule, unread: Counter[st
     if kind == "mention":
         return items.with_columns(pl.col("value").str.strip_chars_start("@"))
     return items
+
+
+def _strip_tags(text: pl.Expr) -> pl.Expr:
+    """Return the words of HTML."""
+    marks = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " ", "&amp;": "&"}
+    words = text.str.replace_all(r"<[^<>]*>", " ")
+    for mark, character in marks.items():
+        words = words.str.replace_all(mark, character, literal=True)
+    return words.alias("text")
 
 
 def _mark_copies(cells: pl.DataFrame) -> pl.Expr:
@@ -309,15 +346,15 @@ def ingest_exports(intake: Intake) -> None:
 def _list_columns(tallies: Sequence[Tally]) -> list[str]:
     """Return the columns that any of the sources is read by."""
     listed = [columns for tally in tallies for columns in tally.source.fields.values()]
-    return list(dict.fromkeys(column for columns in listed for column in columns))
+    return list(dict.fromkeys(cell_of(column) for columns in listed for column in columns))
 
 
 def _read_posts(intake: Intake, source: Source, batch: Batch) -> PostBatch:
-    fields = read_fields(batch.frame, source)
+    unread: Counter[str] = Counter()
+    fields = read_fields(batch.frame, source, unread)
     judged = judge_records(fields, source, batch.rows)
     is_good = judged["reason"].is_null()
     cells = fields.filter(is_good).with_row_index("row")
-    unread: Counter[str] = Counter()
     counted = cells.select(
         "row",
         **{

@@ -98,8 +98,6 @@ def ingest(
         The inputs hold no post and no share at all, or texts are kept under a key; the store is
         written.
     """
-    if isinstance(choices.get("map"), Mapping):
-        choices["map"] = tuple(f"{name}={column}" for name, column in choices["map"].items())
     settings = IngestSettings(**choices)
     if pseudonym_key is not None and not pseudonym_key:
         raise ValueError("The pseudonym key is empty; give at least one byte, better 32.")

@@ -19,7 +19,7 @@ import polars as pl
 from gpu_coord.backend.pairs import CACHE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 def find_list(head: bytes, key: str) -> int:
@@ -123,6 +123,44 @@ def read_paths(lines: pl.Series, paths: Sequence[str], key: str = "") -> pl.Data
     if key:
         frame = frame.explode(key).drop_nulls(key).unnest(key)
     return frame.select(_walk(path).alias(path) for path in paths)
+
+
+def keep_readable(
+    lines: pl.Series, read: Callable[[pl.Series], pl.DataFrame]
+) -> list[pl.DataFrame | None]:
+    """Read what can be read, by halving; of a line that cannot be read, return None in its place.
+
+    Parameters
+    ----------
+    lines
+        JSON objects.
+    read
+        What reads some of them, or raises a ``PolarsError``.
+    """
+    try:
+        return [read(lines)]
+    except pl.exceptions.PolarsError:
+        if len(lines) == 1:
+            return [None]
+    middle = len(lines) // 2
+    return [part for half in (lines[:middle], lines[middle:]) for part in keep_readable(half, read)]
+
+
+def read_cells(cells: pl.Series, path: str) -> tuple[pl.Series, int]:
+    """Read what stands at a path of JSON objects in cells; return it, and how many are unread.
+
+    Parameters
+    ----------
+    cells
+        Text; null where there is none.
+    path
+        As in `read_paths`.
+    """
+    filled = cells.fill_null("{}")
+    parts = keep_readable(filled, lambda lines: read_paths(lines, [path]))
+    empty = read_paths(pl.Series(["{}"]), [path])
+    values = pl.concat([empty if part is None else part for part in parts])
+    return values.to_series(), sum(part is None for part in parts)
 
 
 @dataclass

@@ -3,7 +3,8 @@
 A layout says which columns hold the account, the post, the time, and what the post refers to. A new
 one is an entry of `LAYOUTS` and a test. Names of columns are compared without case, spaces and
 underscores. In JSON they are paths: ``a.b`` is the value under ``b`` of the object under ``a``,
-``a[].b`` that of each object of the list under ``a``.
+``a[].b`` that of each object of the list under ``a``. A cell that holds JSON is read at a path
+behind a colon: ``cell:a[].b``.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ class Layout:
     joined: frozenset[str] = frozenset()  # lists of which all columns are read
     # A column of words, and the word at which a field counts: one column for several references.
     types: str = ""
-    typed: Mapping[str, str] = field(default_factory=dict)  # field -> word
+    typed: Mapping[str, str] = field(default_factory=dict)  # field -> word, or * for any
     kept: tuple[str, ...] = ()  # words of records that are posts; all, if empty
     prefix: Mapping[str, str] = field(default_factory=dict)  # list -> how its items begin
+    has_tags: bool = False  # texts are HTML
 
     def find(self, names: Collection[str]) -> Columns:
         """Return the columns of each field that a file has.
@@ -70,13 +72,13 @@ class Layout:
         found: Columns = {}
         for name, columns in wanted.items():
             listed = (columns,) if isinstance(columns, str) else columns
-            spelled = listed if self.is_json else tuple(map(plain, listed))
+            spelled = listed if self.is_json else tuple(map(_spell, listed))
             known = tuple(each for each in spelled if self._find_root(each) in present)
             found |= {name: known} if known else {}
         return found
 
     def _find_root(self, column: str) -> str:
-        return column.split(".")[0].removesuffix("[]") if self.is_json else column
+        return column.split(".")[0].removesuffix("[]") if self.is_json else cell_of(column)
 
 
 def recognise_layout(names: Collection[str], *, is_json: bool) -> Layout | None:
@@ -124,8 +126,23 @@ def plain(name: str) -> str:
     return "".join(name.split()).replace("_", "").casefold()
 
 
+def cell_of(column: str) -> str:
+    """Return the column that a path into its JSON belongs to."""
+    return column.partition(":")[0]
+
+
+def _spell(column: str) -> str:
+    cell, colon, path = column.partition(":")
+    return plain(cell) + colon + path
+
+
 def _mark(*names: str) -> frozenset[str]:
     return frozenset(names)
+
+
+def _beside(path: str) -> tuple[str, ...]:
+    whole = f"extended_tweet.{path}"
+    return (path, whole, f"retweeted_status.{path}", f"retweeted_status.{whole}")
 
 
 _FACETS = "record.facets[].features[]"
@@ -165,10 +182,11 @@ LAYOUTS: tuple[Layout, ...] = (
         _mark("id_str", "user", "entities", "created_at"),
         {
             "account_id": "user.id_str", "content_id": "id_str", "timestamp_share": "created_at",
-            "hashtags": ("entities.hashtags[].text", "extended_tweet.entities.hashtags[].text"),
-            "urls": ("entities.urls[].expanded_url", "extended_tweet.entities.urls[].expanded_url"),
-            "mentions": ("entities.user_mentions[].id_str",
-                         "extended_tweet.entities.user_mentions[].id_str"),
+            # The entities of a retweet are cut off where its text is; those of the original are
+            # whole.
+            "hashtags": _beside("entities.hashtags[].text"),
+            "urls": _beside("entities.urls[].expanded_url"),
+            "mentions": _beside("entities.user_mentions[].id_str"),
             "retweet": "retweeted_status.id_str", "reply": "in_reply_to_status_id_str",
             "quote": "quoted_status_id_str", "likes": "favorite_count",
             "text": ("full_text", "extended_tweet.full_text", "text"),
@@ -198,7 +216,7 @@ LAYOUTS: tuple[Layout, ...] = (
             "account_id": "did", "content_id": "commit.rkey", **_BLUESKY_EVENTS,
             "retweet": "commit.record.subject.uri",
         },
-        platform="bluesky", is_json=True, types="commit.collection",
+        platform="bluesky", is_json=True, joined=_mark("urls"), types="commit.collection",
         typed={"retweet": "app.bsky.feed.repost"},
         kept=("app.bsky.feed.post", "app.bsky.feed.repost"),
     ),
@@ -210,7 +228,7 @@ LAYOUTS: tuple[Layout, ...] = (
             "account_id": "author.did", "content_id": "uri", **_BLUESKY, "likes": "likeCount",
             "replies": "replyCount", "retweets": "repostCount", "quotes": "quoteCount",
         },
-        platform="bluesky", is_json=True,
+        platform="bluesky", is_json=True, joined=_mark("urls"),
     ),
     Layout(
         "Mastodon statuses",
@@ -223,7 +241,7 @@ LAYOUTS: tuple[Layout, ...] = (
             "text": "content", "likes": "favourites_count", "replies": "replies_count",
             "retweets": "reblogs_count", "quotes": "quotes_count",
         },
-        platform="mastodon", is_json=True,
+        platform="mastodon", is_json=True, has_tags=True,
     ),
     Layout(
         "Telegram Desktop (result.json)",
@@ -312,12 +330,29 @@ LAYOUTS: tuple[Layout, ...] = (
         platform="x", split="|",
     ),
     Layout(
+        "minet (Bluesky)",
+        "medialab/twitwi@fcf9122 twitwi/bluesky/types.py, test/resources/bluesky-posts-export.csv",
+        _mark("user_did", "to_post_uri", "repost_by_user_did"),
+        {
+            "account_id": ("repost_by_user_did", "user_did"), "content_id": "uri",
+            "timestamp_share": ("repost_timestamp_utc", "timestamp_utc"), "hashtags": "hashtags",
+            "urls": "links", "mentions": "mentioned_user_dids", "reply": "to_post_uri",
+            "quote": "quoted_uri", "retweet": "uri", "text": "original_text",
+            "likes": "like_count", "replies": "reply_count", "retweets": "repost_count",
+            "quotes": "quote_count",
+        },
+        platform="bluesky", split="|", types="repost_by_user_did", typed={"retweet": "*"},
+    ),
+    Layout(
         "TAGS",
         "ropensci-archive/tidytags@65c40bc sample-data.csv; mhawksey/TAGS@e9ea3a0",
         _mark("id_str", "from_user", "from_user_id_str", "status_url"),
         {
             "account_id": "from_user_id_str", "content_id": "id_str",
             "timestamp_share": "created_at", "reply": "in_reply_to_status_id_str", "text": "text",
+            "hashtags": "entities_str:hashtags[].text",
+            "urls": "entities_str:urls[].expanded_url",
+            "mentions": "entities_str:user_mentions[].id_str",
         },
         platform="x",
     ),
@@ -399,6 +434,16 @@ LAYOUTS: tuple[Layout, ...] = (
         platform="instagram",
     ),
     Layout(
+        "4CAT (Threads)", f"{_FOURCAT} datasources/threads/search_threads.py",
+        _mark("reposts", "quotes", "link_thumbnail_url", "unix_timestamp"),
+        {
+            "account_id": "author", "content_id": "id", "timestamp_share": "unix_timestamp",
+            "hashtags": "hashtags", "urls": "link_url", "text": "body", "likes": "likes",
+            "replies": "replies", "retweets": "reposts", "quotes": "quotes",
+        },
+        platform="threads",
+    ),
+    Layout(
         "4CAT (Twitter API v2)", f"{_FOURCAT} datasources/twitterv2/search_twitter.py",
         _mark("is_quote_tweet", "quoted_user", "replied_user", "author_id"),
         {
@@ -420,6 +465,33 @@ LAYOUTS: tuple[Layout, ...] = (
             "retweets": "retweet_count", "quotes": "quote_count",
         },
         platform="x",
+    ),
+    Layout(
+        "Zeeschuimer",
+        "digitalmethodsinitiative/zeeschuimer@ffa2781 js/zs-background.js; what 4cat@227bead reads",
+        _mark("item_id", "source_platform", "data"),
+        {
+            # X, TikTok, Instagram; an id of X that is a number was rounded by the browser.
+            "account_id": ("data.legacy.user_id_str", "data.author.uniqueId", "data.user.id"),
+            "content_id": ("data.legacy.id_str", "data.code", "data.id"),
+            "timestamp_share": ("data.legacy.created_at", "data.createTime", "data.taken_at"),
+            "platform": "source_platform",
+            "hashtags": ("data.legacy.entities.hashtags[].text", "data.challenges[].title"),
+            "urls": "data.legacy.entities.urls[].expanded_url",
+            "mentions": ("data.legacy.entities.user_mentions[].id_str",
+                         "data.usertags.in[].user.username"),
+            "retweet": ("data.legacy.retweeted_status_result.result.rest_id",
+                        "data.legacy.retweeted_status_result.result.tweet.rest_id"),
+            "quote": ("data.quoted_status_result.result.rest_id",
+                      "data.quoted_status_result.result.tweet.rest_id"),
+            "text": ("data.legacy.full_text", "data.desc", "data.caption.text"),
+            "likes": ("data.legacy.favorite_count", "data.stats.diggCount", "data.like_count"),
+            "replies": ("data.legacy.reply_count", "data.stats.commentCount",
+                        "data.comment_count"),
+            "retweets": ("data.legacy.retweet_count", "data.stats.shareCount"),
+            "quotes": "data.legacy.quote_count",
+        },
+        is_json=True,
     ),
     Layout(
         "Meta Content Library",

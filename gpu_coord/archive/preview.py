@@ -1,11 +1,13 @@
 """A file -> what it is taken for, before anything is stored."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from gpu_coord.archive.exports import read_fields
+from gpu_coord.archive.layouts import cell_of
 from gpu_coord.archive.settings import IngestSettings
 from gpu_coord.archive.sources import FAMILIES, Source, Wanted, find_sources, read_batches
 
@@ -42,11 +44,11 @@ def preview(path: Path | str, **choices: Any) -> list[dict[str, Any]]:
 def _describe(source: Source) -> dict[str, Any]:
     own = {name: (name,) for name in source.columns}
     fields = source.fields if source.role == "exports" else own
-    taken = list(dict.fromkeys(column for columns in fields.values() for column in columns))
+    taken = list(dict.fromkeys(cell_of(each) for columns in fields.values() for each in columns))
     batch = next(read_batches(source, taken), None)
     rows = pl.DataFrame() if batch is None else batch.frame.head(_N_ROWS)
     if source.role == "exports" and batch is not None:
-        rows = read_fields(batch.frame, source).head(_N_ROWS)
+        rows = read_fields(batch.frame, source, Counter()).head(_N_ROWS)
     return {
         "name": source.name,
         "format": FAMILIES[source.role][0],
@@ -54,8 +56,16 @@ def _describe(source: Source) -> dict[str, Any]:
         "packing": source.packing,
         "delimiter": source.dialect.delimiter if source.packing == "csv" else None,
         "columns": {
-            name: ", ".join(source.columns.get(column, column) for column in columns)
+            name: ", ".join(source.columns.get(each, each) for each in columns)
             for name, columns in fields.items()
         },
-        "rows": rows.select(pl.all().cast(pl.String, strict=False)).rows(named=True),
+        "rows": [
+            {name: _write(value) for name, value in row.items()} for row in rows.rows(named=True)
+        ],
     }
+
+
+def _write(value: Any) -> str | None:
+    if value is None:
+        return None
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,29 +1,40 @@
 """Every choice of `ingest`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gpu_coord.ground.choices import WORDS, Choices, Spelling, choose
+from gpu_coord.ground.choices import Choices, Spelling, Unit, choose
 from gpu_coord.ground.kinds import UrlRule
 
 Format = Literal["auto", "x-archive", "shares", "crowdtangle", "exports"]
 TimeSource = Literal["auto", "stamp"]
 
 
-def read_mapping(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield field and column of words like ``account_id=author``.
+def read_mapping(words: Iterable[str]) -> dict[str, str]:
+    """Return field -> column of words like ``account_id=author``.
 
     Raises
     ------
     ValueError
-        A word is none.
+        A word is none, or a field stands twice.
     """
+    mapping: dict[str, str] = {}
     for word in words:
-        name, equals, column = word.partition("=")
-        if not (name.strip() and equals and column.strip()):
+        name, equals, column = (part.strip() for part in word.partition("="))
+        if not (name and equals and column):
             raise ValueError(f"map has {word!r}; write FIELD=COLUMN, such as account_id=author.")
-        yield name.strip(), column.strip()
+        if name in mapping:
+            raise ValueError(f"map names {name} twice; a field has one column.")
+        mapping[name] = column
+    return mapping
+
+
+def _spell_mapping(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(f"{name}={column}" for name, column in read_mapping(words).items()))
+
+
+MAPPING = Unit("words", _spell_mapping)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +52,7 @@ class IngestSettings(Choices):
         detail="field=column, of all files; in Python also a mapping. The fields are those of a "
         "share table (object_id, kind), or of posts: hashtags, urls, mentions, objects, retweet, "
         "reply, quote, text, is_retweet, likes, replies, retweets, quotes.",
-        unit=WORDS,
+        unit=MAPPING,
     )
     split: str = choose(",", "Between the items of a list cell without brackets.")
     time_format: str | None = choose(
@@ -89,12 +100,10 @@ class IngestSettings(Choices):
     @property
     def mapping(self) -> dict[str, str]:
         """What columns mean: field -> column."""
-        return dict(read_mapping(self.map or ()))
+        return read_mapping(self.map or ())
 
     def check(self) -> None:
-        """Refuse an empty term, and a map that is none."""
-        if len(self.mapping) < len(self.map or ()):
-            raise ValueError(f"map is {', '.join(self.map or ())}; it names a field twice.")
+        """Refuse an empty term, and items that nothing parts."""
         if not self.split:
             raise ValueError(
                 "split is empty; write what stands between two items, such as a comma."

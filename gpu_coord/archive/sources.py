@@ -684,7 +684,8 @@ def open_stream(file: Path, member: str | None) -> Iterator[CountedBytes]:
 
 
 def _unpack_zstandard(stream: Any) -> Any:
-    return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
+    unpacked = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
+    return io.BufferedReader(unpacked)
 
 
 UNPACKERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
@@ -900,34 +901,22 @@ def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:
 
 def _read_records(source: Source, paths: list[str]) -> Iterator[Batch]:
     """Yield JSON records with the values at some paths, as text or as lists of text."""
-    from gpu_coord.archive.json_records import read_paths
+    from gpu_coord.archive.json_records import keep_readable, read_paths
 
     assert source.layout is not None
     key = source.dialect.pages
     n_rows = 0
     for lines, position in _list_lines(source):
-        frame, n_bad = _keep_readable(lines, lambda part: read_paths(part, paths, key))
-        rows = np.arange(n_rows + n_bad + 1, n_rows + n_bad + frame.height + 1)
-        bad = [
-            (n_rows + place, "the line is no record of this layout")
-            for place in range(1, n_bad + 1)
-        ]
-        n_rows += n_bad + frame.height
-        yield Batch(frame, rows, bad, position)
-
-
-def _keep_readable(
-    lines: pl.Series, read: Callable[[pl.Series], pl.DataFrame]
-) -> tuple[pl.DataFrame, int]:
-    """Read what can be read, by halving; return it and the number of lines that cannot."""
-    try:
-        return read(lines), 0
-    except pl.exceptions.PolarsError:
-        if len(lines) == 1:
-            return read(lines.clear()), 1
-    middle = len(lines) // 2
-    parts = [_keep_readable(part, read) for part in (lines[:middle], lines[middle:])]
-    return pl.concat([part for part, _ in parts]), sum(n_bad for _, n_bad in parts)
+        parts = keep_readable(lines, lambda part: read_paths(part, paths, key))
+        heights = np.array([1 if part is None else part.height for part in parts])
+        ends = n_rows + np.cumsum(heights)
+        is_read = np.array([part is not None for part in parts])
+        numbers = np.arange(n_rows + 1, n_rows + heights.sum() + 1)
+        bad = [(int(row), "the line is no record of this layout") for row in ends[~is_read]]
+        frames = [part for part in parts if part is not None]
+        frame = pl.concat(frames) if frames else read_paths(lines.clear(), paths, key)
+        yield Batch(frame, numbers[np.repeat(is_read, heights)], bad, position)
+        n_rows = int(ends[-1]) if parts else n_rows
 
 
 def _list_lines(source: Source) -> Iterator[tuple[pl.Series, int]]:

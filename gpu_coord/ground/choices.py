@@ -286,7 +286,12 @@ def _read_field(declared: Field[Any], type: Any) -> Declared:
 
 
 def _unify(declared: Declared, value: Any) -> Any:
-    """Return a value in the one type of its choice: a list as a tuple, 1 as 1.0 where that is."""
+    """Return a value in the one type of its choice: a list as a tuple, 1 as 1.0 where that is.
+
+    A mapping becomes words like ``name=value``.
+    """
+    if isinstance(value, Mapping):
+        value = [f"{name}={each}" for name, each in value.items()]
     if get_origin(declared.type) is tuple and value is not None:
         return (value,) if isinstance(value, str | int) else tuple(value)
     if isinstance(value, bool):
