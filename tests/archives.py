@@ -43,6 +43,33 @@ def list_rejects(store):
     return sorted(store.read("rejects").select("row", "reason").rows())
 
 
+# What programs write where there is nothing.
+NOTHING = [
+    "NA",
+    "N/A",
+    "#N/A",
+    "<NA>",
+    "nan",
+    "NaN",
+    "None",
+    "NULL",
+    "null",
+    r"\N",
+    "-",
+    "[]",
+    "{}",
+]
+
+
+def fold_tag(tag):
+    """The obvious way to the hashtag that is stored."""
+    tag = unicodedata.normalize("NFKC", tag)
+    # Blanks but for the four that Python alone takes for such, and what has no width.
+    edge = "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]|(?![\x1c-\x1f])\\s"
+    tag = re.sub(f"^({edge}|#)*|({edge})*$", "", tag)
+    return unicodedata.normalize("NFKC", tag.casefold())
+
+
 def normalise_text(text):
     """The obvious way to the text that is hashed."""
     # Python alone takes U+001C to U+001F for white space.

@@ -460,13 +460,13 @@ def test_ingest__a_bare_word_excludes_no_top_level_domain(ingest_bytes, term, n_
 
 @pytest.mark.parametrize("packing", ["csv", "parquet"])
 def test_ingest__labels_from_a_table(ingest_bytes, tmp_path, packing):
-    ids, given = ["a", "a", "nobody", "b"], ["op", "op", "op", ""]
+    ids, given = ["a", "a", "nobody", "b", "NA", "a"], ["op", "op", "op", "", "op", "NULL"]
     table = pl.DataFrame({"Account_Id": ids, "label": given, "note": "x"})
     path = tmp_path / "labels"
     table.write_csv(path) if packing == "csv" else table.write_parquet(path)
     store = ingest_bytes(SHARES, labels=path)
     assert store.read("accounts")["label"].to_list() == ["op", None]
-    assert store.manifest["labels"] == {"rows": 4, "incomplete": 1, "unknown_accounts": 1}
+    assert store.manifest["labels"] == {"rows": 6, "incomplete": 3, "unknown_accounts": 1}
     assert store.manifest["accounts_by_label"] == {"op": 1}
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from archives import list_events, list_rejects, pack_zip, write_table
+from archives import NOTHING, list_events, list_rejects, pack_zip, write_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -219,6 +219,29 @@ def test_ingest__counts_what_it_cannot_read(ingest_posts):
     unread = ["account_creation_date", "like_count", "url (not a URL)"]
     assert store.manifest["unread_cells"] == dict.fromkeys(unread, 1)
     assert store.read("posts")["like_count"].to_list() == [None, None]
+
+
+@pytest.mark.parametrize("word", NOTHING)
+def test_ingest__words_for_nothing_are_missing_in_every_column(ingest_posts, word):
+    names = ["Final Link", "Message", "Likes", "Page Created", "Followers at Posting"]
+    ids = ("Facebook Id", "URL", "Post Created")
+    store = ingest_posts(
+        post(1, **dict.fromkeys(names, word)), *(post(2, **{id: word}) for id in ids)
+    )
+    assert [row[2:4] for row in list_events(store)] == [("url", "bit.ly/x")]
+    assert list_rejects(store) == [(n + 2, f"no {id}") for n, id in enumerate(ids)]
+    assert store.manifest["unread_cells"] == {}
+    counted = {} if word == "[]" else dict.fromkeys(sorted([*names, *ids]), 1)
+    assert store.manifest["missing_cells"] == counted
+    verify_store(store.path)
+
+
+def test_ingest__a_link_that_was_cut_off_is_no_entity(ingest_posts):
+    redirect = "https://l.facebook.com/l.php?u=https%3A%2F%2Fnews.example%2Fa&h=AT"
+    rows = post(1, **{"Final Link": "https://news.example/…"}), post(2, **{"Final Link": redirect})
+    store = ingest_posts(*rows)
+    assert list_values(store, "url") == ["news.example/a"]
+    assert store.manifest["unread_cells"] == {"url (cut off)": 1}
 
 
 @pytest.mark.parametrize(

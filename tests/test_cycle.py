@@ -398,6 +398,7 @@ OBJECTS = pl.DataFrame(OBJECTS, schema=["kind", "value"], orient="row").with_row
         ("url", "HTTPS://Verbatim.org/", [5]),  # as it stands, where it stands so
         ("url", "https://verbatim.org/", [6]),
         ("hashtag", "#STRASSE", [2]),
+        ("hashtag", "＃ＳＴＲＡＳＳＥ\u200b", [2]),
         ("hashtag", "straße", [1]),
         ("domain", "https://news.example.co.uk/x", [0]),
         ("text", " spaced ", [3]),

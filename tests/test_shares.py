@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from archives import list_events, list_rejects
+from archives import NOTHING, list_events, list_rejects
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -135,7 +135,18 @@ def test_ingest__refuses_parquet_dates(ingest_table):
 # --- ids -----------------------------------------------------------------------------------------
 
 
-IDS = ["007", "A", "a", " a", "x,y", "two\nlines", 'say "hi"', "12345678901234567890", "=1+1", "[]"]
+IDS = [
+    "007",
+    "A",
+    "a",
+    " a",
+    "x,y",
+    "two\nlines",
+    'say "hi"',
+    "12345678901234567890",
+    "=1+1",
+    "[x]",
+]
 
 
 @pytest.mark.parametrize("packing", ["csv", "parquet", "jsonl"])
@@ -293,6 +304,28 @@ def test_ingest__sets_bad_rows_aside_with_row_and_reason(ingest_table, packing):
     ]
     assert len(list_events(store)) == 2
     check_counts(store)
+
+
+@pytest.mark.parametrize("packing", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize("word", [*NOTHING, " NA "])
+def test_ingest__words_for_nothing_are_missing(ingest_table, word, packing):
+    good = ("a", "x", "1", "0", "url", "p")
+    rows = [(*good[:n], word, *good[n + 1 :]) for n in range(6)]
+    store = ingest_table(make_table(good, *rows, columns=[*COLUMNS, "kind", "platform"]), packing)
+    assert list_rejects(store) == [(n + 2, f"no {name}") for n, name in enumerate(COLUMNS)]
+    # As where the cell is empty: the default kind, no platform.
+    assert store.manifest["events_by_kind"] == {"object": 1, "url": 1}
+    assert store.manifest["totals"]["duplicates"] == 1
+    counted = {} if word == "[]" else dict.fromkeys(sorted([*COLUMNS, "kind", "platform"]), 1)
+    assert store.manifest["missing_cells"] == counted
+    check_counts(store)
+
+
+@pytest.mark.parametrize("word", ["na", "n/a", "none", "NAN", "--", "[ ]", "nanna", "NA NA"])
+def test_ingest__other_words_are_ids(ingest_table, word):
+    store = ingest_table(make_table((word, word, word, "0")))
+    assert list_events(store) == [(word, word, "object", word, 0)]
+    assert store.manifest["missing_cells"] == {}
 
 
 def test_ingest__sets_broken_json_lines_aside(tmp_path):

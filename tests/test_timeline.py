@@ -218,7 +218,7 @@ def test_find_object__knows_what_people_type(store, typed, kind, found):
 
 def test_find_object__folds_hashtags_and_knows_accounts_by_their_pseudonym(store, make_store):
     made = make_store([event("a", 0, "strasse")])
-    for typed in ("#Strasse", "STRASSE", " #STRASSE ", "＃straße"):
+    for typed in ("#Strasse", "STRASSE", " #STRASSE ", "＃straße", "ＳＴＲＡＳＳＥ\ufeff"):
         assert find_object(made, typed) == ("hashtag", "strasse")
     pseudonym = name_accounts(pl.Series(["x.org/account"]), store).item()
     assert find_object(store, pseudonym) == ("mention", "x.org/account")

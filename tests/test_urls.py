@@ -102,6 +102,11 @@ def read_host(netloc):
     return host, "" if port in ("", "80", "443") else f":{port}"
 
 
+def escape(part):
+    safe = "".join(map(chr, range(0x21, 0x7F)))
+    return re.sub("%[0-9a-fA-F]{2}", lambda m: m.group().upper(), quote(part, safe=safe))
+
+
 def split_slowly(url):
     """Host, port, path and query of a URL as a browser would send them, or None."""
     text, had_protocol = drop_protocol(read_text(url))
@@ -114,12 +119,19 @@ def split_slowly(url):
     host = read_host(parts.netloc)
     if host is None:
         return None
-    safe = "".join(map(chr, range(0x21, 0x7F)))
-
-    def escape(part):
-        return re.sub("%[0-9a-fA-F]{2}", lambda m: m.group().upper(), quote(part, safe=safe))
-
     return *host, escape(parts.path).rstrip("/"), escape(parts.query)
+
+
+def is_cut_slowly(text):
+    return read_text(text).lower().endswith(("…", "...", "%e2%80%a6"))
+
+
+def find_route_slowly(url):
+    """What stands behind # where it names a page, as (name, query), or None."""
+    fragment = drop_protocol(read_text(url))[0].partition("#")[2]
+    name, _, query = (escape(part) for part in fragment.partition("?"))
+    name = name.rstrip("/")
+    return (name, query) if name[:1] in ("!", "/") and name not in ("", "!") else None
 
 
 def shorten_slowly(host):
@@ -132,8 +144,9 @@ def shorten_slowly(host):
 
 
 def spell_paper_slowly(url):
-    parts = split_slowly(url)
-    return None if parts is None else shorten_slowly(parts[0]) + parts[1] + parts[2]
+    parts = None if is_cut_slowly(url) else split_slowly(url)
+    spelt = parts and shorten_slowly(parts[0]) + parts[1] + parts[2]
+    return None if spelt is None or is_cut_slowly(spelt) else spelt
 
 
 def drop_fronts_slowly(host):
@@ -379,20 +392,82 @@ def unwrap_slowly(host, port, path, query):
     return drop_fronts_slowly(inner[0]), inner[1], inner[2], query
 
 
-def spell_canonical_slowly(url):
-    parts = split_slowly(url)
+# Host, path, and the parameters that may hold where a redirect leads.
+REDIRECTS = [
+    ("facebook.com", "/l.php", "u"),
+    ("l.facebook.com", "/l.php", "u"),
+    ("lm.facebook.com", "/l.php", "u"),
+    ("l.instagram.com", "", "u"),
+    ("youtube.com", "/redirect", "q"),
+    ("t.umblr.com", "/redirect", "z"),
+    ("vk.com", "/away.php", "to"),
+    ("vk.ru", "/away.php", "to"),
+]
+
+
+def list_leads_slowly(host, path):
+    """The parameters in which the page a redirect leads to may stand."""
+    if re.fullmatch(r"google\.([a-z]{2,3}\.)?[a-z]{2,3}", host) and path == "/url":
+        return ["q", "url"]
+    if host == "out.reddit.com":
+        return ["url"]
+    return [key for place, page, key in REDIRECTS if (host, path) == (place, page)]
+
+
+def find_target_slowly(host, port, path, query):
+    leads = [] if port else list_leads_slowly(host, path)
+    for key, value in read_parameters(host, query) if leads else []:
+        plain = re.sub("%([0-7][0-9A-F])", lambda m: chr(int(m[1], 16)), value or "")
+        if key in leads and re.match("https?://.", plain, re.I | re.S) and value[:4] == plain[:4]:
+            return plain
+    return None
+
+
+def find_page_slowly(url, n_redirects=0):
+    """Host, port, path, query and route of the page that a URL leads to, or None."""
+    parts = None if is_cut_slowly(url) else split_slowly(url)
     if parts is None:
         return None
     host, port, path, query = unwrap_slowly(drop_fronts_slowly(parts[0]), *parts[1:])
+    route = find_route_slowly(url)
+    routed = is_facebook(host) or host in ("twitter.com", "youtube.com")
+    if route and routed and not port and route[0].removeprefix("!")[:1] == "/":
+        (path, query), route = (route[0].removeprefix("!"), join_pairs("", route[1])), None
+    target = find_target_slowly(host, port, path, query) if n_redirects < 4 else None
+    if target:
+        return find_page_slowly(target, n_redirects + 1)
+    return host, port, path, query, route
+
+
+def join_pairs(host, query):
+    pairs = read_parameters(host, query)
+    return "&".join(key if value is None else f"{key}={value}" for key, value in pairs)
+
+
+def spell_canonical_slowly(url):
+    page = find_page_slowly(url)
+    if page is None:
+        return None
+    host, port, path, query, route = page
     named = not port and any(host == name or host.endswith("." + name) for name in NAMED)
     if path and not named:
         unmarked = drop_amp_slowly(path)
-        # It stays as it is where it would seem a cached page the next time.
-        path = path if not port and find_cached_slowly(host, unmarked) else unmarked
-    pairs = read_parameters(host if not port else "", query)
+        # It stays as it is where it would seem a cached page or a redirect the next time.
+        mistaken = find_cached_slowly(host, unmarked) or list_leads_slowly(host, unmarked)
+        path = path if not port and mistaken else unmarked
+    host_of_names = host if not port else ""
+    pairs = read_parameters(host_of_names, query)
     found = find_id_slowly(host, path, pairs) if not port and path else None
-    pieces = "&".join(key if value is None else f"{key}={value}" for key, value in pairs)
-    return found or host + port + path + (f"?{pieces}" if pieces else "")
+    if found:
+        return found
+    spelt = host + port + path
+    if pieces := join_pairs(host_of_names, query):
+        spelt += f"?{pieces}"
+    if route:
+        spelt += f"#{route[0]}"
+        if pieces := join_pairs("", route[1]):
+            spelt += f"?{pieces}"
+    return None if is_cut_slowly(spelt) else spelt
 
 
 SLOWLY = {"canonical": spell_canonical_slowly, "paper": spell_paper_slowly}
@@ -426,7 +501,11 @@ PARAMETERS = [
     *"""a=1 a=2 a= a a-b=1 b=x;c=2 utm_source=x UTM_Medium=y fbclid=I gclid amp=1 amp amp=25 id=9
     p=1 v=ID v=1234567890 v=a%20b s=20 t=4 ref=h feature=share si=x story_fbid=1234567890 fbid=123
     fbid=1234567890 story_fbid=12 amp;b=2 usp=x b=%c3%a9 q=é q=a/b?c a==b outputType=amp xtor=CS1
-    __xts__[0]=1 v=shorts v=ID/x story_fbid=pfbid0aB w=wall-1_2 z=photo1_2%2Fb""".split(),
+    __xts__[0]=1 v=shorts v=ID/x story_fbid=pfbid0aB w=wall-1_2 z=photo1_2%2Fb
+    u=https%3A%2F%2Fwww.example.com%2Fa%2F%3Fb%3D1%26utm_source%3Dx%23%21%2Fc q=http://youtu.be/ID
+    url=http%3a%2f%2fl.facebook.com%2Fl.php%3Fu%3DHTTP%253A%252F%252Fm.a.com%252F%25C3%25A9
+    to=https%3A%2F%2Fa.com%2Fb%E2%80%A6 z=https%3A%2F%2Fa.com/%E0%B8+%2541 u=http%3A%2F%2Fb q=b
+    u=https%253A%252F%252Fa.com url=https://google.com/amp/s/a.com/amp""".split(),
     "",
     "q=a b",
 ]
@@ -442,7 +521,10 @@ PAGES = """youtu.be/ID m.youtube.com/watch youtube.com/shorts/ID youtube.com/emb
     youtu.be/watch youtube.com/v/ID&a instagram.com/reels/ID m.tiktok.com/v/12.html
     tiktok.com/@u/video/12 tiktok.com/player/v1/12 t.me/s/Chan/12 vimeo.com/groups/a/videos/12
     dai.ly/x7a dailymotion.com/embed/video/x7a_b redd.it/abc reddit.com/r/a/comments/abc/b
-    vk.com/a vk.com/wall-1_2""".split()
+    vk.com/a vk.com/wall-1_2 l.facebook.com/l.php facebook.com/l.php/ l.instagram.com google.com/url
+    google.co.th/url youtube.com/redirect out.reddit.com/t3_a t.umblr.com/redirect vk.com/away.php
+    google.com/amp/url google.com/amp/s/vk.com/away.php twitter.com/ m.facebook.com/home.php
+    youtube.com/""".split()
 # Addresses that end in an id, in whose place a platform's own word may stand.
 ID_PLACES = {
     "youtube.com/watch?v=": "youtu.be/ youtube.com/embed/ music.youtube.com/live/",
@@ -486,15 +568,19 @@ def made_urls(draw):
     address = join_address(*draw(made_addresses()))
     cut = draw(st.integers(0, len(address)))
     inside = edge.strip(" \u3000")
-    fragment = draw(st.sampled_from(["", "#", "#top", "#a?b=1&utm_source=x", "#a/b"]))
-    return edge + protocol + address[:cut] + inside + address[cut:] + fragment + edge
+    fragment, end = draw(st.sampled_from(FRAGMENTS)), draw(st.sampled_from(ENDS))
+    return edge + protocol + address[:cut] + inside + address[cut:] + fragment + end + edge
 
 
+FRAGMENTS = ["", "", "#", "#top", "#a?b=1&utm_source=x", "#a/b", "#!", "#/", "#!/", "#!a/b//"]
+FRAGMENTS += ["#!/é/?utm_source=x&b=1&a=2", "#/a/status/1?v=ID", "#/a#!/b", "#!/watch?v=ID&s=2"]
+FRAGMENTS += ["#!/l.php?u=http://a.com", "#/redirect?q=http://a.com"]
+ENDS = ["", "", "", "", "…", "...", "%e2%80%A6", "…/"]
 ROUGH = [
     *"/?&=#:@\\[]%.;+-_aAs1 é\t\u200dßKſ．",
     *"""amp www. m. http: // example.com google.com /amp/s/ &amp; utm_source= %4 ./ ../ youtube.com/
     watch?v= t.me/ Chan/5 x.com/ status/ 11 cdn.amp cdn.ampproject.org/c/ facebook.com/ posts/
-    123456789 story_fbid= mailto:""".split(),
+    123456789 story_fbid= mailto: #! #/ ... … vk.com/away.php?to= http%3A%2F%2F""".split(),
 ]
 rough_texts = st.lists(st.sampled_from(ROUGH), max_size=12).map("".join)
 rules = st.sampled_from(RULES)
@@ -557,7 +643,7 @@ YOUTUBE, TWEET = "youtube.com/watch?v=ID", "twitter.com/status/1"
         ("http://example.com/a//b/../c//", "example.com/a//b/../c", "example.com/a//b/../c"),
         ("http://example.com?b&a", "example.com?a&b", "example.com"),
         ("http://example.com/?#", "example.com", "example.com"),
-        ("http://example.com/#!/a", "example.com", "example.com"),
+        ("http://example.com/#!/a", "example.com#!/a", "example.com"),
         ("https://en.m.wikipedia.org/wiki/A", "en.wikipedia.org/wiki/A", "wikipedia.org/wiki/A"),
     ],
 )
@@ -638,6 +724,112 @@ def test_normalise_urls__parameters(query, kept):
 )
 def test_normalise_urls__amp_marks(url, page):
     assert spell(url) == [page]
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("https://shop.example/#!/item/1", "shop.example#!/item/1"),
+        ("https://shop.example/#!/item/1/", "shop.example#!/item/1"),
+        ("https://shop.example/a/?c=1#/item/2", "shop.example/a?c=1#/item/2"),
+        ("https://groups.google.com/forum/#!topic/g/aaaa", "groups.google.com/forum#!topic/g/aaaa"),
+        ("a.example/#/b?utm_source=x&d=1&c=2", "a.example#/b?c=2&d=1"),
+        ("a.example/#/é", "a.example#/%C3%A9"),
+        # No routes: places on a page, and routes to the front page.
+        ("a.example/b#top", "a.example/b"),
+        ("a.example/b#b/c", "a.example/b"),
+        *((f"a.example/{home}", "a.example") for home in ("#", "#!", "#/", "#!/", "#//")),
+        # Where they were the address itself.
+        ("https://twitter.com/#!/ann/status/123456789", "twitter.com/status/123456789"),
+        ("https://twitter.com/#!/ann", "twitter.com/ann"),
+        ("https://m.youtube.com/#/watch?v=ID&app=m", "youtube.com/watch?v=ID"),
+        (
+            "https://www.facebook.com/home.php#!/photo.php?fbid=123456789",
+            "facebook.com/photo?fbid=123456789",
+        ),
+        ("https://vk.com/app1#!/b", "vk.com/app1#!/b"),
+        # An id is enough.
+        ("https://youtu.be/ID#!/b", "youtube.com/watch?v=ID"),
+        ("https://youtu.be/shorts#!/b", "youtu.be/shorts#!/b"),
+    ],
+)
+def test_normalise_urls__keeps_routes_behind_the_number_sign(url, canonical):
+    assert spell(url) == [canonical]
+
+
+@pytest.mark.parametrize(
+    "redirect",
+    [
+        "https://l.facebook.com/l.php?u={}&h=AT1",
+        "https://l.facebook.com/l.php?h=AT2&amp;u={}",
+        "http://lm.facebook.com/l.php?u={}&h=AT1",
+        "https://www.facebook.com/l.php?u={}",
+        "https://l.instagram.com/?u={}&e=AT",
+        "https://www.google.com/url?sa=t&source=web&q={}&usg=x",
+        "https://www.google.co.uk/url?sa=i&url={}&psig=x",
+        "https://google.com/url?q=words&url={}",
+        "https://www.youtube.com/redirect?event=d&q={}&redir_token=x",
+        "https://out.reddit.com/t3_abc?url={}&token=x",
+        "https://t.umblr.com/redirect?z={}&t=x",
+        "https://vk.com/away.php?to={}&post=1_2",
+        "https://m.vk.com/away.php?to={}",
+    ],
+)
+def test_normalise_urls__puts_the_page_in_place_of_a_redirect(redirect):
+    page = "https://www.news.example/a%C3%A9/?b=1&utm_source=x#top"
+    inner = redirect.format(quote(page, safe=""))
+    twice = redirect.format(quote(inner, safe=""))
+    thrice = redirect.format(quote(twice, safe=""))
+    assert spell(inner, twice, thrice) == ["news.example/a%C3%A9?b=1"] * 3
+    assert spell(redirect.format("https://news.example/a")) == ["news.example/a"]
+    assert spell(redirect.format(quote("https://t.co/a…", safe=""))) == [None]
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("google.com/url?q=words", "google.com/url?q=words"),
+        ("google.com/search?q=https://a.com", "google.com/search?q=https://a.com"),
+        ("facebook.com/l.php?u=ftp%3A%2F%2Fa.com", "facebook.com/l.php?u=ftp%3A%2F%2Fa.com"),
+        ("example.com/l.php?u=https://a.com", "example.com/l.php?u=https://a.com"),
+        # Decoded once, it is not yet a URL.
+        (
+            "vk.com/away.php?to=http%253A%252F%252Fa.com",
+            "vk.com/away.php?to=http%253A%252F%252Fa.com",
+        ),
+        (
+            "login.example/login/?next=https%3A%2F%2Fa.com",
+            "login.example/login?next=https%3A%2F%2Fa.com",
+        ),
+    ],
+)
+def test_normalise_urls__follows_nothing_but_redirects_to_urls(url, canonical):
+    assert spell(f"https://{url}") == [canonical]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("end", ["…", "...", "%E2%80%A6", "%e2%80%a6", "… ", "…\u200b"])
+@pytest.mark.parametrize(
+    "url", ["https://t.co/{}", "https://t.co{}", "a.com/b?c=1{}", "a.com/#!/b{}"]
+)
+def test_normalise_urls__a_link_that_was_cut_off_is_null(url, end, rule):
+    whole, cut = spell(url.format("x"), url.format(end), rule=rule)
+    assert whole is not None
+    assert cut is None
+
+
+@pytest.mark.parametrize(
+    ("url", "is_cut"),
+    [
+        ("a.com/…", True),
+        ("a.com/b...\n", True),
+        ("a.com/b..", False),
+        ("a.com/…b", False),
+        (None, None),
+    ],
+)
+def test_find_cut_off__looks_at_the_end(url, is_cut):
+    assert urls.find_cut_off(pl.Series([url], dtype=pl.String)).to_list() == [is_cut]
 
 
 LONG = "1234567890"
@@ -734,7 +926,6 @@ UNCHANGED += """youtu.be/shorts youtu.be/watch&v=ID youtu.be/feed?a=1 youtube.co
         *zip(UNCHANGED, UNCHANGED, strict=True),
         ("youtube.com/playlist?list=L&si=x", "youtube.com/playlist?list=L"),
         ("twitter.com/Name?s=20", "twitter.com/Name"),
-        ("twitter.com/Name/status/12…", "twitter.com/Name/status/12%E2%80%A6"),
         ("facebook.com/name?ref=x", "facebook.com/name"),
         ("youtu.be/watch?list=L&si=x", "youtu.be/watch?list=L"),
         ("m.youtube.com/watch?v=shorts&t=4", "youtube.com/watch?t=4&v=shorts"),
@@ -864,6 +1055,8 @@ def test_registered_domains__of_urls_and_hosts(text, domain):
 
 @given(st.lists(made_urls(), max_size=20))
 def test_registered_domains__unchanged_by_the_rules(urls):
+    # Of a link that was cut off, the domain may still be known.
+    urls = [url for url in urls if SLOWLY["paper"](url) or split_slowly(url) is None]
     domains = registered_domains(pl.Series(urls, dtype=pl.String)).to_list()
     short = [
         spelt and re.sub(r"(:[0-9]+)?(/.*)?$", "", spelt) for spelt in spell(*urls, rule="paper")

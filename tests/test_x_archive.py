@@ -4,6 +4,7 @@ import ast
 import csv
 import hashlib
 import hmac
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -12,15 +13,13 @@ from functools import partial
 
 import polars as pl
 import pytest
-from archives import list_events, list_rejects, normalise_text, write_table
+from archives import NOTHING, fold_tag, list_events, list_rejects, normalise_text, write_table
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_coord.archive import sources
 from gpu_coord.archive.cells import (
     _lower_case,
-    _normalise_unicode,
-    fold_case,
     hash_texts,
     parse_counts,
     parse_lists,
@@ -29,6 +28,7 @@ from gpu_coord.archive.cells import (
 )
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.ground.texts import fold_case, fold_hashtags, normalise_unicode
 
 TWEET_HEADER = (
     "tweetid userid user_display_name user_screen_name user_reported_location "
@@ -149,6 +149,54 @@ def test_parse_lists__never_fails(cells):
     assert parse_lists(pl.Series(cells), split_at="comma").len() == len(cells)
 
 
+KEYS = ("text", "tag")
+
+
+@pytest.mark.parametrize(
+    ("cell", "items"),
+    [
+        ("[{'text': 'alpha', 'indices': [0, 6]}]", ["alpha"]),
+        ('[{"indices": [0, 6], "text": "alpha"}, {"tag": "b, c"}]', ["alpha", "b, c"]),
+        ("[{'tag': 'no', 'text': 'yes'}]", ["yes"]),
+        ("[{'text': None, 'tag': 'x'}, {'text': '', 'tag': 'y'}]", ["x", "y"]),
+        ("[ { 'text' : 5 } ]", ["5"]),
+        (r"""[{'text': 'it\'s'}, {'text': "it's"}]""", ["it's", "it's"]),
+        (r"""[{"text": "\u00e9\ud83d\ude00"}]""", ["é😀"]),
+        # Keys of what is inside, and in texts, are no keys of the dictionary.
+        ("[{'images': [{'text': 'a', 'size': [1, 2]}], 'of': {'tag': 'b'}, 'text': 'c'}]", ["c"]),
+        ("[{'note': \"'text': 'a'\", 'tag': '}], {'}]", ["}], {"]),
+        ("[{'text': 'a'}, {'other': 'b'}]", ["a", None]),
+        *((cell, None) for cell in ("[{}]", "[{'other': 'a'}]", "[{'text': ['a']}]")),
+        *((cell, None) for cell in ("[{'of': {'text': 'a'}}]", "[{'text': 'a']")),
+        *((cell, None) for cell in ("[{'text': 'a'}, 'b']", "['b', {'text': 'a'}]")),
+        *((cell, None) for cell in ("[{'text' 'a'}]", "[a, {'text': 'b'}]", "{'text': 'a'}")),
+    ],
+)  # fmt: skip
+def test_parse_lists__reads_dictionaries(cell, items):
+    # Beside others, for a column is looked at whole.
+    cells = pl.Series(["['x']", cell, "[y, z]", None])
+    lists = parse_lists(cells, split_at="comma", keys=KEYS).to_list()
+    assert lists == [["x"], items, ["y", "z"], None]
+
+
+some_text = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("'\"\\{}[],:"))
+some_values = some_text | st.integers() | st.none() | st.lists(some_text | st.integers())
+some_values |= st.dictionaries(st.sampled_from(KEYS), some_text)
+dictionaries = st.dictionaries(st.sampled_from([*KEYS, "indices", "it's"]), some_values)
+writers = st.sampled_from([repr, json.dumps, partial(json.dumps, ensure_ascii=False)])
+
+
+@given(st.lists(dictionaries, min_size=1, max_size=4), writers)
+def test_parse_lists__dictionaries_agree_with_a_slow_reading(items, write):
+    def read(item):
+        values = (str(item[key]) for key in KEYS if isinstance(item.get(key), (str, int)))
+        return next((value for value in values if value.strip() not in ("", *NOTHING)), None)
+
+    expected = [read(item) for item in items]
+    (found,) = parse_lists(pl.Series([write(items)]), split_at="comma", keys=KEYS).to_list()
+    assert found == (expected if any(item is not None for item in expected) else None)
+
+
 GOOD_STAMPS = [
     *("2020-02-03 04:05", "2020-02-03 04:05:59", "2020-02-03T04:05Z", "2020-02-03T04:05:06.789Z"),
     *("2020-02-03T04:05:06,7", "2020-02-03T04:05:06.123456789+05:30", "2020-02-03T04:05:06-0800"),
@@ -176,10 +224,10 @@ def test_parse_stamps__refuses_what_has_no_time_of_day(text):
 
 
 @pytest.mark.parametrize(
-    "text", [" 120 ", "0120", *"1E18 1e+18 1.2e+18 123.0 -1 [123] false +1".split()]
+    "text", [" 120 ", "0120", *"0 1E18 1e+18 1.2e+18 123.0 -1 [123] false +1".split()]
 )
 def test_parse_tweet_refs__reads_digits_only(text):
-    ref = text.strip() if text.strip().isdigit() else None
+    ref = text.strip() if text.strip().isdigit() and text != "0" else None
     assert pl.select(parse_tweet_refs(pl.lit(text))).item() == ref
 
 
@@ -192,6 +240,24 @@ def test_parse_counts__reads_floats_that_are_whole():
 @given(st.lists(st.text()))
 def test_fold_case__is_full_unicode_folding(texts):
     assert fold_case(pl.Series(texts, dtype=pl.String)).to_list() == [t.casefold() for t in texts]
+
+
+TAG = st.text(
+    st.characters(exclude_categories=["Cs"])
+    | st.sampled_from("##＃﹟ \t\u3000\ufeff\u200b\u200d\u200faÉe\u0301ＡﬁßΣ\u0e33\u1100\u1161")
+)
+
+
+@given(st.lists(TAG))
+def test_fold_hashtags__agrees_with_a_slow_reading(tags):
+    assert fold_hashtags(pl.Series(tags, dtype=pl.String)).to_list() == [fold_tag(t) for t in tags]
+
+
+def test_fold_hashtags__applied_twice_changes_nothing():
+    known = [chr(code) for code in (*range(0xD800), *range(0xE000, 0x110000))]
+    known = [character for character in known if unicodedata.category(character) != "Cn"]
+    once = fold_hashtags(pl.Series([*known, None]))
+    assert fold_hashtags(once).equals(once)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +284,7 @@ def test_hash_texts__ignores_case_form_urls_and_space(left, right):
 )
 def test_hash_texts__skips_only_texts_that_are_in_nfkc(texts):
     series = pl.Series(texts, dtype=pl.String)
-    assert _normalise_unicode(series).to_list() == series.str.normalize("NFKC").to_list()
+    assert normalise_unicode(series).to_list() == series.str.normalize("NFKC").to_list()
     assert series.to_list() == texts
 
 
@@ -255,6 +321,168 @@ def test_ingest__finds_all_kinds_of_entities(ingest_rows):
     assert {post for post, _, _ in texts} == {own["tweetid"]}
     assert len(list_events(store)) == len(events)
     check_counts(store)
+
+
+@pytest.mark.parametrize(
+    ("tag", "spellings"),
+    [
+        (
+            "maga",
+            ["MAGA", "ＭＡＧＡ", "#maga", "＃maga", "##Maga", " maga ", "\ufeffmaga", "maga\u200b"],
+        ),
+        ("café", ["cafe\u0301", "CAFÉ", "#Cafe\u0301"]),
+        ("việt", ["vie\u0323\u0302t", "VIỆT"]),
+        ("한국", ["\u1112\u1161\u11ab\u1100\u116e\u11a8"]),
+        ("\u0915\u093c", ["\u0958"]),
+        ("テスト", ["ﾃｽﾄ"]),
+        ("strasse", ["Straße", "STRASSE"]),
+        ("مرحبا", ["\u200fمرحبا"]),
+        # Joiners inside a word are spelling; a # behind is none in front.
+        ("می\u200cخواهم", ["#می\u200cخواهم"]),
+        ("c#", ["C#"]),
+    ],
+)
+def test_ingest__a_hashtag_has_one_spelling(ingest_rows, tag, spellings):
+    rows = [tweet(n, hashtags=repr([cell])) for n, cell in enumerate([tag, *spellings])]
+    store = ingest_rows(*rows, tweet(99, hashtags="['#', '\u200b', ' ＃ ']"))
+    assert list_values(store, "hashtag") == [tag] * len(rows)
+    assert store.read("entities").filter(pl.col("kind") == "hashtag").height == 1
+    excluded = ingest_rows(*rows, exclude=[spellings[0]])
+    assert list_values(excluded, "hashtag") == []
+    assert excluded.manifest["excluded_events_by_term"] == {spellings[0]: len(rows)}
+
+
+READ = "tweet_text in_reply_to_tweetid quoted_tweet_tweetid retweet_tweetid hashtags urls".split()
+READ += ["user_mentions", "like_count", "follower_count", "account_language", "is_retweet"]
+
+
+@pytest.mark.parametrize("word", [*NOTHING, " NA ", "absent", "none"])
+def test_ingest__words_for_nothing_are_missing_in_every_column(ingest_rows, word):
+    own = tweet(1, tweet_text="words", hashtags="['x']", like_count="3")
+    copy = tweet(2, is_retweet="TRUE", retweet_tweetid="9", tweet_text="RT words")
+    blank = tweet(3) | dict.fromkeys(READ, "")
+    plain = list_events(ingest_rows(own, copy, blank))
+    rows = [{name: cell or word for name, cell in row.items()} for row in (own, copy, blank)]
+    store = ingest_rows(*rows)
+    assert list_events(store) == plain
+    assert store.manifest["unread_cells"] == {}
+    # The release's own words, and lists that are empty, are as they should be.
+    expected = [] if word in ("absent", "none", "[]") else READ
+    counts = [sum(not row[name] for row in (own, copy, blank)) for name in READ]
+    n_missing = {name: n for name, n in zip(READ, counts, strict=True) if n and name in expected}
+    missing = store.manifest["missing_cells"]
+    assert {name: n for name, n in missing.items() if name in READ} == n_missing
+    check_counts(store)
+
+
+@pytest.mark.parametrize("word", NOTHING)
+def test_ingest__sets_tweets_aside_whose_ids_are_words_for_nothing(ingest_rows, word):
+    store = ingest_rows(tweet(1, userid=word), tweet(tweetid=word), tweet(2, tweet_time=word))
+    assert list_rejects(store) == [(1, "no userid"), (2, "no tweetid"), (3, "no tweet_time")]
+
+
+def test_ingest__items_that_are_words_for_nothing_are_counted(ingest_rows):
+    cells = {"hashtags": "['nan', 'x', '']", "urls": "[NA]", "user_mentions": "['-', None]"}
+    store = ingest_rows(tweet(1, tweet_text="", **cells))
+    assert [event[2:4] for event in list_events(store)] == [("hashtag", "x")]
+    unread = {"hashtag": 1, "mention": 2, "url": 1}
+    named = {f"{kind} (item without a value)": n for kind, n in unread.items()}
+    assert store.manifest["unread_cells"] == named
+
+
+@pytest.mark.parametrize("none", ["0", "-1", " 0 "])
+def test_ingest__no_tweet_has_such_an_id(ingest_rows, none):
+    names = ("in_reply_to_tweetid", "quoted_tweet_tweetid", "retweet_tweetid")
+    store = ingest_rows(tweet(1, tweet_text="mine", **dict.fromkeys(names, none)))
+    assert [event[2] for event in list_events(store)] == ["text"]
+    unread = {f"{kind} (0 or -1)": 1 for kind in ("quote", "reply", "retweet")}
+    assert store.manifest["unread_cells"] == unread
+
+
+@pytest.mark.parametrize(
+    ("is_retweet", "of", "is_own"),
+    [
+        ("false", "", True),
+        ("", "", True),
+        ("NA", "NA", True),
+        ("FALSE", "NA", True),
+        ("false", "-1", True),
+        ("false", "no", True),
+        ("TRUE", "NA", False),
+        ("True", "", False),
+        ("", "77", False),
+        ("false", "77", False),
+        ("", "7.7e+18", False),  # rounded, and yet of a tweet
+    ],
+)
+def test_ingest__a_text_is_of_its_author_unless_it_is_a_retweet(
+    ingest_rows, is_retweet, of, is_own
+):
+    row = tweet(1, tweet_text="said", is_retweet=is_retweet, retweet_tweetid=of)
+    store = ingest_rows(row)
+    assert len(list_values(store, "text")) == is_own
+    assert list_values(store, "retweet") == (["77"] if of == "77" else [])
+
+
+def test_ingest__an_archive_that_r_has_written_again_holds_the_same(ingest_rows):
+    rows = [
+        tweet(n, userid=f"u{n}", hashtags="['vote']", tweet_text="same words", follower_count="5")
+        for n in (1, 2)
+    ]
+    rows += [
+        tweet(n, userid=f"u{n}", is_retweet="true", retweet_tweetid="99", user_mentions="['9']")
+        for n in (3, 4)
+    ]
+    original = ingest_rows(*rows)
+    events, accounts = list_events(original), original.read("accounts")
+    assert Counter(event[2] for event in events) == {
+        "hashtag": 2, "text": 2, "mention": 2, "retweet": 2
+    }  # fmt: skip
+    again = [{name: cell or "NA" for name, cell in row.items()} for row in rows]
+    again = [row | {"is_retweet": row["is_retweet"].upper()} for row in again]
+    store = ingest_rows(*again)
+    assert list_events(store) == events
+    assert store.read("accounts").equals(accounts)
+    assert store.manifest["unread_cells"] == {}
+
+
+@pytest.mark.parametrize("write", [repr, json.dumps])
+def test_ingest__reads_lists_of_dictionaries(ingest_rows, write):
+    cells = {
+        "hashtags": [{"text": "Alpha", "indices": [0, 6]}, {"tag": "beta", "start": 7}],
+        "urls": [
+            {"url": "https://t.co/a", "expanded_url": "https://a.example/1,2", "indices": [7, 30]},
+            {"url": "https://t.co/b", "images": [{"url": "https://img.example"}]},
+        ],
+        "user_mentions": [
+            {"screen_name": "x", "id": 5, "id_str": "005", "indices": [0, 6]},
+            {"username": "y", "id": 6},
+            {"screen_name": "z"},
+        ],
+    }
+    store = ingest_rows(tweet(1, **{name: write(cell) for name, cell in cells.items()}))
+    assert list_values(store, "hashtag") == ["alpha", "beta"]
+    assert list_values(store, "url") == ["a.example/1,2", "t.co/b"]
+    assert list_values(store, "mention") == ["005", "6", "z"]
+    assert store.manifest["unread_cells"] == {}
+
+
+def test_ingest__counts_dictionaries_without_a_key_it_knows(ingest_rows):
+    store = ingest_rows(
+        tweet(1, hashtags="[{'name': 'a', 'indices': [0, 6]}]"),
+        tweet(2, hashtags="[{'text': 'b'}, {'name': 'c'}]"),
+        tweet(3, urls="[{'link': 'https://a.example'}]", user_mentions="[{'text': 'b']"),
+    )
+    assert [event[2:4] for event in list_events(store)] == [("hashtag", "b")]
+    unread = {"hashtag": 1, "hashtag (item without a value)": 1, "mention": 1, "url": 1}
+    assert store.manifest["unread_cells"] == unread
+
+
+def test_ingest__links_that_were_cut_off_are_no_entities(ingest_rows):
+    cut = "['https://t.co/…', 'https://a.example/b...', 'no url', 'https://a.example/c']"
+    store = ingest_rows(tweet(1, urls=cut))
+    assert list_values(store, "url") == ["a.example/c"]
+    assert store.manifest["unread_cells"] == {"url (cut off)": 2, "url (not a URL)": 1}
 
 
 def test_ingest__empty_and_null_objects_are_no_objects(ingest_rows):
@@ -497,7 +725,7 @@ def test_ingest__thailand_events_are_those_of_the_reference(thailand, data_dir):
     kind = kind.replace({"hashtags": "hashtag", "user_mentions": "mention"})
     reference = pl.read_parquet(data_dir / "io_thailand_092020" / "events.parquet")
     reference = reference.with_columns(kind)
-    folded = pl.col("object_id").map_elements(str.casefold, return_dtype=pl.String)
+    folded = pl.col("object_id").map_elements(fold_tag, return_dtype=pl.String)
     folded = pl.when(pl.col("kind") == "hashtag").then(folded).otherwise("object_id")
     reference = reference.filter(pl.col("kind") != "urls").with_columns(object_id=folded)
     columns = ["account_id", "content_id", "kind", "object_id", "timestamp_ms_snowflake"]

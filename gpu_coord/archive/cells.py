@@ -7,21 +7,26 @@ cannot be read. The one idea: each cell is judged alone, because releases mix th
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections import Counter
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
+import polars.selectors as cs
 import polars_hash as plh
 import pyarrow.compute as pc
+
+from gpu_coord.archive.dictionaries import DICTIONARIES, DICTIONARY, find_key
+from gpu_coord.ground.texts import normalise_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-NULL_WORDS = ("", "absent", "nan", "NaN", "NAN", "none", "None", "NONE", "null", "Null", "NULL")
-NULL_ITEMS = ("None", "nan", "null")
+# What programs write where there is nothing: R, pandas, Python, spreadsheets, databases.
+NULL_WORDS = (
+    *("", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "None", "NULL", "null", r"\N", "-"),
+    *("[]", "{}"),
+)
 MIN_SECONDS, MAX_SECONDS = -62_135_596_800, 253_402_300_799  # years 1 to 9999
 
 _ISO_TIME = (
@@ -34,15 +39,30 @@ _QUOTED_ITEM = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"\[\]]+"""
 _QUOTED_LIST = rf"(?s)^(?:{_QUOTED_ITEM})(?:\s*,\s*(?:{_QUOTED_ITEM}))*\s*,?$"
 _PLAIN_LIST = r"""^'[^'"\\]*'(?:, '[^'"\\]*')*$"""
 _STARTS_QUOTED = r"""^(?:[^\s,'"]+\s*,\s*)*['"]"""
+_QUOTES = r"""(?s)^(?:'(.*)'|"(.*)")$"""
 # Their lower case is two characters, or depends on the place in the word.
 _LOWERED_APART = "[\u0130\u03a3]"
-_ESCAPE = re.compile(r"(?s)\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
+# JSON writes a character beyond U+FFFF as two halves.
+_HALVES = r"[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_ESCAPE = re.compile(
+    rf"(?s)\\(?:x([0-9a-fA-F]{{2}})|u({_HALVES}|[0-9a-fA-F]{{4}})|U([0-9a-fA-F]{{8}})|(.))"
+)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 
 def null_blank(column: pl.Expr, words: Sequence[str] = NULL_WORDS) -> pl.Expr:
-    """Null where a cell is empty, blank, or a word that stands for nothing (``absent``)."""
+    """Null where a cell is empty, blank, or a word that stands for nothing (``NA``)."""
     return pl.when(~column.str.strip_chars().is_in(words)).then(column)
+
+
+def count_words(cells: pl.DataFrame) -> Counter[str]:
+    """Count by column the cells that hold a word for nothing; an empty list is no such word."""
+    texts = cells.select(cs.string(include_categorical=True) | cs.enum()).cast(pl.String)
+    words = [word for word in NULL_WORDS if word not in ("", "[]")]
+    # Of most cells the length alone tells that they hold none.
+    longest = max(map(len, words))
+    short = [column.filter(column.str.len_bytes().is_between(1, longest + 2)) for column in texts]
+    return +Counter({c.name: int(c.str.strip_chars().is_in(words).sum()) for c in short})
 
 
 def give_reason(conditions: dict[str, pl.Expr]) -> pl.Expr:
@@ -131,13 +151,16 @@ def parse_dates(column: pl.Expr) -> pl.Expr:
 
 
 def parse_tweet_refs(column: pl.Expr) -> pl.Expr:
-    """Read the id of another post; null where it is not digits alone (``1.2e+18``, ``123.0``)."""
+    """Read the id of another post; null where it is not digits alone (``1.2e+18``, ``123.0``).
+
+    ``0`` is no id: programs write it, and ``-1``, where there is none.
+    """
     text = column.str.strip_chars()
-    return pl.when(text.str.contains(r"^[0-9]+$")).then(text)
+    return pl.when(text.str.contains(r"^[0-9]+$") & (text != "0")).then(text)
 
 
-def parse_lists(cells: pl.Series, *, split_at: str) -> pl.Series:
-    """Read list cells in either dialect, ``['x', "y"]`` or ``[x, y]``.
+def parse_lists(cells: pl.Series, *, split_at: str, keys: Sequence[str] = ()) -> pl.Series:
+    """Read list cells in any dialect: ``['x', "y"]``, ``[x, y]``, ``[{'key': 'x'}, {"key": "y"}]``.
 
     Parameters
     ----------
@@ -145,10 +168,14 @@ def parse_lists(cells: pl.Series, *, split_at: str) -> pl.Series:
         Cells that are not empty.
     split_at
         What separates bare items: ``comma``, or ``scheme`` for URLs, which may hold commas.
+    keys
+        Where the items are dictionaries: under which key the value stands; the first that holds
+        something counts.
 
     Returns
     -------
-    Lists of text; null where the cell is no complete list.
+    Lists of text, with null for items that hold nothing; null where the cell is no complete list,
+    or its dictionaries have none of the keys.
     """
     text = cells.str.strip_chars()
     is_list = text.str.starts_with("[") & text.str.ends_with("]") & (text.str.len_bytes() > 1)
@@ -158,7 +185,26 @@ def parse_lists(cells: pl.Series, *, split_at: str) -> pl.Series:
     if is_plain.all(ignore_nulls=False):
         return plain
     others = _split_others(inner.set(is_plain, None), split_at)
+    is_dictionary = inner.str.starts_with("{")
+    if keys and is_dictionary.any():
+        values = _read_dictionaries(inner.set(~is_dictionary, None), keys)
+        others = pl.select(pl.when(is_dictionary).then(values).otherwise(others)).to_series()
     return pl.select(pl.when(is_plain).then(plain).otherwise(others)).to_series()
+
+
+def _read_dictionaries(inner: pl.Series, keys: Sequence[str]) -> pl.Series:
+    complete = inner.set(~inner.str.contains(DICTIONARIES), None)
+    items = _map_items(
+        complete.str.extract_all(DICTIONARY), lambda dictionaries: _find_values(dictionaries, keys)
+    )
+    return items.set(items.list.drop_nulls().list.len() == 0, None)
+
+
+def _find_values(dictionaries: pl.Series, keys: Sequence[str]) -> pl.Series:
+    """Return what stands under the first of some keys that holds something."""
+    found = {key: dictionaries.str.extract(find_key(key)) for key in keys}
+    texts = {key: _unescape(text.str.replace(_QUOTES, "${1}${2}")) for key, text in found.items()}
+    return pl.DataFrame(texts).select(pl.coalesce(null_blank(pl.col(*keys)))).to_series()
 
 
 def _split_others(inner: pl.Series, split_at: str) -> pl.Series:
@@ -179,9 +225,9 @@ def _split_bare(inner: pl.Expr, split_at: str) -> pl.Expr:
         items = inner.str.split(",")
     stripped = items.list.eval(pl.element().str.strip_chars())
     item = pl.element()
-    named = stripped.list.eval(pl.when(~item.is_in(NULL_ITEMS)).then(item))
+    named = stripped.list.eval(pl.when(~item.is_in(NULL_WORDS[1:])).then(item))
     empty = pl.lit([], dtype=pl.List(pl.String))
-    is_nested = inner.str.contains(r"(?:^|,)\s*\[")
+    is_nested = inner.str.contains(r"(?:^|,)\s*\[|(?:^|,\s+)\{")
     return pl.when(inner == "").then(empty).when(~is_nested).then(named)
 
 
@@ -192,7 +238,7 @@ def _split_quoted(inner: pl.Series) -> pl.Series:
     tokens = complete.to_series().str.extract_all(f"(?s){_QUOTED_ITEM}")
     item = pl.element()
     is_bare = ~item.str.contains(r"""^['"]""")
-    is_null = is_bare & item.is_in(NULL_ITEMS)
+    is_null = is_bare & item.is_in(NULL_WORDS)
     text = pl.when(is_bare).then(item).otherwise(item.str.slice(1).str.head(-1))
     items = tokens.list.eval(pl.when(~is_null).then(text))
     if inner.str.contains("\\", literal=True).any():
@@ -220,21 +266,12 @@ def _read_escape(match: re.Match[str]) -> str:
     code = match[1] or match[2] or match[3]
     if code is None:
         return _ESCAPED.get(match[4], match[4])
-    number = int(code, 16)
+    first, _, second = code.partition(r"\u")
+    number = int(first, 16)
+    if second:
+        number = ((number - 0xD800) << 10) + int(second, 16) - 0xDC00 + 0x10000
     is_character = number < 0x110000 and not 0xD800 <= number < 0xE000
     return chr(number) if is_character else "\ufffd"
-
-
-def fold_case(texts: pl.Series) -> pl.Series:
-    """Case-fold (full Unicode folding); each distinct text beyond ASCII is folded once."""
-    lower = texts.str.to_lowercase()  # in ASCII that is the same
-    at = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
-    if not at.len():
-        return lower
-    others = texts.gather(at)
-    distinct = others.unique()
-    folded = pl.Series([text.casefold() for text in distinct], dtype=pl.String)
-    return lower.scatter(at, others.replace(distinct, folded))
 
 
 def hash_texts(texts: pl.Series) -> pl.Series:
@@ -248,7 +285,7 @@ def normalise_texts(texts: pl.Series) -> pl.Series:
     Null where nothing is left.
     """
     words = (
-        _lower_case(_normalise_unicode(texts))
+        _lower_case(normalise_unicode(texts))
         .str.replace_all(r"https?://\S*", " ")
         .str.replace_all(r"\s{2,}|[^\S ]", " ")
         .str.strip_chars()
@@ -267,42 +304,11 @@ def hide_mentions(texts: pl.Series) -> pl.Series:
     return texts.str.replace_all(r"(?:@[\w.-]*\w)+", "@")
 
 
-def _normalise_unicode(texts: pl.Series) -> pl.Series:
-    """Bring texts to NFKC: only those that may not be, for this is the slowest step of all."""
-    at = texts.str.contains(_list_unstable()).arg_true()
-    if not at.len():
-        return texts
-    return texts.clone().scatter(at, texts.gather(at).str.normalize("NFKC"))
-
-
 def _lower_case(texts: pl.Series) -> pl.Series:
     """Write in lower case: with Arrow, which takes a third of Polars' time, where both agree."""
     lower = pl.Series(pc.utf8_lower(texts.to_arrow(compat_level=pl.CompatLevel.oldest())))
     at = texts.str.contains(_LOWERED_APART).arg_true()
     return lower.scatter(at, texts.gather(at).str.to_lowercase()) if at.len() else lower
-
-
-@cache
-def _list_unstable() -> str:
-    """Return a character class with every character that NFKC may change, alone or beside others.
-
-    Without one of them a text is in NFKC (quick check of Unicode Standard Annex 15). Characters
-    that this Python does not know count as unstable.
-    """
-    unstable = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}  # Hangul that joins what precedes
-    for character in map(chr, (*range(0xD800), *range(0xE000, 0x20000))):
-        is_stable = unicodedata.normalize("NFKC", character) == character
-        is_known = unicodedata.category(character) != "Cn"
-        if not is_stable or not is_known or unicodedata.combining(character):
-            unstable.add(ord(character))
-        first, _, second = unicodedata.decomposition(character).partition(" ")
-        if second and not first.startswith("<"):
-            unstable.add(int(second, 16))
-    codes = np.array(sorted(unstable))
-    # Ranges, not single characters: the pattern is compiled again and again.
-    runs = np.split(codes, np.flatnonzero(np.diff(codes) > 1) + 1)
-    listed = "".join(f"\\x{{{run[0]:x}}}-\\x{{{run[-1]:x}}}" for run in runs)
-    return f"[{listed}\\x{{20000}}-\\x{{10ffff}}]"
 
 
 def hash_ids(ids: pl.Series, key: bytes) -> pl.Series:

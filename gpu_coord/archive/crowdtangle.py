@@ -19,6 +19,7 @@ from gpu_coord.archive.cells import give_reason, hash_ids, null_blank, parse_sta
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.posts import (
     PostBatch,
+    count_unread_urls,
     find_firsts,
     keep_rows,
     number_posts,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from gpu_coord.archive.sources import Batch, Source
     from gpu_coord.ground.kinds import UrlRule
 
-MISSING = ("", "NA", "N/A", "<NA>")
 HEADINGS = {
     "facebookid": "Facebook Id",
     "accounturl": "account.url",
@@ -138,7 +138,7 @@ def judge_posts(cells: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
 
 def _take(names: Sequence[str]) -> pl.Expr:
     """Return the first of several cells that holds something."""
-    return pl.coalesce(null_blank(pl.col(name), MISSING) for name in names)
+    return pl.coalesce(null_blank(pl.col(name)) for name in names)
 
 
 def _read_platform(columns: set[str]) -> pl.Expr:
@@ -220,7 +220,7 @@ def read_entities(
     links = cells.select("row", "content_id", link=_take(LINKS)).drop_nulls("link")
     others = links.join(_find_own_links(links), on="row", how="anti", maintain_order="left")
     urls = others.select("row", value=normalise_urls(others["link"], rule=url_rule))
-    unread += Counter({"url (not a URL)": urls["value"].null_count()})
+    unread += count_unread_urls(others["link"], urls["value"])
     is_caption = pl.col("platform") == "instagram"  # elsewhere it describes the link
     said = pl.coalesce(_take(["message"]), pl.when(is_caption).then(_take(["description"])))
     texts = read_texts(cells.select("row", text=said).drop_nulls(), keep=keep_texts)

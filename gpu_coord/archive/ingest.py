@@ -336,6 +336,7 @@ def _summarise(intake: Intake) -> dict[str, Any]:
             term: intake.exclusion.n_events[term] for term in intake.exclusion.terms
         },
         "unread_cells": dict(sorted(intake.unread.items())),
+        "missing_cells": dict(sorted(intake.missing.items())),
         "labels": {**labels, "unknown_accounts": intake.accounts.count_unknown()},
         **dict(sorted(facts.items())),  # as threads found them
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from gpu_coord.archive.cells import count_words
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import ACCOUNTS, Accounts, Entities, Exclusion
 from gpu_coord.store.tables import TableWriter
@@ -56,6 +57,7 @@ class Intake:
     entities: Entities = field(default_factory=Entities)
     reasons: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)  # for the manifest
     n_bytes_done: int = 0
 
@@ -71,6 +73,8 @@ class Intake:
             tally.n_read += batch.frame.height + len(batch.malformed)
             rows, reasons = zip(*batch.malformed, strict=True) if batch.malformed else ((), ())
             self.reject(tally, pl.Series(rows, dtype=pl.Int64), pl.Series(reasons, dtype=pl.String))
+            named = batch.frame.rename(tally.source.columns, strict=False)
+            self.missing.update(count_words(named))
             self.progress("read", self.n_bytes_done + batch.position, n_bytes)
             yield batch
         self.n_bytes_done += tally.source.path.stat().st_size

@@ -27,6 +27,7 @@ from gpu_coord.archive.cells import (
 from gpu_coord.archive.intake import name_kinds, number_accounts, number_entities, open_events
 from gpu_coord.archive.tables import TEXTS
 from gpu_coord.ground.threads import map_ahead, prefetch
+from gpu_coord.ground.urls import find_cut_off
 from gpu_coord.store.tables import TableWriter, read_parts
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ def read_numbers(texts: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
     n_lost = {name: values[name].null_count() - texts[name].null_count() for name in texts.columns}
     unread += Counter(n_lost)  # which leaves out those of 0
     return values
+
+
+def count_unread_urls(urls: pl.Series, known: pl.Series) -> Counter[str]:
+    """Count the URLs of which none is known: those that were cut off, and those that are none."""
+    n_cut = find_cut_off(urls).sum()
+    return Counter({"url (cut off)": n_cut, "url (not a URL)": known.null_count() - n_cut})
 
 
 def read_texts(cells: pl.DataFrame, *, keep: bool) -> pl.DataFrame:

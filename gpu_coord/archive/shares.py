@@ -14,6 +14,7 @@ import polars as pl
 from gpu_coord.archive.cells import (
     bound_times,
     give_reason,
+    null_blank,
     parse_share_times,
     seconds_to_millis,
 )
@@ -70,9 +71,9 @@ def judge_shares(cells: pl.DataFrame, *, name: str, rows: np.ndarray | None = No
     if rows is not None:
         texts = texts.with_columns(content_id=pl.format(f"{name}:{{}}", pl.Series(rows)))
     times = read_times(cells["timestampshare"], name=name)
-    has_time = cells["timestampshare"].is_not_null()
-    if cells["timestampshare"].dtype == pl.String:
-        has_time &= cells["timestampshare"].str.strip_chars() != ""
+    stamp = pl.col("timestampshare")
+    given = null_blank(stamp) if cells["timestampshare"].dtype == pl.String else stamp
+    has_time = cells.select(given.is_not_null()).to_series()
     return texts.with_columns(time=times).with_columns(reason=_find_reason(has_time))
 
 
@@ -93,7 +94,7 @@ def _judge_kind(kind: pl.Expr) -> pl.Expr:
 
 
 def read_ids(column: pl.Series, *, name: str) -> pl.Series:
-    """Return ids as text, verbatim; null where they are empty or blank.
+    """Return ids as text, verbatim; null where they are blank or a word for nothing (``NA``).
 
     Raises
     ------
@@ -106,8 +107,7 @@ def read_ids(column: pl.Series, *, name: str) -> pl.Series:
             "write that column as text."
         )
     texts = _write_out(column, name)
-    frame = texts.to_frame("id").select(pl.when(pl.col("id").str.strip_chars() != "").then("id"))
-    return frame.to_series()
+    return texts.to_frame("id").select(null_blank(pl.col("id"))).to_series()
 
 
 def _write_out(column: pl.Series, name: str) -> pl.Series:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.cells import fold_case, hash_ids
+from gpu_coord.archive.cells import hash_ids
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.ground.kinds import names_accounts
+from gpu_coord.ground.texts import fold_case, fold_hashtags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +89,7 @@ class Exclusion:
         found = np.full(len(values), -1, np.int32)
         if not self.terms:
             return found
-        folded = fold_case(values)
+        folded = fold_hashtags(values) if kind == "hashtag" else fold_case(values)
         spelled = self._spell(values) if kind == "url" else folded
         for position, term in enumerate(self.terms):
             hit = self._match(kind, term, folded, spelled).to_numpy()
@@ -98,6 +99,8 @@ class Exclusion:
     def _match(self, kind: str, term: str, folded: pl.Series, spelled: pl.Series) -> pl.Series:
         word = _fold_term(term)
         names = [word, word.lstrip("#@")]
+        if kind == "hashtag":
+            names = fold_hashtags(pl.Series(names)).to_list()
         if kind != "url":
             return folded.is_in(names)
         url = self.normalise(pl.Series([term.strip()]))[0] or word

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import (
-    fold_case,
+    NULL_WORDS,
     give_reason,
     null_blank,
     parse_lists,
@@ -24,6 +24,7 @@ from gpu_coord.archive.cells import (
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.posts import (
     PostBatch,
+    count_unread_urls,
     find_firsts,
     keep_rows,
     number_posts,
@@ -34,6 +35,7 @@ from gpu_coord.archive.posts import (
 )
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
+from gpu_coord.ground.texts import fold_hashtags
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.tables import TableWriter, read_parts
 
@@ -59,6 +61,15 @@ REFERENCES = {
     "quote": "quotedtweettweetid",
 }
 LISTS = {"hashtag": "hashtags", "url": "urls", "mention": "usermentions"}
+# Where the items are dictionaries, as the APIs give them; the first key that holds something.
+ITEM_KEYS = {
+    "hashtag": ("text", "tag"),
+    "url": ("expanded_url", "url"),
+    "mention": ("id_str", "id", "username", "screen_name"),
+}
+# The releases have words of their own for nothing.
+X_NULL_WORDS = (*NULL_WORDS, "absent", "NAN", "none", "NONE", "Null")
+NO_TWEETS = ("0", "-1")  # programs write them where there is no other tweet
 TWEET_CELLS = [
     "tweetid",
     "userid",
@@ -104,6 +115,10 @@ _REASONS = {
 }
 
 
+def _take(column: pl.Expr) -> pl.Expr:
+    return null_blank(column, X_NULL_WORDS)
+
+
 def judge_tweets(cells: pl.DataFrame, *, time: TimeSource) -> pl.DataFrame:
     """Read id and time of each tweet, and give a reason where the row cannot be stored.
 
@@ -116,9 +131,9 @@ def judge_tweets(cells: pl.DataFrame, *, time: TimeSource) -> pl.DataFrame:
     tweet = pl.col("tweetid").str.strip_chars().str.extract(r"^([0-9]{1,19})$")
     named = cells.select(
         "userid",
-        null_blank(pl.col("tweetid")).alias("tweetid"),
-        has_user=null_blank(pl.col("userid")).is_not_null(),
-        has_stamp=null_blank(pl.col("tweettime")).is_not_null(),
+        _take(pl.col("tweetid")).alias("tweetid"),
+        has_user=_take(pl.col("userid")).is_not_null(),
+        has_stamp=_take(pl.col("tweettime")).is_not_null(),
         stamp=stamp,
         tweet=tweet.cast(pl.Int64, strict=False),
     )
@@ -154,7 +169,7 @@ def read_profiles(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
 
 
 def _read_columns(cells: pl.DataFrame, names: Sequence[str], unread: Counter[str]) -> pl.DataFrame:
-    taken = {name: null_blank(pl.col(name.replace("_", ""))) for name in names}
+    taken = {name: _take(pl.col(name.replace("_", ""))) for name in names}
     return read_numbers(cells.select(**taken), unread)
 
 
@@ -179,9 +194,10 @@ def extract_entities(
     for kind, column in LISTS.items():
         entities[kind] = _extract_items(cells, column, kind, unread)
     hashtags, urls = entities["hashtag"], entities["url"]
-    entities["hashtag"] = hashtags.with_columns(fold_case(hashtags["value"]).alias("value"))
+    folded = hashtags.with_columns(fold_hashtags(hashtags["value"]).alias("value"))
+    entities["hashtag"] = folded.filter(pl.col("value") != "")
     known = normalise_urls(urls["value"], rule=url_rule).alias("value")
-    unread += Counter({"url (not a URL)": known.null_count()})
+    unread += count_unread_urls(urls["value"], known)
     entities["url"] = urls.with_columns(known)
     entities["text"] = _extract_texts(cells, keep=keep_texts)
     for kind in LISTS:  # the others have one value at most
@@ -193,32 +209,40 @@ def _extract_references(
     cells: pl.DataFrame, column: str, kind: str, unread: Counter[str]
 ) -> pl.DataFrame:
     filled = _take_filled(cells, column)
-    read = filled.with_columns(parse_tweet_refs(pl.col("value")))
-    unread += Counter({kind: read["value"].null_count()})
+    given = filled.filter(~pl.col("value").str.strip_chars().is_in(NO_TWEETS))
+    read = given.with_columns(parse_tweet_refs(pl.col("value")))
+    n_none, n_unread = filled.height - given.height, read["value"].null_count()
+    unread += Counter({f"{kind} (0 or -1)": n_none, kind: n_unread})
     return read
 
 
 def _take_filled(cells: pl.DataFrame, column: str) -> pl.DataFrame:
     """Return row and value of the cells that hold something; most hold nothing at all."""
     some = cells.select("row", value=column).filter(pl.col("value") != "")
-    return some.with_columns(null_blank(pl.col("value"))).drop_nulls()
+    return some.with_columns(_take(pl.col("value"))).drop_nulls()
 
 
 def _extract_items(
     cells: pl.DataFrame, column: str, kind: str, unread: Counter[str]
 ) -> pl.DataFrame:
-    filled = _take_filled(cells, column).filter(pl.col("value") != "[]")
-    lists = parse_lists(filled["value"], split_at="scheme" if kind == "url" else "comma")
-    unread += Counter({kind: lists.null_count()})
-    items = filled.with_columns(lists.alias("value")).explode("value")
-    return items.filter(pl.col("value").str.strip_chars() != "")
+    filled = _take_filled(cells, column)
+    split_at = "scheme" if kind == "url" else "comma"
+    lists = parse_lists(filled["value"], split_at=split_at, keys=ITEM_KEYS[kind])
+    items = filled.with_columns(lists.alias("value")).filter(lists.list.len() > 0).explode("value")
+    items = items.filter(pl.col("value").is_null() | (pl.col("value").str.strip_chars() != ""))
+    named = items.with_columns(null_blank(pl.col("value"))).drop_nulls()
+    n_unread, n_empty = lists.null_count(), items.height - named.height
+    unread += Counter({kind: n_unread, f"{kind} (item without a value)": n_empty})
+    return named
 
 
 def _extract_texts(cells: pl.DataFrame, *, keep: bool) -> pl.DataFrame:
     is_retweet = pl.col("isretweet").str.strip_chars().str.to_lowercase().eq("true")
-    is_copy = is_retweet.fill_null(value=False) | null_blank(pl.col("retweettweetid")).is_not_null()
-    own = cells.filter(~is_copy).select("row", text="tweettext")
-    return read_texts(own, keep=keep)
+    # An id that a spreadsheet rounded names no tweet, but says that there was one.
+    names_one = _take(pl.col("retweettweetid")).str.strip_chars().cast(pl.Float64, strict=False) > 0
+    is_copy = is_retweet.fill_null(value=False) | names_one.fill_null(value=False)
+    own = cells.filter(~is_copy).select("row", text=_take(pl.col("tweettext")))
+    return read_texts(own.drop_nulls(), keep=keep)
 
 
 # --- from sources to tables ----------------------------------------------------------------------
@@ -257,7 +281,7 @@ def ingest_x_archive(intake: Intake) -> None:
 
 def _read_users(intake: Intake, tally: Tally) -> None:
     for batch in intake.read(tally, USER_CELLS):
-        ids = null_blank(pl.col("userid"))
+        ids = _take(pl.col("userid"))
         reasons = batch.frame.select(give_reason({"no userid": ids.is_null()})).to_series()
         intake.reject(tally, batch.rows, reasons)
         users = batch.frame.filter(reasons.is_null())

@@ -26,7 +26,7 @@ def show_store(path: Path, manifest: dict[str, Any]) -> None:
             for kind, n_events in manifest["events_by_kind"].items()
         ],
     )
-    for name in ("rejected_by_reason", "unread_cells", "excluded_events_by_term"):
+    for name in ("rejected_by_reason", "unread_cells", "missing_cells", "excluded_events_by_term"):
         title = name.replace("_", " ").capitalize()
         print_rows(title, ["what", "number"], manifest[name].items())
 

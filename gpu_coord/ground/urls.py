@@ -8,8 +8,9 @@ what names no host. Python runs once per distinct host; all else is column expre
 from __future__ import annotations
 
 import re
-from functools import cache, partial
+from functools import cache, partial, reduce
 from ipaddress import IPv4Address, IPv6Address
+from operator import or_
 from typing import TYPE_CHECKING, get_args
 from urllib.parse import unquote
 
@@ -38,6 +39,30 @@ _FRONTS = ("www", "m", "mobile", "amp")
 _WIKI_MOBILE = re.compile(
     r"^([a-z-]+)\.m\.((?:wikipedia|wiktionary|wikiquote|wikisource|wikinews)\.org)(?=:|$)"
 )
+
+# What programs put where they cut a text; `Read more...` after a link looks the same.
+_CUT_OFF = rf"(?:\u{{2026}}|%(?i-u:e2%80%a6)|\.\.\.)(?:\s|{_INVISIBLE})*$"
+
+# Addresses that only lead on, and the parameter that says where to: (page, names).
+_REDIRECTS = (
+    (r"(?:lm?\.)?facebook\.com/l\.php", "u"),
+    (r"l\.instagram\.com/?", "u"),
+    (r"google(?:\.[a-z]{2,3}){1,2}/url", "q|url"),
+    (r"youtube\.com/redirect", "q"),
+    (r"out\.reddit\.com[^?]*", "url"),
+    (r"t\.umblr\.com/redirect", "z"),
+    (r"vk\.(?:com|ru)/away\.php", "to"),
+)
+_REDIRECT_HOSTS = (
+    r"^(?:(?:lm?\.)?facebook\.com|l\.instagram\.com|google(?:\.[a-z]{2,3}){1,2}|youtube\.com"
+    r"|out\.reddit\.com|t\.umblr\.com|vk\.(?:com|ru))$"
+)
+_TARGET = (
+    "^(?:"
+    + "|".join(rf"{page}\?(?:.*?&)??(?:amp;)*(?:{names})" for page, names in _REDIRECTS)
+    + r")=((?i-u:https?(?::|%3A)(?:/|%2F){2})[^&]+)"
+)
+_MAX_REDIRECTS = 4  # one behind the other
 
 # Parameters that say how a link travelled, not what it shows. Generic names (ref, source, id, p,
 # s, t, cid, ...) are absent on purpose: on some site each of them names the page.
@@ -72,6 +97,8 @@ _NAMED_HOSTS = (
     r"|dailymotion|twitter|x|github|gitlab|medium|vk)\.com|vk\.ru|youtu\.be|instagr\.am|t\.me"
     r"|telegram\.(?:me|dog)|dai\.ly|redd\.it)$"
 )
+# Platforms whose scripts showed what stands behind `#!` in place of the page before it.
+_ROUTED_HOSTS = r"^(?:(?:[a-z-]+\.)?facebook|twitter|youtube)\.com$"
 _AMP_CACHES = (
     r"^(?:google(?:\.[a-z]{2,3}){1,2}|(?:[a-z0-9_-]+\.)?(?:cdn\.ampproject\.org|bing-amp\.com))$"
 )
@@ -161,6 +188,9 @@ _RESERVED = r"""(?x)^(?:
 _HEX_PAIRS = [a + b for a in "0123456789abcdefABCDEF" for b in "0123456789abcdefABCDEF"]
 _LOWER_ESCAPES = [f"%{pair}" for pair in _HEX_PAIRS if pair != pair.upper()]
 _PRINTABLE = [chr(code) for code in range(0x21, 0x7F)]
+# Escapes beyond ASCII may stay: they are how a normalised URL spells those characters.
+_ASCII_ESCAPES = [f"%{code:02X}" for code in range(0x80)]
+_ASCII = [chr(code) for code in range(0x80)]
 
 
 def normalise_urls(urls: pl.Series, *, rule: UrlRule = "canonical") -> pl.Series:
@@ -171,11 +201,13 @@ def normalise_urls(urls: pl.Series, *, rule: UrlRule = "canonical") -> pl.Series
     last three only in front of a registered domain: `mobile.de` is a site), drops protocol,
     fragment, trailing slash, tracking parameters and AMP marks, sorts the other parameters by key
     then value, and reduces to its id what a well-known platform finds by id (a platform's own
-    words are no ids: `youtu.be/playlist` is no video). Both drop user names and the ports 80 and
-    443, write international hosts in ASCII (punycode) and other characters of path and query
-    percent-encoded, and keep the case of the path. Parameters are separated by `&` alone (`&amp;`
-    is read as `&`); dot segments, repeated slashes inside a path, blank values and repeated
-    parameters are kept. Applying a rule twice changes nothing more.
+    words are no ids: `youtu.be/playlist` is no video). It keeps a fragment that is a route, `#!a`
+    or `#/a`, for it names the page, and puts the page in place of a redirect that leads to it
+    (`l.facebook.com/l.php?u=`, `google.com/url?q=` and others). Both drop user names and the
+    ports 80 and 443, write international hosts in ASCII (punycode) and other characters of path
+    and query percent-encoded, and keep the case of the path. Parameters are separated by `&` alone
+    (`&amp;` is read as `&`); dot segments, repeated slashes inside a path, blank values and
+    repeated parameters are kept. Applying a rule twice changes nothing more.
 
     Parameters
     ----------
@@ -188,7 +220,8 @@ def normalise_urls(urls: pl.Series, *, rule: UrlRule = "canonical") -> pl.Series
     -------
     Strings in the order and with the name of `urls`. Null where `urls` is null or empty or names
     no web host: other protocols (`mailto:`, `javascript:`, `data:`), an `@` without protocol,
-    and hosts without a dot (a bare word cannot be told from a host name).
+    and hosts without a dot (a bare word cannot be told from a host name). Null, too, where a link
+    was cut off, see `find_cut_off`.
 
     Raises
     ------
@@ -231,15 +264,31 @@ def registered_domains(urls_or_hosts: pl.Series) -> pl.Series:
     return _map_distinct(urls_or_hosts, _find_domains)
 
 
+def find_cut_off(urls: pl.Series) -> pl.Series:
+    """Tell which links end in an ellipsis (`…`, `%E2%80%A6`, `...`): what followed is not known.
+
+    Returns
+    -------
+    Booleans in the order of `urls`; null where `urls` is null.
+    """
+    return urls.str.contains(_CUT_OFF)
+
+
+def _drop_cut_off(urls: pl.Series) -> pl.Series:
+    return urls.set(find_cut_off(urls), None)
+
+
 def _spell_paper(urls: pl.Series) -> pl.Series:
-    parts = _split_urls(urls)
-    return _map_distinct(parts["host"], _each(_drop_subdomains)) + parts["path"]
+    parts = _split_urls(_drop_cut_off(urls))
+    spelt = _map_distinct(parts["host"], _each(_drop_subdomains)) + parts["path"]
+    return _drop_cut_off(spelt)
 
 
 def _spell_canonical(urls: pl.Series) -> pl.Series:
-    parts = _drop_amp_marks(_unwrap_amp_caches(_split_pages(urls)))
-    urls = _join_parts(_drop_tracking(parts))
-    return _map_where(urls, parts["host"].str.contains(_NAMED_HOSTS), _write_ids)
+    parts = _drop_tracking(_drop_amp_marks(_follow_redirects(_find_pages(urls))))
+    urls = _join_parts(parts)
+    spelt = _map_where(urls, parts["host"].str.contains(_NAMED_HOSTS), _write_ids)
+    return _drop_cut_off(_add_routes(spelt, parts["route"]))
 
 
 def _find_domains(urls: pl.Series) -> pl.Series:
@@ -273,7 +322,7 @@ def _each(convert: Callable[[str], str | None]) -> Callable[[pl.Series], pl.Seri
 
 
 def _split_urls(urls: pl.Series) -> pl.DataFrame:
-    """Split into host (with port), path and query; all null where there is no web host."""
+    """Split into host (with port), path, query and route; all null where there is no web host."""
     text = urls.str.replace_all(_INVISIBLE, "").str.strip_chars()
     address = text.str.replace(_PROTOCOL, "")
     is_bare = address.str.len_bytes() == text.str.len_bytes()
@@ -282,15 +331,65 @@ def _split_urls(urls: pl.Series) -> pl.DataFrame:
         authority.str.contains("@", literal=True) | text.str.contains(_OTHER_PROTOCOL)
     )
     host = _map_distinct(authority.set(is_refused, None), _each(_read_host))
-    tail = address.str.replace(r"^[^/\\?#]+", "").str.replace("#.*$", "")
-    page = _escape(tail.set(host.is_null(), None)).str.splitn("?", 2).struct
+    tail = address.str.replace(r"^[^/\\?#]+", "").set(host.is_null(), None)
+    page = _escape(tail.str.replace("#.*$", "")).str.splitn("?", 2).struct
     path = page.field("field_0").str.replace_all("\\", "/", literal=True).str.strip_chars_end("/")
-    return pl.DataFrame({"host": host, "path": path, "query": page.field("field_1")})
+    query, route = page.field("field_1"), _read_routes(tail)
+    return pl.DataFrame({"host": host, "path": path, "query": query, "route": route})
+
+
+def _read_routes(tails: pl.Series) -> pl.Series:
+    """Give what stands behind `#` where it names a page (`!/a`, `!a`, `/a`), null elsewhere."""
+    routes = pl.repeat(None, len(tails), dtype=pl.String, eager=True)
+    may_have_one = tails.str.contains("#!", literal=True) | tails.str.contains("#/", literal=True)
+    return _map_where(routes, may_have_one, lambda _: _cut_routes(tails.filter(may_have_one)))
+
+
+def _cut_routes(tails: pl.Series) -> pl.Series:
+    parts = _escape(tails.str.extract("^[^#]*#([!/].*)$")).str.splitn("?", 2).struct
+    name = parts.field("field_0").str.strip_chars_end("/")
+    query = _drop_parameters(_read_ampersands(parts.field("field_1")), _TRACKING)
+    frame = pl.DataFrame({"name": name.set(name.is_in(["", "!"]), None), "query": query})
+    return frame.select(pl.col("name") + _write_query(pl.col("query"))).to_series()
 
 
 def _split_pages(urls: pl.Series) -> pl.DataFrame:
     parts = _split_urls(urls)
     return parts.with_columns(_map_distinct(parts["host"], _each(_drop_fronts)).alias("host"))
+
+
+def _find_pages(urls: pl.Series) -> pl.DataFrame:
+    return _follow_routes(_unwrap_amp_caches(_split_pages(_drop_cut_off(urls))))
+
+
+def _follow_redirects(parts: pl.DataFrame) -> pl.DataFrame:
+    """Put the page in place of the redirect that leads to it."""
+    for _ in range(_MAX_REDIRECTS):
+        rows = parts["host"].str.contains(_REDIRECT_HOSTS).arg_true()
+        rows = rows.filter(_join_parts(parts[rows]).str.contains(_TARGET).fill_null(value=False))
+        if not rows.len():
+            break
+        targets = _join_parts(_drop_tracking(parts[rows])).str.extract(_TARGET)
+        urls = targets.str.replace_many(_ASCII_ESCAPES, _ASCII)
+        parts = _replace_rows(parts, rows, _find_pages(urls))
+    return parts
+
+
+def _replace_rows(parts: pl.DataFrame, rows: pl.Series, others: pl.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame([parts[name].scatter(rows, others[name]) for name in parts.columns])
+
+
+def _follow_routes(parts: pl.DataFrame) -> pl.DataFrame:
+    """Write `twitter.com/#!/a` as `twitter.com/a`, on platforms where that was one page."""
+    rows = parts["route"].str.contains("^!?/").arg_true()
+    rows = rows.filter(parts["host"].gather(rows).str.contains(_ROUTED_HOSTS))
+    if not rows.len():
+        return parts
+    routed = parts[rows]
+    pages = routed["route"].str.strip_prefix("!").str.splitn("?", 2).struct
+    path, query = pages.field("field_0"), pages.field("field_1")
+    nowhere = pl.lit(None, dtype=pl.String)
+    return _replace_rows(parts, rows, routed.with_columns(path=path, query=query, route=nowhere))
 
 
 def _escape(tails: pl.Series) -> pl.Series:
@@ -415,20 +514,19 @@ def _unwrap_amp_caches(parts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _drop_amp_marks(parts: pl.DataFrame) -> pl.DataFrame:
-    has_mark = parts["path"].str.contains("amp", literal=True)
-    is_page = ~parts["host"].str.contains(_NAMED_HOSTS)
-    path = _map_where(
-        parts["path"],
-        has_mark & is_page,
-        lambda paths: (
-            paths.str.replace(r"^(?:/+amp)+/+(.+)$", "/$1")
-            .str.replace(r"^(/.*?[^/])(?:(?:/+|\.)amp)+$", "$1")
-            .str.replace(r"(?:\.amp)+\.html$", ".html")
-        ),
+    rows = parts["path"].str.contains("amp", literal=True).arg_true()
+    rows = rows.filter(~parts["host"].gather(rows).str.contains(_NAMED_HOSTS))
+    host, path = parts["host"].gather(rows), parts["path"].gather(rows)
+    bare = (
+        path.str.replace(r"^(?:/+amp)+/+(.+)$", "/$1")
+        .str.replace(r"^(/.*?[^/])(?:(?:/+|\.)amp)+$", "$1")
+        .str.replace(r"(?:\.amp)+\.html$", ".html")
     )
-    # Without its mark this would be read as a cached page the next time.
-    is_cached = parts["host"].str.contains(_AMP_CACHES) & path.str.contains(_AMP_CACHED)
-    return parts.with_columns(parts["path"].zip_with(is_cached, path).alias("path"))
+    # Without its mark this would be read as a cached page, or as a redirect, the next time.
+    is_cached = host.str.contains(_AMP_CACHES) & bare.str.contains(_AMP_CACHED)
+    is_redirect = host.str.contains(_REDIRECT_HOSTS) & bare.is_in(["/url", "/redirect"])
+    kept = path.zip_with(is_cached | is_redirect, bare)
+    return parts.with_columns(parts["path"].clone().scatter(rows, kept))
 
 
 def _drop_tracking(parts: pl.DataFrame) -> pl.DataFrame:
@@ -436,14 +534,16 @@ def _drop_tracking(parts: pl.DataFrame) -> pl.DataFrame:
     query = _map_where(
         parts["query"],
         parts["query"].is_not_null(),
-        lambda queries: _drop_parameters(
-            queries.str.replace_all("(^|&)(?:amp;)+", "$1"), _TRACKING
-        ),
+        lambda queries: _drop_parameters(_read_ampersands(queries), _TRACKING),
     )
     for hosts, names in _PLATFORM_TRACKING:
         is_there = parts["host"].str.contains(hosts) & query.is_not_null()
         query = _map_where(query, is_there, partial(_drop_parameters, names=names))
     return parts.with_columns(query.alias("query"))
+
+
+def _read_ampersands(queries: pl.Series) -> pl.Series:
+    return queries.str.replace_all("(^|&)(?:amp;)+", "$1")
 
 
 def _drop_parameters(queries: pl.Series, names: str) -> pl.Series:
@@ -456,16 +556,33 @@ def _drop_parameters(queries: pl.Series, names: str) -> pl.Series:
 
 
 def _join_parts(parts: pl.DataFrame) -> pl.Series:
-    query = pl.col("query")
-    suffix = pl.when(query != "").then("?" + query).otherwise(pl.lit(""))
-    return parts.select(url=pl.col("host") + pl.col("path") + suffix)["url"]
+    page = pl.col("host") + pl.col("path")
+    return parts.select(url=page + _write_query(pl.col("query")))["url"]
+
+
+def _write_query(query: pl.Expr) -> pl.Expr:
+    return pl.when(query != "").then("?" + query).otherwise(pl.lit(""))
+
+
+def _add_routes(urls: pl.Series, routes: pl.Series) -> pl.Series:
+    """Add to an address the route behind it, unless an id names the page already."""
+    rows = routes.is_not_null().arg_true()
+    pages = urls.gather(rows)
+    has_id = reduce(or_, (pages.str.contains(address) for address, _ in _IDENTIFIED))
+    names_no_id = ~has_id | _spell_ids(pages).str.contains(_RESERVED)
+    rows = rows.filter(names_no_id)
+    return urls.scatter(rows, urls.gather(rows) + "#" + routes.gather(rows))
 
 
 def _write_ids(urls: pl.Series) -> pl.Series:
+    spelt = _spell_ids(urls)
+    return urls.zip_with(spelt.str.contains(_RESERVED), spelt)
+
+
+def _spell_ids(urls: pl.Series) -> pl.Series:
     spelt = urls
     for address, spelling in _IDENTIFIED:
         spelt = spelt.str.replace(address, spelling)
     # Telegram's names know no case; nothing else on this address has any.
     is_telegram = spelt.str.contains(r"^t\.me/[A-Za-z]\w{3,}/[0-9]+$")
-    spelt = _map_where(spelt, is_telegram, lambda some: some.str.to_lowercase())
-    return urls.zip_with(spelt.str.contains(_RESERVED), spelt)
+    return _map_where(spelt, is_telegram, lambda some: some.str.to_lowercase())

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.cells import fold_case
 from gpu_coord.archive.shares import read_ids
 from gpu_coord.archive.sources import (
     ArchiveError,
@@ -24,6 +23,7 @@ from gpu_coord.archive.sources import (
     show_columns,
 )
 from gpu_coord.ground.choices import AUTO
+from gpu_coord.ground.texts import fold_hashtags
 from gpu_coord.ground.urls import normalise_urls, registered_domains
 from gpu_coord.results.command import Work, writes
 from gpu_coord.results.findings import Findings
@@ -215,7 +215,7 @@ def _spell(kind: str, values: pl.Series, url_rule: Any) -> pl.Series:
         return normalise_urls(values, rule=url_rule)
     if kind == "domain":
         return registered_domains(values)
-    return fold_case(values.str.strip_chars_start("#＃")) if kind == "hashtag" else values
+    return fold_hashtags(values) if kind == "hashtag" else values
 
 
 # --- rounds --------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from itertools import takewhile
 import polars as pl
 
 from gpu_coord.ground.kinds import names_accounts, names_posts
+from gpu_coord.ground.texts import fold_hashtags
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.queries import map_entities
 from gpu_coord.store.store import Store, name_accounts
@@ -70,9 +71,10 @@ def _spell_as_given(store: Store, value: str, entities: pl.DataFrame) -> pl.Expr
 
 def _spell_by_rule(store: Store, value: str, entities: pl.DataFrame) -> pl.Expr:
     rule = store.manifest.get("settings", {}).get("url_rule", "canonical")
-    url = normalise_urls(pl.Series([value], dtype=pl.String), rule=rule).item()
-    hashtag = value.strip().lstrip("#＃").casefold()
-    is_url = (pl.col("kind") == "url") & (pl.col("value") == pl.lit(url, dtype=pl.String))
+    given = pl.Series([value], dtype=pl.String)
+    url = pl.lit(normalise_urls(given, rule=rule).item(), dtype=pl.String)
+    hashtag = pl.lit(fold_hashtags(given).item(), dtype=pl.String)
+    is_url = (pl.col("kind") == "url") & (pl.col("value") == url)
     return is_url.fill_null(value=False) | (
         (pl.col("kind") == "hashtag") & (pl.col("value") == hashtag)
     )
