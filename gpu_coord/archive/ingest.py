@@ -31,6 +31,7 @@ from gpu_coord.archive.sources import (
     find_sources,
     naming_errors,
     plain_name,
+    read_parquet,
     show_columns,
 )
 from gpu_coord.archive.tables import REJECTS, Exclusion
@@ -245,6 +246,11 @@ def _read_label_rows(path: Path, columns: Sequence[str], extra: Sequence[str]) -
         )
     check_columns(path.name, header)
     table = table.rename({name: plain_name(name) for name in table.columns})
+    for name, column in kept.items():
+        if column in table.columns and table[column].dtype.is_temporal():
+            raise ArchiveError(
+                f"{path.name} stores {name} as {table[column].dtype}, a time; write names there."
+            )
     return pl.DataFrame(
         {
             name: read_ids(table[column], name=path.name)
@@ -263,7 +269,7 @@ def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
         if is_parquet:
-            table = pl.read_parquet(path)
+            table = read_parquet(path)
             return table, table.columns
         table = pl.read_csv(path, infer_schema=False)
         # The names of the table are made distinct by the reader.

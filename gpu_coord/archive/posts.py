@@ -57,6 +57,7 @@ class PostBatch:
     profiles: pl.DataFrame  # of the good records
     entities: dict[str, pl.DataFrame]  # by kind: row (among the good records), value, maybe text
     unread: Counter[str]
+    values: pl.Series | None = None  # cells that the reasons are about, as text
 
 
 def read_numbers(texts: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
@@ -122,7 +123,7 @@ def stage_posts(
             batches = intake.read(tally, cells)
             for batch in map_ahead(batches, partial(read, tally.source), n_threads=2):
                 intake.unread.update(batch.unread)
-                intake.reject(tally, batch.rows, batch.reasons)
+                intake.reject(tally, batch.rows, batch.reasons, batch.values)
                 found = code(tally, batch)
                 posts.add(found)
                 for frame in _stage_events(intake, batch.entities, found, n_rows, texts):

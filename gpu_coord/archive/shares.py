@@ -26,6 +26,7 @@ from gpu_coord.archive.intake import (
 )
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.archive.tables import COUNTS, POSTS, Vocabulary
+from gpu_coord.archive.times import NO_CLOCK, find_latest_share, judge_times, read_clock
 from gpu_coord.ground.kinds import RESERVED
 from gpu_coord.store.tables import TableWriter, read_parts
 
@@ -36,6 +37,7 @@ SHARE_IDS = {"accountid": "account_id", "objectid": "object_id", "contentid": "c
 SHARE_CELLS = [*SHARE_IDS, "timestampshare", "kind", "platform"]
 DEFAULT_KIND = "object"
 BUCKET_ROWS = 1 << 22
+_UNREAD = "timestamp_share is neither epoch seconds nor an ISO 8601 date with a time"
 STAGED_SHARES: dict[str, Any] = {
     "row": pl.Int64,
     "account": pl.UInt32,  # code, as are content, kind, value and platform
@@ -47,36 +49,44 @@ STAGED_SHARES: dict[str, Any] = {
 }
 
 
-def judge_shares(cells: pl.DataFrame, *, name: str) -> pl.DataFrame:
-    """Read ids and time of each share, and give a reason where the row cannot be stored.
+def judge_shares(cells: pl.DataFrame, times: pl.DataFrame, *, name: str) -> pl.DataFrame:
+    """Read the ids of each share, and give a reason where the row cannot be stored.
 
     Parameters
     ----------
+    cells
+        As they stand in the file.
+    times
+        Their times, from `judge_times`.
     name
         The file, for messages.
 
     Returns
     -------
     Columns ``account_id``, ``object_id``, ``content_id``, ``kind``, ``platform`` (text), ``time``
-    (ms UTC) and ``reason`` (null: the row is good).
+    (ms UTC), ``reason`` (null: the row is good) and ``value`` (a cell that the reason is about).
     """
     texts = cells.select(
         *(read_ids(cells[cell], name=name).alias(column) for cell, column in SHARE_IDS.items()),
         read_ids(cells["kind"], name=name).fill_null(DEFAULT_KIND).alias("kind"),
         read_ids(cells["platform"], name=name).alias("platform"),
     )
-    times = read_times(cells["timestampshare"], name=name)
-    has_time = cells["timestampshare"].is_not_null()
-    if cells["timestampshare"].dtype == pl.String:
-        has_time &= cells["timestampshare"].str.strip_chars() != ""
-    return texts.with_columns(time=times).with_columns(reason=_find_reason(has_time))
+    stamps = cells["timestampshare"]
+    has_time = stamps.is_not_null()
+    if stamps.dtype == pl.String:
+        has_time &= stamps.str.strip_chars() != ""
+    judged = texts.hstack(times).with_columns(reason=_find_reason(has_time))
+    is_told = pl.col("reason").eq_missing(pl.col("fault"))
+    return judged.with_columns(value=pl.when(is_told).then("value")).drop("fault")
 
 
 def _find_reason(has_time: pl.Series) -> pl.Expr:
-    unread = "timestamp_share is neither epoch seconds nor an ISO 8601 date with a time"
-    conditions = {f"no {id}": pl.col(id).is_null() for id in SHARE_IDS.values()}
-    conditions |= {"no timestamp_share": ~pl.lit(has_time), unread: pl.col("time").is_null()}
-    return pl.coalesce(give_reason(conditions), _judge_kind(pl.col("kind")))
+    missing = {f"no {id}": pl.col(id).is_null() for id in SHARE_IDS.values()}
+    missing["no timestamp_share"] = ~pl.lit(has_time)
+    unread = {_UNREAD: pl.col("time").is_null()}
+    return pl.coalesce(
+        give_reason(missing), "fault", give_reason(unread), _judge_kind(pl.col("kind"))
+    )
 
 
 def _judge_kind(kind: pl.Expr) -> pl.Expr:
@@ -179,13 +189,17 @@ def ingest_shares(intake: Intake) -> None:
 
 
 def _stage_shares(intake: Intake, contents: Vocabulary, platforms: Vocabulary) -> int:
-    n_rows = 0
+    n_rows, latest = 0, find_latest_share()
     with TableWriter(intake.staged / "shares.arrow", STAGED_SHARES) as staged:
         for tally in intake.tallies:
-            tally.first_row = n_rows
+            tally.first_row, clock = n_rows, None
             for batch in intake.read(tally, SHARE_CELLS):
-                judged = judge_shares(batch.frame, name=tally.source.name)
-                intake.reject(tally, batch.rows, judged["reason"])
+                name, column = tally.source.name, batch.frame["timestampshare"]
+                seconds = read_times(column, name=name)
+                clock = clock or read_clock(column, seconds)
+                times = judge_times(column, seconds, clock or NO_CLOCK, latest=latest)
+                judged = judge_shares(batch.frame, times, name=name)
+                intake.reject(tally, batch.rows, judged["reason"], judged["value"])
                 good = judged.filter(pl.col("reason").is_null())
                 good = good.with_columns(
                     intake.accounts.encode(good["account_id"]).alias("account"),

@@ -34,6 +34,7 @@ from gpu_coord.archive.posts import (
 )
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
+from gpu_coord.archive.times import FIRST_TWEET, find_latest_tweet, show_values
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.tables import TableWriter, read_parts
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from gpu_coord.archive.intake import Intake, Tally
     from gpu_coord.archive.settings import TimeSource
-    from gpu_coord.archive.sources import Batch
+    from gpu_coord.archive.sources import Batch, Source
     from gpu_coord.ground.kinds import UrlRule
 
 
@@ -104,13 +105,19 @@ _REASONS = {
 }
 
 
-def judge_tweets(cells: pl.DataFrame, *, time: TimeSource) -> pl.DataFrame:
+def judge_tweets(cells: pl.DataFrame, *, time: TimeSource, latest: int) -> pl.DataFrame:
     """Read id and time of each tweet, and give a reason where the row cannot be stored.
+
+    Parameters
+    ----------
+    latest
+        Time that no tweet can be later than, milliseconds.
 
     Returns
     -------
     Columns ``tweet`` (Int64), ``userid``, ``time`` (ms UTC), ``time_from`` (``id``, ``old id``,
-    ``stamp``, ``mismatch``) and ``reason`` (null: the row is good).
+    ``stamp``, ``mismatch``), ``reason`` (null: the row is good) and ``value`` (the time, where the
+    reason is about it).
     """
     stamp = parse_stamps(cells["tweettime"])
     tweet = pl.col("tweetid").str.strip_chars().str.extract(r"^([0-9]{1,19})$")
@@ -122,7 +129,14 @@ def judge_tweets(cells: pl.DataFrame, *, time: TimeSource) -> pl.DataFrame:
         stamp=stamp,
         tweet=tweet.cast(pl.Int64, strict=False),
     )
-    return named.with_columns(reason=give_reason(_REASONS)).with_columns(_choose_time(time))
+    faults = {
+        "tweet_time is before Twitter began (2006-03-21)": pl.col("stamp") < FIRST_TWEET,
+        "tweet_time is later than the file": pl.col("stamp") > latest,
+    }
+    judged = named.select(pl.all(), reason=give_reason(_REASONS), fault=give_reason(faults))
+    values = show_values(cells["tweettime"], judged["fault"])
+    judged = judged.with_columns(values.alias("value"), reason=pl.coalesce("reason", "fault"))
+    return judged.drop("fault").with_columns(_choose_time(time))
 
 
 def _choose_time(time: TimeSource) -> list[pl.Expr]:
@@ -235,7 +249,7 @@ def ingest_x_archive(intake: Intake) -> None:
         tweets,
         TWEET_CELLS,
         STAGED_POSTS,
-        read=lambda _, batch: _read_tweets(intake, batch),
+        read=lambda source, batch: _read_tweets(intake, source, batch),
         code=lambda tally, read: _code_tweets(intake, tally, read),
     )
     is_first = find_firsts(intake, tweets, "tweet")
@@ -271,8 +285,8 @@ def _read_users(intake: Intake, tally: Tally) -> None:
         intake.accounts.mark(codes)
 
 
-def _read_tweets(intake: Intake, batch: Batch) -> PostBatch:
-    judged = judge_tweets(batch.frame, time=intake.time)
+def _read_tweets(intake: Intake, source: Source, batch: Batch) -> PostBatch:
+    judged = judge_tweets(batch.frame, time=intake.time, latest=find_latest_tweet(source.path))
     is_good = judged["reason"].is_null()
     cells = batch.frame.filter(is_good).with_row_index("row")
     unread: Counter[str] = Counter()
@@ -285,6 +299,7 @@ def _read_tweets(intake: Intake, batch: Batch) -> PostBatch:
             cells, url_rule=intake.url_rule, unread=unread, keep_texts=intake.keeps_texts
         ),
         unread=unread,
+        values=judged["value"],
     )
 
 
@@ -323,8 +338,9 @@ def count_differing_cells(intake: Intake, tweets: list[Tally], is_first: np.ndar
     firsts = np.zeros((len(repeated), len(columns)), np.uint64)
     n_rows = n_differing = 0
     for tally in tweets:
+        latest = find_latest_tweet(tally.source.path)
         for batch in read_batches(tally.source, columns):
-            reasons = judge_tweets(batch.frame, time=intake.time)["reason"]
+            reasons = judge_tweets(batch.frame, time=intake.time, latest=latest)["reason"]
             cells = batch.frame.filter(reasons.is_null())
             here = slice(n_rows, n_rows + cells.height)
             n_rows += cells.height
