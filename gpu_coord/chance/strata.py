@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import polars as pl
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, mark_changes
 from gpu_coord.backend import Backend
-from gpu_coord.backend.pairs import CACHE
+from gpu_coord.backend.pairs import CACHE, first_at_least
 from gpu_coord.chance.days import Axis
 from gpu_coord.chance.nulls import Null, check_null
 
@@ -418,14 +419,14 @@ def sum_all_pairs(axis: Axis, page: Any, bin: Any, count: Any, *, max_lag: int) 
         Coincidences and expected coincidences at each lag, (max_lag + 1,).
     """
     blocks = locate_blocks(axis.first_bin, axis.bin_seconds, axis.n_bins, "day", phase=0.0)
-    labels, row = np.unique(blocks.label(bin), return_inverse=True)
+    labels = pl.Series(blocks.label(bin)).unique().sort().to_numpy()
     first, end = (blocks.find_first(label, axis.n_bins) for label in (labels, labels + 1))
     n_left = axis.n_bins - np.arange(max_lag + 1)
     n_steps = np.clip(np.minimum(end[:, None], n_left) - first[:, None], 0, None)
     share = np.divide(1, n_steps, out=np.zeros(n_steps.shape), where=n_steps > 0)
     observed = np.zeros(max_lag + 1, np.int64)
     steps = np.zeros((labels.size, max_lag + 2), np.int64)
-    _sum_pages(page, bin, count, row, BusyDays(first, end, axis.n_bins), observed, steps)
+    _sum_pages(page, bin, count, BusyDays(first, end, axis.n_bins), observed, steps)
     products = np.cumsum(steps, axis=1)[:, :-1]
     return observed, (products * share).sum(axis=0)
 
@@ -439,15 +440,18 @@ class BusyDays(NamedTuple):
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_pages(page: Any, bin: Any, count: Any, row: Any, days: BusyDays, observed: Any,
+def _sum_pages(page: Any, bin: Any, count: Any, days: BusyDays, observed: Any,
                steps: Any) -> None:  # fmt: skip
     """Add up coincidences, and a b over blocks, page by page: the latter by where they step."""
-    sources = np.zeros(days.first.size, np.int64)
+    n_days = days.first.size
+    sources, row = np.zeros(n_days, np.int64), np.empty(page.size, np.int64)
     start = np.int64(0)  # a plain 0 would have the callees compiled twice
     while start < page.size:
-        stop = start
+        stop, day = start, np.int64(0)
         while stop < page.size and page[stop] == page[start]:
-            sources[row[stop]] += count[stop]
+            day = first_at_least(days.end, day, n_days, bin[stop] + 1)
+            row[stop] = day
+            sources[day] += count[stop]
             stop += 1
         _count_coincidences(bin, count, start, stop, observed)
         _add_products(bin, count, row, start, stop, days, sources, steps)
