@@ -207,7 +207,7 @@ CASES = [
          "entities.urls": '[{"url": "https://t.co/a", "expanded_url": "https://b.example/2"}]'}),
          tell("11", POST, hashtag=["alpha", "été"], mention="two", url="a.example/1?x=1,2",
               retweet=ORIGINAL, reply="5", quote="6")
-         | tell("12", "8", hashtag="alpha", mention="two", url="b.example/2", text="old"),
+         | tell("12", "8", hashtag="alpha", mention="12", url="b.example/2", text="old"),
          "x", counts=_V2_COUNTS),
     Case("FiveThirtyEight's IRA tweets", (
         {"external_author_id": "906000000000000000", "author": "ONE", "content": "see it",

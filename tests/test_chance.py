@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 from fractions import Fraction
 
 import numpy as np
@@ -41,7 +42,13 @@ from gpu_coord.chance.grades import grade_significant
 from gpu_coord.chance.habits import fit_habits, list_fitted
 from gpu_coord.chance.nulls import choose_finest, list_nulls
 from gpu_coord.chance.references import ask_controls, describe_reference, find_reference
-from gpu_coord.chance.strata import count_products, expect_pairs, list_sharing
+from gpu_coord.chance.strata import (
+    _count_cells,
+    count_products,
+    expect_pairs,
+    list_sharing,
+    locate_blocks,
+)
 from gpu_coord.chance.tests import LagTests, assess_pairs, join_lags, rank_tiers
 from gpu_coord.chance.tiers import (
     choose_from,
@@ -1499,3 +1506,47 @@ def test_grade_significant__of_nothing_is_nothing(backend):
     activity = build([(0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 5, 2)], backend, n_bins=24)
     tests = assess(activity, (1, 2))
     assert grade(activity, tests, (1, 2)) == (tests, {})
+
+
+# ------------------------------------------------------------------ a stray post
+
+
+@pytest.mark.parametrize("null", ["entity", "hour", "day", "six_hours", "one_hour"])
+@pytest.mark.parametrize(
+    ("bin_seconds", "n_steps", "first_bin"),
+    [(HOUR, 1, 5), (HOUR, 500, -31), (420, 3000, 3), (1800, 48, 0), (25 * HOUR, 100, 2),
+     (7, 150_000, 11)],
+)  # fmt: skip
+def test_count_steps__counts_the_transitions_of_each_label(null, bin_seconds, n_steps, first_bin):
+    blocks = locate_blocks(first_bin, bin_seconds, n_steps, null, phase=0.5)
+    wanted = Counter(blocks.label(np.arange(n_steps)).tolist())
+    labels = np.arange(blocks.n_labels)
+    found = blocks.count_steps(n_steps, labels).tolist()
+    assert found == [wanted[label] for label in labels.tolist()]
+    assert blocks.count_steps(n_steps, labels[-1:]).tolist() == found[-1:]
+
+
+def test_count_cells__counts_strata_beyond_64_bits_with_their_accounts():
+    """Entities times days of centuries, times accounts, do not fit one number."""
+    rng = np.random.default_rng(71)
+    stratum = rng.choice([3, 2**61, 2**62 + 5], 200)
+    account = rng.integers(7, size=200)
+    found = _count_cells(stratum, account, 7)
+    wanted = Counter(zip(stratum.tolist(), account.tolist(), strict=True))
+    rows = zip(found.stratum.tolist(), found.account.tolist(), found.count.tolist(), strict=True)
+    assert [((s, a), n) for s, a, n in rows] == sorted(wanted.items())
+
+
+def test_plan_shifts__moves_days_over_those_that_are_not_in_a_long_gap(backend):
+    near = draw_cells(72, n_bins=72, n_accounts=5)
+    far = 24 * 50_000
+    activity = build([*near, (0, 0, far, 0)], backend, n_bins=far + 1)
+    copy, moved = plan_shifts(activity)(1)
+    open_days = [0, 1, 2, 50_000]
+    assert 0 <= moved.min() < moved.max() < 4
+    wanted = []
+    for _, bin, account in zip(*map(np.ndarray.tolist, activity.read_cells()), strict=True):
+        place = (open_days.index(bin // 24) + int(moved[account])) % 4
+        wanted.append((open_days[place] * 24 + bin % 24, account))
+    _, bin, account = copy.read_cells()
+    assert sorted(zip(bin.tolist(), account.tolist(), strict=True)) == sorted(wanted)

@@ -268,6 +268,17 @@ def test_split_days__lists_days_without_events(backend):
     assert (even.n_events, odd.n_events) == (0, 2)
 
 
+def test_split_days__leaves_out_days_of_a_long_gap(backend):
+    bins = [0, 3 * 24, 900 * 24, 901 * 24]
+    activity = build(backend, [0, 1, 0, 1], [0, 0, 0, 0], bins)
+    _, (even, odd) = split_days(activity)
+    assert even.day.tolist() == [FIRST_DAY + day for day in (0, 2, 900)]
+    assert odd.day.tolist() == [FIRST_DAY + day for day in (1, 3, 901)]
+    assert (even.stratum_day.tolist(), odd.stratum_day.tolist()) == ([0, 2], [1, 2])
+    # Six days are too few, however long they took.
+    assert find_obstacle(activity) == "the data span 6 days (UTC); the test needs at least 14"
+
+
 @pytest.mark.parametrize(
     ("bin_seconds", "last_bin", "words"),
     [

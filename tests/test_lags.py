@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from scipy import stats
 
-from gpu_coord.chance.days import Axis, draw_days, list_days
+from gpu_coord.chance.days import Axis, draw_days, list_days, list_open_days
 from gpu_coord.chance.lags import _select_cells, _sum_curve, measure_lags, tabulate_lags
 from gpu_coord.chance.strata import expect_pairs
 
@@ -245,3 +245,53 @@ def test_tabulate_lags__takes_the_lags_and_the_band_that_there_are(backend):
     assert tabulate_lags(odd, nobody)["low"].null_count() == 25
     alone = build([(0, 0, 1, 0)], backend, n_bins=5, n_accounts=1)
     assert tabulate_lags(alone, nobody).is_empty()
+
+
+# ------------------------------------------------------------------ a stray post
+
+
+def test_measure_lags__equals_all_pairs_by_hand_across_empty_days(backend):
+    """Days without a cell lie before, between and behind: blocks are numbered by hand as days."""
+    n_bins = 24 * 60
+    near = [(k, e, 400 + b, i) for k, e, b, i in draw_cells(61, n_bins=60, n_accounts=4)]
+    cells = [*near, (0, 0, n_bins - 1, 0), (0, 0, n_bins - 2, 1), (0, 0, 3, 2), (0, 0, 700, 1)]
+    where = {"n_bins": n_bins, "first_bin": 7, "bin_seconds": HOUR}
+    found = measure_lags(build(cells, backend, **where), max_lag=26, n_copies=0)
+    check_curve(found, measure_by_hand(cells, range(4), 26, **where))
+
+
+def test_measure_lags__takes_no_room_for_empty_centuries(backend):
+    """At lag 0 a post on an entity of its own changes nothing, whenever it was."""
+    cells = draw_cells(62, n_bins=120, n_accounts=5)
+    far = 2**31 - 2
+    alone = measure_lags(build(cells, backend, n_bins=120), max_lag=0, n_copies=3)
+    stray = build([*cells, (0, 9, far, 0)], backend, n_bins=far + 1)
+    found = measure_lags(stray, max_lag=0, n_copies=3)
+    columns = ["observed", "expected", "ratio"]
+    assert_frame_equal(found.select(columns), alone.select(columns))
+    assert found["low"][0] < found["high"][0]  # copies still coincide
+
+
+@pytest.mark.parametrize(
+    ("days", "wanted"),
+    [
+        ([5, 2, 2], [2, 3, 4, 5]),
+        ([-3, -1], [-3, -2, -1]),
+        ([2, 369], range(2, 370)),  # 366 days lie between
+        ([1, 2, 370, 372], [1, 2, 370, 371, 372]),  # 367
+        ([7], [7]),
+        ([], []),
+    ],
+)
+def test_list_open_days__leaves_out_gaps_of_more_than_366_days(days, wanted):
+    assert list_open_days(np.array(days, np.int64)).tolist() == list(wanted)
+
+
+def test_copies__do_not_spread_days_over_empty_years(backend):
+    near = [(k, e, 48 + b, i) for k, e, b, i in draw_cells(63, n_bins=96)]
+    n_bins = 24 * 40_000
+    stray = [(0, 0, n_bins - 1, 0), (0, 0, n_bins - 1, 1)]
+    activity = build([*near, *stray], backend, n_bins=n_bins)
+    _, copy = next(copy_cells(activity, 1))
+    assert set((copy.bin // 24).tolist()) <= {0, 1, 2, 3, 4, 5, 39_999}
+    assert copy.axis == Axis(0, n_bins, HOUR)

@@ -60,7 +60,7 @@ def test_ingest__reads_a_layout(case, tmp_path):
     store, told = read(tmp_path, case.write(), f"export{case.suffix}")
     assert told == sorted(case.events)
     posts = store.read("posts")
-    assert posts["time"].unique().to_list() in ([NOON * 1000], [NOON * 1000 - 40_000])
+    assert {*posts["time"]} <= {NOON * 1000, NOON // 60 * 60_000}
     assert posts.height == len(case.records)
     assert case.platform in posts["platform"]
     own = posts.filter(content_id=POST_OF[case.layout])[:1]
@@ -96,7 +96,10 @@ def test_ingest__does_without_columns_that_may_be_missing(case, tmp_path):
     kept = {*layout.marks, layout.types}
     for field, kind in (("hashtags", "hashtag"), ("urls", "url"), ("mentions", "mention")):
         column = layout.columns.get(field)
-        if isinstance(column, str) and {column, column.split(".")[0]}.isdisjoint(kept):
+        if not isinstance(column, str) or ":" in column:
+            continue
+        is_shared = sum(column in columns for columns in layout.columns.values()) > 1
+        if not is_shared and {column, column.split(".")[0]}.isdisjoint(kept):
             records = [blank(each, [column], is_json=case.is_json) for each in case.records]
             _, told = read(tmp_path, case.write(records), f"without-{kind}{case.suffix}")
             assert told == sorted(event for event in case.events if event[2] != kind)

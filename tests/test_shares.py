@@ -2,7 +2,9 @@
 
 import io
 import json
+import time
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import polars as pl
 import pyarrow as pa
@@ -14,9 +16,11 @@ from hypothesis import strategies as st
 
 from gpu_coord.archive import shares, sources
 from gpu_coord.archive.cells import parse_share_times
-from gpu_coord.archive.ingest import ingest
+from gpu_coord.archive.ingest import ingest, read_labels
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.archive.tables import sort_texts
+from gpu_coord.sharing.cycle import read_seeds
+from gpu_coord.trust.evaluation.truths import read_edges, read_truth
 
 COLUMNS = ["account_id", "object_id", "content_id", "timestamp_share"]
 
@@ -313,7 +317,7 @@ def test_ingest__words_for_nothing_are_missing(ingest_table, word, packing):
     rows = [(*good[:n], word, *good[n + 1 :]) for n in range(6)]
     store = ingest_table(make_table(good, *rows, columns=[*COLUMNS, "kind", "platform"]), packing)
     assert list_rejects(store) == [(n + 2, f"no {name}") for n, name in enumerate(COLUMNS)]
-    # As where the cell is empty: the default kind, no platform.
+    # As where the cell is empty: the default kind, and the only platform of the account.
     assert store.manifest["events_by_kind"] == {"object": 1, "url": 1}
     assert store.manifest["totals"]["duplicates"] == 1
     counted = {} if word == "[]" else dict.fromkeys(sorted([*COLUMNS, "kind", "platform"]), 1)
@@ -522,3 +526,196 @@ def test_ingest__real_share_tables(data_dir, tmp_path, file, n_rows, n_duplicate
 def test_sort_texts__is_the_order_of_bytes(texts):
     order = sort_texts(pl.Series(texts, dtype=pl.String))
     assert [texts[at] for at in order] == sorted(texts, key=str.encode)
+
+
+# --- times that are none -------------------------------------------------------------------------
+
+NOON = 1_623_844_800  # 2021-06-16T12:00
+
+
+def ingest_times(ingest_table, times, packing="csv"):
+    """Return the times that were stored, ms, and what is said of the others, by row."""
+    rows = [("a", "x", str(n), time) for n, time in enumerate(times)]
+    store = ingest_table(make_table(*rows), packing)
+    check_counts(store)
+    posts = dict(store.read("posts").select("content_id", "time").rows())
+    return {int(row): ms for row, ms in posts.items()}, list_rejects(store), store
+
+
+SERIAL = "timestamp_share is a day number of a spreadsheet, which is no time"
+NOTHING = "timestamp_share is 0 or 1, which stands for no time"
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("44087.5", SERIAL),
+        ("20000.25", SERIAL),
+        ("79999", SERIAL),
+        ("0", NOTHING),
+        ("1", NOTHING),
+        ("1.0", NOTHING),
+        ("19999", "timestamp_share is before 1990"),
+        ("631151999", "timestamp_share is before 1990"),
+        ("-1", "timestamp_share is before 1990"),
+        ("0001-01-01T00:00:00Z", "timestamp_share is before 1990"),
+        ("1623844800000", "timestamp_share does not count seconds as others of its column do"),
+        ("1623844800000000", "timestamp_share does not count seconds as others of its column do"),
+        ("9999-12-31T23:59:59Z", "timestamp_share is in the future"),
+        ("253402300799", "timestamp_share is in the future"),
+    ],
+)
+@pytest.mark.parametrize("packing", ["csv", "jsonl"])
+def test_ingest__sets_times_aside_that_no_platform_had(ingest_table, cell, reason, packing):
+    kept, rejects, store = ingest_times(ingest_table, [str(NOON), cell, "631152000"], packing)
+    assert kept == {0: NOON * 1000, 2: 631_152_000_000}
+    assert rejects == [(2, f"{reason}: {cell}")]
+    assert store.manifest["rejected_by_reason"] == {reason: 1}
+
+
+def test_ingest__sets_a_whole_column_of_spreadsheet_days_aside(ingest_table):
+    times = ["44000.5000", "44007.25", "44014", "44021.125"]
+    kept, rejects, store = ingest_times(ingest_table, times)
+    assert not kept
+    assert rejects == [(row, f"{SERIAL}: {time}") for row, time in enumerate(times, 1)]
+    assert store.manifest["rejected_by_reason"] == {SERIAL: 4}
+
+
+def test_ingest__takes_times_that_count_from_a_beginning_of_their_own(ingest_table):
+    """Simulations count from 0: nothing in such a table is since 1990."""
+    times = ["0", "1", "36000", "100000.5"]
+    kept, rejects, _ = ingest_times(ingest_table, times)
+    assert list(kept.values()) == [0, 1000, 36_000_000, 100_000_500]
+    assert not rejects
+
+
+def test_ingest__a_time_may_be_a_day_ahead_of_the_clock(ingest_table):
+    hours = {hour: round(time.time()) + hour * 3600 for hour in (0, 23, 25)}
+    kept, rejects, _ = ingest_times(ingest_table, list(map(str, hours.values())))
+    assert sorted(kept) == [0, 1]
+    assert rejects == [(3, f"timestamp_share is in the future: {hours[25]}")]
+
+
+@pytest.mark.parametrize(
+    ("times", "wanted"),
+    [
+        (["1623844800123", "1623844800999"], [123, 999]),
+        (["1623844800123456", "1623844800999999"], [123, 999]),
+        (["1623844800123.5", "2021-06-16T12:00:00.5Z"], [123, 500]),
+        (["1.623844800123e12"], [123]),
+    ],
+)
+def test_ingest__reads_columns_of_milliseconds_and_microseconds(ingest_table, times, wanted):
+    kept, rejects, _ = ingest_times(ingest_table, times)
+    assert [ms - NOON * 1000 for ms in kept.values()] == wanted
+    assert not rejects
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt64, pl.Float64])
+@pytest.mark.parametrize("per_ms", [1, 1000])
+def test_ingest__reads_parquet_columns_of_finer_units(ingest_table, dtype, per_ms):
+    column = pl.Series([(NOON * 1000 + 123) * per_ms], dtype=dtype)
+    table = make_table(("a", "x", "1", "0")).with_columns(timestamp_share=column)
+    assert ingest_table(table, "parquet").read("posts")["time"].to_list() == [NOON * 1000 + 123]
+
+
+def test_ingest__sets_the_odd_ones_of_a_mixed_column_aside(ingest_table):
+    times = ["1623844800000", "1623844801000", "1623844802", "1623844803000000", "44087.5"]
+    kept, rejects, _ = ingest_times(ingest_table, times)
+    odd = "timestamp_share does not count milliseconds as others of its column do"
+    assert kept == {0: NOON * 1000, 1: NOON * 1000 + 1000}
+    assert rejects == [(3, f"{odd}: {times[2]}"), (4, f"{odd}: {times[3]}"),
+                       (5, f"{SERIAL}: 44087.5")]  # fmt: skip
+
+
+def test_ingest__each_file_has_a_unit_of_its_own(tmp_path):
+    for name, moment in (("s", NOON), ("ms", NOON * 1000)):
+        make_table((name, "x", "1", str(moment))).write_csv(tmp_path / f"{name}.csv")
+    store = ingest([tmp_path / "s.csv", tmp_path / "ms.csv"], tmp_path / "store")
+    assert store.read("posts")["time"].to_list() == [NOON * 1000] * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wed Jun 16 12:00:00 +0000 2021",
+        "Wed Jun 16 14:00:00 +0200 2021",
+        "Wed, 16 Jun 2021 12:00:00 +0000",
+        "16 Jun 2021 06:30:00 -0530",
+        "Wed, 16 Jun 2021 12:00 GMT",
+        "2021-06-16T17:30:00+05:30",
+        "2021-06-16T17:30:00+0530",
+    ],
+)
+def test_ingest__reads_times_as_twitter_and_mails_write_them(ingest_table, text):
+    kept, rejects, _ = ingest_times(ingest_table, [text])
+    assert (kept, rejects) == ({0: NOON * 1000}, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["Wed Jum 16 12:00:00 +0000 2021", "Wed, 31 Jun 2021 12:00:00 +0000", "16 Jun 2021",
+             "Wed, 16 Jun 2021 12:00:00 IST"]
+)  # fmt: skip
+def test_ingest__sets_written_times_aside_that_are_none(ingest_table, text):
+    kept, rejects, _ = ingest_times(ingest_table, [text])
+    assert (kept, len(rejects)) == ({}, 1)
+
+
+# --- odd Parquet ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zone", ["+05:30", "-03:00", "UTC", "Europe/Berlin"])
+def test_ingest__reads_parquet_times_with_an_offset(tmp_path, zone):
+    times = pa.array([NOON * 1000], pa.timestamp("ms", zone))
+    columns = {name: pa.array(["1"]) for name in COLUMNS} | {"timestamp_share": times}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    store = ingest(tmp_path / "t.parquet", tmp_path / "store")
+    assert store.read("posts")["time"].to_list() == [NOON * 1000]
+
+
+WIDE = pa.array([Decimal(1)], pa.decimal256(60, 0))
+REFUSED = r"stores account_?id as decimal256\(60, 0\), which cannot be read; write that column"
+
+
+def write_odd(path, column=WIDE, *, name="account_id", **more):
+    pq.write_table(pa.table({name: column} | more), path)
+    return path
+
+
+def test_ingest__refuses_parquet_types_that_would_end_the_program(tmp_path):
+    others = {name: pa.array(["1"]) for name in COLUMNS[1:]}
+    odd = write_odd(tmp_path / "t.parquet", **others)
+    with pytest.raises(ArchiveError, match=rf"^t\.parquet {REFUSED}"):
+        ingest(odd, tmp_path / "store")
+
+
+def test_read_labels__refuses_odd_parquet_types(tmp_path):
+    odd = write_odd(tmp_path / "l.parquet", label=pa.array(["x"]))
+    with pytest.raises(ArchiveError, match=rf"^l\.parquet {REFUSED}"):
+        read_labels(odd)
+    times = write_odd(
+        tmp_path / "t.parquet", pa.array(["a"]), label=pa.array([0], pa.timestamp("ms", "+05:30"))
+    )
+    with pytest.raises(ArchiveError, match=r"^t\.parquet stores label as Datetime.*, a time; "):
+        read_labels(times)
+
+
+def test_read_truth__refuses_odd_parquet_types(tmp_path):
+    odd = write_odd(tmp_path / "t.parquet", label=pa.array(["x"]))
+    with pytest.raises(ArchiveError, match=rf"^t\.parquet {REFUSED}"):
+        read_truth(odd)
+    with pytest.raises(ArchiveError, match=rf"^t\.parquet {REFUSED}"):
+        read_edges(odd)
+
+
+def test_read_seeds__refuses_odd_parquet_types(tmp_path):
+    odd = write_odd(tmp_path / "s.parquet", name="object_id")
+    with pytest.raises(ArchiveError, match=r"^s\.parquet stores object_id as decimal256"):
+        read_seeds(odd)
+
+
+def test_naming_errors__turns_a_panic_into_a_sentence(tmp_path):
+    panic = pl.exceptions.PanicException("no such type\nbacktrace")
+    with pytest.raises(ArchiveError, match=r"^t\.parquet cannot be read: no such type\.$"):
+        with sources.naming_errors(tmp_path / "t.parquet", None):
+            raise panic

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import hmac
 import json
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -590,7 +591,7 @@ def test_ingest__keeps_the_stamp_where_the_id_says_otherwise(
 def test_ingest__sets_bad_rows_aside_with_row_and_reason(ingest_rows):
     bad = [
         (tweet(tweetid=""), "no tweetid"),
-        (tweet(tweetid="1.2e18"), "tweetid is no whole number below 2^63"),
+        (tweet(tweetid="1.2e18"), "tweetid is a rounded number: 1.2e18"),
         (tweet(tweetid="9999999999999999999"), "tweetid is no whole number below 2^63"),
         (tweet(userid=" "), "no userid"),
         (tweet(tweet_time=""), "no tweet_time"),
@@ -602,6 +603,38 @@ def test_ingest__sets_bad_rows_aside_with_row_and_reason(ingest_rows):
     assert store.read("rejects")["file"].unique().to_list() == ["tweets.csv"]
     assert store.read("posts").height == 2
     check_counts(store)
+
+
+def test_ingest__sets_tweets_aside_that_are_older_than_twitter(ingest_rows):
+    old = ["2006-03-20 23:59", "1970-01-01 00:00", "0001-01-01 00:00"]
+    times = [*old, "2006-03-21 00:00"]
+    store = ingest_rows(*(tweet(n, tweet_time=time) for n, time in enumerate(times)))
+    reason = "tweet_time is before Twitter began (2006-03-21)"
+    assert list_rejects(store) == [(n, f"{reason}: {time}") for n, time in enumerate(old, 1)]
+    assert store.manifest["rejected_by_reason"] == {reason: 3}
+    assert store.read("posts")["time"].to_list() == [1_142_899_200_000]
+    check_counts(store)
+
+
+@pytest.mark.parametrize(
+    "made", [datetime(2020, 2, 4, 4, 5, tzinfo=UTC), datetime(1980, 1, 1, tzinfo=UTC)]
+)
+def test_ingest__sets_tweets_aside_that_are_later_than_their_file(tmp_path, made):
+    """A day is left for clocks and zones; a file without a date of its own is as new as can be."""
+    times = ["2020-02-03 04:05", "2020-02-05 04:05", "2020-02-05 04:06", "9999-12-31 23:59"]
+    path = tmp_path / "t.csv"
+    path.write_bytes(write_tweets([tweet(n, tweet_time=time) for n, time in enumerate(times)]))
+    os.utime(path, (made.timestamp(), made.timestamp()))
+    store = ingest(path, tmp_path / "store")
+    n_kept = 2 if made.year == 2020 else 3
+    wanted = [(row, f"tweet_time is later than the file: {times[row - 1]}") for row in (3, 4)]
+    assert list_rejects(store) == wanted[n_kept - 2 :]
+    check_counts(store)
+
+
+def test_ingest__reads_times_in_twitters_own_form(ingest_rows):
+    store = ingest_rows(tweet(tweet_time="Mon Feb 03 04:05:06 +0000 2020"))
+    assert store.read("posts")["time"].to_list() == [MOMENT_MS]
 
 
 def test_ingest__numbers_records_around_rows_with_a_wrong_number_of_fields(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import polars.selectors as cs
@@ -34,7 +34,20 @@ _ISO_TIME = (
     r"(?<hour>[0-9]{2}):?(?<minute>[0-9]{2})(?::?(?<second>[0-9]{2})(?:[.,](?<fraction>[0-9]+))?)?"
     r" ?(?:[Zz]|UTC|(?<sign>[+-])(?<hours>[01][0-9]|2[0-3]):?(?<mins>[0-5][0-9])?)?$"
 )
-_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+# Twitter's own form, and that of mails (RFC 2822).
+_WRITTEN_TIMES = (
+    r"^[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[0-9]{1,2}) "
+    r"(?<hour>[0-9]{2}):(?<minute>[0-9]{2}):(?<second>[0-9]{2})"
+    r" (?<sign>[+-])(?<hours>[01][0-9]|2[0-3])(?<mins>[0-5][0-9]) (?<year>[0-9]{4})$",
+    r"^(?:[A-Z][a-z]{2}, ?)?(?<day>[0-9]{1,2}) (?<month>[A-Z][a-z]{2}) (?<year>[0-9]{4}) "
+    r"(?<hour>[0-9]{2}):(?<minute>[0-9]{2})(?::(?<second>[0-9]{2}))?"
+    r" (?:GMT|UTC?|Z|(?<sign>[+-])(?<hours>[01][0-9]|2[0-3])(?<mins>[0-5][0-9]))$",
+)
+_MONTHS = {
+    name: f"{number:02}"
+    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)
+}
+NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _QUOTED_ITEM = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"\[\]]+"""
 _QUOTED_LIST = rf"(?s)^(?:{_QUOTED_ITEM})(?:\s*,\s*(?:{_QUOTED_ITEM}))*\s*,?$"
 _PLAIN_LIST = r"""^'[^'"\\]*'(?:, '[^'"\\]*')*$"""
@@ -71,30 +84,45 @@ def give_reason(conditions: dict[str, pl.Expr]) -> pl.Expr:
 
 
 def parse_stamps(texts: pl.Series) -> pl.Series:
-    """Read ISO 8601 date-times (UTC unless they carry a zone) as epoch milliseconds.
+    """Read date-times (UTC unless they carry a zone) as epoch milliseconds.
 
-    A date without a time of day is not read: it would land on midnight.
+    ISO 8601, Twitter's own form (``Wed Aug 27 13:08:45 +0000 2008``) and that of RFC 2822. A date
+    without a time of day is not read: it would land on midnight.
     """
     minutes = texts.str.to_datetime("%Y-%m-%d %H:%M", strict=False, time_unit="ms", exact=True)
     # The reader takes years of any length; what is not written in full is left to the other.
     is_full = (texts.str.len_bytes() == 16) & (texts >= "0") & (minutes >= datetime(1000, 1, 1))
     times = minutes.cast(pl.Int64).set(~is_full, None)
     if (times.is_null() & texts.is_not_null()).any():
-        frame = texts.to_frame("text").select(pl.coalesce(times, _parse_iso(pl.col("text"))))
-        return frame.to_series()
+        text = pl.col("text").str.strip_chars()
+        others = [_parse_iso(text), *(_parse_written(text, form) for form in _WRITTEN_TIMES)]
+        return texts.to_frame("text").select(pl.coalesce(times, *others)).to_series()
     return times
 
 
 def _parse_iso(text: pl.Expr) -> pl.Expr:
-    part = text.str.strip_chars().str.extract_groups(_ISO_TIME).struct
-    named = map(part.field, ("year", "month", "day", "hour", "minute"))
-    clock = pl.format("{}-{}-{} {}:{}:{}", *named, part.field("second").fill_null("00"))
-    whole = clock.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="ms")
+    part = text.str.extract_groups(_ISO_TIME).struct
     millis = (part.field("fraction").fill_null("") + "000").str.slice(0, 3).cast(pl.Int64)
+    return bound_times(_join_parts(part, part.field("month")) + millis)
+
+
+def _parse_written(text: pl.Expr, form: str) -> pl.Expr:
+    part = text.str.extract_groups(form).struct
+    month = part.field("month").replace_strict(_MONTHS, default=None, return_dtype=pl.String)
+    return bound_times(_join_parts(part, month))
+
+
+def _join_parts(part: Any, month: pl.Expr) -> pl.Expr:
+    """Return the epoch milliseconds of the named parts of a time; null where one is none."""
+    day, hour, minute = (part.field(name) for name in ("day", "hour", "minute"))
+    second = part.field("second").fill_null("00")
+    year, day = part.field("year"), day.str.zfill(2)
+    clock = pl.format("{}-{}-{} {}:{}:{}", year, month, day, hour, minute, second)
+    whole = clock.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="ms")
     hours, minutes = (part.field(name).cast(pl.Int64) for name in ("hours", "mins"))
     minutes = hours * 60 + minutes.fill_null(0)
     offset = pl.when(part.field("sign") == "-").then(-minutes).otherwise(minutes).fill_null(0)
-    return bound_times(whole.cast(pl.Int64) + millis - offset * 60_000)
+    return whole.cast(pl.Int64) - offset * 60_000
 
 
 def bound_times(millis: pl.Expr) -> pl.Expr:
@@ -109,7 +137,7 @@ def parse_share_times(texts: pl.Series) -> pl.Series:
     Numbers outside the years 1 to 9999 are not read: they are not seconds.
     """
     text = pl.col("text").str.strip_chars()
-    seconds = pl.when(text.str.contains(_NUMBER)).then(text).cast(pl.Float64, strict=False)
+    seconds = pl.when(text.str.contains(NUMBER)).then(text).cast(pl.Float64, strict=False)
     inside = seconds.is_between(MIN_SECONDS, MAX_SECONDS)
     millis = pl.coalesce(_read_decimal(text), seconds_to_millis(seconds))
     numbers = pl.when(inside).then(millis)

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import give_reason, hash_ids, null_blank, parse_stamps
+from gpu_coord.archive.ids import mend_ids
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.posts import (
     PostBatch,
@@ -29,7 +30,8 @@ from gpu_coord.archive.posts import (
     write_tables,
 )
 from gpu_coord.archive.sources import CROWDTANGLE_CONTENTS, CROWDTANGLE_IDS, CROWDTANGLE_TIMES
-from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE, Vocabulary
+from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE, Ids, Vocabulary
+from gpu_coord.archive.times import FIRST_SHARE, find_latest_share
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.tables import TableWriter, read_parts
 
@@ -101,7 +103,9 @@ FOLLOWERS: dict[str, Any] = {
 }
 
 
-def judge_posts(cells: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
+def judge_posts(
+    cells: pl.DataFrame, columns: Iterable[str], *, latest: int, mended: Counter[str]
+) -> pl.DataFrame:
     """Read ids and time of each post, and give a reason where the row cannot be stored.
 
     Parameters
@@ -109,6 +113,10 @@ def judge_posts(cells: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
     columns
         Plain names of the columns that the file has: one each is chosen for account, content and
         time, so that the ids of a file are of one sort.
+    latest
+        Time that no post can be later than, milliseconds.
+    mended
+        Ids that were mended are counted here, by column.
 
     Returns
     -------
@@ -126,12 +134,17 @@ def judge_posts(cells: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
         _read_platform(present).alias("platform"),
         stamp=_take([time]),
     )
+    headings = {"account_id": account, "content_id": content}
+    named = named.with_columns(
+        mend_ids(named[id].alias(HEADINGS.get(name, name)), mended).alias(id)
+        for id, name in headings.items()
+    )
     times = read_post_times(named["stamp"], is_utc=time == API_TIME)
     return named.hstack(times).with_columns(
         reason=pl.coalesce(
             _judge_id("account_id", account),
             _judge_id("content_id", content),
-            _judge_time(HEADINGS.get(time, time)),
+            _judge_time(HEADINGS.get(time, time), latest),
         )
     )
 
@@ -160,7 +173,7 @@ def _judge_id(id: str, name: str) -> pl.Expr:
     return give_reason({f"no {shown}": is_absent, rewritten: can_be_rounded & is_number})
 
 
-def _judge_time(shown: str) -> pl.Expr:
+def _judge_time(shown: str, latest: int) -> pl.Expr:
     unknown = f"{shown} is in a time zone that is ambiguous or not known; write its offset"
     return give_reason(
         {
@@ -168,6 +181,8 @@ def _judge_time(shown: str) -> pl.Expr:
             f"{shown} is no date with a time of day": pl.col("clock").is_null(),
             f"{shown} names no time zone": ~pl.col("names_zone"),
             unknown: pl.col("time").is_null(),
+            f"{shown} is before 1990": pl.col("time") < FIRST_SHARE,
+            f"{shown} is in the future": pl.col("time") > latest,
         }
     )
 
@@ -247,7 +262,7 @@ def _drop_commas(text: pl.Expr) -> pl.Expr:
 class Books:
     """Ids that have codes, and what is known of accounts so far."""
 
-    contents: Vocabulary = field(default_factory=Vocabulary)
+    contents: Ids = field(default_factory=Ids)
     platforms: Vocabulary = field(default_factory=Vocabulary)
     followers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOLLOWERS))
 
@@ -274,7 +289,8 @@ def ingest_crowdtangle(intake: Intake) -> None:
 
 
 def _read_posts(intake: Intake, source: Source, batch: Batch) -> PostBatch:
-    judged = judge_posts(batch.frame, source.columns)
+    mended: Counter[str] = Counter()
+    judged = judge_posts(batch.frame, source.columns, latest=find_latest_share(), mended=mended)
     is_good = judged["reason"].is_null()
     posts = judged.filter(is_good).select("account_id", "content_id", "platform", "time")
     cells = batch.frame.filter(is_good).with_columns(posts["content_id"], posts["platform"])
@@ -296,16 +312,18 @@ def _read_posts(intake: Intake, source: Source, batch: Batch) -> PostBatch:
         profiles=numbers.select(*PROFILE_CELLS),
         entities=entities,
         unread=unread,
+        mended=mended,
     )
 
 
 def _code_posts(intake: Intake, books: Books, tally: Tally, read: PostBatch) -> pl.DataFrame:
-    codes = intake.accounts.encode(read.posts["account_id"]).alias("account")
+    platforms = read.posts["platform"]
+    codes = intake.accounts.encode(read.posts["account_id"], platforms).alias("account")
     book_accounts(intake, tally, codes)
     coded = read.posts.with_columns(
         codes,
-        books.contents.encode(read.posts["content_id"]).alias("content"),
-        books.platforms.encode(read.posts["platform"]).alias("platform"),
+        books.contents.add(read.posts["content_id"], platforms).alias("content"),
+        books.platforms.encode(platforms).alias("platform"),
     )
     told = read.profiles.with_columns(codes, coded["time"])
     books.followers = _merge_followers(books.followers, told)
@@ -377,7 +395,7 @@ def _find_new_links(intake: Intake, url: int, posts: np.ndarray) -> np.ndarray:
 def _write_posts(intake: Intake, books: Books, is_first: np.ndarray) -> None:
     with TableWriter(intake.folder / "posts.parquet", POSTS) as writer:
         for posts in number_posts(intake, is_first):
-            contents = books.contents.decode(posts["content"])
+            contents = books.contents.show(posts["content"])
             if intake.key is not None:  # addresses of posts name their account
                 contents = hash_ids(contents, intake.key)
             platforms = books.platforms.decode(posts["platform"])

@@ -9,22 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.cells import (
-    fold_case,
-    give_reason,
-    null_blank,
-    parse_lists,
-)
+from gpu_coord.archive.cells import give_reason, null_blank, parse_lists
+from gpu_coord.archive.ids import is_rounded, mend_ids, read_ids, say_rounded
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.json_records import read_cells
 from gpu_coord.archive.layouts import COUNTS, KINDS, LISTS, REFERENCES, cell_of
 from gpu_coord.archive.posts import (
     PostBatch,
+    count_unread_urls,
     find_firsts,
     keep_rows,
     number_posts,
@@ -33,9 +30,22 @@ from gpu_coord.archive.posts import (
     stage_posts,
     write_tables,
 )
-from gpu_coord.archive.shares import read_ids, read_times
+from gpu_coord.archive.shares import read_times
+from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS as COUNT_COLUMNS
-from gpu_coord.archive.tables import POSTS, Vocabulary
+from gpu_coord.archive.tables import POSTS, Ids, Vocabulary
+from gpu_coord.archive.times import (
+    FIRST_SHARE,
+    FIRST_TWEET,
+    NO_CLOCK,
+    Clock,
+    choose_time,
+    find_latest_share,
+    judge_times,
+    read_clock,
+)
+from gpu_coord.archive.x_archive import ITEM_KEYS, NO_TWEETS
+from gpu_coord.ground.texts import fold_hashtags
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.tables import TableWriter
 
@@ -44,9 +54,11 @@ if TYPE_CHECKING:
 
     from gpu_coord.archive.intake import Intake, Tally
     from gpu_coord.archive.layouts import Layout
+    from gpu_coord.archive.settings import TimeSource
     from gpu_coord.archive.sources import Batch, Source
     from gpu_coord.ground.kinds import UrlRule
 
+IDS = ("account_id", "content_id")
 STAGED_POSTS: dict[str, Any] = {
     "key": pl.Int64,  # equal for records of one account with one content
     "account": pl.UInt32,  # code, as are content and platform
@@ -86,7 +98,7 @@ def read_fields(cells: pl.DataFrame, source: Source, unread: Counter[str]) -> pl
                 unread += Counter({name: n_unread})
             parts.append(part)
         is_joined = layout is not None and name in layout.joined
-        fields[name] = _join_cells(parts, is_joined=is_joined, split=split)
+        fields[name] = _join_cells(parts, is_joined=is_joined, split=_Splitter(name, split))
     return pl.DataFrame(fields)
 
 
@@ -100,7 +112,22 @@ def _read_cell(cell: pl.Series, source: Source, *, is_time: bool) -> pl.Series:
     return read_ids(cell, name=source.name)
 
 
-def _join_cells(parts: list[pl.Series], *, is_joined: bool, split: str) -> pl.Series:
+class _Splitter(NamedTuple):
+    """What stands between the items of a list without brackets."""
+
+    field: str
+    mark: str
+
+    def split(self, cell: pl.Expr) -> pl.Expr:
+        """Split a cell; a comma inside a URL is none between two."""
+        if self.field != "urls" or self.mark != ",":
+            return cell.str.split(self.mark)
+        return cell.str.replace_all(r"(?i),\s*(https?://)", "\n${1}").str.split("\n")
+
+
+def _join_cells(
+    parts: list[pl.Series], *, is_joined: bool, split: _Splitter | None = None
+) -> pl.Series:
     """Return the first of several cells that holds something; of lists, all that they hold."""
     if len(parts) == 1:
         return parts[0]
@@ -109,17 +136,28 @@ def _join_cells(parts: list[pl.Series], *, is_joined: bool, split: str) -> pl.Se
         pl.col(name) if isinstance(part.dtype, pl.List) else null_blank(pl.col(name))
         for name, part in zip(frame.columns, parts, strict=True)
     ]
-    if not is_joined:
+    if not is_joined or split is None:
         return frame.select(pl.coalesce(filled)).to_series()
     listed = [
-        cell if isinstance(part.dtype, pl.List) else cell.str.split(split)
+        cell if isinstance(part.dtype, pl.List) else split.split(cell)
         for cell, part in zip(filled, parts, strict=True)
     ]
     empty = pl.lit([], dtype=pl.List(pl.String))
     return frame.select(pl.concat_list(each.fill_null(empty) for each in listed)).to_series()
 
 
-def judge_records(cells: pl.DataFrame, source: Source, rows: np.ndarray) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """What the times of sources count, and which are none."""
+
+    of: dict[str, Clock]  # name of a source -> what its numbers are
+    latest: int  # ms
+    time: TimeSource
+
+
+def judge_records(
+    cells: pl.DataFrame, source: Source, clocks: Clocks, rows: np.ndarray, mended: Counter[str]
+) -> pl.DataFrame:
     """Read ids and time of each record, and give a reason where it cannot be stored.
 
     Parameters
@@ -128,38 +166,89 @@ def judge_records(cells: pl.DataFrame, source: Source, rows: np.ndarray) -> pl.D
         A column of text for each field that the source has.
     source
         Where they come from.
+    clocks
+        How its times are read.
     rows
         Their numbers: posts without an id of their own are named by them.
+    mended
+        Ids that were mended are counted here, by column.
 
     Returns
     -------
-    Columns ``account_id``, ``content_id``, ``platform`` (text), ``time`` (ms UTC) and ``reason``
-    (null: the record is good).
+    Columns ``account_id``, ``content_id``, ``platform`` (text), ``time`` (ms UTC), ``reason``
+    (null: the record is good) and ``value`` (the cell that the reason is about).
     """
     named = {name: source.columns.get(first, first) for name, (first, *_) in source.fields.items()}
-    clock = named["timestamp_share"]
-    times = _read_clock(cells["timestamp_share"], source)
     texts = cells.with_columns(pl.col("timestamp_share").cast(pl.String))
     filled = texts.select(
         null_blank(pl.col(name) if name in cells.columns else pl.lit(None, pl.String)).alias(name)
         for name in ("account_id", "content_id", "timestamp_share", "platform")
+    ).with_columns(
+        mend_ids(cells[name].alias(named[name]), mended).alias(name)
+        for name in ("account_id", "content_id")
+        if name in named
     )
     if "content_id" not in named:
         filled = filled.with_columns(content_id=pl.format(f"{source.name}:{{}}", pl.Series(rows)))
     platform = None if source.layout is None else source.layout.platform
-    return filled.with_columns(
-        pl.col("platform").fill_null(pl.lit(platform, pl.String)), time=times
-    ).with_columns(
-        reason=give_reason(
-            {
-                "the record is no post": ~_mark_posts(cells, source),
-                f"no {named['account_id']}": pl.col("account_id").is_null(),
-                f"no {named.get('content_id')}": pl.col("content_id").is_null(),
-                f"no {clock}": pl.col("timestamp_share").is_null(),
-                f"{clock} is no time of day that is read": pl.col("time").is_null(),
-            }
-        )
+    judged = filled.with_columns(pl.col("platform").fill_null(pl.lit(platform, pl.String)))
+    judged = judged.hstack(_judge_clock(cells["timestamp_share"], source, clocks, named))
+    judged = judged.with_columns(reason=_find_reason(judged, _mark_posts(cells, source), named))
+    rounded = {say_rounded(named[id]): id for id in IDS if id in named}
+    shown = [pl.when(reason=said).then(id) for said, id in rounded.items()]
+    shown.append(pl.when(pl.col("reason").eq_missing(pl.col("fault"))).then("value"))
+    judged = judged.with_columns(value=pl.coalesce(shown))
+    return judged.with_columns(_refine_times(platform, clocks)).drop("fault", "timestamp_share")
+
+
+def _find_reason(judged: pl.DataFrame, is_post: pl.Expr, named: dict[str, str]) -> pl.Expr:
+    clock = named["timestamp_share"]
+    ids = [id for id in IDS if id in named]
+    missing = {f"no {named[id]}": pl.col(id).is_null() for id in ids}
+    missing[f"no {clock}"] = pl.col("timestamp_share").is_null()
+    lost = {say_rounded(named[id]): is_rounded(pl.col(id)) for id in ids}
+    unread = {f"{clock} is no date with a time, and no number of seconds": pl.col("time").is_null()}
+    return pl.coalesce(
+        give_reason({"the record is no post": ~is_post} | missing | lost),
+        "fault",
+        give_reason(unread),
     )
+
+
+def _judge_clock(
+    column: pl.Series, source: Source, clocks: Clocks, named: dict[str, str]
+) -> pl.DataFrame:
+    """Return ``time``, ``fault`` and ``value`` of times, see `judge_times`."""
+    is_tweet = source.layout is not None and source.layout.platform == "x"
+    return judge_times(
+        column,
+        _read_seconds(column, source),
+        clocks.of.get(source.name, NO_CLOCK),
+        latest=clocks.latest,
+        earliest=FIRST_TWEET if is_tweet else FIRST_SHARE,
+        name=named["timestamp_share"],
+    )
+
+
+def _refine_times(platform: str | None, clocks: Clocks) -> list[pl.Expr]:
+    """Return the time of posts to the millisecond, where their ids tell."""
+    if platform != "x":
+        return []
+    tweet = pl.col("content_id").str.extract(r"^([0-9]{1,19})$").cast(pl.Int64, strict=False)
+    time, _ = choose_time(clocks.time, tweet, pl.col("time"))
+    return [pl.coalesce(time, "time")]
+
+
+def read_source_clock(source: Source) -> Clock:
+    """Return what the times of a source are, from its first block with times."""
+    columns = source.fields["timestamp_share"]
+    if source.layout is not None and source.layout.time_format is not None:
+        return NO_CLOCK._replace(is_dated=True)
+    for batch in read_batches(source, [cell_of(column) for column in columns]):
+        column = _join_cells([batch.frame[name] for name in columns], is_joined=False)
+        if (clock := read_clock(column, _read_seconds(column, source))) is not None:
+            return clock
+    return NO_CLOCK
 
 
 def read_entities(
@@ -168,6 +257,7 @@ def read_entities(
     layout: Layout | None,
     url_rule: UrlRule,
     unread: Counter[str],
+    mended: Counter[str],
     keep_texts: bool = False,
 ) -> dict[str, pl.DataFrame]:
     """Return what good records refer to by kind: columns ``row`` and ``value``.
@@ -180,6 +270,8 @@ def read_entities(
         What their columns mean.
     unread
         Cells that hold something unreadable are counted here, by kind.
+    mended
+        Ids that were mended are counted here, by column.
     keep_texts
         Of texts, also return the normalised wording, as ``text``.
     """
@@ -190,9 +282,13 @@ def read_entities(
         if name in cells.columns:
             filled = _take_filled(cells, name)
             if name in LISTS:
-                filled = _list_items(filled, kind, split, unread)
+                filled = _list_items(filled, kind, _Splitter(name, split), unread)
                 filled = filled.filter(pl.col("value").str.starts_with(prefix.get(name, "")))
-            entities[kind] = _spell(filled, kind, url_rule, unread).unique(maintain_order=True)
+            if kind in ("hashtag", "url"):
+                spelt = _spell(filled, kind, url_rule, unread)
+            else:
+                spelt = _read_references(filled, kind, unread, mended)
+            entities[kind] = spelt.unique(maintain_order=True)
     if "text" in cells.columns:
         text = pl.col("text")
         if layout is not None and layout.has_tags:
@@ -209,7 +305,7 @@ def _take_filled(cells: pl.DataFrame, name: str) -> pl.DataFrame:
     return cells.select("row", value=value).drop_nulls()
 
 
-def _read_clock(column: pl.Series, source: Source) -> pl.Series:
+def _read_seconds(column: pl.Series, source: Source) -> pl.Series:
     """Return times in milliseconds, written as the layout says, or as in a share table."""
     form = None if source.layout is None else source.layout.time_format
     if form is None or column.dtype != pl.String:
@@ -254,7 +350,9 @@ def _is_typed(word: str) -> pl.Expr:
     return null_blank(types).is_not_null() if word == "*" else types == word
 
 
-def _list_items(filled: pl.DataFrame, kind: str, split: str, unread: Counter[str]) -> pl.DataFrame:
+def _list_items(
+    filled: pl.DataFrame, kind: str, split: _Splitter, unread: Counter[str]
+) -> pl.DataFrame:
     """Return a row for each item of lists, in brackets or without."""
     if isinstance(filled["value"].dtype, pl.List):
         items = filled.explode("value").with_columns(pl.col("value").cast(pl.String))
@@ -262,28 +360,42 @@ def _list_items(filled: pl.DataFrame, kind: str, split: str, unread: Counter[str
     text = pl.col("value").str.strip_chars()
     is_list = filled.select(text.str.starts_with("[")).to_series()
     bracketed, plain = filled.filter(is_list), filled.filter(~is_list)
-    lists = parse_lists(bracketed["value"], split_at="scheme" if kind == "url" else "comma")
+    split_at = "scheme" if kind == "url" else "comma"
+    lists = parse_lists(bracketed["value"], split_at=split_at, keys=ITEM_KEYS.get(kind, ()))
     unread += Counter({kind: lists.null_count()})
     parts = [
         bracketed.with_columns(lists.alias("value")),
-        plain.with_columns(pl.col("value").str.split(split)),
+        plain.with_columns(split.split(pl.col("value"))),
     ]
     items = pl.concat(parts).explode("value").with_columns(pl.col("value").str.strip_chars())
-    return items.filter(pl.col("value") != "").sort("row", maintain_order=True)
+    named = items.with_columns(null_blank(pl.col("value"))).drop_nulls()
+    return named.sort("row", maintain_order=True)
 
 
 def _spell(items: pl.DataFrame, kind: str, url_rule: UrlRule, unread: Counter[str]) -> pl.DataFrame:
-    """Bring what is the same to the same text."""
-    if kind == "url":
-        known = normalise_urls(items["value"], rule=url_rule)
-        unread += Counter({"url (not a URL)": known.null_count()})
-        return items.with_columns(known.alias("value")).drop_nulls("value")
+    """Bring hashtags and URLs that are the same to the same text."""
     if kind == "hashtag":
-        tags = fold_case(items["value"].str.strip_chars_start("#＃").str.strip_chars())
+        tags = fold_hashtags(items["value"])
         return items.with_columns(tags.alias("value")).filter(pl.col("value") != "")
+    known = normalise_urls(items["value"], rule=url_rule)
+    unread += count_unread_urls(items["value"], known)
+    return items.with_columns(known.alias("value")).drop_nulls("value")
+
+
+def _read_references(
+    items: pl.DataFrame, kind: str, unread: Counter[str], mended: Counter[str]
+) -> pl.DataFrame:
+    """Return the ids of accounts, posts and objects; 0 and -1 are none, rounded ones are lost."""
+    is_none = items["value"].str.strip_chars().is_in(NO_TWEETS) & (kind != "object")
+    ids = mend_ids(items["value"].filter(~is_none).str.strip_chars().alias(kind), mended)
     if kind == "mention":
-        return items.with_columns(pl.col("value").str.strip_chars_start("@"))
-    return items
+        ids = ids.str.strip_chars_start("@")
+    given = items.filter(~is_none).with_columns(ids.alias("value"))
+    is_lost = given.select(is_rounded(pl.col("value"))).to_series()
+    unread += Counter(
+        {f"{kind} (0 or -1)": int(is_none.sum()), f"{kind} (rounded id)": int(is_lost.sum())}
+    )
+    return given.filter(~is_lost)
 
 
 def _strip_tags(text: pl.Expr) -> pl.Expr:
@@ -299,7 +411,8 @@ def _mark_copies(cells: pl.DataFrame) -> pl.Expr:
     """Mark the records whose text is somebody else's."""
     is_copy = pl.lit(value=False)
     if "retweet" in cells.columns:
-        is_copy |= null_blank(pl.col("retweet")).is_not_null()
+        id = null_blank(pl.col("retweet")).str.strip_chars()
+        is_copy |= (id.is_not_null() & ~id.is_in(NO_TWEETS)).fill_null(value=False)
     if "is_retweet" in cells.columns:
         said = pl.col("is_retweet").str.strip_chars().str.to_lowercase()
         is_copy |= said.is_in(["true", "1", "yes", "retweet"]).fill_null(value=False)
@@ -313,19 +426,20 @@ def _mark_copies(cells: pl.DataFrame) -> pl.Expr:
 class Books:
     """Ids that have codes."""
 
-    contents: Vocabulary = field(default_factory=Vocabulary)
+    contents: Ids = field(default_factory=Ids)
     platforms: Vocabulary = field(default_factory=Vocabulary)
 
 
 def ingest_exports(intake: Intake) -> None:
     """Write the posts and events of exports, and book accounts and entities."""
     books = Books()
+    clocks = {tally.source.name: read_source_clock(tally.source) for tally in intake.tallies}
     stage_posts(
         intake,
         intake.tallies,
         _list_columns(intake.tallies),
         STAGED_POSTS,
-        read=partial(_read_posts, intake),
+        read=partial(_read_posts, intake, Clocks(clocks, find_latest_share(), intake.time)),
         code=partial(_code_posts, intake, books),
     )
     is_first = find_firsts(intake, intake.tallies, "key")
@@ -349,10 +463,11 @@ def _list_columns(tallies: Sequence[Tally]) -> list[str]:
     return list(dict.fromkeys(cell_of(column) for columns in listed for column in columns))
 
 
-def _read_posts(intake: Intake, source: Source, batch: Batch) -> PostBatch:
+def _read_posts(intake: Intake, clocks: Clocks, source: Source, batch: Batch) -> PostBatch:
     unread: Counter[str] = Counter()
+    mended: Counter[str] = Counter()
     fields = read_fields(batch.frame, source, unread)
-    judged = judge_records(fields, source, batch.rows)
+    judged = judge_records(fields, source, clocks, batch.rows, mended)
     is_good = judged["reason"].is_null()
     cells = fields.filter(is_good).with_row_index("row")
     counted = cells.select(
@@ -365,7 +480,7 @@ def _read_posts(intake: Intake, source: Source, batch: Batch) -> PostBatch:
     counts = read_numbers(counted.drop("row"), unread)
     entities = read_entities(
         _tell_references(cells, source.layout), layout=source.layout, url_rule=intake.url_rule,
-        unread=unread, keep_texts=intake.keeps_texts,
+        unread=unread, mended=mended, keep_texts=intake.keeps_texts,
     )  # fmt: skip
     posts = judged.filter(is_good).select("account_id", "content_id", "platform", "time")
     return PostBatch(
@@ -375,16 +490,19 @@ def _read_posts(intake: Intake, source: Source, batch: Batch) -> PostBatch:
         profiles=pl.DataFrame(),
         entities=entities,
         unread=unread,
+        values=judged["value"],
+        mended=mended,
     )
 
 
 def _code_posts(intake: Intake, books: Books, tally: Tally, read: PostBatch) -> pl.DataFrame:
-    codes = intake.accounts.encode(read.posts["account_id"]).alias("account")
+    platforms = read.posts["platform"]
+    codes = intake.accounts.encode(read.posts["account_id"], platforms).alias("account")
     book_accounts(intake, tally, codes)
     coded = read.posts.with_columns(
         codes,
-        books.contents.encode(read.posts["content_id"]).alias("content"),
-        books.platforms.encode(read.posts["platform"]).alias("platform"),
+        books.contents.add(read.posts["content_id"], platforms).alias("content"),
+        books.platforms.encode(platforms).alias("platform"),
     )
     key = pl.col("account").cast(pl.Int64) * (1 << 32) + pl.col("content")
     return coded.with_columns(key=key).select(*STAGED_POSTS)
@@ -395,7 +513,7 @@ def _write_posts(intake: Intake, books: Books, is_first: np.ndarray) -> None:
         for posts in number_posts(intake, is_first):
             writer.add(
                 posts.with_columns(
-                    content_id=books.contents.decode(posts["content"]),
+                    content_id=books.contents.show(posts["content"]),
                     platform=books.platforms.decode(posts["platform"]),
                 )
             )

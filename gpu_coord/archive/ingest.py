@@ -21,9 +21,10 @@ import polars as pl
 
 from gpu_coord.archive.crowdtangle import ingest_crowdtangle
 from gpu_coord.archive.exports import ingest_exports
+from gpu_coord.archive.ids import read_ids
 from gpu_coord.archive.intake import Intake, Tally
 from gpu_coord.archive.settings import Format, IngestSettings
-from gpu_coord.archive.shares import ingest_shares, read_ids
+from gpu_coord.archive.shares import ingest_shares
 from gpu_coord.archive.sources import (
     FAMILIES,
     ArchiveError,
@@ -33,6 +34,7 @@ from gpu_coord.archive.sources import (
     find_sources,
     naming_errors,
     plain_name,
+    read_parquet,
     show_columns,
 )
 from gpu_coord.archive.tables import REJECTS, Exclusion
@@ -249,6 +251,11 @@ def _read_label_rows(path: Path, columns: Sequence[str], extra: Sequence[str]) -
         )
     check_columns(path.name, header)
     table = table.rename({name: plain_name(name) for name in table.columns})
+    for name, column in kept.items():
+        if column in table.columns and table[column].dtype.is_temporal():
+            raise ArchiveError(
+                f"{path.name} stores {name} as {table[column].dtype}, a time; write names there."
+            )
     return pl.DataFrame(
         {
             name: read_ids(table[column], name=path.name)
@@ -267,7 +274,7 @@ def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
         if is_parquet:
-            table = pl.read_parquet(path)
+            table = read_parquet(path)
             return table, table.columns
         table = pl.read_csv(path, infer_schema=False)
         # The names of the table are made distinct by the reader.
@@ -280,7 +287,7 @@ def _book_labels(intake: Intake, path: Path) -> None:
     table = _read_label_rows(path, ("account_id", "label"), ())
     filled = table.drop_nulls()
     for (name,), rows in filled.partition_by("label", as_dict=True, maintain_order=True).items():
-        intake.accounts.label(intake.accounts.encode(rows["account_id"]), str(name))
+        intake.accounts.tell(rows["account_id"], str(name))
     intake.facts["labels"] = {"rows": table.height, "incomplete": table.height - filled.height}
 
 
@@ -337,6 +344,6 @@ def _summarise(intake: Intake) -> dict[str, Any]:
         },
         "unread_cells": dict(sorted(intake.unread.items())),
         "missing_cells": dict(sorted(intake.missing.items())),
-        "labels": {**labels, "unknown_accounts": intake.accounts.count_unknown()},
+        "labels": {**labels, "unknown_accounts": intake.accounts.n_unknown},
         **dict(sorted(facts.items())),  # as threads found them
     }

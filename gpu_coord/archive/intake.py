@@ -58,6 +58,7 @@ class Intake:
     reasons: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
+    mended: Counter[str] = field(default_factory=Counter)  # ids, by column
     facts: dict[str, Any] = field(default_factory=dict)  # for the manifest
     n_bytes_done: int = 0
 
@@ -80,14 +81,25 @@ class Intake:
         self.n_bytes_done += tally.source.path.stat().st_size
         self.progress("read", self.n_bytes_done, n_bytes)
 
-    def reject(self, tally: Tally, rows: pl.Series | np.ndarray, reasons: pl.Series) -> None:
-        """Book the records that have a reason (not null) as rejected."""
-        book = pl.DataFrame({"row": rows, "reason": reasons}).drop_nulls("reason")
+    def reject(
+        self,
+        tally: Tally,
+        rows: pl.Series | np.ndarray,
+        reasons: pl.Series,
+        values: pl.Series | None = None,
+    ) -> None:
+        """Book the records that have a reason (not null) as rejected.
+
+        Values (null: nothing to show) stand behind their reasons; what is counted is the reason.
+        """
+        book = pl.DataFrame({"row": rows, "reason": reasons})
+        book = book.with_columns(value=values).drop_nulls("reason")
         if book.height:
             tally.n_rejected += book.height
             counts = book.group_by("reason").len()
             self.reasons.update(dict(counts.iter_rows()))
-            self.rejects.add(book.with_columns(file=pl.lit(tally.source.name)))
+            shown = pl.coalesce(pl.format("{}: {}", "reason", "value"), "reason").alias("reason")
+            self.rejects.add(book.with_columns(shown, file=pl.lit(tally.source.name)))
 
 
 def number_accounts(intake: Intake) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,8 @@ class PostBatch:
     profiles: pl.DataFrame  # of the good records
     entities: dict[str, pl.DataFrame]  # by kind: row (among the good records), value, maybe text
     unread: Counter[str]
+    values: pl.Series | None = None  # cells that the reasons are about, as text
+    mended: Counter[str] = field(default_factory=Counter)  # ids, by column
 
 
 def read_numbers(texts: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
@@ -129,10 +131,12 @@ def stage_posts(
             batches = intake.read(tally, cells)
             for batch in map_ahead(batches, partial(read, tally.source), n_threads=2):
                 intake.unread.update(batch.unread)
-                intake.reject(tally, batch.rows, batch.reasons)
+                intake.mended.update(batch.mended)
+                intake.reject(tally, batch.rows, batch.reasons, batch.values)
                 found = code(tally, batch)
                 posts.add(found)
-                for frame in _stage_events(intake, batch.entities, found, n_rows, texts):
+                platforms = batch.posts.get_column("platform", default=None)
+                for frame in _stage_events(intake, batch.entities, found, platforms, n_rows, texts):
                     events.add(frame)
                 n_rows += found.height
 
@@ -141,16 +145,18 @@ def _stage_events(
     intake: Intake,
     entities: dict[str, pl.DataFrame],
     posts: pl.DataFrame,
+    platforms: pl.Series | None,
     first_row: int,
     texts: TableWriter,
 ) -> Iterator[pl.DataFrame]:
     for kind, frame in entities.items():
         if frame.height:
             n_known = intake.entities.count_values(kind)
-            position, codes = intake.entities.encode(kind, frame["value"])
+            at = frame["row"].cast(pl.Int64)
+            own = None if platforms is None else platforms.gather(at)
+            position, codes = intake.entities.encode(kind, frame["value"], own)
             if "text" in frame.columns:
                 _stage_texts(intake, frame.select("text", value=codes), n_known, texts)
-            at = frame["row"].cast(pl.Int64)
             yield frame.select(
                 row=at + first_row,
                 account=posts["account"].gather(at),

@@ -18,6 +18,7 @@ from gpu_coord.archive.cells import (
     parse_share_times,
     seconds_to_millis,
 )
+from gpu_coord.archive.ids import is_rounded, mend_ids, read_ids, say_rounded, write_out
 from gpu_coord.archive.intake import (
     book_accounts,
     name_kinds,
@@ -26,17 +27,21 @@ from gpu_coord.archive.intake import (
     open_events,
 )
 from gpu_coord.archive.sources import ArchiveError
-from gpu_coord.archive.tables import COUNTS, POSTS, Vocabulary
+from gpu_coord.archive.tables import COUNTS, POSTS, Ids, Vocabulary
+from gpu_coord.archive.times import NO_CLOCK, find_latest_share, judge_times, read_clock
 from gpu_coord.ground.kinds import RESERVED
 from gpu_coord.store.tables import TableWriter, read_parts
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from gpu_coord.archive.intake import Intake
 
 SHARE_IDS = {"accountid": "account_id", "objectid": "object_id", "contentid": "content_id"}
 SHARE_CELLS = [*SHARE_IDS, "timestampshare", "kind", "platform"]
 DEFAULT_KIND = "object"
 BUCKET_ROWS = 1 << 22
+_UNREAD = "timestamp_share is neither epoch seconds nor an ISO 8601 date with a time"
 STAGED_SHARES: dict[str, Any] = {
     "row": pl.Int64,
     "account": pl.UInt32,  # code, as are content, kind, value and platform
@@ -48,40 +53,62 @@ STAGED_SHARES: dict[str, Any] = {
 }
 
 
-def judge_shares(cells: pl.DataFrame, *, name: str, rows: np.ndarray | None = None) -> pl.DataFrame:
-    """Read ids and time of each share, and give a reason where the row cannot be stored.
+def judge_shares(
+    cells: pl.DataFrame,
+    times: pl.DataFrame,
+    *,
+    name: str,
+    mended: Counter[str],
+    rows: np.ndarray | None = None,
+) -> pl.DataFrame:
+    """Read the ids of each share, and give a reason where the row cannot be stored.
 
     Parameters
     ----------
+    cells
+        As they stand in the file.
+    times
+        Their times, from `judge_times`.
     name
         The file, for messages.
+    mended
+        Ids that were mended are counted here, by column.
     rows
         Numbers of the records, where the table names no contents: each is a post of its own.
 
     Returns
     -------
     Columns ``account_id``, ``object_id``, ``content_id``, ``kind``, ``platform`` (text), ``time``
-    (ms UTC) and ``reason`` (null: the row is good).
+    (ms UTC), ``reason`` (null: the row is good) and ``value`` (a cell that the reason is about).
     """
     texts = cells.select(
-        *(read_ids(cells[cell], name=name).alias(column) for cell, column in SHARE_IDS.items()),
+        *(
+            mend_ids(read_ids(cells[cell], name=name).alias(column), mended)
+            for cell, column in SHARE_IDS.items()
+        ),
         read_ids(cells["kind"], name=name).fill_null(DEFAULT_KIND).alias("kind"),
         read_ids(cells["platform"], name=name).alias("platform"),
     )
     if rows is not None:
         texts = texts.with_columns(content_id=pl.format(f"{name}:{{}}", pl.Series(rows)))
-    times = read_times(cells["timestampshare"], name=name)
     stamp = pl.col("timestampshare")
     given = null_blank(stamp) if cells["timestampshare"].dtype == pl.String else stamp
     has_time = cells.select(given.is_not_null()).to_series()
-    return texts.with_columns(time=times).with_columns(reason=_find_reason(has_time))
+    judged = texts.hstack(times).with_columns(reason=_find_reason(has_time))
+    rounded = {say_rounded(id): id for id in SHARE_IDS.values()}
+    shown = [pl.when(reason=said).then(id) for said, id in rounded.items()]
+    shown.append(pl.when(pl.col("reason").eq_missing(pl.col("fault"))).then("value"))
+    return judged.with_columns(value=pl.coalesce(shown)).drop("fault")
 
 
 def _find_reason(has_time: pl.Series) -> pl.Expr:
-    unread = "timestamp_share is neither epoch seconds nor an ISO 8601 date with a time"
-    conditions = {f"no {id}": pl.col(id).is_null() for id in SHARE_IDS.values()}
-    conditions |= {"no timestamp_share": ~pl.lit(has_time), unread: pl.col("time").is_null()}
-    return pl.coalesce(give_reason(conditions), _judge_kind(pl.col("kind")))
+    missing = {f"no {id}": pl.col(id).is_null() for id in SHARE_IDS.values()}
+    missing["no timestamp_share"] = ~pl.lit(has_time)
+    missing |= {say_rounded(id): is_rounded(pl.col(id)) for id in SHARE_IDS.values()}
+    unread = {_UNREAD: pl.col("time").is_null()}
+    return pl.coalesce(
+        give_reason(missing), "fault", give_reason(unread), _judge_kind(pl.col("kind"))
+    )
 
 
 def _judge_kind(kind: pl.Expr) -> pl.Expr:
@@ -91,34 +118,6 @@ def _judge_kind(kind: pl.Expr) -> pl.Expr:
         "the kind begins or ends with white space": kind != kind.str.strip_chars(),
     }
     return give_reason(conditions)
-
-
-def read_ids(column: pl.Series, *, name: str) -> pl.Series:
-    """Return ids as text, verbatim; null where they are blank or a word for nothing (``NA``).
-
-    Raises
-    ------
-    ArchiveError
-        The column holds floating-point or nested values, or bytes that are not UTF-8.
-    """
-    if column.dtype.is_float() or column.dtype.is_nested():
-        raise ArchiveError(
-            f"{name} stores {column.name} as {column.dtype}, which cannot hold ids exactly; "
-            "write that column as text."
-        )
-    texts = _write_out(column, name)
-    return texts.to_frame("id").select(null_blank(pl.col("id"))).to_series()
-
-
-def _write_out(column: pl.Series, name: str) -> pl.Series:
-    try:
-        return column.cast(pl.String)
-    except pl.exceptions.PolarsError as error:
-        hint = " that are not UTF-8" if column.dtype == pl.Binary else ""
-        raise ArchiveError(
-            f"{name} stores {column.name} as {column.dtype} values{hint}, which cannot be read as "
-            "text; write that column as text."
-        ) from error
 
 
 def read_times(column: pl.Series, *, name: str) -> pl.Series:
@@ -138,7 +137,7 @@ def read_times(column: pl.Series, *, name: str) -> pl.Series:
         seconds = seconds_to_millis(pl.col("seconds"))
         return column.cast(pl.Float64).to_frame("seconds").select(seconds).to_series()
     if column.dtype in (pl.String, pl.Binary, pl.Categorical, pl.Enum):
-        return parse_share_times(_write_out(column, name))
+        return parse_share_times(write_out(column, name))
     raise ArchiveError(
         f"{name} stores timestamp_share as {column.dtype}; epoch seconds, date-times or ISO 8601 "
         "text are expected."
@@ -150,7 +149,7 @@ def read_times(column: pl.Series, *, name: str) -> pl.Series:
 
 def ingest_shares(intake: Intake) -> None:
     """Write the posts and events of share tables, and book accounts and entities."""
-    contents, platforms = Vocabulary(), Vocabulary()
+    contents, platforms = Ids(), Vocabulary()
     n_rows = _stage_shares(intake, contents, platforms)
     number_accounts(intake)
     number_entities(intake)
@@ -162,7 +161,7 @@ def ingest_shares(intake: Intake) -> None:
     ):
         for bucket in range(n_buckets):
             intake.progress("write", bucket, n_buckets)
-            shares = _read_bucket(intake, bucket, n_buckets)
+            shares = _read_bucket(intake, contents, bucket, n_buckets)
             kept = _drop_repeats(intake, shares)
             found = _gather_posts(kept, n_posts)
             n_posts += found.height
@@ -174,7 +173,7 @@ def ingest_shares(intake: Intake) -> None:
             events.add(name_kinds(intake, numbered))
             posts.add(
                 found.with_columns(
-                    content_id=contents.decode(found["content"]),
+                    content_id=contents.show(found["content"]),
                     platform=platforms.decode(found["platform"]),
                     **dict.fromkeys(COUNTS, pl.lit(None, dtype=pl.Int64)),
                 )
@@ -182,20 +181,26 @@ def ingest_shares(intake: Intake) -> None:
     intake.facts["posts"] = n_posts
 
 
-def _stage_shares(intake: Intake, contents: Vocabulary, platforms: Vocabulary) -> int:
-    n_rows = 0
+def _stage_shares(intake: Intake, contents: Ids, platforms: Vocabulary) -> int:
+    n_rows, latest = 0, find_latest_share()
     with TableWriter(intake.staged / "shares.arrow", STAGED_SHARES) as staged:
         for tally in intake.tallies:
-            tally.first_row = n_rows
+            tally.first_row, clock = n_rows, None
             for batch in intake.read(tally, SHARE_CELLS):
                 has_content = "contentid" in tally.source.columns
                 rows = None if has_content else batch.rows
-                judged = judge_shares(batch.frame, name=tally.source.name, rows=rows)
-                intake.reject(tally, batch.rows, judged["reason"])
+                name, column = tally.source.name, batch.frame["timestampshare"]
+                seconds = read_times(column, name=name)
+                clock = clock or read_clock(column, seconds)
+                times = judge_times(column, seconds, clock or NO_CLOCK, latest=latest)
+                judged = judge_shares(
+                    batch.frame, times, name=name, mended=intake.mended, rows=rows
+                )
+                intake.reject(tally, batch.rows, judged["reason"], judged["value"])
                 good = judged.filter(pl.col("reason").is_null())
                 good = good.with_columns(
-                    intake.accounts.encode(good["account_id"]).alias("account"),
-                    contents.encode(good["content_id"]).alias("content"),
+                    intake.accounts.encode(good["account_id"], good["platform"]).alias("account"),
+                    contents.add(good["content_id"], good["platform"]).alias("content"),
                     platforms.encode(good["platform"]).alias("platform"),
                 ).with_row_index("row", offset=n_rows)
                 n_rows += good.height
@@ -204,19 +209,23 @@ def _stage_shares(intake: Intake, contents: Vocabulary, platforms: Vocabulary) -
                 for (kind,), shares in good.partition_by(
                     "kind", as_dict=True, maintain_order=True
                 ).items():
-                    position, codes = intake.entities.encode(str(kind), shares["object_id"])
+                    position, codes = intake.entities.encode(
+                        str(kind), shares["object_id"], shares["platform"]
+                    )
                     coded = shares.with_columns(codes.alias("value"), kind=pl.lit(position))
                     intake.entities.mark(coded)
                     staged.add(coded)
     return n_rows
 
 
-def _read_bucket(intake: Intake, bucket: int, n_buckets: int) -> pl.DataFrame:
+def _read_bucket(intake: Intake, contents: Ids, bucket: int, n_buckets: int) -> pl.DataFrame:
     """Return the shares of every n-th account, so that memory does not grow with the table."""
     parts = []
     for part in read_parts(intake.staged / "shares.arrow"):
         accounts = intake.accounts.numbers[part["account"].to_numpy()]
-        parts.append(part.with_columns(account=accounts).filter(accounts % n_buckets == bucket))
+        unified = contents.unify(part["content"].to_numpy())
+        part = part.with_columns(account=accounts, content=unified)
+        parts.append(part.filter(accounts % n_buckets == bucket))
     return pl.concat(parts).sort("row")
 
 

@@ -565,12 +565,14 @@ def naming_errors(file: Path, member: str | None) -> Iterator[None]:
     name = _join(file.name, member)
     try:
         yield
-    except (pa.ArrowInvalid, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         if "utf" in str(error).casefold():
             raise ArchiveError(
                 f"{name} cannot be read: it holds bytes that are no UTF-8; UTF-8 is expected, so "
                 "convert it first."
             ) from error
+        raise ArchiveError(f"{name} cannot be read: {_first_line(error)}.") from error
+    except pl.exceptions.PanicException as error:  # no `Exception`: nothing else would stop it
         raise ArchiveError(f"{name} cannot be read: {_first_line(error)}.") from error
     except (FileNotFoundError, PermissionError):
         raise
@@ -578,7 +580,7 @@ def naming_errors(file: Path, member: str | None) -> Iterator[None]:
         raise ArchiveError(f"{name} is broken or incomplete: {_first_line(error)}.") from error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
@@ -854,8 +856,51 @@ def _read_parquet(source: Source, names: list[str]) -> Iterator[Batch]:
         for block in file.iter_batches(PARQUET_ROWS, columns=names):
             rows = np.arange(n_rows + 1, n_rows + block.num_rows + 1)
             n_rows += block.num_rows
-            block.validate(full=True)  # that text is UTF-8, on which Polars relies
-            yield Batch(pl.DataFrame(block), rows, position=n_bytes * n_rows // total)
+            frame = to_frame(pa.Table.from_batches([block]), source.name)
+            yield Batch(frame, rows, position=n_bytes * n_rows // total)
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """Read a Parquet file of any program.
+
+    Raises
+    ------
+    ArchiveError
+        The file is broken, or stores a column as what cannot be read.
+    """
+    with naming_errors(path, None), pq.ParquetFile(path) as file:
+        return to_frame(file.read(), path.name)
+
+
+def scan_parquet(path: Path) -> pl.LazyFrame:
+    """Scan a Parquet file; one that Polars does not take as it stands is read, or refused."""
+    with naming_errors(path, None):
+        is_plain = not any(map(_is_odd, pq.read_schema(path)))
+    return pl.scan_parquet(path) if is_plain else read_parquet(path).lazy()
+
+
+def to_frame(table: pa.Table, name: str) -> pl.DataFrame:
+    """Return a table of Arrow as one of Polars; times with a zone or an offset become UTC."""
+    for place, column in enumerate(table.schema):
+        if _is_wide(column):  # over which Polars panics, and prints where
+            raise ArchiveError(
+                f"{name} stores {column.name} as {column.type}, which cannot be read; write that "
+                "column as text."
+            )
+        if _is_odd(column):
+            in_utc = pa.timestamp(column.type.unit, "UTC")
+            table = table.set_column(place, column.name, table[place].cast(in_utc))
+    table.validate(full=True)  # that text is UTF-8, on which Polars relies
+    return pl.DataFrame(table)
+
+
+def _is_odd(column: pa.Field) -> bool:
+    """Tell whether Polars takes a column in another form only, or not at all."""
+    return _is_wide(column) or (pa.types.is_timestamp(column.type) and bool(column.type.tz))
+
+
+def _is_wide(column: pa.Field) -> bool:
+    return "decimal256" in str(column.type)  # or a list of these
 
 
 def _read_arrow(source: Source, names: list[str]) -> Iterator[Batch]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import hash_ids
 from gpu_coord.archive.sources import ArchiveError
-from gpu_coord.ground.kinds import names_accounts
+from gpu_coord.ground.kinds import names_accounts, names_posts
 from gpu_coord.ground.texts import fold_case, fold_hashtags
 
 if TYPE_CHECKING:
@@ -65,6 +65,90 @@ class Vocabulary:
     def decode(self, codes: np.ndarray | pl.Series) -> pl.Series:
         """Return the texts of codes."""
         return pl.Series(codes, dtype=pl.UInt32).cat.to(self._type).cast(pl.String)
+
+
+_BEHIND_PLATFORM = "\x1f"  # the unit separator of ASCII
+_TEXT_PAIR: dict[str, Any] = {"id": pl.String, "platform": pl.String}
+
+
+def add_platforms(ids: pl.Series, platforms: pl.Series | None) -> pl.Series:
+    """Return ids that differ between platforms; `show_platforms` undoes it."""
+    has_mark = ids.str.contains(_BEHIND_PLATFORM, literal=True)
+    if (platforms is None or platforms.null_count() == len(platforms)) and not has_mark.any():
+        return ids
+    named = pl.DataFrame({"id": ids, "platform": platforms}, schema_overrides=_TEXT_PAIR)
+    platform = pl.col("platform").str.replace_all(_BEHIND_PLATFORM, " ", literal=True)
+    # An id with the mark in it stands behind one in any case, or its beginning were a platform.
+    named = named.with_columns(platform.fill_null(pl.when(has_mark).then(pl.lit(""))))
+    keyed = pl.col("platform") + _BEHIND_PLATFORM + pl.col("id")
+    return named.select(pl.coalesce(keyed, "id").alias(ids.name)).to_series()
+
+
+def strip_platforms(keyed: pl.Series) -> pl.Series:
+    """Return ids without their platforms."""
+    return keyed.str.replace(f"^[^{_BEHIND_PLATFORM}]*{_BEHIND_PLATFORM}", "")
+
+
+class Ids(Vocabulary):
+    """Distinct ids: one id on two platforms is two, and is shown as ``platform:id``.
+
+    An id without a platform is that of its only platform; where it has several, or none, it is one
+    of its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_platforms = False
+        self._known: _Known | None = None  # once all ids have their codes
+
+    def add(self, ids: pl.Series, platforms: pl.Series | None) -> pl.Series:
+        """Return the code of each id."""
+        keyed = add_platforms(ids, platforms)
+        self._has_platforms |= keyed is not ids
+        self._known = None
+        return self.encode(keyed)
+
+    def unify(self, codes: np.ndarray) -> np.ndarray:
+        """Return the one code of each id, once all have theirs."""
+        return self._list_known().code[codes] if self._has_platforms else codes
+
+    def show(self, codes: np.ndarray | pl.Series) -> pl.Series:
+        """Return the ids of codes, once all have theirs."""
+        if not self._has_platforms:
+            return self.decode(codes)
+        unified = self.unify(np.asarray(codes))
+        keyed = self.decode(unified)
+        whole = keyed.str.replace(_BEHIND_PLATFORM, ":", literal=True).str.strip_prefix(":")
+        is_shared = pl.Series(self._list_known().is_shared[unified], dtype=pl.Boolean)
+        return whole.zip_with(is_shared, strip_platforms(keyed))
+
+    def strip(self, codes: np.ndarray) -> pl.Series:
+        """Return the ids of codes without their platforms."""
+        keyed = self.decode(codes)
+        return strip_platforms(keyed) if self._has_platforms else keyed
+
+    def _list_known(self) -> _Known:
+        if self._known is None:
+            self._known = _find_same(self.decode(np.arange(self.n_texts)))
+        return self._known
+
+
+class _Known(NamedTuple):
+    code: np.ndarray  # of the text that stands for each
+    is_shared: np.ndarray  # whether the same id stands for others, too
+
+
+def _find_same(keyed: pl.Series) -> _Known:
+    ids = pl.DataFrame({"plain": strip_platforms(keyed)}).with_row_index("code")
+    on_platform = keyed.str.contains(_BEHIND_PLATFORM, literal=True)
+    ids = ids.with_columns(pl.when(on_platform).then("code").alias("named"))
+    only = pl.when(pl.col("named").count().over("plain") == 1).then(
+        pl.col("named").min().over("plain")
+    )
+    ids = ids.with_columns(code=pl.coalesce("named", only, "code"))
+    is_shared = pl.col("code").n_unique().over("plain") > 1
+    found = ids.select("code", is_shared=is_shared)
+    return _Known(found["code"].to_numpy(), found["is_shared"].to_numpy())
 
 
 @dataclass(slots=True)
@@ -126,17 +210,24 @@ class Entities:
 
     def __init__(self) -> None:
         self.kinds: list[str] = []
-        self._vocabularies: list[Vocabulary] = []
+        self._vocabularies: list[Ids] = []
         self._seen: list[np.ndarray] = []
         self._numbers: list[np.ndarray] = []  # per kind: code -> entity, or -1
         self._excluded_by: list[np.ndarray] = []  # per kind: code -> position of a term, or -1
 
-    def encode(self, kind: str, values: pl.Series) -> tuple[int, pl.Series]:
-        """Return the position of the kind and the codes of the values."""
+    def encode(
+        self, kind: str, values: pl.Series, platforms: pl.Series | None = None
+    ) -> tuple[int, pl.Series]:
+        """Return the position of the kind and the codes of the values.
+
+        What is an id, of an account or a post, is another on each platform.
+        """
         if kind not in self.kinds:
             self._add(kind)
         position = self.kinds.index(kind)
-        return position, self._vocabularies[position].encode(values)
+        if not (names_accounts(kind) or names_posts(kind)):
+            platforms = None
+        return position, self._vocabularies[position].add(values, platforms)
 
     def count_values(self, kind: str) -> int:
         """Count the values that have a code; those that come next have codes from here."""
@@ -149,7 +240,7 @@ class Entities:
                 "sort of object (hashtag, url, ...), not the object."
             )
         self.kinds.append(kind)
-        self._vocabularies.append(Vocabulary())
+        self._vocabularies.append(Ids())
         self._seen.append(np.zeros(0, bool))
 
     def mark(self, events: pl.DataFrame) -> None:
@@ -177,17 +268,19 @@ class Entities:
     def _number_kind(
         self, kind: int, first: int, exclusion: Exclusion, key: bytes | None
     ) -> pl.Series:
-        codes = np.flatnonzero(self._seen[kind])
-        values = self._vocabularies[kind].decode(codes)
+        vocabulary, n_codes = self._vocabularies[kind], len(self._seen[kind])
+        every = vocabulary.unify(np.arange(n_codes))
+        codes = np.unique(every[self._seen[kind]])
+        values = vocabulary.show(codes)
         excluded_by = exclusion.find(self.kinds[kind], values)
-        self._excluded_by[kind] = _scatter(len(self._seen[kind]), codes, excluded_by)
+        self._excluded_by[kind] = _scatter(n_codes, codes, excluded_by)[every]
         kept = excluded_by < 0
         codes, values = codes[kept], values.filter(pl.Series(kept))
         if key is not None and names_accounts(self.kinds[kind]):
             values = hash_ids(values, key)
         order = sort_texts(values)
         numbers = np.arange(first, first + len(order), dtype=np.int32)
-        self._numbers[kind] = _scatter(len(self._seen[kind]), codes[order], numbers)
+        self._numbers[kind] = _scatter(n_codes, codes[order], numbers)[every]
         return values.gather(order)
 
     def list_numbers(self, kind: str) -> np.ndarray:
@@ -237,16 +330,32 @@ class Accounts:
     """The accounts, their profiles and labels."""
 
     def __init__(self) -> None:
-        self._vocabulary = Vocabulary()
+        self._vocabulary = Ids()
         self._profiles: list[pl.DataFrame] = []
         self._has_profile = np.zeros(0, bool)
         self._present = np.zeros(0, bool)
         self._labels: dict[str, np.ndarray] = {}  # label -> code -> is it labelled so
+        self._told: dict[str, list[pl.Series]] = {}  # label -> ids that have it
+        self.n_unknown = 0  # of these ids are no account, set by ``number``
+        self._persons: tuple[pl.Series, pl.Series] | None = None  # accounts, and whose they are
         self.numbers = np.empty(0, np.int32)  # code -> account, or -1; set by ``number``
 
-    def encode(self, ids: pl.Series) -> pl.Series:
-        """Return the codes of account ids."""
-        return self._vocabulary.encode(ids)
+    def join(self, persons: pl.DataFrame) -> None:
+        """Take the accounts (``account_id``, perhaps ``platform``) of one ``person`` for one."""
+        platforms = persons["platform"] if "platform" in persons.columns else None
+        self._persons = add_platforms(persons["account_id"], platforms), persons["person"]
+
+    def encode(self, ids: pl.Series, platforms: pl.Series | None = None) -> pl.Series:
+        """Return the codes of account ids: one id on two platforms is two accounts."""
+        if self._persons is not None:
+            known, persons = self._persons
+            by_id = ids.replace_strict(known, persons, default=None, return_dtype=pl.String)
+            keyed = add_platforms(ids, platforms)
+            person = keyed.replace_strict(known, persons, default=by_id, return_dtype=pl.String)
+            is_known = person.is_not_null()
+            ids = person.zip_with(is_known, ids)
+            platforms = None if platforms is None else platforms.set(is_known, None)
+        return self._vocabulary.add(ids, platforms)
 
     def lack_profile(self, codes: pl.Series) -> pl.Series:
         """Tell which codes belong to accounts without a profile."""
@@ -275,18 +384,26 @@ class Accounts:
         marked[codes.to_numpy()] = True
         self._labels[label] = marked
 
+    def tell(self, ids: pl.Series, label: str) -> None:
+        """Note that ids, without their platform or as they are shown, have a label."""
+        if self._persons is not None:
+            ids = ids.replace(*self._persons)
+        self._told.setdefault(label, []).append(ids)
+
     def _grow(self, flags: np.ndarray) -> np.ndarray:
         return np.pad(flags, (0, self._vocabulary.n_texts - len(flags)))
 
     def number(self, key: bytes | None) -> pl.DataFrame:
         """Give numbers to the accounts, by the bytes of their ids; return the table of accounts."""
-        codes = np.flatnonzero(self._grow(self._present))
-        ids = self._vocabulary.decode(codes)
+        every = self._vocabulary.unify(np.arange(self._vocabulary.n_texts))
+        codes = np.unique(every[self._grow(self._present)])
+        ids = self._vocabulary.show(codes)
+        self._find_told(codes, ids)
         ids = ids if key is None else hash_ids(ids, key)
         order = sort_texts(ids)
         codes, ids = codes[order], ids.gather(order)
         numbers = np.arange(len(codes), dtype=np.int32)
-        self.numbers = _scatter(self._vocabulary.n_texts, codes, numbers)
+        self.numbers = _scatter(self._vocabulary.n_texts, codes, numbers)[every]
         table = pl.DataFrame(
             {
                 "number": numbers,
@@ -296,15 +413,23 @@ class Accounts:
             }
         )
         profiles = pl.concat([_PROFILES_EMPTY, *self._profiles])
+        profiles = profiles.with_columns(
+            account=pl.Series(every[profiles["account"].to_numpy()], dtype=pl.UInt32)
+        ).unique("account", keep="first", maintain_order=True)
         table = table.join(profiles, on="account", how="left", maintain_order="left")
         return table.drop("account").rename({"number": "account"})
 
-    def count_unknown(self) -> int:
-        """Count the labelled accounts that are not in the store."""
-        labelled = np.zeros(self._vocabulary.n_texts, bool)
-        for marked in self._labels.values():
-            labelled |= self._grow(marked)
-        return int((labelled & (self.numbers < 0)).sum())
+    def _find_told(self, codes: np.ndarray, shown: pl.Series) -> None:
+        """Label the accounts whose id, on any platform, was told to have a label."""
+        plain = self._vocabulary.strip(codes)
+        present = pl.concat([plain, shown]).implode()
+        unknown: set[str] = set()
+        for label, ids in self._told.items():
+            names = pl.concat(ids).unique()
+            has_name = plain.is_in(names.implode()) | shown.is_in(names.implode())
+            self.label(pl.Series(codes[has_name.to_numpy()]), label)
+            unknown |= {*names.filter(~names.is_in(present))}
+        self.n_unknown = len(unknown)
 
     def _decide_labels(self) -> np.ndarray:
         labels = np.full(self._vocabulary.n_texts, None, object)

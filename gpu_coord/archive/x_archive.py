@@ -21,6 +21,7 @@ from gpu_coord.archive.cells import (
     parse_stamps,
     parse_tweet_refs,
 )
+from gpu_coord.archive.ids import is_rounded, mend_ids, say_rounded
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.posts import (
     PostBatch,
@@ -35,6 +36,7 @@ from gpu_coord.archive.posts import (
 )
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
+from gpu_coord.archive.times import FIRST_TWEET, choose_time, find_latest_tweet
 from gpu_coord.ground.texts import fold_hashtags
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.tables import TableWriter, read_parts
@@ -44,15 +46,11 @@ if TYPE_CHECKING:
 
     from gpu_coord.archive.intake import Intake, Tally
     from gpu_coord.archive.settings import TimeSource
-    from gpu_coord.archive.sources import Batch
+    from gpu_coord.archive.sources import Batch, Source
     from gpu_coord.ground.kinds import UrlRule
 
 
 PLATFORM = "x"
-
-SNOWFLAKE_EPOCH = 1_288_834_974_657  # ms; an id shifted right by 22 bits counts from here
-FIRST_SNOWFLAKE = 29_700_859_247  # ids below were given out one by one and carry no time
-MINUTE = 60_000
 
 PROFILE_CELLS = [name.replace("_", "") for name in PROFILE]
 REFERENCES = {
@@ -119,15 +117,26 @@ def _take(column: pl.Expr) -> pl.Expr:
     return null_blank(column, X_NULL_WORDS)
 
 
-def judge_tweets(cells: pl.DataFrame, *, time: TimeSource) -> pl.DataFrame:
+def judge_tweets(
+    cells: pl.DataFrame, *, time: TimeSource, latest: int, mended: Counter[str]
+) -> pl.DataFrame:
     """Read id and time of each tweet, and give a reason where the row cannot be stored.
+
+    Parameters
+    ----------
+    latest
+        Time that no tweet can be later than, milliseconds.
+    mended
+        Ids that were mended are counted here, by column.
 
     Returns
     -------
     Columns ``tweet`` (Int64), ``userid``, ``time`` (ms UTC), ``time_from`` (``id``, ``old id``,
-    ``stamp``, ``mismatch``) and ``reason`` (null: the row is good).
+    ``stamp``, ``mismatch``), ``reason`` (null: the row is good) and ``value`` (the cell that the
+    reason is about, where it is a time or a rounded id).
     """
     stamp = parse_stamps(cells["tweettime"])
+    cells = cells.with_columns(mend_ids(cells[name], mended) for name in ("tweetid", "userid"))
     tweet = pl.col("tweetid").str.strip_chars().str.extract(r"^([0-9]{1,19})$")
     named = cells.select(
         "userid",
@@ -137,25 +146,19 @@ def judge_tweets(cells: pl.DataFrame, *, time: TimeSource) -> pl.DataFrame:
         stamp=stamp,
         tweet=tweet.cast(pl.Int64, strict=False),
     )
-    return named.with_columns(reason=give_reason(_REASONS)).with_columns(_choose_time(time))
-
-
-def _choose_time(time: TimeSource) -> list[pl.Expr]:
-    stamp = pl.col("stamp")
-    if time == "stamp":
-        return [stamp.alias("time"), pl.lit("stamp").alias("time_from")]
-    born = pl.col("tweet") // (1 << 22) + SNOWFLAKE_EPOCH
-    agrees = (born // MINUTE * MINUTE == stamp) | (born // 1000 == stamp // 1000)
-    carries_time = pl.col("tweet") >= FIRST_SNOWFLAKE
-    time_from = (
-        pl.when(~carries_time)
-        .then(pl.lit("old id"))
-        .when(agrees)
-        .then(pl.lit("id"))
-        .otherwise(pl.lit("mismatch"))
+    rounded = {say_rounded(id): is_rounded(pl.col(id)) for id in ("tweetid", "userid")}
+    faults = {
+        "tweet_time is before Twitter began (2006-03-21)": pl.col("stamp") < FIRST_TWEET,
+        "tweet_time is later than the file": pl.col("stamp") > latest,
+    }
+    reason = pl.coalesce(give_reason(rounded), give_reason(_REASONS), give_reason(faults))
+    judged = named.with_columns(reason=reason)
+    shown = {say_rounded(id): pl.col(id) for id in ("tweetid", "userid")}
+    shown |= dict.fromkeys(faults, pl.lit(cells["tweettime"]))
+    values = [pl.when(reason=said).then(value) for said, value in shown.items()]
+    return judged.with_columns(value=pl.coalesce(values)).with_columns(
+        choose_time(time, pl.col("tweet"), pl.col("stamp"))
     )
-    chosen = pl.when(carries_time & agrees).then(born).otherwise(stamp)
-    return [chosen.alias("time"), time_from.alias("time_from")]
 
 
 def read_post_counts(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
@@ -174,7 +177,12 @@ def _read_columns(cells: pl.DataFrame, names: Sequence[str], unread: Counter[str
 
 
 def extract_entities(
-    cells: pl.DataFrame, *, url_rule: UrlRule, unread: Counter[str], keep_texts: bool = False
+    cells: pl.DataFrame,
+    *,
+    url_rule: UrlRule,
+    unread: Counter[str],
+    mended: Counter[str],
+    keep_texts: bool = False,
 ) -> dict[str, pl.DataFrame]:
     """Return the entities of good tweets by kind: columns ``row`` and ``value``.
 
@@ -184,16 +192,22 @@ def extract_entities(
         Cells of good tweets, with their number in ``row``.
     unread
         Cells that hold something unreadable are counted here, by kind.
+    mended
+        Ids that were mended are counted here, by column.
     keep_texts
         Of texts, also return the normalised wording, as ``text``.
     """
     entities = {
-        kind: _extract_references(cells, column, kind, unread)
+        kind: _extract_references(cells, column, kind, unread, mended)
         for kind, column in REFERENCES.items()
     }
     for kind, column in LISTS.items():
         entities[kind] = _extract_items(cells, column, kind, unread)
-    hashtags, urls = entities["hashtag"], entities["url"]
+    hashtags, urls, mentions = (entities[kind] for kind in LISTS)
+    mentions = mentions.with_columns(mend_ids(mentions["value"].alias("user_mentions"), mended))
+    is_lost = mentions.select(is_rounded(pl.col("user_mentions"))).to_series()
+    unread += Counter({"mention (rounded id)": int(is_lost.sum())})
+    entities["mention"] = mentions.select("row", value="user_mentions").filter(~is_lost)
     folded = hashtags.with_columns(fold_hashtags(hashtags["value"]).alias("value"))
     entities["hashtag"] = folded.filter(pl.col("value") != "")
     known = normalise_urls(urls["value"], rule=url_rule).alias("value")
@@ -206,10 +220,11 @@ def extract_entities(
 
 
 def _extract_references(
-    cells: pl.DataFrame, column: str, kind: str, unread: Counter[str]
+    cells: pl.DataFrame, column: str, kind: str, unread: Counter[str], mended: Counter[str]
 ) -> pl.DataFrame:
     filled = _take_filled(cells, column)
     given = filled.filter(~pl.col("value").str.strip_chars().is_in(NO_TWEETS))
+    given = given.with_columns(mend_ids(given["value"].alias(column), mended).alias("value"))
     read = given.with_columns(parse_tweet_refs(pl.col("value")))
     n_none, n_unread = filled.height - given.height, read["value"].null_count()
     unread += Counter({f"{kind} (0 or -1)": n_none, kind: n_unread})
@@ -259,7 +274,7 @@ def ingest_x_archive(intake: Intake) -> None:
         tweets,
         TWEET_CELLS,
         STAGED_POSTS,
-        read=lambda _, batch: _read_tweets(intake, batch),
+        read=lambda source, batch: _read_tweets(intake, source, batch),
         code=lambda tally, read: _code_tweets(intake, tally, read),
     )
     is_first = find_firsts(intake, tweets, "tweet")
@@ -295,8 +310,10 @@ def _read_users(intake: Intake, tally: Tally) -> None:
         intake.accounts.mark(codes)
 
 
-def _read_tweets(intake: Intake, batch: Batch) -> PostBatch:
-    judged = judge_tweets(batch.frame, time=intake.time)
+def _read_tweets(intake: Intake, source: Source, batch: Batch) -> PostBatch:
+    mended: Counter[str] = Counter()
+    latest = find_latest_tweet(source.path)
+    judged = judge_tweets(batch.frame, time=intake.time, latest=latest, mended=mended)
     is_good = judged["reason"].is_null()
     cells = batch.frame.filter(is_good).with_row_index("row")
     unread: Counter[str] = Counter()
@@ -306,9 +323,15 @@ def _read_tweets(intake: Intake, batch: Batch) -> PostBatch:
         posts=judged.filter(is_good).hstack(read_post_counts(cells, unread)),
         profiles=cells.select(PROFILE_CELLS),
         entities=extract_entities(
-            cells, url_rule=intake.url_rule, unread=unread, keep_texts=intake.keeps_texts
+            cells,
+            url_rule=intake.url_rule,
+            unread=unread,
+            mended=mended,
+            keep_texts=intake.keeps_texts,
         ),
         unread=unread,
+        values=judged["value"],
+        mended=mended,
     )
 
 
@@ -347,8 +370,10 @@ def count_differing_cells(intake: Intake, tweets: list[Tally], is_first: np.ndar
     firsts = np.zeros((len(repeated), len(columns)), np.uint64)
     n_rows = n_differing = 0
     for tally in tweets:
+        latest = find_latest_tweet(tally.source.path)
         for batch in read_batches(tally.source, columns):
-            reasons = judge_tweets(batch.frame, time=intake.time)["reason"]
+            judged = judge_tweets(batch.frame, time=intake.time, latest=latest, mended=Counter())
+            reasons = judged["reason"]
             cells = batch.frame.filter(reasons.is_null())
             here = slice(n_rows, n_rows + cells.height)
             n_rows += cells.height

@@ -15,6 +15,7 @@ from gpu_coord.activity.counts import CellIndex
 from gpu_coord.backend.pairs import CACHE, first_at_least
 
 _HOUR = 3600
+_LONG_GAP = 366  # days; in an ordinary archive nobody is silent so long
 _FEW = 64  # integers that are sooner compared with each other than sorted
 
 
@@ -32,16 +33,21 @@ class Days:
     """The days on which accounts are active, on an axis of whole days."""
 
     axis: Axis
-    n_days: int
+    open: Any  # days of the axis that take part when days change places, see `list_open_days`
     account: Any  # of each day on which an account is active, ascending, (n_active_days,)
-    day: Any  # its number on the axis
+    day: Any  # its position in `open`
     cell_day: Any  # which of these each cell is on, (n_cells,)
     cell_slot: Any  # place of each cell's bin in its day
+
+    @property
+    def n_days(self) -> int:
+        """Days that take part."""
+        return int(self.open.size)
 
     def shuffle(self, rng: np.random.Generator) -> Any:
         """Return the bins of the cells once every account's days are in an order of its own.
 
-        All days of the axis take part, those without activity, too.
+        All days that take part are drawn from, those without activity, too.
         """
         drawn = draw_days(self.account, self.n_days, rng.random(self.account.size))
         return self._place(drawn)
@@ -57,7 +63,26 @@ class Days:
         return self._place((self.day + shift[self.account]) % self.n_days)
 
     def _place(self, day: Any) -> Any:
-        return day[self.cell_day] * (self.axis.n_bins // self.n_days) + self.cell_slot
+        per_day = count_bins_of_day(self.axis.bin_seconds)
+        return self.open[day][self.cell_day] * per_day + self.cell_slot
+
+
+def list_open_days(day: Any) -> Any:
+    """Return the days, from the first to the last, that take part when days change places.
+
+    Days without activity are among them, but for those of a gap of more than 366: a stray post
+    of another century would else spread everybody's days over all that lies between.
+
+    Parameters
+    ----------
+    day
+        Numbers of the days that anything is on, in any order.
+    """
+    busy = np.unique(day)
+    step = np.diff(busy, append=busy[-1:] + 1)
+    n_here = np.where(step > _LONG_GAP + 1, 1, step)
+    place = np.arange(n_here.sum()) - np.repeat(np.cumsum(n_here) - n_here, n_here)
+    return np.repeat(busy, n_here) + place
 
 
 def list_days(axis: Axis, account: Any, bin: Any) -> Days:
@@ -81,14 +106,17 @@ def list_days(axis: Axis, account: Any, bin: Any) -> Days:
     day, slot = np.divmod(axis.first_bin - first_day * per_day + bin, per_day)
     days, cell_day = np.unique(account.astype(np.int64) * n_days + day, return_inverse=True)
     whole = Axis(first_day * per_day, n_days * per_day, axis.bin_seconds)
-    return Days(whole, n_days, days // n_days, days % n_days, cell_day, slot)
+    open = list_open_days(np.append(days % n_days, (0, n_days - 1)))
+    position = np.searchsorted(open, days % n_days)
+    return Days(whole, open, days // n_days, position, cell_day, slot)
 
 
 def permute_days(activity: Activity, seed: int) -> Activity:
     """Return a copy in which each account's days, UTC, are permuted on their own.
 
     Every cell keeps its account, its entity and its hour of the day. All days of the span take
-    part, whole days; the copy begins and ends with one.
+    part, whole days, but for gaps of more than a year, see `list_open_days`; the copy begins and
+    ends with one.
 
     Raises
     ------

@@ -7,19 +7,22 @@ listed pairs are summed on the backend. Sums are equal for any blocks and any nu
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import lcm
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import polars as pl
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, mark_changes
 from gpu_coord.backend import Backend
-from gpu_coord.backend.pairs import CACHE
+from gpu_coord.backend.pairs import CACHE, first_at_least
 from gpu_coord.chance.days import Axis
 from gpu_coord.chance.nulls import Null, check_null
 
 _HOUR, _DAY = 3600, 86_400
+_MAX_KEY = 2**63 - 1
 
 # Seconds of a block of time, and after how many blocks the strata begin anew.
 _BLOCKS = {
@@ -112,12 +115,27 @@ class Blocks:
         block = (self.first_second + step.astype(np.int64) * self.bin_seconds) // self.width
         return block % self.n_labels if self.is_cyclic else block
 
-    def count_steps(self, n_steps: int) -> Any:
-        """Return the number of transitions with each label, (n_labels,)."""
-        last_second = self.first_second + (n_steps - 1) * self.bin_seconds
+    def count_steps(self, n_steps: int, label: Any) -> Any:
+        """Return how many of the first transitions have each of some labels."""
+        if not self.is_cyclic:
+            first, last = (self.find_first(block, n_steps) for block in (label, label + 1))
+            return last - first
+        period = lcm(self.width * self.n_labels, self.bin_seconds) // self.bin_seconds
+        n_periods, rest = divmod(n_steps, period)
+        # Labels come again: what one period holds is counted once, however many there are.
+        counts = n_periods * self._count_cycle(period) if n_periods else 0
+        return (counts + self._count_cycle(rest))[label]
+
+    def find_first(self, block: Any, n_steps: int) -> Any:
+        """Return the first transition that is not before each block; at most their number."""
+        first = -((self.first_second - block * self.width) // self.bin_seconds)
+        return np.clip(first, 0, n_steps)
+
+    def _count_cycle(self, n_steps: int) -> Any:
+        """Return the number of transitions with each label, (n_labels,), block by block."""
+        last_second = self.first_second + max(n_steps - 1, 0) * self.bin_seconds
         block = np.arange(last_second // self.width + 2)
-        first_step = -((self.first_second - block * self.width) // self.bin_seconds)
-        sizes = np.diff(np.clip(first_step, 0, n_steps))
+        sizes = np.diff(self.find_first(block, n_steps))
         return np.bincount(block[:-1] % self.n_labels, weights=sizes, minlength=self.n_labels)
 
 
@@ -221,10 +239,15 @@ def _count_strata(
     page = strata // blocks.n_labels
     if null == "popularity":
         return sources, targets, _count_popular_steps(activity, index, margins)[page]
-    return sources, targets, blocks.count_steps(margins.n_steps)[strata % blocks.n_labels]
+    return sources, targets, blocks.count_steps(margins.n_steps, strata % blocks.n_labels)
 
 
 def _count_cells(stratum: Any, account: Any, n_accounts: int) -> _Counts:
+    if (int(stratum.max(initial=0)) + 1) * n_accounts > _MAX_KEY:
+        # Entities times days of a span of centuries: only those that occur get a number.
+        strata, number = np.unique(stratum, return_inverse=True)
+        counts = _count_cells(number, account, n_accounts)
+        return counts._replace(stratum=strata[counts.stratum])
     cell = stratum * n_accounts + account
     cell.sort()
     first = np.flatnonzero(mark_changes(cell, xp=np))
@@ -396,35 +419,45 @@ def sum_all_pairs(axis: Axis, page: Any, bin: Any, count: Any, *, max_lag: int) 
         Coincidences and expected coincidences at each lag, (max_lag + 1,).
     """
     blocks = locate_blocks(axis.first_bin, axis.bin_seconds, axis.n_bins, "day", phase=0.0)
-    block = blocks.label(np.arange(axis.n_bins))
-    n_labels = int(blocks.n_labels)
-    share = np.zeros((n_labels, max_lag + 1))
-    for lag in range(max_lag + 1):
-        n_steps = np.bincount(block[: axis.n_bins - lag], minlength=n_labels)
-        share[n_steps > 0, lag] = 1 / n_steps[n_steps > 0]
-    block_start = np.searchsorted(block, np.arange(n_labels))
-    observed, steps = np.zeros(max_lag + 1, np.int64), np.zeros((n_labels, max_lag + 2), np.int64)
-    _sum_pages(page, bin, count, block, block_start, observed, steps)
+    labels = pl.Series(blocks.label(bin)).unique().sort().to_numpy()
+    first, end = (blocks.find_first(label, axis.n_bins) for label in (labels, labels + 1))
+    n_left = axis.n_bins - np.arange(max_lag + 1)
+    n_steps = np.clip(np.minimum(end[:, None], n_left) - first[:, None], 0, None)
+    share = np.divide(1, n_steps, out=np.zeros(n_steps.shape), where=n_steps > 0)
+    observed = np.zeros(max_lag + 1, np.int64)
+    steps = np.zeros((labels.size, max_lag + 2), np.int64)
+    _sum_pages(page, bin, count, BusyDays(first, end, axis.n_bins), observed, steps)
     products = np.cumsum(steps, axis=1)[:, :-1]
     return observed, (products * share).sum(axis=0)
 
 
+class BusyDays(NamedTuple):
+    """The blocks in which anything is active, ascending; a tuple, for the kernels."""
+
+    first: Any  # bin of each
+    end: Any  # the bin behind its last
+    n_bins: int  # of the axis
+
+
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_pages(page: Any, bin: Any, count: Any, block: Any, block_start: Any, observed: Any,
+def _sum_pages(page: Any, bin: Any, count: Any, days: BusyDays, observed: Any,
                steps: Any) -> None:  # fmt: skip
     """Add up coincidences, and a b over blocks, page by page: the latter by where they step."""
-    sources = np.zeros(block_start.size, np.int64)
+    n_days = days.first.size
+    sources, row = np.zeros(n_days, np.int64), np.empty(page.size, np.int64)
     start = np.int64(0)  # a plain 0 would have the callees compiled twice
     while start < page.size:
-        stop = start
+        stop, day = start, np.int64(0)
         while stop < page.size and page[stop] == page[start]:
-            sources[block[bin[stop]]] += count[stop]
+            day = first_at_least(days.end, day, n_days, bin[stop] + 1)
+            row[stop] = day
+            sources[day] += count[stop]
             stop += 1
         _count_coincidences(bin, count, start, stop, observed)
-        _add_products(bin, count, start, stop, block, block_start, sources, steps)
-        _drop_late_sources(bin, count, start, stop, block, steps)
+        _add_products(bin, count, row, start, stop, days, sources, steps)
+        _drop_late_sources(bin, count, row, start, stop, days, steps)
         for position in range(start, stop):
-            sources[block[bin[position]]] = 0
+            sources[row[position]] = 0
         start = stop
 
 
@@ -438,40 +471,38 @@ def _count_coincidences(bin: Any, count: Any, start: int, stop: int, observed: A
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _add_products(bin: Any, count: Any, start: int, stop: int, block: Any, block_start: Any,
+def _add_products(bin: Any, count: Any, row: Any, start: int, stop: int, days: BusyDays,
                   sources: Any, steps: Any) -> None:  # fmt: skip
     """Add each target's count times what its source's block would hold if no lag cut any off.
 
     As the lag grows the source's block changes when the lag passes the beginning of one.
     """
-    first, n_lags = block[bin[start]], steps.shape[1] - 1
+    n_lags = steps.shape[1] - 1
     for position in range(start, stop):
-        lag, n_here = 0, min(n_lags, bin[position] + 1)
-        while lag < n_here:
-            label = block[bin[position] - lag]
-            if label < first:
+        for source in range(row[position], row[start] - 1, -1):
+            lag = max(bin[position] - days.end[source] + 1, 0)
+            if lag >= n_lags:
                 break
-            last = min(n_lags, bin[position] - block_start[label] + 1)
-            product = count[position] * sources[label]
-            steps[label, lag] += product
-            steps[label, last] -= product
-            lag = last
+            last = min(n_lags, bin[position] - days.first[source] + 1)
+            product = count[position] * sources[source]
+            steps[source, lag] += product
+            steps[source, last] -= product
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _drop_late_sources(bin: Any, count: Any, start: int, stop: int, block: Any,
+def _drop_late_sources(bin: Any, count: Any, row: Any, start: int, stop: int, days: BusyDays,
                        steps: Any) -> None:  # fmt: skip
     """Take off the sources of the last bins: these have no bin so many lags later."""
     n_lags = steps.shape[1] - 1
     for position in range(stop - 1, start - 1, -1):
-        label = block[bin[position]]
-        first_lag = block.size - bin[position]
+        source = row[position]
+        first_lag = days.n_bins - bin[position]
         if first_lag >= n_lags:
             break
         for lag in range(first_lag, n_lags):
             other = stop - 1
-            while other >= start and bin[other] >= lag and block[bin[other] - lag] >= label:
-                if block[bin[other] - lag] == label:
-                    steps[label, lag] -= count[position] * count[other]
-                    steps[label, lag + 1] += count[position] * count[other]
+            while other >= start and bin[other] - lag >= days.first[source]:
+                if bin[other] - lag < days.end[source]:
+                    steps[source, lag] -= count[position] * count[other]
+                    steps[source, lag + 1] += count[position] * count[other]
                 other -= 1

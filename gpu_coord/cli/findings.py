@@ -49,6 +49,8 @@ def describe_run(findings: "Findings") -> dict[str, Any]:
     for missing in ("missing_kinds", "missing_layers"):
         if names := counts.get(missing):
             warnings.append(f"{missing.replace('_', ' ')}: {', '.join(names)}.")
+    if stretched := findings.content.get("stretched"):
+        warnings.append(stretched)
     why = _explain_tier(findings) if "network_tier" in findings.summary else None
     return findings.summary | {"why": why, "warnings": warnings}
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from gpu_coord.activity.cells import build_activity
+from gpu_coord.activity.cells import Activity, build_activity
 from gpu_coord.activity.counts import Margins
 from gpu_coord.activity.settings import MatchSettings
 from gpu_coord.activity.weights import Edges, Weigher, join_edges
@@ -41,6 +41,7 @@ from gpu_coord.network.network import (
 )
 from gpu_coord.results.command import Work, writes
 from gpu_coord.store.store import name_accounts, name_entities
+from gpu_coord.store.strays import warn_of_strays
 
 _N_STRONGEST = 40  # both directions of twenty pairs
 _NO_MEMBERS = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
@@ -59,7 +60,7 @@ def detect(work: Work, *, graphs: bool = False) -> None:
     for half, settings in _split(work.settings).items():
         with work.open_part(half, settings) as part:
             try:
-                _run(part, settings, graphs=graphs)
+                _run(part, settings, graphs=graphs, is_half=True)
             except ValueError as error:
                 raise ValueError(f"{half} the split: {error}") from error
 
@@ -88,11 +89,13 @@ class _Found:
     groups: Groups | None
 
 
-def _run(work: Work, settings: DetectSettings, *, graphs: bool) -> None:
+def _run(work: Work, settings: DetectSettings, *, graphs: bool, is_half: bool = False) -> None:
     """Write one run: the stages in their order, their cost and their files."""
     with work.time("activity"):
         chosen = settings.pick(MatchSettings)
         activity = build_activity(work.store, labels=work.labels, backend=work.backend, **chosen)
+        if not is_half:  # of the strays of a half it was said before
+            work.describe(stretched=_warn_of_strays(work, activity))
         stages = Stages(activity, memory=work.memory, progress=work.clock.report)
         margins = stages.list_margins(settings.lags)
     tests = choice = groups = None
@@ -117,6 +120,15 @@ def _run(work: Work, settings: DetectSettings, *, graphs: bool) -> None:
     with work.time("tables"):
         _write_tables(work, found, graphs=graphs)
     _describe(work, found, n_evidence)
+
+
+def _warn_of_strays(work: Work, activity: Activity) -> str | None:
+    """Warn of a few posts that make most of the bins; an account's cells in a bin are one."""
+    _, bin, account = activity.read_cells()
+    bins = pl.DataFrame({"bin": bin, "account": account}).unique()["bin"].to_numpy()
+    width = 1000 * activity.bin_seconds
+    times = (activity.first_bin + bins.astype(np.int64)) * width
+    return warn_of_strays(work.store, times, activity.kinds, width=width)
 
 
 def _find_edges(

@@ -13,6 +13,7 @@ import numpy as np
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.backend.pairs import CACHE
+from gpu_coord.chance.days import list_open_days
 from gpu_coord.ground.threads import map_ahead
 
 _DAY, _REACH = 86_400, 3 * 3600  # seconds
@@ -40,7 +41,7 @@ class Fold(NamedTuple):
 
     calendar: Calendar
     n_accounts: int
-    day: Any  # days since the epoch, whether or not anything happened, (n_days,)
+    day: Any  # days since the epoch, whether or not anything happened, but for long gaps, (n_days,)
     stratum_day: Any  # position in `day`, ascending, (n_strata,)
     stratum_entity: Any  # ascending within a day, (n_strata,)
     stratum_start: Any  # visits of each stratum, (n_strata + 1,)
@@ -117,7 +118,7 @@ def find_obstacle(activity: Activity) -> str | None:
         return f"a day is not a whole number of bins of {activity.bin_seconds} s"
     if activity.bin_seconds > _REACH:
         return f"bins of {activity.bin_seconds} s are longer than 3 h"
-    n_days = read_calendar(activity).n_days
+    n_days = _list_days(activity, read_calendar(activity)).size
     if n_days < MIN_DAYS:
         return f"the data span {n_days} days (UTC); the test needs at least {MIN_DAYS}"
     return None
@@ -132,6 +133,13 @@ def read_calendar(activity: Activity) -> Calendar:
     return Calendar(n_slots, reach, first_day, last_day - first_day + 1)
 
 
+def _list_days(activity: Activity, calendar: Calendar) -> Any:
+    """Return the days since the epoch that are not in a long gap, see `list_open_days`."""
+    bins = activity.backend.to_host(activity.bin).astype(np.int64) + activity.first_bin
+    ends = (calendar.first_day, calendar.first_day + calendar.n_days - 1)
+    return list_open_days(np.append(bins // calendar.n_slots, ends))
+
+
 def split_days(activity: Activity) -> tuple[Any, tuple[Fold, Fold]]:
     """Return the accounts with events, and the folds of even and of odd days since the epoch.
 
@@ -143,16 +151,16 @@ def split_days(activity: Activity) -> tuple[Any, tuple[Fold, Fold]]:
     day, slot = np.divmod(bin.astype(np.int64) + activity.first_bin, calendar.n_slots)
     order = np.lexsort((slot, account, entity, day))
     cells = tuple(column[order] for column in (day, entity, account, slot))
-    folds = (_build_fold(calendar, accounts.size, cells, parity) for parity in (0, 1))
+    days = _list_days(activity, calendar)
+    folds = (_build_fold(calendar, days, accounts.size, cells, parity) for parity in (0, 1))
     n_threads = max(1, activity.backend.threads)
     even, odd = (fold._replace(n_threads=n_threads) for fold in folds)
     return accounts, (even, odd)
 
 
-def _build_fold(calendar: Calendar, n_accounts: int, cells: Any, parity: int) -> Fold:
+def _build_fold(calendar: Calendar, days: Any, n_accounts: int, cells: Any, parity: int) -> Fold:
     day, entity, account, slot = (column[cells[0] % 2 == parity] for column in cells)
-    first = calendar.first_day + (calendar.first_day + parity) % 2
-    days = np.arange(first, calendar.first_day + calendar.n_days, 2)
+    days = days[days % 2 == parity]
     new_stratum = np.ones(day.size, bool)
     new_stratum[1:] = (day[1:] != day[:-1]) | (entity[1:] != entity[:-1])
     new_visit = new_stratum.copy()
@@ -162,7 +170,7 @@ def _build_fold(calendar: Calendar, n_accounts: int, cells: Any, parity: int) ->
         calendar=calendar,
         n_accounts=n_accounts,
         day=days,
-        stratum_day=((day[strata] - first) // 2).astype(np.int32),
+        stratum_day=np.searchsorted(days, day[strata]).astype(np.int32),
         stratum_entity=entity[strata].astype(np.int32),
         stratum_start=np.append(np.searchsorted(visits, strata), visits.size),
         visit_account=account[visits].astype(np.int32),

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gpu_coord.archive.shares import read_ids
+from gpu_coord.archive.ids import read_ids
 from gpu_coord.archive.sources import (
     ArchiveError,
     check_columns,
     naming_errors,
     plain_name,
+    read_parquet,
     show_columns,
 )
 from gpu_coord.ground.choices import AUTO
@@ -121,7 +122,7 @@ def _read_seed_file(path: Path) -> pl.DataFrame:
     with naming_errors(path, None):
         content = path.read_bytes()
         if content[:4] == b"PAR1":
-            table = pl.read_parquet(path)
+            table = read_parquet(path)
             return _take_columns(table, table.columns, path.name)
         text = content.decode("utf-8-sig")
         header = [name.strip(' \r"') for name in text.partition("\n")[0].split(",")]

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import polars as pl
 
-from gpu_coord.chance.days import draw_days
+from gpu_coord.chance.days import draw_days, list_open_days
 from gpu_coord.ground.choices import check_choice
 from gpu_coord.ground.threads import map_ahead
 from gpu_coord.sharing.shares import Shares
@@ -378,17 +378,17 @@ def _group_shares(shares: Shares) -> _Groups:
 def _plan_days(groups: _Groups) -> Any:
     """Return a function that draws the times of a copy in which accounts' days are shuffled."""
     day, rest = np.divmod(groups.time, _DAY_MS)
-    first = day.min(initial=0)
-    n_days = int(day.max(initial=0) - first) + 1
-    if n_days == 1:
+    open = list_open_days(day)
+    if open.size < 2:
         raise ValueError(
             "all shares lie on one day, so that days cannot change places; use the null 'block'."
         )
-    active, active_day = np.unique(groups.account * n_days + day - first, return_inverse=True)
+    key = groups.account * open.size + np.searchsorted(open, day)
+    active, active_day = np.unique(key, return_inverse=True)
 
     def move(rng: np.random.Generator) -> Any:
-        drawn = draw_days(active // n_days, n_days, rng.random(active.size))
-        return (first + drawn[active_day]) * _DAY_MS + rest
+        drawn = draw_days(active // open.size, open.size, rng.random(active.size))
+        return open[drawn][active_day] * _DAY_MS + rest
 
     return move
 

@@ -26,13 +26,14 @@ from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.peers import coornet, coortweet, qut
 from gpu_coord.sharing.peers.comparison import compare_edges, describe_exactly
 from gpu_coord.sharing.settings import Mode, ShareSettings
-from gpu_coord.sharing.shares import read_shares
+from gpu_coord.sharing.shares import list_post_times, read_shares
 from gpu_coord.sharing.streams import Pairs, count_pairs
 from gpu_coord.sharing.strict import Blocks, EdgeRuns, count_windows, join_blocks, weigh_edges
 from gpu_coord.sharing.tables import mark_edges, mirror_edges, name_ends
 from gpu_coord.sharing.traces import Trace
 from gpu_coord.sharing.windows import pair_shares
 from gpu_coord.store.settings import TimeRange
+from gpu_coord.store.strays import warn_of_strays
 
 
 class Strict(Run):
@@ -56,6 +57,7 @@ class Strict(Run):
             work.store, kinds=kinds, min_participation=settings.min_participation,
             labels=work.labels, objects=self.objects, **settings.pick(TimeRange),
         )  # fmt: skip
+        work.describe(stretched=warn_of_strays(work.store, list_post_times(shares), kinds))
         present = set(shares.objects["kind"].cast(pl.String))
         self.missing = {"missing_kinds": [kind for kind in kinds if kind not in present]}
         window_ms = settings.window_ms

@@ -185,6 +185,12 @@ def warn_of_rounding(shares: Shares, *, window_ms: int) -> None:
         )
 
 
+def list_post_times(shares: Shares) -> np.ndarray:
+    """Return the time of the first share of each post, milliseconds, (n_posts,)."""
+    rows = pl.DataFrame({"post": shares.post, "time": shares.time})
+    return rows.group_by("post").agg(pl.col("time").min())["time"].to_numpy()
+
+
 def hash_objects(objects: pl.DataFrame | None) -> str | None:
     """Return a hash of objects (kind, value) that shares are confined to."""
     if objects is None:

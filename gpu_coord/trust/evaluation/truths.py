@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
+from gpu_coord.archive.ids import read_ids
 from gpu_coord.archive.ingest import read_labels
-from gpu_coord.archive.shares import read_ids
-from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.archive.sources import ArchiveError, read_parquet, scan_parquet
 
 POSITIVE_LABEL, CONTROL_LABEL = "operation", "control"
 EXTRA = ("role", "group", "campaign")
@@ -80,7 +80,7 @@ def _scan(path: Path) -> pl.LazyFrame | None:
     try:
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
-        table = pl.scan_parquet(path) if is_parquet else pl.scan_csv(path, infer_schema=False)
+        table = scan_parquet(path) if is_parquet else pl.scan_csv(path, infer_schema=False)
         table.collect_schema()
     except (OSError, pl.exceptions.PolarsError):
         return None
@@ -154,7 +154,7 @@ def read_edges(path: Path) -> pl.DataFrame:
     ValueError
         The file lacks a column.
     """
-    edges = pl.read_parquet(path)
+    edges = read_parquet(path)
     missing = [column for column in ("source", "target") if column not in edges.columns]
     if missing:
         raise ValueError(f"{path.name} lacks the columns {missing}; it has {edges.columns}.")
