@@ -128,7 +128,7 @@ def is_cut_slowly(text):
 
 def find_route_slowly(url):
     """What stands behind # where it names a page, as (name, query), or None."""
-    fragment = drop_protocol(read_text(url))[0].partition("#")[2]
+    fragment = drop_protocol(read_text(url))[0].partition("#")[2].partition("#")[0]
     name, _, query = (escape(part) for part in fragment.partition("?"))
     name = name.rstrip("/")
     return (name, query) if name[:1] in ("!", "/") and name not in ("", "!") else None
@@ -575,7 +575,7 @@ def made_urls(draw):
 FRAGMENTS = ["", "", "#", "#top", "#a?b=1&utm_source=x", "#a/b", "#!", "#/", "#!/", "#!a/b//"]
 FRAGMENTS += ["#!/é/?utm_source=x&b=1&a=2", "#/a/status/1?v=ID", "#/a#!/b", "#!/watch?v=ID&s=2"]
 FRAGMENTS += ["#!/l.php?u=http://a.com", "#/redirect?q=http://a.com"]
-ENDS = ["", "", "", "", "…", "...", "%e2%80%A6", "…/"]
+ENDS = ["", "", "", "", "…", "...", "%e2%80%A6", "/…/"]
 ROUGH = [
     *"/?&=#:@\\[]%.;+-_aAs1 é\t\u200dßKſ．",
     *"""amp www. m. http: // example.com google.com /amp/s/ &amp; utm_source= %4 ./ ../ youtube.com/
@@ -735,6 +735,7 @@ def test_normalise_urls__amp_marks(url, page):
         ("https://groups.google.com/forum/#!topic/g/aaaa", "groups.google.com/forum#!topic/g/aaaa"),
         ("a.example/#/b?utm_source=x&d=1&c=2", "a.example#/b?c=2&d=1"),
         ("a.example/#/é", "a.example#/%C3%A9"),
+        ("a.example/#!/b#top", "a.example#!/b"),
         # No routes: places on a page, and routes to the front page.
         ("a.example/b#top", "a.example/b"),
         ("a.example/b#b/c", "a.example/b"),
@@ -984,6 +985,7 @@ def test_urls__refuse_unknown_rules_and_other_types():
 @given(st.lists(made_urls() | rough_texts | st.text(max_size=30), max_size=20), rules)
 @example(["http://m.google.com/amp/s/m.google.com:443/amp/s/a.com/amp/amp"], "canonical")
 @example(["http://www.en.m.wikipedia.org"], "canonical")
+@example(["http://m.youtube.com/watch#/a#!/b"], "canonical")
 @example(["http://google.com/amp/c/a.com", "http://a.cdn.ampproject.org/amp/v/a.b/c"], "canonical")
 @example(["http://a.com/amp/amp.amp/.amp.html/amp", "a.com/?amp;amp;amp", "a.b/%%aB"], "canonical")
 def test_normalise_urls__applied_twice_changes_nothing(urls, rule):

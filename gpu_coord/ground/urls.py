@@ -346,7 +346,7 @@ def _read_routes(tails: pl.Series) -> pl.Series:
 
 
 def _cut_routes(tails: pl.Series) -> pl.Series:
-    parts = _escape(tails.str.extract("^[^#]*#([!/].*)$")).str.splitn("?", 2).struct
+    parts = _escape(tails.str.extract("^[^#]*#([!/][^#]*)")).str.splitn("?", 2).struct
     name = parts.field("field_0").str.strip_chars_end("/")
     query = _drop_parameters(_read_ampersands(parts.field("field_1")), _TRACKING)
     frame = pl.DataFrame({"name": name.set(name.is_in(["", "!"]), None), "query": query})
