@@ -24,12 +24,14 @@ def ingest(
     *,
     pseudonym_key: bytes | None = None,
     labels: AnyPath | None = None,
+    same_person: AnyPath | None = None,
     label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
     map: Sequence[str] | str | None = None,
     split: str = ',',
     time_format: str | None = None,
+    max_rejects: float = 0.5,
     exclude: Sequence[str] | str = (),
     url_rule: Literal['canonical', 'paper'] = 'canonical',
     time: Literal['auto', 'stamp'] = 'auto',
@@ -50,6 +52,9 @@ def ingest(
         are the content ids of CrowdTangle exports: addresses, which name the account.
     labels
         Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
+    same_person
+        Table (CSV or Parquet) of ``account_id`` and ``person``, perhaps ``platform``: the accounts
+        of one person are one account of the store, named as the person is.
     label
         Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
         and path where a label has several.
@@ -65,8 +70,10 @@ def ingest(
     split
         Between the items of a list cell without brackets.
     time_format
-        How times of a mapped table are written, such as %d/%m/%Y %H:%M (seconds or ISO 8601).
-        As of strptime; UTC where it has no %z.
+        How times are written where they are no seconds or ISO 8601, such as %d/%m/%Y %H:%M. As
+        of strptime; UTC where it has no %z. For share tables, exports and mapped tables.
+    max_rejects
+        Share of rows set aside above which nothing is stored, and why is said.
     exclude
         Entities to leave out, such as search terms. Hashtags, mentions, URLs or hosts, whose
         events are dropped and counted; upper and lower case are equal, #tag also means tag, and

@@ -10,10 +10,11 @@ from itertools import count
 
 import polars as pl
 import pytest
+from archives import ingest_any as ingest
 from archives import list_rejects, pack_zip
 
 from gpu_coord.archive import posts, sources, x_archive
-from gpu_coord.archive.ingest import ingest, read_labels
+from gpu_coord.archive.ingest import read_labels
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.store.store import open_store
 

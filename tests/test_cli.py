@@ -189,6 +189,7 @@ def test_detect__passes_every_option_on(store, tmp_path):
         "top_percent": 80.0, "match": None, "start": "1970-01-01", "end": "1970-01-03",
         "split_at": None, "measure": "frobenius", "undefined": "skip", "denominator": "union",
         "shrink": 0.5, "min_support": 2, "min_weight": 0.25, "resolution": 1.0, "seed": 7,
+        "backbone": None,
         "paper": False, "null": "hour", "alpha": 0.01, "groups": 2, "tier": "auto",
         "reference": None,
     }  # fmt: skip

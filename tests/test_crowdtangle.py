@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 from archives import NOTHING, list_events, list_rejects, pack_zip, write_table
+from archives import ingest_any as ingest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_coord.archive import sources
 from gpu_coord.archive.cells import hash_texts
 from gpu_coord.archive.crowdtangle import ZONES, read_post_times
-from gpu_coord.archive.ingest import ingest
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.store.store import verify_store
 

@@ -169,6 +169,19 @@ def test_ingest__what_it_says_of_an_unknown_table_can_be_typed(read):
     assert read(PLAIN, map=typed).read("posts").height == 2
 
 
+def test_ingest__names_the_nearest_layout_and_what_it_lacks(read):
+    content = "id,author_id,text,when\n1,2,hi,2020-01-01T00:00:00Z\n"
+    with pytest.raises(
+        ArchiveError, match=r"\(as twarc-csv has referenced_tweets\.retweeted\.id, too"
+    ):
+        read(content)
+
+
+def test_ingest__takes_names_as_r_writes_them(read):
+    store = read("account.id,object.id,content.id,timestamp.share\na,x,1,1600000000\n")
+    assert list_events(store) == [("a", "1", "object", "x", FIRST)]
+
+
 def test_preview__shows_columns_and_three_rows(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(write_csv(";", ROWS * 5, quote="always"))

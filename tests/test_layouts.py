@@ -21,7 +21,7 @@ def read(folder, content, name, **choices):
     """Store a file; return the store and what its posts refer to, texts in words."""
     path = folder / name
     path.write_bytes(content)
-    store = ingest(path, folder / f"{name}-store", texts=True, **choices)
+    store = ingest(path, folder / f"{name}-store", texts=True, max_rejects=1.0, **choices)
     check_counts(store)
     return store, list_told(store)
 
@@ -158,6 +158,6 @@ def test_ingest__records_add_up_whatever_is_in_them(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("any")
     path = folder / f"export{case.suffix}"
     path.write_bytes(case.write([*case.records, *records]))
-    store = ingest(path, folder / "store")
+    store = ingest(path, folder / "store", max_rejects=1.0)
     check_counts(store)
     assert store.manifest["totals"]["rows_read"] == len(case.records) + len(records)

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archives import NOTHING, list_events, list_rejects
+from archives import ingest_any as ingest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gpu_coord.archive import shares, sources
 from gpu_coord.archive.cells import parse_share_times
-from gpu_coord.archive.ingest import ingest, read_labels
+from gpu_coord.archive.ingest import read_labels
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.archive.tables import sort_texts
 from gpu_coord.sharing.cycle import read_seeds

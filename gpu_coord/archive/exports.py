@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import give_reason, null_blank, parse_lists
-from gpu_coord.archive.ids import is_rounded, mend_ids, read_ids, say_rounded
+from gpu_coord.archive.ids import ROUNDED_ITEM, is_rounded, mend_ids, read_ids, say_rounded
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.json_records import read_cells
 from gpu_coord.archive.layouts import COUNTS, KINDS, LISTS, REFERENCES, cell_of
@@ -30,19 +30,20 @@ from gpu_coord.archive.posts import (
     stage_posts,
     write_tables,
 )
-from gpu_coord.archive.shares import read_times
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS as COUNT_COLUMNS
 from gpu_coord.archive.tables import POSTS, Ids, Vocabulary
 from gpu_coord.archive.times import (
     FIRST_SHARE,
     FIRST_TWEET,
+    FORMAT_CLOCK,
     NO_CLOCK,
     Clock,
     choose_time,
     find_latest_share,
     judge_times,
     read_clock,
+    read_times,
 )
 from gpu_coord.archive.x_archive import ITEM_KEYS, NO_TWEETS
 from gpu_coord.ground.texts import fold_hashtags
@@ -222,7 +223,7 @@ def _judge_clock(
     is_tweet = source.layout is not None and source.layout.platform == "x"
     return judge_times(
         column,
-        _read_seconds(column, source),
+        read_times(column, name=source.name, form=source.time_format),
         clocks.of.get(source.name, NO_CLOCK),
         latest=clocks.latest,
         earliest=FIRST_TWEET if is_tweet else FIRST_SHARE,
@@ -242,11 +243,12 @@ def _refine_times(platform: str | None, clocks: Clocks) -> list[pl.Expr]:
 def read_source_clock(source: Source) -> Clock:
     """Return what the times of a source are, from its first block with times."""
     columns = source.fields["timestamp_share"]
-    if source.layout is not None and source.layout.time_format is not None:
-        return NO_CLOCK._replace(is_dated=True)
+    if source.time_format is not None:
+        return FORMAT_CLOCK
     for batch in read_batches(source, [cell_of(column) for column in columns]):
         column = _join_cells([batch.frame[name] for name in columns], is_joined=False)
-        if (clock := read_clock(column, _read_seconds(column, source))) is not None:
+        seconds = read_times(column, name=source.name)
+        if (clock := read_clock(column, seconds)) is not None:
             return clock
     return NO_CLOCK
 
@@ -303,19 +305,6 @@ def _take_filled(cells: pl.DataFrame, name: str) -> pl.DataFrame:
     is_list = isinstance(cells[name].dtype, pl.List)
     value = pl.col(name) if is_list else null_blank(pl.col(name))
     return cells.select("row", value=value).drop_nulls()
-
-
-def _read_seconds(column: pl.Series, source: Source) -> pl.Series:
-    """Return times in milliseconds, written as the layout says, or as in a share table."""
-    form = None if source.layout is None else source.layout.time_format
-    if form is None or column.dtype != pl.String:
-        return read_times(column, name=source.name)
-    texts = column.str.strip_chars()
-    has_zone = "%z" in form
-    clock = texts.str.to_datetime(
-        form, strict=False, time_unit="ms", time_zone="UTC" if has_zone else None
-    )
-    return clock.dt.epoch("ms")
 
 
 def _mark_posts(cells: pl.DataFrame, source: Source) -> pl.Expr:
@@ -393,7 +382,7 @@ def _read_references(
     given = items.filter(~is_none).with_columns(ids.alias("value"))
     is_lost = given.select(is_rounded(pl.col("value"))).to_series()
     unread += Counter(
-        {f"{kind} (0 or -1)": int(is_none.sum()), f"{kind} (rounded id)": int(is_lost.sum())}
+        {f"{kind} (0 or -1)": int(is_none.sum()), f"{kind}{ROUNDED_ITEM}": int(is_lost.sum())}
     )
     return given.filter(~is_lost)
 

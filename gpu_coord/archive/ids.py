@@ -21,7 +21,7 @@ _FRACTION = r"^([0-9]{5,15})\.0+$"
 _POWER = r"^([0-9])(?:\.([0-9]+))?[eE]\+?([0-9]+)$"
 # In `9e1234` no program wrote a number; `9E+17` and `9.1E17` it did.
 _NUMBER = r"^(?:[0-9](?:\.[0-9]+)?[eE]\+[0-9]+|[0-9]\.[0-9]+[eE][0-9]+|[0-9]{16,}\.0+)$"
-_MAY_BE_DAMAGED = r"""^(?:="|'[0-9]|[0-9]+\.[0-9]*|[0-9][eE]\+)"""
+_MAY_BE_DAMAGED = r"""^\s*(?:="|'[0-9]|[0-9]+\.[0-9]*|[0-9][eE]\+)"""
 _EXACT_DIGITS = 15  # of the numbers of spreadsheets and of most programs
 
 RESCUE = (
@@ -107,10 +107,13 @@ def say_rounded(column: str) -> str:
     return f"{column} is a rounded number"
 
 
+ROUNDED_ITEM = " (rounded id)"  # behind the kind of an entity that is none, in the manifest
+
+
 def count_cut(ids: pl.Series) -> tuple[int, int]:
     """Return how many ids are longer than 15 digits, and of how many these are all but zeros.
 
-    By chance one long id in ten thousand ends so; a spreadsheet writes all of them so.
+    By chance one id of 18 digits in a thousand ends so; a spreadsheet writes all of them so.
     """
-    long = ids.filter(ids.str.contains(r"^[0-9]{17,20}$"))
+    long = ids.filter(ids.str.contains(r"^[0-9]{18,20}$"))
     return long.len(), int(long.str.contains(r"^[0-9]{15}0+$").sum())

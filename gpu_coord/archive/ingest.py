@@ -23,6 +23,7 @@ from gpu_coord.archive.crowdtangle import ingest_crowdtangle
 from gpu_coord.archive.exports import ingest_exports
 from gpu_coord.archive.ids import read_ids
 from gpu_coord.archive.intake import Intake, Tally
+from gpu_coord.archive.outcome import refuse_loss, warn_of_damage, warn_of_nothing
 from gpu_coord.archive.settings import Format, IngestSettings
 from gpu_coord.archive.shares import ingest_shares
 from gpu_coord.archive.sources import (
@@ -60,6 +61,7 @@ def ingest(
     *,
     pseudonym_key: bytes | None = None,
     labels: AnyPath | None = None,
+    same_person: AnyPath | None = None,
     label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **choices: Any,
@@ -79,6 +81,9 @@ def ingest(
         are the content ids of CrowdTangle exports: addresses, which name the account.
     labels
         Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
+    same_person
+        Table (CSV or Parquet) of ``account_id`` and ``person``, perhaps ``platform``: the accounts
+        of one person are one account of the store, named as the person is.
     label
         Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
         and path where a label has several.
@@ -135,11 +140,17 @@ def ingest(
             progress or (lambda stage, done, total: None),
         )
         with rejects:
+            if same_person is not None:
+                intake.accounts.join(_read_persons(Path(same_person)))
             facts = _ingest_sources(intake, None if labels is None else Path(labels))
+        refuse_loss(folder, facts, settings.max_rejects)
+        if same_person is not None:
+            described["same_person_sha256"] = hash_file(Path(same_person))
         described["labels_sha256"] = None if labels is None else hash_file(Path(labels))
         head = {"versions": _list_versions(), "settings": described, "ignored": ignored}
         write_manifest(folder, {**head, **facts})
-    _warn_of_nothing(facts["inputs"])
+    warn_of_nothing(facts["inputs"])
+    warn_of_damage(facts)
     return open_store(target)
 
 
@@ -158,18 +169,6 @@ def _check_texts(sources: Sequence[Source], key: bytes | None) -> None:
         warnings.warn(
             "the store has pseudonyms and keeps texts: whoever searches for a text finds its "
             "account, so share the one or the other.",
-            stacklevel=3,
-        )
-
-
-def _warn_of_nothing(inputs: Sequence[Mapping[str, Any]]) -> None:
-    """Warn where nothing was shared at all; that some parts are empty is normal."""
-    empty = [entry["name"] for entry in inputs if not entry["rows_read"]]
-    n_read = sum(entry["rows_read"] for entry in inputs if entry["content"] != "users")
-    if empty and not n_read:
-        warnings.warn(
-            f"{', '.join(empty)}: no record behind the header, so the store holds no post; are "
-            "these the right files?",
             stacklevel=3,
         )
 
@@ -282,6 +281,20 @@ def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
         return table, [name for name in head if name]
 
 
+def _read_persons(path: Path) -> pl.DataFrame:
+    """Read which accounts are one person's: ``account_id``, ``person``, perhaps ``platform``."""
+    columns = ("account_id", "person")
+    rows = _read_label_rows(path, columns, ("platform",)).drop_nulls(list(columns)).unique()
+    account = [name for name in ("platform", "account_id") if name in rows.columns]
+    twice = rows.filter(rows.select(pl.struct(account).is_duplicated()).to_series())
+    if twice.height:
+        raise ArchiveError(
+            f"{path.name} gives an account two persons, such as {twice['person'].min()!r} and "
+            f"{twice['person'].max()!r}; an account has one person, so correct them."
+        )
+    return rows
+
+
 def _book_labels(intake: Intake, path: Path) -> None:
     """Book the labels of a table; rows without an account or a label are counted."""
     table = _read_label_rows(path, ("account_id", "label"), ())
@@ -344,6 +357,8 @@ def _summarise(intake: Intake) -> dict[str, Any]:
         },
         "unread_cells": dict(sorted(intake.unread.items())),
         "missing_cells": dict(sorted(intake.missing.items())),
+        "mended_ids": dict(sorted(intake.mended.items())),
+        "long_ids": {"accounts": intake.accounts.n_long, "end_in_zeros": intake.accounts.n_cut},
         "labels": {**labels, "unknown_accounts": intake.accounts.n_unknown},
         **dict(sorted(facts.items())),  # as threads found them
     }

@@ -1,10 +1,10 @@
 """What the columns of other tools' exports mean: one entry for each layout.
 
 A layout says which columns hold the account, the post, the time, and what the post refers to. A new
-one is an entry of `LAYOUTS` and a test. Names of columns are compared without case, spaces and
-underscores. In JSON they are paths: ``a.b`` is the value under ``b`` of the object under ``a``,
-``a[].b`` that of each object of the list under ``a``. A cell that holds JSON is read at a path
-behind a colon: ``cell:a[].b``.
+one is an entry of `LAYOUTS` and a test. Names of columns are compared without case, spaces,
+underscores and points. In JSON they are paths: ``a.b`` is the value under ``b`` of the object
+under ``a``, ``a[].b`` that of each object of the list under ``a``. A cell that holds JSON is read
+at a path behind a colon: ``cell:a[].b``.
 """
 
 from __future__ import annotations
@@ -93,9 +93,24 @@ def recognise_layout(names: Collection[str], *, is_json: bool) -> Layout | None:
     return max(matching, key=lambda layout: len(layout.marks), default=None)
 
 
-def map_layout(
-    mapping: Mapping[str, str], *, split: str, time_format: str | None, is_json: bool = False
-) -> Layout:
+def find_nearest(names: Collection[str], *, is_json: bool) -> tuple[Layout, list[str]] | None:
+    """Return the layout of whose marks a file has most, at least half, and the marks it lacks."""
+    present = {*names} if is_json else {plain(name) for name in names}
+    lacking = {
+        layout.name: sorted(
+            mark for mark in layout.marks if (mark if is_json else plain(mark)) not in present
+        )
+        for layout in LAYOUTS
+        if layout.is_json == is_json
+    }
+    known = {layout.name: layout for layout in LAYOUTS}
+    name = min(lacking, key=lambda each: len(lacking[each]) / len(known[each].marks))
+    if 2 * len(lacking[name]) > len(known[name].marks):
+        return None
+    return known[name], lacking[name]
+
+
+def map_layout(mapping: Mapping[str, str], *, split: str, is_json: bool = False) -> Layout:
     """Return the layout that a user describes: field -> column, or path in JSON objects.
 
     Raises
@@ -117,13 +132,12 @@ def map_layout(
              for name, column in mapping.items()}  # fmt: skip
     return Layout(
         "a mapped table", "--map", frozenset(), named, split=split, is_json=is_json,
-        time_format=time_format,
     )  # fmt: skip
 
 
 def plain(name: str) -> str:
-    """Return a column name without case, spaces and underscores."""
-    return "".join(name.split()).replace("_", "").casefold()
+    """Return a column name without case, spaces, underscores and points (R writes them so)."""
+    return "".join(name.split()).replace("_", "").replace(".", "").casefold()
 
 
 def cell_of(column: str) -> str:

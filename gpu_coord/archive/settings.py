@@ -57,8 +57,16 @@ class IngestSettings(Choices):
     split: str = choose(",", "Between the items of a list cell without brackets.")
     time_format: str | None = choose(
         None,
-        "How times of a mapped table are written, such as %d/%m/%Y %H:%M (seconds or ISO 8601).",
-        detail="As of strptime; UTC where it has no %z.",
+        "How times are written where they are no seconds or ISO 8601, such as %d/%m/%Y %H:%M.",
+        detail="As of strptime; UTC where it has no %z. For share tables, exports and mapped "
+        "tables.",
+    )
+    max_rejects: float = choose(
+        0.5,
+        "Share of rows set aside above which nothing is stored, and why is said.",
+        at_least=0,
+        at_most=1,
+        advice="1 stores whatever can be read",
     )
     exclude: tuple[str, ...] = choose(
         (),

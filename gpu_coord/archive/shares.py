@@ -12,13 +12,10 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import (
-    bound_times,
     give_reason,
     null_blank,
-    parse_share_times,
-    seconds_to_millis,
 )
-from gpu_coord.archive.ids import is_rounded, mend_ids, read_ids, say_rounded, write_out
+from gpu_coord.archive.ids import is_rounded, mend_ids, read_ids, say_rounded
 from gpu_coord.archive.intake import (
     book_accounts,
     name_kinds,
@@ -26,9 +23,15 @@ from gpu_coord.archive.intake import (
     number_entities,
     open_events,
 )
-from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.archive.tables import COUNTS, POSTS, Ids, Vocabulary
-from gpu_coord.archive.times import NO_CLOCK, find_latest_share, judge_times, read_clock
+from gpu_coord.archive.times import (
+    FORMAT_CLOCK,
+    NO_CLOCK,
+    find_latest_share,
+    judge_times,
+    read_clock,
+    read_times,
+)
 from gpu_coord.ground.kinds import RESERVED
 from gpu_coord.store.tables import TableWriter, read_parts
 
@@ -120,30 +123,6 @@ def _judge_kind(kind: pl.Expr) -> pl.Expr:
     return give_reason(conditions)
 
 
-def read_times(column: pl.Series, *, name: str) -> pl.Series:
-    """Return share times as epoch milliseconds, from text, numbers or date-times.
-
-    Raises
-    ------
-    ArchiveError
-        The column holds something else, such as dates without a time of day.
-    """
-    if isinstance(column.dtype, pl.Datetime):
-        millis = column.dt.epoch("ms").to_frame("millis")
-        return millis.select(bound_times(pl.col("millis"))).to_series()
-    if column.dtype.is_integer() or column.dtype == pl.Null:
-        return parse_share_times(column.cast(pl.String))
-    if column.dtype.is_numeric():
-        seconds = seconds_to_millis(pl.col("seconds"))
-        return column.cast(pl.Float64).to_frame("seconds").select(seconds).to_series()
-    if column.dtype in (pl.String, pl.Binary, pl.Categorical, pl.Enum):
-        return parse_share_times(write_out(column, name))
-    raise ArchiveError(
-        f"{name} stores timestamp_share as {column.dtype}; epoch seconds, date-times or ISO 8601 "
-        "text are expected."
-    )
-
-
 # --- from sources to tables ----------------------------------------------------------------------
 
 
@@ -185,12 +164,13 @@ def _stage_shares(intake: Intake, contents: Ids, platforms: Vocabulary) -> int:
     n_rows, latest = 0, find_latest_share()
     with TableWriter(intake.staged / "shares.arrow", STAGED_SHARES) as staged:
         for tally in intake.tallies:
-            tally.first_row, clock = n_rows, None
+            form = tally.source.time_format
+            tally.first_row, clock = n_rows, FORMAT_CLOCK if form else None
             for batch in intake.read(tally, SHARE_CELLS):
                 has_content = "contentid" in tally.source.columns
                 rows = None if has_content else batch.rows
                 name, column = tally.source.name, batch.frame["timestampshare"]
-                seconds = read_times(column, name=name)
+                seconds = read_times(column, name=name, form=form)
                 clock = clock or read_clock(column, seconds)
                 times = judge_times(column, seconds, clock or NO_CLOCK, latest=latest)
                 judged = judge_shares(

@@ -35,6 +35,7 @@ from gpu_coord.archive.layouts import (
     RECORD_KEYS,
     Columns,
     Layout,
+    find_nearest,
     map_layout,
     plain,
     recognise_layout,
@@ -121,6 +122,7 @@ class Source:
     dialect: Dialect = field(default_factory=lambda: Dialect())
     layout: Layout | None = None  # of exports and mapped tables: what the columns mean
     fields: Columns = field(default_factory=dict)  # of exports: the columns of each field
+    time_format: str | None = None  # of strptime; None: as in a share table
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +189,7 @@ class Wanted:
         """Return the layout that the map describes, where there is one."""
         if not self.map:
             return None
-        return map_layout(
-            self.map, split=self.split, time_format=self.time_format, is_json=packing == "jsonl"
-        )
+        return map_layout(self.map, split=self.split, is_json=packing == "jsonl")
 
 
 def find_sources(
@@ -333,7 +333,16 @@ def _recognise(file: Path, member: str | None, label: str | None, wanted: Wanted
             "they were released."
         )
     return Source(
-        file, member, packing, role, columns, label, dialect=dialect, layout=layout, fields=fields
+        file,
+        member,
+        packing,
+        role,
+        columns,
+        label,
+        dialect=dialect,
+        layout=layout,
+        fields=fields,
+        time_format=wanted.time_format or (None if layout is None else layout.time_format),
     )
 
 
@@ -375,8 +384,8 @@ def check_columns(name: str, columns: Sequence[str]) -> None:
     spelled = pl.Series(columns, dtype=pl.String)
     if twice := spelled.filter(plain.is_duplicated()).unique().sort().to_list():
         raise ArchiveError(
-            f"{name} has a column twice (names count without case and underscores): {twice}; "
-            "keep one of each."
+            f"{name} has a column twice (names count without case, underscores and points): "
+            f"{twice}; keep one of each."
         )
 
 
@@ -480,7 +489,7 @@ def _choose_role(
             return "exports", known
     role, missing = _guess_role(columns)
     if role is None:
-        raise UnknownFormatError(_describe_unknown(name, names, wanted.format))
+        raise UnknownFormatError(_describe_unknown(name, names, packing, wanted.format))
     its_format, family = FAMILIES[role]
     if wanted.format not in ("auto", its_format):
         raise UnknownFormatError(
@@ -488,21 +497,23 @@ def _choose_role(
         )
     if missing:
         raise ArchiveError(
-            f"{name} looks like {role} but lacks {sorted(missing)} (names count without case and "
-            f"underscores); it has {show_columns(names)}."
+            f"{name} looks like {role} but lacks {sorted(missing)} (names count without case, "
+            f"underscores and points); it has {show_columns(names)}."
         )
     return role, None
 
 
-def _describe_unknown(name: str, names: Sequence[str], wanted: Format) -> str:
+def _describe_unknown(name: str, names: Sequence[str], packing: Packing, wanted: Format) -> str:
     """Say what a file is not, what it has, and what to type."""
     sort = "an X archive, a share table, or an export that is known"
     shown = sort if wanted == "auto" else wanted
     if not _looks_like_header(names):
         return f"{name} is not {shown}: its columns are {show_columns(names)}."
+    nearest = find_nearest(names, is_json=packing == "jsonl")
+    lacks = "" if nearest is None else f" (as {nearest[0].name} has {', '.join(nearest[1])}, too)"
     return (
         f"{name} is not {shown}: its columns are {', '.join(names[:40])}"
-        f"{' and more' if len(names) > 40 else ''}. Say what they mean, such as --map "
+        f"{' and more' if len(names) > 40 else ''}{lacks}. Say what they mean, such as --map "
         "account_id=COLUMN,object_id=COLUMN,timestamp_share=COLUMN (docs/reading.md)."
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import hash_ids
+from gpu_coord.archive.ids import count_cut
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.ground.kinds import names_accounts, names_posts
 from gpu_coord.ground.texts import fold_case, fold_hashtags
@@ -118,7 +119,9 @@ class Ids(Vocabulary):
             return self.decode(codes)
         unified = self.unify(np.asarray(codes))
         keyed = self.decode(unified)
-        whole = keyed.str.replace(_BEHIND_PLATFORM, ":", literal=True).str.strip_prefix(":")
+        named = keyed.str.strip_prefix(_BEHIND_PLATFORM)
+        whole = keyed.str.replace(_BEHIND_PLATFORM, ":", literal=True)
+        whole = named.zip_with(keyed.str.starts_with(_BEHIND_PLATFORM), whole)
         is_shared = pl.Series(self._list_known().is_shared[unified], dtype=pl.Boolean)
         return whole.zip_with(is_shared, strip_platforms(keyed))
 
@@ -140,7 +143,7 @@ class _Known(NamedTuple):
 
 def _find_same(keyed: pl.Series) -> _Known:
     ids = pl.DataFrame({"plain": strip_platforms(keyed)}).with_row_index("code")
-    on_platform = keyed.str.contains(_BEHIND_PLATFORM, literal=True)
+    on_platform = keyed.str.contains(f"^[^{_BEHIND_PLATFORM}]+{_BEHIND_PLATFORM}")
     ids = ids.with_columns(pl.when(on_platform).then("code").alias("named"))
     only = pl.when(pl.col("named").count().over("plain") == 1).then(
         pl.col("named").min().over("plain")
@@ -337,6 +340,7 @@ class Accounts:
         self._labels: dict[str, np.ndarray] = {}  # label -> code -> is it labelled so
         self._told: dict[str, list[pl.Series]] = {}  # label -> ids that have it
         self.n_unknown = 0  # of these ids are no account, set by ``number``
+        self.n_long, self.n_cut = 0, 0  # see `count_cut`, set by ``number``
         self._persons: tuple[pl.Series, pl.Series] | None = None  # accounts, and whose they are
         self.numbers = np.empty(0, np.int32)  # code -> account, or -1; set by ``number``
 
@@ -399,6 +403,7 @@ class Accounts:
         codes = np.unique(every[self._grow(self._present)])
         ids = self._vocabulary.show(codes)
         self._find_told(codes, ids)
+        self.n_long, self.n_cut = count_cut(ids)
         ids = ids if key is None else hash_ids(ids, key)
         order = sort_texts(ids)
         codes, ids = codes[order], ids.gather(order)

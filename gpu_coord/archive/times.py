@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import polars as pl
 
-from gpu_coord.archive.cells import NUMBER, give_reason
+from gpu_coord.archive.cells import (
+    NUMBER,
+    bound_times,
+    give_reason,
+    parse_share_times,
+    seconds_to_millis,
+)
+from gpu_coord.archive.ids import write_out
+from gpu_coord.archive.sources import ArchiveError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +55,45 @@ def read_numbers(column: pl.Series) -> pl.Series:
     return text.set(~text.str.contains(NUMBER), None).cast(pl.Float64, strict=False)
 
 
+def read_times(column: pl.Series, *, name: str, form: str | None = None) -> pl.Series:
+    """Return times as epoch milliseconds, from text, numbers or date-times.
+
+    Parameters
+    ----------
+    column
+        As it stands in the file.
+    name
+        Of the file, for messages.
+    form
+        Of strptime, in which texts are written; None: seconds, ISO 8601, Twitter's own, RFC 2822.
+
+    Raises
+    ------
+    ArchiveError
+        The column holds something else, such as dates without a time of day.
+    """
+    if isinstance(column.dtype, pl.Datetime):
+        millis = column.dt.epoch("ms").to_frame("millis")
+        return millis.select(bound_times(pl.col("millis"))).to_series()
+    if column.dtype.is_integer() or column.dtype == pl.Null:
+        return parse_share_times(column.cast(pl.String))
+    if column.dtype.is_numeric():
+        seconds = seconds_to_millis(pl.col("seconds"))
+        return column.cast(pl.Float64).to_frame("seconds").select(seconds).to_series()
+    if form is not None and column.dtype == pl.String:
+        zone = "UTC" if "%z" in form else None
+        clock = column.str.strip_chars().str.to_datetime(
+            form, strict=False, time_unit="ms", time_zone=zone
+        )
+        return clock.dt.epoch("ms")
+    if column.dtype in (pl.String, pl.Binary, pl.Categorical, pl.Enum):
+        return parse_share_times(write_out(column, name))
+    raise ArchiveError(
+        f"{name} stores timestamp_share as {column.dtype}; epoch seconds, date-times or ISO 8601 "
+        "text are expected."
+    )
+
+
 class Clock(NamedTuple):
     """What the times of a file are: all of them, as one program wrote them."""
 
@@ -56,6 +103,7 @@ class Clock(NamedTuple):
 
 
 NO_CLOCK = Clock("seconds", is_dated=False, is_serial=False)
+FORMAT_CLOCK = Clock("seconds", is_dated=True, is_serial=False)  # of times in a form that is given
 
 
 def read_clock(column: pl.Series, seconds: pl.Series) -> Clock | None:

@@ -21,7 +21,7 @@ from gpu_coord.archive.cells import (
     parse_stamps,
     parse_tweet_refs,
 )
-from gpu_coord.archive.ids import is_rounded, mend_ids, say_rounded
+from gpu_coord.archive.ids import ROUNDED_ITEM, is_rounded, mend_ids, say_rounded
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.posts import (
     PostBatch,
@@ -206,7 +206,7 @@ def extract_entities(
     hashtags, urls, mentions = (entities[kind] for kind in LISTS)
     mentions = mentions.with_columns(mend_ids(mentions["value"].alias("user_mentions"), mended))
     is_lost = mentions.select(is_rounded(pl.col("user_mentions"))).to_series()
-    unread += Counter({"mention (rounded id)": int(is_lost.sum())})
+    unread += Counter({f"mention{ROUNDED_ITEM}": int(is_lost.sum())})
     entities["mention"] = mentions.select("row", value="user_mentions").filter(~is_lost)
     folded = hashtags.with_columns(fold_hashtags(hashtags["value"]).alias("value"))
     entities["hashtag"] = folded.filter(pl.col("value") != "")

@@ -41,6 +41,10 @@ def ingest(
         Path | None, typer.Option(help="File with the key that account ids are hashed with.")
     ] = None,
     labels: options.Labels = None,
+    same_person: Annotated[
+        Path | None,
+        typer.Option(help="Table of account_id, person, platform: one person's accounts are one."),
+    ] = None,
     label: Annotated[
         list[str] | None, typer.Option(help="NAME=PATH: one more input, all of it labelled NAME.")
     ] = None,
@@ -57,6 +61,7 @@ def ingest(
             store,
             pseudonym_key=read_key(pseudonym_key) if pseudonym_key else None,
             labels=labels,
+            same_person=same_person,
             label=[split_label(text) for text in label or []],
             progress=progress,
             **request.choices,
