@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -43,6 +44,7 @@ _WRITTEN_TIMES = (
     r"(?<hour>[0-9]{2}):(?<minute>[0-9]{2})(?::(?<second>[0-9]{2}))?"
     r" (?:GMT|UTC?|Z|(?<sign>[+-])(?<hours>[01][0-9]|2[0-3])(?<mins>[0-5][0-9]))$",
 )
+_PLAIN_FORMS = {"%Y-%m-%d %H:%M": 16, "%Y-%m-%d %H:%M:%S": 19, "%Y-%m-%dT%H:%M:%S%.3fZ": 24}
 _MONTHS = {
     name: f"{number:02}"
     for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)
@@ -72,10 +74,17 @@ def count_words(cells: pl.DataFrame) -> Counter[str]:
     """Count by column the cells that hold a word for nothing; an empty list is no such word."""
     texts = cells.select(cs.string(include_categorical=True) | cs.enum()).cast(pl.String)
     words = [word for word in NULL_WORDS if word not in ("", "[]")]
-    # Of most cells the length alone tells that they hold none.
     longest = max(map(len, words))
-    short = [column.filter(column.str.len_bytes().is_between(1, longest + 2)) for column in texts]
-    return +Counter({c.name: int(c.str.strip_chars().is_in(words).sum()) for c in short})
+    counts: Counter[str] = Counter()
+    for column in texts:
+        # Of most cells the length and the first character alone tell that they hold none.
+        is_number = (column >= "0") & (column < ":")
+        short = column.filter(column.str.len_bytes().is_between(1, longest + 2) & ~is_number)
+        if len(short):
+            distinct = short.value_counts(name="n")
+            is_word = distinct[column.name].str.strip_chars().is_in(words)
+            counts[column.name] = int(distinct["n"].filter(is_word).sum())
+    return +counts
 
 
 def give_reason(conditions: dict[str, pl.Expr]) -> pl.Expr:
@@ -89,14 +98,24 @@ def parse_stamps(texts: pl.Series) -> pl.Series:
     ISO 8601, Twitter's own form (``Wed Aug 27 13:08:45 +0000 2008``) and that of RFC 2822. A date
     without a time of day is not read: it would land on midnight.
     """
-    minutes = texts.str.to_datetime("%Y-%m-%d %H:%M", strict=False, time_unit="ms", exact=True)
-    # The reader takes years of any length; what is not written in full is left to the other.
-    is_full = (texts.str.len_bytes() == 16) & (texts >= "0") & (minutes >= datetime(1000, 1, 1))
-    times = minutes.cast(pl.Int64).set(~is_full, None)
-    if (times.is_null() & texts.is_not_null()).any():
-        text = pl.col("text").str.strip_chars()
-        others = [_parse_iso(text), *(_parse_written(text, form) for form in _WRITTEN_TIMES)]
-        return texts.to_frame("text").select(pl.coalesce(times, *others)).to_series()
+    times = pl.repeat(None, len(texts), dtype=pl.Int64, eager=True)
+    # What a reader of one form takes needs no pattern, which takes ten times as long. The reader
+    # takes years of any length; what is not written in full is left to the patterns.
+    for form, n_bytes in _PLAIN_FORMS.items():
+        is_form = (texts.str.len_bytes() == n_bytes) & (texts >= "1") & times.is_null()
+        if is_form.any():
+            clock = texts.set(~is_form, None).str.to_datetime(
+                form, strict=False, time_unit="ms", exact=True
+            )
+            full = clock.set(clock < datetime(1000, 1, 1), None)
+            times = times.zip_with(full.is_null(), full.cast(pl.Int64))
+    parsers: list[Callable[[pl.Expr], pl.Expr]] = [_parse_iso]
+    parsers += [partial(_parse_written, form) for form in _WRITTEN_TIMES]
+    for parse in parsers:
+        at = (times.is_null() & texts.is_not_null()).arg_true()
+        if at.len():
+            rest = texts.gather(at).str.strip_chars().to_frame("text")
+            times = times.scatter(at, rest.select(parse(pl.col("text"))).to_series())
     return times
 
 
@@ -106,7 +125,7 @@ def _parse_iso(text: pl.Expr) -> pl.Expr:
     return bound_times(_join_parts(part, part.field("month")) + millis)
 
 
-def _parse_written(text: pl.Expr, form: str) -> pl.Expr:
+def _parse_written(form: str, text: pl.Expr) -> pl.Expr:
     part = text.str.extract_groups(form).struct
     month = part.field("month").replace_strict(_MONTHS, default=None, return_dtype=pl.String)
     return bound_times(_join_parts(part, month))

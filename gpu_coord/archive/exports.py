@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from gpu_coord.archive.sources import Batch, Source
     from gpu_coord.ground.kinds import UrlRule
 
+CLOCK_ROWS = 20_000  # of a file tell what its times count
 IDS = ("account_id", "content_id")
 STAGED_POSTS: dict[str, Any] = {
     "key": pl.Int64,  # equal for records of one account with one content
@@ -246,7 +247,8 @@ def read_source_clock(source: Source) -> Clock:
     if source.time_format is not None:
         return FORMAT_CLOCK
     for batch in read_batches(source, [cell_of(column) for column in columns]):
-        column = _join_cells([batch.frame[name] for name in columns], is_joined=False)
+        first = batch.frame.head(CLOCK_ROWS)
+        column = _join_cells([first[name] for name in columns], is_joined=False)
         seconds = read_times(column, name=source.name)
         if (clock := read_clock(column, seconds)) is not None:
             return clock

@@ -414,7 +414,7 @@ def _read_headers(
 
 def _list_keys(name: str, text: str, head: bytes) -> list[tuple[list[str], Dialect]]:
     """Return the keys of the records of a JSON file: of its lines, or of the list that it is."""
-    from gpu_coord.archive.json_records import find_list, split_records
+    from gpu_coord.archive.json_documents import find_list, split_records
 
     found: list[tuple[list[str], Dialect]] = []
     if text.lstrip().startswith("{") and (keys := _read_keys(text)):
@@ -934,9 +934,7 @@ def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:
     with open_stream(source.path, source.member) as stream:
         while block := stream.read(BLOCK_BYTES):
             block += stream.readline()
-            lines = pl.Series("line", block.decode("utf-8-sig").split("\n"), dtype=pl.String)
-            lines = lines.str.strip_chars()
-            lines = lines.filter(lines != "")
+            lines = _strip_lines(block)
             spelled = _find_spellings(lines, cells)
             ids = [key for cell, keys in spelled.items() if cell in ID_COLUMNS for key in keys]
             keys = [key for keys in spelled.values() for key in keys]
@@ -977,7 +975,7 @@ def _read_records(source: Source, paths: list[str]) -> Iterator[Batch]:
 
 def _list_lines(source: Source) -> Iterator[tuple[pl.Series, int]]:
     """Yield the records of a JSON file as lines, whatever its shape, and the bytes read."""
-    from gpu_coord.archive.json_records import find_list, split_records
+    from gpu_coord.archive.json_documents import find_list, split_records
 
     with open_stream(source.path, source.member) as stream:
         if source.dialect.document is None:
@@ -993,8 +991,8 @@ def _list_lines(source: Source) -> Iterator[tuple[pl.Series, int]]:
 
 
 def _strip_lines(block: bytes) -> pl.Series:
-    lines = pl.Series("line", block.decode("utf-8-sig").split("\n"), dtype=pl.String)
-    lines = lines.str.strip_chars()
+    whole = pl.Series("line", [block.decode("utf-8-sig")])
+    lines = whole.str.split("\n").explode().str.strip_chars()
     return lines.filter(lines != "")
 
 

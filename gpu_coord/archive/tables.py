@@ -273,7 +273,9 @@ class Entities:
     ) -> pl.Series:
         vocabulary, n_codes = self._vocabularies[kind], len(self._seen[kind])
         every = vocabulary.unify(np.arange(n_codes))
-        codes = np.unique(every[self._seen[kind]])
+        is_seen = np.zeros(n_codes, bool)
+        is_seen[every[self._seen[kind]]] = True
+        codes = np.flatnonzero(is_seen)
         values = vocabulary.show(codes)
         excluded_by = exclusion.find(self.kinds[kind], values)
         self._excluded_by[kind] = _scatter(n_codes, codes, excluded_by)[every]
@@ -400,7 +402,9 @@ class Accounts:
     def number(self, key: bytes | None) -> pl.DataFrame:
         """Give numbers to the accounts, by the bytes of their ids; return the table of accounts."""
         every = self._vocabulary.unify(np.arange(self._vocabulary.n_texts))
-        codes = np.unique(every[self._grow(self._present)])
+        is_present = np.zeros(self._vocabulary.n_texts, bool)
+        is_present[every[self._grow(self._present)]] = True
+        codes = np.flatnonzero(is_present)
         ids = self._vocabulary.show(codes)
         self._find_told(codes, ids)
         self.n_long, self.n_cut = count_cut(ids)

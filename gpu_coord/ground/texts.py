@@ -22,7 +22,14 @@ def fold_hashtags(tags: pl.Series) -> pl.Series:
     NFKC and full case folding, without ``#`` in front, and without blanks and characters of no
     width around. Empty where nothing is left.
     """
-    distinct = tags.drop_nulls().unique()
+    lower = tags.str.to_lowercase()
+    # Those of letters and digits alone are most; for them this is all.
+    at = (~tags.str.contains(r"^[0-9A-Za-z_]*$")).arg_true()
+    return lower.scatter(at, _fold_distinct(tags.gather(at))) if at.len() else lower
+
+
+def _fold_distinct(tags: pl.Series) -> pl.Series:
+    distinct = tags.unique()
     words = normalise_unicode(distinct).str.replace(rf"^(?:{_EDGE}|#)+", "")
     words = fold_case(words.str.replace(rf"{_EDGE}+$", ""))
     # Folding takes some characters apart again.
