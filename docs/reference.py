@@ -14,6 +14,7 @@ from typing import Any, get_args
 import typer
 
 import gpu_coord
+from gpu_coord.archive.layouts import KINDS, LAYOUTS, Layout
 from gpu_coord.cli import app
 from gpu_coord.cli.commands import COMMANDS
 from gpu_coord.cli.options import BackendChoice
@@ -44,6 +45,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Optional
 
+from narwhals.typing import IntoFrame
 from polars import DataFrame
 
 from gpu_coord.activity.cells import Activity
@@ -62,10 +64,11 @@ __all__: list[str]
 
 def make_files() -> dict[Path, str]:
     """Return what the code makes, by the file that holds it."""
-    tables = ROOT / "docs" / "tables.md"
+    tables, reading = ROOT / "docs" / "tables.md", ROOT / "docs" / "reading.md"
     return {
         ROOT / "docs" / "options.md": describe_commands(),
         tables: fill_tables(tables.read_text(encoding="utf-8")),
+        reading: fill_layouts(reading.read_text(encoding="utf-8")),
         ROOT / "gpu_coord" / "__init__.pyi": write_stub(),
     }
 
@@ -171,6 +174,28 @@ def _describe_tables(command: str) -> str:
         rows.append((f"`{table}`", "", f"one row for each {is_row}"))
         rows += [("", f"`{names}`", meaning) for names, meaning in columns.items()]
     return _tabulate(rows, ("table", "column", "meaning"))
+
+
+# --- layouts -----------------------------------------------------------------------------------
+
+
+def fill_layouts(page: str) -> str:
+    """Put the table of the exports that are read where a page has its mark."""
+    table = _tabulate(map(_describe_layout, LAYOUTS), ("export", "kinds", "read at"))
+    return re.sub(
+        r"(<!-- layouts -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}\n{table}\n{found[2]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def _describe_layout(layout: Layout) -> Row:
+    kinds = {kind for field, kind in KINDS.items() if field in layout.columns}
+    kinds |= {kind for kind in ("retweet", "reply", "quote") if "reference_types" in layout.columns}
+    kinds |= {"text"} & {*layout.columns}
+    packing = "JSON" if layout.is_json else "CSV"
+    return f"{layout.name}, {packing}", ", ".join(sorted(kinds)), layout.checked
 
 
 # --- stub --------------------------------------------------------------------------------------

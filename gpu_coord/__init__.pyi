@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Optional
 
+from narwhals.typing import IntoFrame
 from polars import DataFrame
 
 from gpu_coord.activity.cells import Activity
@@ -19,7 +20,7 @@ __version__: str
 __all__: list[str]
 
 def ingest(
-    paths: Sequence[AnyPath] | AnyPath,
+    paths: Sequence[AnyPath] | AnyPath | IntoFrame,
     store: AnyPath,
     *,
     pseudonym_key: bytes | None = None,
@@ -42,8 +43,8 @@ def ingest(
     Parameters
     ----------
     paths
-        Files and folders: X archives or CrowdTangle exports (CSV), or share tables (CSV, JSONL,
-        Parquet), recognised by their content; CSV and JSONL also gzipped or zipped.
+        Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
+        (pandas, Polars, Arrow, ...).
     store
         The folder to write; a store that is there is replaced once the new one is complete.
     pseudonym_key

@@ -236,6 +236,19 @@ def test_ingest__refuses_an_archive_of_which_most_was_set_aside(read, tmp_path):
     assert read(share(*rows), max_rejects=0.75).manifest["totals"]["stored"] == 1
 
 
+def test_ingest__does_not_count_records_that_are_no_posts(tmp_path):
+    like = {"did": "a", "time_us": 1, "kind": "commit", "commit": {"collection": "like"}}
+    post = {"did": "a", "time_us": 1, "kind": "commit", "commit": {
+        "collection": "app.bsky.feed.post", "rkey": "3k", "record": {
+            "createdAt": "2020-09-13T12:26:40Z", "text": "hi"}}}  # fmt: skip
+    path = tmp_path / "events.jsonl"
+    path.write_text("\n".join(map(json.dumps, [like] * 9 + [post])))
+    store = ingest(path, tmp_path / "store")
+    assert store.manifest["rejected_by_reason"] == {"the record is no post": 9}
+    path.write_text(json.dumps(like))
+    assert ingest(path, tmp_path / "store").read("posts").height == 0
+
+
 def test_ingest__keeps_the_store_that_is_there_where_the_new_one_is_refused(read):
     kept = read(share(NAMES[0]))
     with pytest.raises(ArchiveError, match="1 of 1 rows were set aside"):

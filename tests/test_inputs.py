@@ -5,6 +5,8 @@ import gzip
 import io
 import json
 import lzma
+import sqlite3
+from contextlib import closing
 
 import polars as pl
 import pyarrow as pa
@@ -101,6 +103,56 @@ def test_ingest__reads_a_table_however_it_is_written(content, read):
     assert list_events(store) == EVENTS
     totals = store.manifest["totals"]
     assert (totals["rows_read"], totals["stored"], totals["rejected"]) == (2, 2, 0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [FRAME.to_pandas, FRAME.to_arrow, FRAME.clone, FRAME.lazy, LISTS.to_arrow],
+    ids=["pandas", "arrow", "polars", "lazy", "lists"],
+)
+def test_ingest__takes_a_frame(make, tmp_path):
+    store = ingest(make(), tmp_path / "store", map=MAP, split=";")
+    assert list_events(store) == EVENTS
+    assert [entry["name"] for entry in store.manifest["inputs"]] == ["frame.arrow"]
+
+
+def make_qut(path, *, has_links=True):
+    """Write the tables that the QUT toolkit makes (coordination_network_toolkit/database.py)."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(
+            "create table edge (message_id primary key, user_id not null, username text, repost_id,"
+            " reply_id, message text, transformed_message text, timestamp integer)"
+        )
+        posts = [("1", "a", "ann", None, "9", "hi", None, 1_600_000_000),
+                 ("2", "b", "bob", "1", None, "hi", None, 1_600_000_010)]  # fmt: skip
+        database.executemany("insert into edge values (?, ?, ?, ?, ?, ?, ?, ?)", posts)
+        if has_links:
+            database.execute("create table message_url (message_id, url, timestamp, user_id)")
+            links = [("1", "https://x.example/1"), ("1", "https://x.example/2")]
+            database.executemany("insert into message_url (message_id, url) values (?, ?)", links)
+        database.commit()
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_ingest__reads_the_database_of_the_qut_toolkit(has_links, tmp_path):
+    make_qut(tmp_path / "db.sqlite", has_links=has_links)
+    store = ingest(tmp_path / "db.sqlite", tmp_path / "store")
+    urls = [("a", "1", "url", f"x.example/{n}", FIRST) for n in (1, 2)] if has_links else []
+    told = [event for event in list_events(store) if event[2] != "text"]
+    assert told == sorted([
+        ("a", "1", "reply", "9", FIRST), *urls, ("b", "2", "retweet", "1", SECOND),
+    ])  # fmt: skip
+    (tmp_path / "db.sqlite").write_bytes((tmp_path / "db.sqlite").read_bytes()[:5000])
+    with pytest.raises(ArchiveError, match=r"db\.sqlite is broken or incomplete"):
+        ingest(tmp_path / "db.sqlite", tmp_path / "store")
+
+
+def test_ingest__refuses_other_databases(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "db.sqlite")) as database:
+        database.execute("create table other (a)")
+        database.commit()
+    with pytest.raises(ArchiveError, match=r"db\.sqlite is not an X archive"):
+        ingest(tmp_path / "db.sqlite", tmp_path / "store")
 
 
 def test_ingest__takes_lists_of_lines_for_lists(read):

@@ -19,6 +19,7 @@ from gpu_coord.archive.ids import ROUNDED_ITEM, is_rounded, mend_ids, read_ids, 
 from gpu_coord.archive.intake import book_accounts
 from gpu_coord.archive.json_records import read_cells
 from gpu_coord.archive.layouts import COUNTS, KINDS, LISTS, REFERENCES, cell_of
+from gpu_coord.archive.outcome import NO_POST
 from gpu_coord.archive.posts import (
     PostBatch,
     count_unread_urls,
@@ -211,7 +212,7 @@ def _find_reason(judged: pl.DataFrame, is_post: pl.Expr, named: dict[str, str]) 
     lost = {say_rounded(named[id]): is_rounded(pl.col(id)) for id in ids}
     unread = {f"{clock} is no date with a time, and no number of seconds": pl.col("time").is_null()}
     return pl.coalesce(
-        give_reason({"the record is no post": ~is_post} | missing | lost),
+        give_reason({NO_POST: ~is_post} | missing | lost),
         "fault",
         give_reason(unread),
     )

@@ -15,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, cast
 
+import narwhals as nw
 import polars as pl
 
 from gpu_coord.archive.crowdtangle import ingest_crowdtangle
@@ -49,14 +51,17 @@ from gpu_coord.store.tables import TableWriter, hash_file
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from narwhals.typing import IntoFrame
+
     from gpu_coord.archive.sources import Source
 
 AnyPath = Path | str
+FRAME_NAME = "frame.arrow"  # as which a data frame is read, and named in the manifest
 
 
 @takes(IngestSettings)
 def ingest(
-    paths: Sequence[AnyPath] | AnyPath,
+    paths: Sequence[AnyPath] | AnyPath | IntoFrame,
     store: AnyPath,
     *,
     pseudonym_key: bytes | None = None,
@@ -71,8 +76,8 @@ def ingest(
     Parameters
     ----------
     paths
-        Files and folders: X archives or CrowdTangle exports (CSV), or share tables (CSV, JSONL,
-        Parquet), recognised by their content; CSV and JSONL also gzipped or zipped.
+        Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
+        (pandas, Polars, Arrow, ...).
     store
         The folder to write; a store that is there is replaced once the new one is complete.
     pseudonym_key
@@ -108,7 +113,16 @@ def ingest(
     settings = IngestSettings(**choices)
     if pseudonym_key is not None and not pseudonym_key:
         raise ValueError("The pseudonym key is empty; give at least one byte, better 32.")
-    given = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+    if (frame := _take_frame(paths)) is not None:
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / FRAME_NAME
+            frame.to_polars().write_ipc(file)
+            return ingest(
+                file, store, pseudonym_key=pseudonym_key, labels=labels, same_person=same_person,
+                label=label, progress=progress, **choices,
+            )  # fmt: skip
+    listed = cast("Sequence[AnyPath] | AnyPath", paths)
+    given = [Path(listed)] if isinstance(listed, (str, Path)) else [Path(path) for path in listed]
     pairs = label.items() if isinstance(label, Mapping) else label or ()
     named = [(Path(path), name) for name, path in pairs]
     for path, name in named:
@@ -152,6 +166,16 @@ def ingest(
     warn_of_nothing(facts["inputs"])
     warn_of_damage(facts)
     return open_store(target)
+
+
+def _take_frame(given: Any) -> nw.DataFrame[Any] | None:
+    """Return a data frame as one of Narwhals; None where it is none."""
+    frame = nw.from_native(given, pass_through=True)
+    return (
+        frame.collect()
+        if isinstance(frame, nw.LazyFrame)
+        else (frame if isinstance(frame, nw.DataFrame) else None)
+    )
 
 
 def fingerprint_key(key: bytes) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+NO_POST = "the record is no post"
 _N_REASONS = 3
 _FEW_CUT = 0.02  # of long ids so many may end in zeros by chance
 # Of words in a reason: what to do.
@@ -52,6 +53,8 @@ def refuse_loss(folder: Path, facts: Mapping[str, Any], most: float) -> None:
         sum(entry[name] for entry in facts["inputs"] for name in names)
         for names in (("rows_read",), ("rejected",), ("stored", "excluded"))
     )
+    n_others = facts["rejected_by_reason"].get(NO_POST, 0)
+    n_read, n_rejected = n_read - n_others, n_rejected - n_others
     if most >= 1 or (n_rejected <= most * n_read and (n_left or not n_rejected)):
         return
     reasons = _list_reasons(pl.read_parquet(folder / "rejects.parquet"))

@@ -15,6 +15,7 @@ import json
 import lzma
 import queue
 import re
+import sqlite3
 import weakref
 import zipfile
 import zlib
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from gpu_coord.archive.settings import Format
 
 Role = Literal["tweets", "users", "shares", "crowdtangle", "exports"]
-Packing = Literal["csv", "jsonl", "parquet", "arrow"]
+Packing = Literal["csv", "jsonl", "parquet", "arrow", "sqlite"]
 
 BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
 N_ROOMS = 6  # blocks of a CSV file that are held at a time
@@ -59,7 +60,15 @@ OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be c
 NO_RECORD = "the line is no record of this layout"
 UNEXACT_ID = "the line gives an id that is neither text nor a whole number"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
-BROKEN_FILE = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
+_BINARY_MARKS: tuple[tuple[bytes, Packing], ...] = (
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"SQLite format 3\0", "sqlite"),
+)
+BROKEN_FILE = (
+    *(EOFError, OSError, RuntimeError),
+    *(lzma.LZMAError, sqlite3.Error, zipfile.BadZipFile, zlib.error),
+)
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_NOTES = 10  # lines above a header
@@ -315,7 +324,7 @@ def _recognise(file: Path, member: str | None, label: str | None, wanted: Wanted
     name = _join(file.name, member)
     packing, headers = _read_headers(file, member, head)
     names, dialect, role, layout = _choose_header(name, packing, headers, wanted)
-    plain = [_drop_dots(each) if role == "crowdtangle" else plain_name(each) for each in names]
+    plain = [plain_name(each) for each in names]
     columns, fields = dict(zip(plain, names, strict=True)), {}
     if layout is not None:
         fields = layout.find(names)
@@ -373,11 +382,6 @@ def _choose_header(
     raise first
 
 
-def _drop_dots(name: str) -> str:
-    """Return a plain name without dots, which R puts in the places of spaces."""
-    return plain_name(name).replace(".", "")
-
-
 def check_columns(name: str, columns: Sequence[str]) -> None:
     """Refuse a table, known to have a header, with two columns of one name."""
     plain = pl.Series([plain_name(column) for column in columns], dtype=pl.String)
@@ -394,12 +398,11 @@ def _read_headers(
 ) -> tuple[Packing, list[tuple[list[str], Dialect]]]:
     """Return how a file is packed, and what its header may be, the likeliest first."""
     name = _join(file.name, member)
-    if head[:4] == b"PAR1" or head[:6] == b"ARROW1":
+    packing = next((each for mark, each in _BINARY_MARKS if head.startswith(mark)), None)
+    if packing is not None:
         if member is not None:
             raise ArchiveError(f"{name} is a binary table inside a zip file; unpack it first.")
-        is_parquet = head[:4] == b"PAR1"
-        schema = pq.read_schema(file) if is_parquet else pa.ipc.open_file(file).schema
-        return ("parquet" if is_parquet else "arrow"), [(schema.names, Dialect())]
+        return packing, [(_list_names(file, packing), Dialect())]
     if head[:4] in ZIP_SIGNATURES:
         raise ArchiveError(f"{name} is a zip file inside a zip file; unpack it first.")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -410,6 +413,16 @@ def _read_headers(
     if text.lstrip()[:1] in ("{", "["):
         return "jsonl", _list_keys(name, text, head)
     return "csv", _list_headers(name, text)
+
+
+def _list_names(file: Path, packing: Packing) -> list[str]:
+    """Return the columns of a binary table."""
+    if packing == "sqlite":
+        from gpu_coord.archive.databases import list_columns
+
+        return list_columns(file)
+    schema = pq.read_schema(file) if packing == "parquet" else pa.ipc.open_file(file).schema
+    return list(schema.names)
 
 
 def _list_keys(name: str, text: str, head: bytes) -> list[tuple[list[str], Dialect]]:
@@ -533,7 +546,6 @@ def _guess_role(columns: set[str]) -> tuple[Role | None, set[str]]:
         return "users", set()
     if len(columns & SHARE_COLUMNS) > 1:
         return "shares", SHARE_COLUMNS - columns - {"contentid"}
-    columns = {_drop_dots(column) for column in columns}
     if columns & EXPORT_COLUMNS or len(columns & FRAME_COLUMNS) > 1:
         groups = (CROWDTANGLE_IDS, CROWDTANGLE_CONTENTS, CROWDTANGLE_TIMES)
         return "crowdtangle", {group[0] for group in groups if not columns & {*group}}
@@ -731,6 +743,7 @@ def read_batches(source: Source, columns: Iterable[str]) -> Iterator[Batch]:
         return
     readers = {
         "csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet, "arrow": _read_arrow,
+        "sqlite": _read_sqlite,
     }  # fmt: skip
     read = readers[source.packing]
     plain = {name: plain for plain, name in present.items()}
@@ -923,9 +936,21 @@ def _read_arrow(source: Source, names: list[str]) -> Iterator[Batch]:
             block = file.get_batch(number).select(names)
             rows = np.arange(n_rows + 1, n_rows + block.num_rows + 1)
             n_rows += block.num_rows
-            block.validate(full=True)
             done = n_bytes * (number + 1) // file.num_record_batches
-            yield Batch(pl.DataFrame(block), rows, position=done)
+            frame = to_frame(pa.Table.from_batches([block]), source.name)
+            yield Batch(frame, rows, position=done)
+
+
+def _read_sqlite(source: Source, names: list[str]) -> Iterator[Batch]:
+    """Yield the records of a database."""
+    from gpu_coord.archive.databases import read_rows
+
+    n_rows, n_bytes = 0, source.path.stat().st_size
+    with naming_errors(source.path, source.member):
+        for frame in read_rows(source.path, names, PARQUET_ROWS):
+            rows = np.arange(n_rows + 1, n_rows + frame.height + 1)
+            n_rows += frame.height
+            yield Batch(frame, rows, position=n_bytes)
 
 
 def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:
