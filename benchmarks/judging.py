@@ -12,6 +12,7 @@ import resource
 import time
 from datetime import date, timedelta
 from pathlib import Path
+from textwrap import fill
 
 import polars as pl
 
@@ -213,7 +214,7 @@ def _draw_limits(means):
             if name == "auc":
                 ax.axhline(0.5, color="black", linewidth=0.8, linestyle="--")
             else:
-                ax.set_xlabel(says, fontsize="small", wrap=True)
+                ax.set_xlabel(fill(says, 28), fontsize="small")
             if not column:
                 ax.set_ylabel(label)
     axes[0, 0].legend(frameon=False, fontsize="x-small")
