@@ -1,30 +1,139 @@
-"""Ingest of a 1 GB archive in the X format, against Polars parsing the same file as text."""
+"""Ingest: a 1 GB archive in the X format and tweets as JSON lines, against Polars parsing the same
+bytes; how memory grows; and files of all readers with random cells and damaged bytes.
 
+GPU_COORD_PARTS chooses among gigabyte, lines, growth, random; GPU_COORD_INPUTS says how many random
+files there are (100,000).
+"""
+
+import itertools
+import os
+import shutil
 import sys
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
+
+import polars as pl
+from hypothesis import HealthCheck, given, settings
 
 from benchmarks.measure import FOLDER, gpu_coord, median_ratio, run_command
 
 N_POSTS = 1_700_000
-_PARSE = "import sys, polars; print(polars.read_csv(sys.argv[1], infer_schema=False).height)"
+N_LINES = 350_000
+GROWTH = (1_000_000, 10_000_000)
+N_INPUTS = int(os.environ.get("GPU_COORD_INPUTS", "100000"))
+PARTS = os.environ.get("GPU_COORD_PARTS", "gigabyte,lines,growth,random").split(",")
+_PARSE = "import sys, polars; print(polars.{}(sys.argv[1], {}).height)"
 
 
 def run() -> list[str]:
     """Return lines of a report."""
-    archive = FOLDER / "gigabyte"
-    if not archive.exists():
-        gpu_coord("simulate", "--out", archive, "--preset", "june2020", "--n-posts", str(N_POSTS))
-    tweets = archive / "tweets.csv"
-    store = FOLDER / "gigabyte.store"
+    parts = {
+        "gigabyte": _time_archive, "lines": _time_lines, "growth": _measure_growth,
+        "random": _try_random,
+    }  # fmt: skip
+    return [line for name, part in parts.items() if name in PARTS for line in part()]
+
+
+def _time_archive() -> list[str]:
+    tweets = _simulate(N_POSTS) / "tweets.csv"
+    return _compare(tweets, _PARSE.format("read_csv", "infer_schema=False"))
+
+
+def _time_lines() -> list[str]:
+    lines = FOLDER / "tweets.jsonl"
+    if not lines.exists():
+        _write_lines(pl.read_csv(_simulate(N_LINES) / "tweets.csv", infer_schema=False), lines)
+    return _compare(lines, _PARSE.format("read_ndjson", ""))
+
+
+def _compare(file: Path, parse: str) -> list[str]:
+    store = FOLDER / f"{file.parent.name}.store"
     parses, ingests, peak = [], [], 0.0
     for _ in range(5):
-        parses.append(run_command(sys.executable, "-c", _PARSE, tweets)[0])
-        seconds, held = gpu_coord("ingest", tweets, "--store", store)
+        parses.append(run_command(sys.executable, "-c", parse, file)[0])
+        seconds, held = gpu_coord("ingest", file, "--store", store)
         ingests.append(seconds)
         peak = max(peak, held)
+    size = file.stat().st_size / 1e9
     return [
-        f"ingest: {tweets.stat().st_size / 1e9:.2f} GB; polars.read_csv as text "
-        f"{median(parses):.1f} s",
-        f"ingest: gpu-coord ingest {median(ingests):.1f} s, {median_ratio(ingests, parses):.1f} x, "
-        f"peak {peak:.2f} GB (medians of five, in turn)",
+        f"ingest of {file.suffix}: {size:.2f} GB; Polars {median(parses):.1f} s; gpu-coord "
+        f"{median(ingests):.1f} s, {1000 * size / median(ingests):.0f} MB/s, "
+        f"{median_ratio(ingests, parses):.1f} x, peak {peak:.2f} GB (medians of five, in turn)"
     ]
+
+
+def _measure_growth() -> list[str]:
+    peaks = []
+    for n_posts in GROWTH:
+        folder = _simulate(n_posts)
+        _, held = gpu_coord("ingest", folder / "tweets.csv", "--store", FOLDER / "growth.store")
+        peaks.append(held)
+    few, many = peaks
+    return [f"ingest, peak memory: {few:.2f} GB for {GROWTH[0]:,} posts, {many:.2f} GB for "
+            f"{GROWTH[1]:,}: {many / few:.1f} x"]  # fmt: skip
+
+
+def _simulate(n_posts: int) -> Path:
+    folder = FOLDER / f"posts-{n_posts}"
+    if not folder.exists():
+        gpu_coord("simulate", "--out", folder, "--preset", "june2020", "--n-posts", str(n_posts))
+    return folder
+
+
+def _write_lines(tweets: pl.DataFrame, path: Path) -> None:
+    """Write tweets as version 2 of the API has them, one a line."""
+
+    def split(column: str, key: str) -> pl.Expr:
+        items = pl.col(column).str.strip_chars("[]").str.replace_all("'", "").str.split(",")
+        item = pl.element().str.strip_chars()
+        return items.list.eval(pl.struct(item.alias(key)).filter(item != ""))
+
+    def count(name: str) -> pl.Expr:
+        return pl.col(name).cast(pl.Int64, strict=False)
+
+    copied = pl.struct(type=pl.lit("retweeted"), id="retweet_tweetid")
+    tweets.select(
+        id="tweetid", author_id="userid", text="tweet_text", lang="tweet_language",
+        created_at=pl.col("tweet_time").str.replace(" ", "T") + ":00.000Z",
+        public_metrics=pl.struct(map(count, ("like_count", "retweet_count", "reply_count"))),
+        entities=pl.struct(hashtags=split("hashtags", "tag"), urls=split("urls", "expanded_url"),
+                           mentions=split("user_mentions", "id")),
+        referenced_tweets=pl.when(pl.col("retweet_tweetid") != "").then(pl.concat_list(copied)),
+    ).write_ndjson(path)  # fmt: skip
+
+
+class _Folders:
+    """Folders for random files, in memory where there is such a place; the last one alone stays."""
+
+    def __init__(self, root: str) -> None:
+        self._root, self._numbers, self._last = Path(root), itertools.count(), None
+
+    def mktemp(self, name: str) -> Path:
+        if self._last is not None:
+            shutil.rmtree(self._last)
+        self._last = self._root / f"{name}{next(self._numbers)}"
+        self._last.mkdir()
+        return self._last
+
+
+def _try_random() -> list[str]:
+    """Hold properties of the tests against many more files: the first that fails ends it."""
+    from tests import test_layouts
+
+    records = test_layouts.test_ingest__records_add_up_whatever_is_in_them
+    damaged = test_layouts.test_ingest__damaged_files_add_up_or_are_refused
+    properties = (
+        given(made=test_layouts.draw_records())(records.hypothesis.inner_test),
+        given(content=test_layouts.draw_damage())(damaged.hypothesis.inner_test),
+    )
+    memory = Path("/dev/shm")
+    for each in properties:
+        tried = settings(
+            max_examples=N_INPUTS // len(properties), deadline=None, database=None,
+            derandomize=False, suppress_health_check=list(HealthCheck),
+        )(each)  # fmt: skip
+        with TemporaryDirectory(dir=memory if memory.exists() else None) as root:
+            tried(_Folders(root))
+    return [f"ingest: {N_INPUTS:,} random and damaged files of all readers: rows add up, or the "
+            "file is refused in a sentence"]  # fmt: skip

@@ -29,7 +29,10 @@ HOSTILE = ["</script>", "\x1b[31mred", "a > b", 'say "x"', "=1+1", "\u202eevil",
 
 
 def ingest_shares(folder, rows, *, labels=None):
-    """Ingest (account, object, seconds, platform); each a post of its own."""
+    """Ingest (account, object, seconds, platform); each a post of its own.
+
+    One name is one account, whatever the platform.
+    """
     names = ["account_id", "object_id", "content_id", "timestamp_share", "platform", "kind"]
     frame = pl.DataFrame(
         [(a, o, f"c{k:04}", float(t), p, "url") for k, (a, o, t, p) in enumerate(rows)],
@@ -40,7 +43,12 @@ def ingest_shares(folder, rows, *, labels=None):
         labels = pl.DataFrame(list(labels.items()), schema=["account_id", "label"], orient="row")
         labels.write_csv(folder / "labels.csv")
     path = None if labels is None else folder / "labels.csv"
-    return ingest(folder / "shares.parquet", folder / "store", labels=path)
+    persons = frame.select("account_id", person="account_id").unique()
+    persons.write_parquet(folder / "persons.parquet")
+    return ingest(
+        folder / "shares.parquet", folder / "store", labels=path,
+        same_person=folder / "persons.parquet",
+    )  # fmt: skip
 
 
 # Begins on 4chan, two hours later on Twitter, a day later on Facebook and Reddit at once.
@@ -387,7 +395,11 @@ def test_trace_cascades__does_not_depend_on_the_order_of_rows(found, tmp_path):
         kind=pl.lit("url"),
     )  # fmt: skip
     shuffled.write_parquet(tmp_path / "shares.parquet")
-    store = ingest(tmp_path / "shares.parquet", tmp_path / "store")
+    persons = shuffled.select("account_id", person="account_id").unique()
+    persons.write_parquet(tmp_path / "persons.parquet")
+    store = ingest(
+        tmp_path / "shares.parquet", tmp_path / "store", same_person=tmp_path / "persons.parquet"
+    )
     again = trace_cascades(store, tmp_path / "out", inside=["c1", "c2"])
     for name in ("cascades", "hops", "flows", "adoption"):
         one, other = (c.read(name).select(pl.exclude("^.*pseudonym$")) for c in (found, again))

@@ -2,15 +2,17 @@
 
 import copy
 import random
+import warnings
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.archive.layouts import LAYOUTS, recognise_layout
 from gpu_coord.archive.preview import preview
+from gpu_coord.archive.sources import ArchiveError
 from tests.exported import CASES, NOON
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.layout)
@@ -142,22 +144,77 @@ def test_recognise_layout__takes_the_one_with_the_most_marks():
     assert recognise_layout({"id", "text"}, is_json=True) is None
 
 
-@given(data=st.data())
-def test_ingest__records_add_up_whatever_is_in_them(tmp_path_factory, data):
-    """Rows in are stored, rejected or duplicates, for any cells of any layout."""
-    case = data.draw(st.sampled_from(CASES))
-    cell = st.one_of(
-        st.none(), st.text(max_size=12), st.sampled_from(["NA", "[]", "{}", "1.2E+18", "0", "-1"])
-    )
-    records = []
-    for _ in range(data.draw(st.integers(1, 6))):
-        record = dict(data.draw(st.sampled_from(case.records)))
-        for name in data.draw(st.sets(st.sampled_from(sorted(record)), max_size=4)):
-            record[name] = data.draw(cell)
+# --- whatever comes ------------------------------------------------------------------------------
+
+OTHERS = [
+    b"account_id,object_id,content_id,timestamp_share,kind,platform\n"
+    b"a,x,1,1600000000,url,p\nb,x,2,2020-09-13T12:26:41Z,,q\n",
+    b"tweetid,userid,tweet_time,tweet_text,is_retweet,retweet_tweetid,hashtags,urls,user_mentions\n"
+    b"1,a,2020-09-13 12:26,hi,False,,\"['x', 'y']\",['https://x.example/1'],['b']\n"
+    b"2,b,2020-09-13 12:27,hi,True,1,[x],[],[]\n",
+    b"Page Name,Facebook Id,Post Created,URL,Message,Link,Likes\n"
+    b"One,1001,2021-03-01 12:00:00 EST,https://www.facebook.com/1001/posts/1,Look!,"
+    b"https://x.example/1,3\n",
+]
+CELLS = st.one_of(
+    st.none(), st.text(max_size=12), st.sampled_from(["NA", "[]", "{}", "1.2E+18", "0", "-1"])
+)
+
+
+def ingest_quietly(path):
+    """Store what can be read; None where the file is refused in a sentence."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            return ingest(path, path.with_name("store"), max_rejects=1.0)
+        except ArchiveError:
+            return None
+
+
+@st.composite
+def draw_records(draw):
+    """Draw an export of which any cells hold anything, and how many records it has."""
+    case = draw(st.sampled_from(CASES))
+    records = [*case.records]
+    for _ in range(draw(st.integers(1, 6))):
+        record = dict(draw(st.sampled_from(case.records)))
+        for name in draw(st.sets(st.sampled_from(sorted(record)), max_size=4)):
+            record[name] = draw(CELLS)
         records.append(record)
-    folder = tmp_path_factory.mktemp("any")
-    path = folder / f"export{case.suffix}"
-    path.write_bytes(case.write([*case.records, *records]))
-    store = ingest(path, folder / "store", max_rejects=1.0)
+    return case.suffix, case.write(records), len(records)
+
+
+@settings(max_examples=settings.default.max_examples // 2)
+@given(made=draw_records())
+def test_ingest__records_add_up_whatever_is_in_them(tmp_path_factory, made):
+    """Rows in are stored, rejected or duplicates, for any cells of any layout."""
+    suffix, content, n_records = made
+    path = tmp_path_factory.mktemp("any") / f"export{suffix}"
+    path.write_bytes(content)
+    store = ingest_quietly(path)
     check_counts(store)
-    assert store.manifest["totals"]["rows_read"] == len(case.records) + len(records)
+    assert store.manifest["totals"]["rows_read"] == n_records
+
+
+@st.composite
+def draw_damage(draw):
+    """Draw a file of any reader in which bytes were lost, doubled, changed or put."""
+    content = bytearray(draw(st.sampled_from([*OTHERS, *(case.write() for case in CASES)])))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(content)))
+        end = min(len(content), start + draw(st.integers(0, 12)))
+        content[start:end] = draw(
+            st.one_of(st.binary(max_size=4), st.just(bytes(content[start:end]) * 2),
+                      st.sampled_from([b"\n", b'"', b",", b"\r\n", b"{", b"]", b"\0"]))
+        )  # fmt: skip
+    return bytes(content)
+
+
+@settings(max_examples=settings.default.max_examples // 2)
+@given(content=draw_damage())
+def test_ingest__damaged_files_add_up_or_are_refused(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("damaged") / "file"
+    path.write_bytes(content)
+    store = ingest_quietly(path)
+    if store is not None:
+        check_counts(store)

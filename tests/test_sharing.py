@@ -644,7 +644,7 @@ def test_share__empty_objects_are_no_objects(tmp_path):
             for k, (a, o) in enumerate(rows)
         )
     )  # fmt: skip
-    store = ingest(path, tmp_path / "store")
+    store = ingest(path, tmp_path / "store", max_rejects=0.75)
     assert store.manifest["totals"]["rejected"] == 6
     findings = share(store, tmp_path / "run", kinds="object")
     assert findings.read("pairs")["object_id"].to_list() == ["x"]

@@ -3,8 +3,8 @@
 import warnings
 
 import numpy as np
+import polars as pl
 import pytest
-from conftest import write_table
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -15,6 +15,13 @@ from gpu_coord.store import strays
 from gpu_coord.store.strays import find_core
 
 DAY = 86_400_000
+
+
+def write_shares(path, rows):
+    """Write a share table of (account, object, content, time)."""
+    names = ["account_id", "object_id", "content_id", "timestamp_share"]
+    pl.DataFrame(rows, schema=names, orient="row").write_csv(path)
+    return path
 
 
 def find_core_by_hand(times, most):
@@ -81,7 +88,7 @@ RUNS = [(detect, {"kinds": ("object",), "groups": 0}), (share, {"kinds": ("objec
 def test_runs__warn_of_a_post_that_stretches_the_span(
     tmp_path, command, choices, strays, dates, options
 ):
-    table = write_table(tmp_path / "t.csv", list_meetings(*(("a", time) for time in strays)))
+    table = write_shares(tmp_path / "t.csv", list_meetings(*(("a", time) for time in strays)))
     store = ingest(table, tmp_path / "store")
     said = rf"^6 of the [\d,]+ days .* all posts but 1 of 19 \({dates}\): .* {options}\.$"
     with pytest.warns(UserWarning, match=said) as caught:
@@ -97,7 +104,7 @@ def test_runs__warn_of_a_post_that_stretches_the_span(
 
 def test_detect__warns_once_though_it_writes_halves(tmp_path):
     rows = list_meetings(("a", "1991-05-06T07:08"))
-    store = ingest(write_table(tmp_path / "t.csv", rows), tmp_path / "store")
+    store = ingest(write_shares(tmp_path / "t.csv", rows), tmp_path / "store")
     with pytest.warns(UserWarning, match="1991-05-06") as caught:
         detect(store, tmp_path / "run", kinds=("object",), groups=0, split_at="2014-03-04")
     assert len(caught) == 1

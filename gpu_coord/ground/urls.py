@@ -515,6 +515,8 @@ def _unwrap_amp_caches(parts: pl.DataFrame) -> pl.DataFrame:
 
 def _drop_amp_marks(parts: pl.DataFrame) -> pl.DataFrame:
     rows = parts["path"].str.contains("amp", literal=True).arg_true()
+    if not rows.len():
+        return parts
     rows = rows.filter(~parts["host"].gather(rows).str.contains(_NAMED_HOSTS))
     host, path = parts["host"].gather(rows), parts["path"].gather(rows)
     bare = (
@@ -567,6 +569,8 @@ def _write_query(query: pl.Expr) -> pl.Expr:
 def _add_routes(urls: pl.Series, routes: pl.Series) -> pl.Series:
     """Add to an address the route behind it, unless an id names the page already."""
     rows = routes.is_not_null().arg_true()
+    if not rows.len():
+        return urls
     pages = urls.gather(rows)
     has_id = reduce(or_, (pages.str.contains(address) for address, _ in _IDENTIFIED))
     names_no_id = ~has_id | _spell_ids(pages).str.contains(_RESERVED)
