@@ -36,7 +36,7 @@ fuzz: .venv/ready-test
 
 test-gpu-contract: .venv-gpu/ready-contract
 	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest $(PARALLEL) tests/gpu -m gpu_contract
-	GPU_COORD_DOUBLES=1 .venv-gpu/bin/python -m pytest $(PARALLEL) $(PIPELINE_TESTS)
+	GPU_COORD_DOUBLES=1 .venv-gpu/bin/python -m pytest $(PARALLEL) -m "not statistics" $(PIPELINE_TESTS)
 
 test-gpu-install: .venv-gpu/ready-install
 	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest tests/gpu -m gpu_install
@@ -67,14 +67,15 @@ notebooks: .venv/ready-notebooks
 	$(PIP) --editable '.[notebooks]'
 	touch $@
 
-.venv-gpu/ready-contract: pyproject.toml constraints.txt tests/gpu/wheels.txt | .venv-gpu/bin/python
-	$(GPU_PIP) --constraint constraints.txt --editable '.[test]' --requirement tests/gpu/stand_ins.txt
-	$(GPU_PIP) --no-deps --requirement tests/gpu/wheels.txt
+# What the tests need stands in the other environment already: it is looked up there.
+.venv-gpu/ready-contract: .venv/ready-test tests/gpu/stand_ins.txt tests/gpu/wheels.txt | .venv-gpu/bin/python
+	.venv-gpu/bin/python tests/gpu/borrow.py .venv
+	$(GPU_PIP) --no-deps --requirement tests/gpu/stand_ins.txt --requirement tests/gpu/wheels.txt
 	touch $@
 
 .venv-gpu/ready-install: pyproject.toml | .venv-gpu/bin/python
 	$(GPU_PIP) --editable '.[test,gpu-cu12]'
-	rm -f .venv-gpu/ready-contract
+	rm -f .venv-gpu/ready-contract .venv-gpu/lib/python*/site-packages/borrowed.pth
 	touch $@
 
 .venv-gpu/bin/python: | .venv/bin/python

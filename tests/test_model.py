@@ -368,6 +368,7 @@ def test_fit__is_the_same_in_blocks(backend):
     np.testing.assert_allclose(parts.gap, whole.gap, atol=1e-6)
 
 
+@pytest.mark.statistics
 def test_fit__finds_what_was_planted_better_in_longer_chains(backend):
     rng = np.random.default_rng(0)
     D = np.zeros((6, 6))
@@ -387,6 +388,7 @@ def test_fit__finds_what_was_planted_better_in_longer_chains(backend):
     assert errors[2] < 0.004
 
 
+@pytest.mark.statistics
 def test_fit__intervals_hold_the_truth_about_as_often_as_they_say(backend):
     rng = np.random.default_rng(1)
     hits = n_true = 0
@@ -513,6 +515,7 @@ def test_fit__attributes_every_event_once(backend):
         assert rows.caused[edge] == pytest.approx(caused)
 
 
+@pytest.mark.statistics
 @given(seed=st.integers(0, 1000))
 def test_fit__does_not_mind_the_order_of_sites_or_a_silent_one(backend, seed):
     _, statuses = draw_statuses(seed, n_steps=150)
