@@ -7,6 +7,15 @@ import sys
 import sysconfig
 from pathlib import Path
 
-here = Path(sysconfig.get_path("purelib"))
-lender = Path(sys.argv[1]).absolute() / here.relative_to(sys.prefix)
-(here / "borrowed.pth").write_text(f"import site; site.addsitedir({str(lender)!r})\n")
+
+def borrow(lender: Path) -> Path:
+    """Write the file that adds the site-packages of the environment ``lender``."""
+    here = Path(sysconfig.get_path("purelib"))
+    there = lender.absolute() / here.relative_to(sys.prefix)
+    added = here / "borrowed.pth"
+    added.write_text(f"import site; site.addsitedir({str(there)!r})\n")
+    return added
+
+
+if __name__ == "__main__":
+    borrow(Path(sys.argv[1]))
