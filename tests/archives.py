@@ -66,6 +66,8 @@ NOTHING = [
     "[]",
     "{}",
 ]
+# Words of the releases of X beside these.
+NOTHING_X = [*NOTHING, "absent", "NAN", "none", "NONE", "Null"]
 
 
 def fold_tag(tag):

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from itertools import product
 
 import polars as pl
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from gpu_coord.archive.ids import is_rounded, mend_ids
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.archive.sources import ArchiveError
-from gpu_coord.archive.tables import Ids
 
 COLUMNS = ["account_id", "object_id", "content_id", "timestamp_share", "platform"]
 AT = "1600000000"
@@ -188,35 +186,6 @@ def test_ingest__mentions_and_posts_of_platforms_do_not_meet(tmp_path):
         ("hashtag", "t"), ("mention", "telegram:x"), ("mention", "twitter:x"),
         ("retweet", "telegram:9"), ("retweet", "twitter:9"),
     ]  # fmt: skip
-
-
-TEXTS = st.sampled_from(["a", "b", "a\x1fb", "\x1fa", "p:a", ":a", ""])
-PLATFORMS = st.sampled_from([None, "p", "q", "p\x1fa"])
-
-
-@given(pairs=st.lists(st.tuples(TEXTS, PLATFORMS), max_size=8), n_parts=st.integers(1, 3))
-def test_ids__are_equal_where_id_and_platform_are(pairs, n_parts):
-    """As plain pairs say, with whatever characters in them, in any number of parts."""
-    ids, codes = Ids(), []
-    for part in range(n_parts):
-        mine = pairs[part::n_parts]
-        texts = pl.Series([id for id, _ in mine], dtype=pl.String)
-        names = pl.Series([name for _, name in mine], dtype=pl.String)
-        codes += [*zip(mine, ids.add(texts, names).to_list(), strict=True)]
-    platforms = {id: {name for other, name in pairs if other == id and name} for id, _ in pairs}
-    for ((id, name), code), ((other, its), its_code) in product(codes, codes):
-        mine, others = (
-            who or (min(platforms[text]) if len(platforms[text]) == 1 else None)
-            for text, who in ((id, name), (other, its))
-        )
-        is_same = (id, mine) == (other, others)
-        unified = ids.unify(pl.Series([code, its_code]).to_numpy())
-        assert (unified[0] == unified[1]) == is_same
-    for (id, name), code in codes:
-        shown = ids.show(pl.Series([code], dtype=pl.UInt32))[0]
-        n_others = len(platforms[id]) + (len(platforms[id]) > 1 and (id, None) in pairs)
-        plain = n_others < 2 or name is None
-        assert shown == (id if plain else f"{name.replace(chr(31), ' ')}:{id}")
 
 
 # --- too much set aside --------------------------------------------------------------------------

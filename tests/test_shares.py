@@ -19,7 +19,7 @@ from gpu_coord.archive import shares, sources
 from gpu_coord.archive.cells import parse_share_times
 from gpu_coord.archive.ingest import read_labels
 from gpu_coord.archive.sources import ArchiveError
-from gpu_coord.archive.tables import sort_texts
+from gpu_coord.archive.vocabularies import sort_texts
 from gpu_coord.sharing.cycle import read_seeds
 from gpu_coord.trust.evaluation.truths import read_edges, read_truth
 

@@ -22,6 +22,7 @@ from gpu_coord.archive.posts import (
     PostBatch,
     count_unread_urls,
     find_firsts,
+    identify_by_content,
     keep_rows,
     number_posts,
     read_numbers,
@@ -30,8 +31,9 @@ from gpu_coord.archive.posts import (
     write_tables,
 )
 from gpu_coord.archive.sources import CROWDTANGLE_CONTENTS, CROWDTANGLE_IDS, CROWDTANGLE_TIMES
-from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE, Ids, Vocabulary
+from gpu_coord.archive.tables import COUNTS, POSTS, PROFILE
 from gpu_coord.archive.times import FIRST_SHARE, find_latest_share
+from gpu_coord.archive.vocabularies import Ids, Vocabulary
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.tables import TableWriter, read_parts
 
@@ -88,7 +90,6 @@ _PLATFORM_HOST = r"(?i)(?:facebook|fb|instagram)\.com"
 _OFFSET = r"[0-9] ?(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 
 STAGED_POSTS: dict[str, Any] = {
-    "key": pl.Int64,  # equal for records of one account with one content
     "account": pl.UInt32,  # code, as are content and platform
     "content": pl.UInt32,
     "platform": pl.UInt32,
@@ -262,14 +263,14 @@ def _drop_commas(text: pl.Expr) -> pl.Expr:
 class Books:
     """Ids that have codes, and what is known of accounts so far."""
 
-    contents: Ids = field(default_factory=Ids)
+    contents: Ids
     platforms: Vocabulary = field(default_factory=Vocabulary)
     followers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOLLOWERS))
 
 
 def ingest_crowdtangle(intake: Intake) -> None:
     """Write the posts and events of CrowdTangle exports, and book accounts and entities."""
-    books = Books()
+    books = Books(Ids(intake.staged / "contents"))
     stage_posts(
         intake,
         intake.tallies,
@@ -279,10 +280,11 @@ def ingest_crowdtangle(intake: Intake) -> None:
         code=partial(_code_posts, intake, books),
     )
     _book_profiles(intake, books.followers)
-    is_first = find_firsts(intake, intake.tallies, "key")
+    identify = identify_by_content(books.contents)
+    is_first = find_firsts(intake, intake.tallies, ["account", "content"], identify)
     write_tables(
         intake,
-        place=_plan_places(intake, is_first),
+        place=_plan_places(intake, books.contents, is_first),
         write_posts=partial(_write_posts, intake, books, is_first),
         n_rows=is_first.size,
     )
@@ -327,8 +329,7 @@ def _code_posts(intake: Intake, books: Books, tally: Tally, read: PostBatch) -> 
     )
     told = read.profiles.with_columns(codes, coded["time"])
     books.followers = _merge_followers(books.followers, told)
-    key = pl.col("account").cast(pl.Int64) * (1 << 32) + pl.col("content")
-    return coded.with_columns(key=key)
+    return coded
 
 
 def _merge_followers(known: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
@@ -355,7 +356,9 @@ def _book_profiles(intake: Intake, followers: pl.DataFrame) -> None:
     intake.accounts.add_profiles(profiles)
 
 
-def _plan_places(intake: Intake, is_first: np.ndarray) -> Callable[[pl.DataFrame], pl.DataFrame]:
+def _plan_places(
+    intake: Intake, contents: Ids, is_first: np.ndarray
+) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """Return what gives staged events their post.
 
     Records of a post differ where a table has one for each link: all its links are kept, at the
@@ -363,7 +366,8 @@ def _plan_places(intake: Intake, is_first: np.ndarray) -> Callable[[pl.DataFrame
     """
     if is_first.all():
         return lambda events: events.with_columns(post="row")
-    rows = pl.concat(read_parts(intake.staged / "posts.arrow", ["key", "time"]))
+    rows = pl.concat(read_parts(intake.staged / "posts.arrow", ["account", "content", "time"]))
+    rows = rows.with_columns(identify_by_content(contents)(rows).alias("key"))
     first_rows = rows.with_row_index("row").select(pl.col("row").first().over("key")).to_series()
     posts = (np.cumsum(is_first) - 1)[first_rows.to_numpy()]
     times = rows["time"].gather(first_rows).to_numpy()
@@ -385,7 +389,8 @@ def _find_new_links(intake: Intake, url: int, posts: np.ndarray) -> np.ndarray:
     for part in read_parts(intake.staged / "events.arrow", ["row", "kind", "value"]):
         links.append(part.filter(pl.col("kind") == url).select("row", "value"))
     shared = pl.concat(links)
-    shared = shared.with_columns(post=posts[shared["row"].to_numpy()])
+    values = intake.entities.unify(shared.with_columns(kind=pl.lit(url)))
+    shared = shared.with_columns(post=posts[shared["row"].to_numpy()], value=values)
     is_new = shared.select(pl.struct("post", "value").is_first_distinct()).to_series()
     adds_link = np.zeros(posts.size, bool)
     adds_link[shared["row"].filter(is_new).to_numpy()] = True

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import give_reason, null_blank, parse_lists
@@ -24,8 +23,9 @@ from gpu_coord.archive.posts import (
     PostBatch,
     count_unread_urls,
     find_firsts,
-    keep_rows,
+    identify_by_content,
     number_posts,
+    place_firsts,
     read_numbers,
     read_texts,
     stage_posts,
@@ -33,7 +33,7 @@ from gpu_coord.archive.posts import (
 )
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import COUNTS as COUNT_COLUMNS
-from gpu_coord.archive.tables import POSTS, Ids, Vocabulary
+from gpu_coord.archive.tables import POSTS
 from gpu_coord.archive.times import (
     FIRST_SHARE,
     FIRST_TWEET,
@@ -46,6 +46,7 @@ from gpu_coord.archive.times import (
     read_clock,
     read_times,
 )
+from gpu_coord.archive.vocabularies import Ids, Vocabulary
 from gpu_coord.archive.x_archive import ITEM_KEYS, NO_TWEETS
 from gpu_coord.ground.texts import fold_hashtags
 from gpu_coord.ground.urls import normalise_urls
@@ -53,6 +54,8 @@ from gpu_coord.store.tables import TableWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
 
     from gpu_coord.archive.intake import Intake, Tally
     from gpu_coord.archive.layouts import Layout
@@ -63,7 +66,6 @@ if TYPE_CHECKING:
 CLOCK_ROWS = 20_000  # of a file tell what its times count
 IDS = ("account_id", "content_id")
 STAGED_POSTS: dict[str, Any] = {
-    "key": pl.Int64,  # equal for records of one account with one content
     "account": pl.UInt32,  # code, as are content and platform
     "content": pl.UInt32,
     "platform": pl.UInt32,
@@ -418,13 +420,13 @@ def _mark_copies(cells: pl.DataFrame) -> pl.Expr:
 class Books:
     """Ids that have codes."""
 
-    contents: Ids = field(default_factory=Ids)
+    contents: Ids
     platforms: Vocabulary = field(default_factory=Vocabulary)
 
 
 def ingest_exports(intake: Intake) -> None:
     """Write the posts and events of exports, and book accounts and entities."""
-    books = Books()
+    books = Books(Ids(intake.staged / "contents"))
     clocks = {tally.source.name: read_source_clock(tally.source) for tally in intake.tallies}
     stage_posts(
         intake,
@@ -434,16 +436,11 @@ def ingest_exports(intake: Intake) -> None:
         read=partial(_read_posts, intake, Clocks(clocks, find_latest_share(), intake.time)),
         code=partial(_code_posts, intake, books),
     )
-    is_first = find_firsts(intake, intake.tallies, "key")
-    posts = np.cumsum(is_first) - 1
-
-    def place(events: pl.DataFrame) -> pl.DataFrame:
-        rows = events["row"].to_numpy()
-        return keep_rows(events.with_columns(post=posts[rows]), is_first[rows])
-
+    identify = identify_by_content(books.contents)
+    is_first = find_firsts(intake, intake.tallies, ["account", "content"], identify)
     write_tables(
         intake,
-        place=place,
+        place=place_firsts(is_first),
         write_posts=partial(_write_posts, intake, books, is_first),
         n_rows=is_first.size,
     )
@@ -496,8 +493,7 @@ def _code_posts(intake: Intake, books: Books, tally: Tally, read: PostBatch) -> 
         books.contents.add(read.posts["content_id"], platforms).alias("content"),
         books.platforms.encode(platforms).alias("platform"),
     )
-    key = pl.col("account").cast(pl.Int64) * (1 << 32) + pl.col("content")
-    return coded.with_columns(key=key).select(*STAGED_POSTS)
+    return coded.select(*STAGED_POSTS)
 
 
 def _write_posts(intake: Intake, books: Books, is_first: np.ndarray) -> None:

@@ -54,13 +54,16 @@ class Intake:
     keeps_texts: bool
     progress: Callable[[str, int, int], None]
     accounts: Accounts = field(default_factory=Accounts)
-    entities: Entities = field(default_factory=Entities)
+    entities: Entities = field(init=False)
     reasons: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)  # ids, by column
     facts: dict[str, Any] = field(default_factory=dict)  # for the manifest
     n_bytes_done: int = 0
+
+    def __post_init__(self) -> None:
+        self.entities = Entities(self.staged)
 
     @property
     def staged(self) -> Path:
@@ -113,13 +116,15 @@ def number_accounts(intake: Intake) -> None:
 
 def number_entities(intake: Intake) -> None:
     """Give numbers to the entities, once all are marked, and write their table."""
-    entities = intake.entities.number(intake.exclusion, intake.key)
-    intake.facts["entities"] = entities.height
-    intake.facts["entities_by_kind"] = _count_by(entities, "kind")
     kinds = pl.Enum(sorted(intake.entities.kinds, key=str.encode))
     schema = {"entity": pl.Int32, "kind": kinds, "value": pl.String}
+    counts: Counter[str] = Counter()
     with TableWriter(intake.folder / "entities.parquet", schema) as writer:
-        writer.add(entities)
+        for entities in intake.entities.number(intake.exclusion, intake.key):
+            counts.update(_count_by(entities, "kind"))
+            writer.add(entities)
+    intake.facts["entities"] = counts.total()
+    intake.facts["entities_by_kind"] = dict(sorted(counts.items()))
 
 
 def _count_by(frame: pl.DataFrame, column: str) -> dict[str, int]:

@@ -35,9 +35,12 @@ if TYPE_CHECKING:
 
     from gpu_coord.archive.intake import Intake, Tally
     from gpu_coord.archive.sources import Batch, Source
+    from gpu_coord.archive.vocabularies import Ids
 
 TEXT_KIND = "text"
 TEXTS_AT_A_TIME = 1 << 19
+ROWS_AT_A_TIME = 1 << 21  # of which the first of each post are found
+_MIX = 0x9E3779B97F4A7C15  # odd, of bits that look random: neighbours are spread over all shares
 STAGED_EVENTS: dict[str, Any] = {
     "row": pl.Int64,
     "account": pl.UInt32,  # code, as are kind and value
@@ -177,25 +180,80 @@ def _stage_texts(intake: Intake, said: pl.DataFrame, n_known: int, writer: Table
 # --- numbering -----------------------------------------------------------------------------------
 
 
-def find_firsts(intake: Intake, tallies: Sequence[Tally], key: str) -> np.ndarray:
+def find_firsts(
+    intake: Intake,
+    tallies: Sequence[Tally],
+    columns: Sequence[str],
+    identify: Callable[[pl.DataFrame], pl.Series],
+) -> np.ndarray:
     """Tell which rows are the first of their post; book the others as duplicates.
 
     Parameters
     ----------
-    key
-        Column of the staged posts that is equal in records of one post.
+    columns, identify
+        Columns of the staged posts, and the whole number made of them that is equal in records of
+        one post.
     """
-    parts = list(read_parts(intake.staged / "posts.arrow", [key, "account"]))
-    empty = pl.DataFrame(schema={key: pl.Int64, "account": pl.UInt32})
-    posts = pl.concat([empty, *parts])
-    is_first = posts[key].is_first_distinct()
-    intake.accounts.mark(posts["account"].filter(is_first).unique())
-    firsts = is_first.to_numpy()
+    n_rows = sum(tally.n_read - tally.n_rejected for tally in tallies)
+    is_first = np.zeros(n_rows, bool)
+    n_shares = -(-n_rows // ROWS_AT_A_TIME)
+    for share in range(n_shares):
+        rows, keys = _list_keys(intake, columns, identify, share, n_shares)
+        is_first[rows] = pl.Series(keys).is_first_distinct().to_numpy()
+    n_before = 0
+    for part in read_parts(intake.staged / "posts.arrow", ["account"]):
+        kept = keep_rows(part, is_first[n_before : n_before + part.height])
+        intake.accounts.mark(kept["account"].unique())
+        n_before += part.height
     for tally in tallies:
         n_good = tally.n_read - tally.n_rejected
-        tally.n_stored = int(firsts[tally.first_row : tally.first_row + n_good].sum())
+        tally.n_stored = int(is_first[tally.first_row : tally.first_row + n_good].sum())
         tally.n_duplicates = n_good - tally.n_stored
-    return firsts
+    return is_first
+
+
+def _list_keys(
+    intake: Intake,
+    columns: Sequence[str],
+    identify: Callable[[pl.DataFrame], pl.Series],
+    share: int,
+    n_shares: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and keys of one share of all keys, so that memory does not grow with them."""
+    rows, keys, n_before = [], [], 0
+    for part in read_parts(intake.staged / "posts.arrow", columns):
+        key = identify(part).to_numpy()
+        mixed = (key.astype(np.uint64) * np.uint64(_MIX)) >> np.uint64(40)
+        at = np.flatnonzero(mixed % n_shares == share)
+        rows.append(at + n_before)
+        keys.append(key[at])
+        n_before += part.height
+    return np.concatenate(rows), np.concatenate(keys)
+
+
+def identify_by_content(contents: Ids) -> Callable[[pl.DataFrame], pl.Series]:
+    """Return what tells posts apart by their codes of ``account`` and ``content``."""
+
+    def identify(posts: pl.DataFrame) -> pl.Series:
+        content = pl.Series(contents.unify(posts["content"].to_numpy()), dtype=pl.Int64)
+        return posts["account"].cast(pl.Int64) * (1 << 32) + content
+
+    return identify
+
+
+def place_firsts(is_first: np.ndarray) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Return what gives staged events the number of their post, and leaves out other rows'."""
+
+    def place(events: pl.DataFrame) -> pl.DataFrame:
+        rows = events["row"].to_numpy()
+        if not rows.size:
+            return events.with_columns(post="row")
+        low, high = rows.min(), rows.max() + 1
+        n_before = np.count_nonzero(is_first[:low])
+        posts = n_before - 1 + np.cumsum(is_first[low:high])[rows - low]
+        return keep_rows(events.with_columns(post=posts), is_first[rows])
+
+    return place
 
 
 def number_posts(intake: Intake, is_first: np.ndarray) -> Iterator[pl.DataFrame]:
@@ -271,4 +329,5 @@ def _write_texts(intake: Intake) -> None:
                 part.with_columns(entity=numbers[part["value"].to_numpy()]).filter(wanted)
                 for part in read_parts(intake.staged / "texts.arrow")
             ]
-            writer.add(pl.concat(parts).sort("entity"))
+            # A wording stands there once for each code of its text.
+            writer.add(pl.concat(parts).unique("entity", keep="first").sort("entity"))

@@ -23,7 +23,7 @@ from gpu_coord.archive.intake import (
     number_entities,
     open_events,
 )
-from gpu_coord.archive.tables import COUNTS, POSTS, Ids, Vocabulary
+from gpu_coord.archive.tables import COUNTS, POSTS
 from gpu_coord.archive.times import (
     FORMAT_CLOCK,
     NO_CLOCK,
@@ -32,6 +32,7 @@ from gpu_coord.archive.times import (
     read_clock,
     read_times,
 )
+from gpu_coord.archive.vocabularies import Ids, Vocabulary
 from gpu_coord.ground.kinds import RESERVED
 from gpu_coord.store.tables import TableWriter, read_parts
 
@@ -128,7 +129,7 @@ def _judge_kind(kind: pl.Expr) -> pl.Expr:
 
 def ingest_shares(intake: Intake) -> None:
     """Write the posts and events of share tables, and book accounts and entities."""
-    contents, platforms = Ids(), Vocabulary()
+    contents, platforms = Ids(intake.staged / "contents"), Vocabulary()
     n_rows = _stage_shares(intake, contents, platforms)
     number_accounts(intake)
     number_entities(intake)
@@ -204,8 +205,10 @@ def _read_bucket(intake: Intake, contents: Ids, bucket: int, n_buckets: int) -> 
     for part in read_parts(intake.staged / "shares.arrow"):
         accounts = intake.accounts.numbers[part["account"].to_numpy()]
         unified = contents.unify(part["content"].to_numpy())
-        part = part.with_columns(account=accounts, content=unified)
-        parts.append(part.filter(accounts % n_buckets == bucket))
+        mine = part.with_columns(account=accounts, content=unified).filter(
+            accounts % n_buckets == bucket
+        )
+        parts.append(mine.with_columns(value=intake.entities.unify(mine)))
     return pl.concat(parts).sort("row")
 
 

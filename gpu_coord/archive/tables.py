@@ -2,14 +2,14 @@
 
 In: ids and values batch by batch. Out: accounts and entities, numbered in byte order. The one
 idea: while files are read each distinct text has a code in order of arrival; the order that
-readers see is made at the end, over distinct texts only.
+readers see is made at the end, over distinct texts only. Accounts stay in memory.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,11 +17,13 @@ import polars as pl
 from gpu_coord.archive.cells import hash_ids
 from gpu_coord.archive.ids import count_cut
 from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.archive.vocabularies import Ids, add_platforms, sort_texts
 from gpu_coord.ground.kinds import names_accounts, names_posts
 from gpu_coord.ground.texts import fold_case, fold_hashtags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 MAX_KINDS = 255
 
@@ -46,112 +48,6 @@ ACCOUNTS: dict[str, Any] = {
 TEXTS: dict[str, Any] = {"entity": pl.Int32, "text": pl.String}
 REJECTS: dict[str, Any] = {"file": pl.String, "row": pl.Int64, "reason": pl.String}
 PROFILE = ["account_creation_date", "follower_count", "following_count", "account_language"]
-
-
-class Vocabulary:
-    """Distinct texts, each with a code in order of arrival."""
-
-    def __init__(self) -> None:
-        self._type = pl.Categorical(pl.Categories.random())
-        self._anchor = pl.Series(dtype=self._type)  # Polars forgets codes that no series uses
-        self.n_texts = 0
-
-    def encode(self, texts: pl.Series) -> pl.Series:
-        """Return the code of each text, as UInt32; null stays null."""
-        codes = texts.cast(self._type).to_physical()
-        if len(codes) > codes.null_count():
-            self.n_texts = max(self.n_texts, int(codes.max()) + 1)  # type: ignore[arg-type]
-        return codes
-
-    def decode(self, codes: np.ndarray | pl.Series) -> pl.Series:
-        """Return the texts of codes."""
-        return pl.Series(codes, dtype=pl.UInt32).cat.to(self._type).cast(pl.String)
-
-
-_BEHIND_PLATFORM = "\x1f"  # the unit separator of ASCII
-_TEXT_PAIR: dict[str, Any] = {"id": pl.String, "platform": pl.String}
-
-
-def add_platforms(ids: pl.Series, platforms: pl.Series | None) -> pl.Series:
-    """Return ids that differ between platforms; `show_platforms` undoes it."""
-    has_mark = ids.str.contains(_BEHIND_PLATFORM, literal=True)
-    if (platforms is None or platforms.null_count() == len(platforms)) and not has_mark.any():
-        return ids
-    named = pl.DataFrame({"id": ids, "platform": platforms}, schema_overrides=_TEXT_PAIR)
-    platform = pl.col("platform").str.replace_all(_BEHIND_PLATFORM, " ", literal=True)
-    # An id with the mark in it stands behind one in any case, or its beginning were a platform.
-    named = named.with_columns(platform.fill_null(pl.when(has_mark).then(pl.lit(""))))
-    keyed = pl.col("platform") + _BEHIND_PLATFORM + pl.col("id")
-    return named.select(pl.coalesce(keyed, "id").alias(ids.name)).to_series()
-
-
-def strip_platforms(keyed: pl.Series) -> pl.Series:
-    """Return ids without their platforms."""
-    return keyed.str.replace(f"^[^{_BEHIND_PLATFORM}]*{_BEHIND_PLATFORM}", "")
-
-
-class Ids(Vocabulary):
-    """Distinct ids: one id on two platforms is two, and is shown as ``platform:id``.
-
-    An id without a platform is that of its only platform; where it has several, or none, it is one
-    of its own.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._has_platforms = False
-        self._known: _Known | None = None  # once all ids have their codes
-
-    def add(self, ids: pl.Series, platforms: pl.Series | None) -> pl.Series:
-        """Return the code of each id."""
-        keyed = add_platforms(ids, platforms)
-        self._has_platforms |= keyed is not ids
-        self._known = None
-        return self.encode(keyed)
-
-    def unify(self, codes: np.ndarray) -> np.ndarray:
-        """Return the one code of each id, once all have theirs."""
-        return self._list_known().code[codes] if self._has_platforms else codes
-
-    def show(self, codes: np.ndarray | pl.Series) -> pl.Series:
-        """Return the ids of codes, once all have theirs."""
-        if not self._has_platforms:
-            return self.decode(codes)
-        unified = self.unify(np.asarray(codes))
-        keyed = self.decode(unified)
-        named = keyed.str.strip_prefix(_BEHIND_PLATFORM)
-        whole = keyed.str.replace(_BEHIND_PLATFORM, ":", literal=True)
-        whole = named.zip_with(keyed.str.starts_with(_BEHIND_PLATFORM), whole)
-        is_shared = pl.Series(self._list_known().is_shared[unified], dtype=pl.Boolean)
-        return whole.zip_with(is_shared, strip_platforms(keyed))
-
-    def strip(self, codes: np.ndarray) -> pl.Series:
-        """Return the ids of codes without their platforms."""
-        keyed = self.decode(codes)
-        return strip_platforms(keyed) if self._has_platforms else keyed
-
-    def _list_known(self) -> _Known:
-        if self._known is None:
-            self._known = _find_same(self.decode(np.arange(self.n_texts)))
-        return self._known
-
-
-class _Known(NamedTuple):
-    code: np.ndarray  # of the text that stands for each
-    is_shared: np.ndarray  # whether the same id stands for others, too
-
-
-def _find_same(keyed: pl.Series) -> _Known:
-    ids = pl.DataFrame({"plain": strip_platforms(keyed)}).with_row_index("code")
-    on_platform = keyed.str.contains(f"^[^{_BEHIND_PLATFORM}]+{_BEHIND_PLATFORM}")
-    ids = ids.with_columns(pl.when(on_platform).then("code").alias("named"))
-    only = pl.when(pl.col("named").count().over("plain") == 1).then(
-        pl.col("named").min().over("plain")
-    )
-    ids = ids.with_columns(code=pl.coalesce("named", only, "code"))
-    is_shared = pl.col("code").n_unique().over("plain") > 1
-    found = ids.select("code", is_shared=is_shared)
-    return _Known(found["code"].to_numpy(), found["is_shared"].to_numpy())
 
 
 @dataclass(slots=True)
@@ -209,10 +105,17 @@ def _fold_term(term: str) -> str:
 
 
 class Entities:
-    """The entities of each kind."""
+    """The entities of each kind.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    aside
+        Folder for the values that memory does not hold.
+    """
+
+    def __init__(self, aside: Path) -> None:
         self.kinds: list[str] = []
+        self._aside = aside
         self._vocabularies: list[Ids] = []
         self._seen: list[np.ndarray] = []
         self._numbers: list[np.ndarray] = []  # per kind: code -> entity, or -1
@@ -233,8 +136,8 @@ class Entities:
         return position, self._vocabularies[position].add(values, platforms)
 
     def count_values(self, kind: str) -> int:
-        """Count the values that have a code; those that come next have codes from here."""
-        return self._vocabularies[self.kinds.index(kind)].n_texts if kind in self.kinds else 0
+        """Count the codes of a kind; those that come next begin here."""
+        return self._vocabularies[self.kinds.index(kind)].n_codes if kind in self.kinds else 0
 
     def _add(self, kind: str) -> None:
         if len(self.kinds) >= MAX_KINDS:
@@ -242,57 +145,63 @@ class Entities:
                 f"More than {MAX_KINDS} kinds, the last is {kind!r}; the kind of a share is the "
                 "sort of object (hashtag, url, ...), not the object."
             )
+        self._vocabularies.append(Ids(self._aside / str(len(self.kinds))))
         self.kinds.append(kind)
-        self._vocabularies.append(Ids())
         self._seen.append(np.zeros(0, bool))
 
     def mark(self, events: pl.DataFrame) -> None:
         """Note which entities have events (columns ``kind``, ``value``)."""
         kinds, values = events["kind"].to_numpy(), events["value"].to_numpy()
         for kind in np.unique(kinds).tolist():
-            missing = self._vocabularies[kind].n_texts - len(self._seen[kind])
+            missing = self._vocabularies[kind].n_codes - len(self._seen[kind])
             self._seen[kind] = np.pad(self._seen[kind], (0, missing))
             self._seen[kind][values[kinds == kind]] = True
 
-    def number(self, exclusion: Exclusion, key: bytes | None) -> pl.DataFrame:
-        """Give numbers to the entities that have events; return the table of entities."""
-        n_kinds = len(self.kinds)
+    def unify(self, events: pl.DataFrame) -> np.ndarray:
+        """Return the one code of each event's value (columns ``kind``, ``value``)."""
+        kinds, values = events["kind"].to_numpy(), events["value"].to_numpy().copy()
+        for kind in np.unique(kinds).tolist():
+            values[kinds == kind] = self._vocabularies[kind].unify(values[kinds == kind])
+        return values
+
+    def number(self, exclusion: Exclusion, key: bytes | None) -> Iterator[pl.DataFrame]:
+        """Give numbers to the entities that have events; yield the table of entities in parts."""
+        n_kinds, n_numbered = len(self.kinds), 0
         self._numbers = [np.empty(0, np.int32)] * n_kinds
         self._excluded_by = [np.empty(0, np.int32)] * n_kinds
-        tables = [pl.DataFrame(schema={"kind": pl.String, "value": pl.String})]
-        n_numbered = 0
         for kind in sorted(range(n_kinds), key=lambda at: self.kinds[at].encode()):
-            values = self._number_kind(kind, n_numbered, exclusion, key)
-            n_numbered += len(values)
-            named = values.to_frame("value").with_columns(kind=pl.lit(self.kinds[kind]))
-            tables.append(named.select("kind", "value"))
-        return pl.concat(tables).with_row_index("entity").cast({"entity": pl.Int32})
+            name, n_codes = self.kinds[kind], self._vocabularies[kind].n_codes
+            self._numbers[kind] = np.full(n_codes, -1, np.int32)
+            self._excluded_by[kind] = np.full(n_codes if exclusion.terms else 0, -1, np.int32)
+            self._seen[kind] = np.pad(self._seen[kind], (0, n_codes - len(self._seen[kind])))
+            for ids in self._vocabularies[kind].arrange(key if names_accounts(name) else None):
+                values = self._number_part(kind, ids, n_numbered, exclusion)
+                entities = np.arange(n_numbered, n_numbered + len(values), dtype=np.int32)
+                n_numbered += len(values)
+                yield pl.DataFrame({"entity": entities, "value": values}).with_columns(
+                    kind=pl.lit(name)
+                )
 
-    def _number_kind(
-        self, kind: int, first: int, exclusion: Exclusion, key: bytes | None
+    def _number_part(
+        self, kind: int, ids: pl.DataFrame, first: int, exclusion: Exclusion
     ) -> pl.Series:
-        vocabulary, n_codes = self._vocabularies[kind], len(self._seen[kind])
-        every = vocabulary.unify(np.arange(n_codes))
-        is_seen = np.zeros(n_codes, bool)
-        is_seen[every[self._seen[kind]]] = True
-        codes = np.flatnonzero(is_seen)
-        values = vocabulary.show(codes)
-        excluded_by = exclusion.find(self.kinds[kind], values)
-        self._excluded_by[kind] = _scatter(n_codes, codes, excluded_by)[every]
-        kept = excluded_by < 0
-        codes, values = codes[kept], values.filter(pl.Series(kept))
-        if key is not None and names_accounts(self.kinds[kind]):
-            values = hash_ids(values, key)
-        order = sort_texts(values)
-        numbers = np.arange(first, first + len(order), dtype=np.int32)
-        self._numbers[kind] = _scatter(n_codes, codes[order], numbers)[every]
-        return values.gather(order)
+        """Give numbers to some ids, to one of those that are the same; return their values."""
+        codes, same = ids["code"].to_numpy(), ids["same"].to_numpy()
+        is_seen, numbers = self._seen[kind], self._numbers[kind]
+        is_seen[same[is_seen[codes]]] = True
+        named = ids.filter(pl.Series(is_seen[codes] & (codes == same)))
+        excluded_by = exclusion.find(self.kinds[kind], named["text"])
+        if exclusion.terms:
+            self._excluded_by[kind][named["code"].to_numpy()] = excluded_by
+            self._excluded_by[kind][codes] = self._excluded_by[kind][same]
+        kept = named.filter(pl.Series(excluded_by < 0))
+        numbers[kept["code"].to_numpy()] = np.arange(first, first + kept.height, dtype=np.int32)
+        numbers[codes] = numbers[same]
+        return kept["value"]
 
     def list_numbers(self, kind: str) -> np.ndarray:
         """Return the entity of each code of a kind, once numbered; -1: it is not in the store."""
-        numbers = self._numbers[self.kinds.index(kind)] if kind in self.kinds else np.empty(0, int)
-        n_missing = self.count_values(kind) - len(numbers)
-        return np.pad(numbers, (0, n_missing), constant_values=-1)
+        return self._numbers[self.kinds.index(kind)] if kind in self.kinds else np.empty(0, int)
 
     def look_up(self, events: pl.DataFrame, exclusion: Exclusion) -> np.ndarray:
         """Return the entity of each event; -1 where it is excluded, which is counted."""
@@ -301,28 +210,11 @@ class Entities:
         for kind in range(len(self.kinds)):
             at = np.flatnonzero(kinds == kind)
             entities[at] = self._numbers[kind][codes[at]]
-            reasons = self._excluded_by[kind][codes[at]]
-            hits = np.bincount(reasons[reasons >= 0], minlength=len(exclusion.terms))
-            exclusion.n_events.update(dict(zip(exclusion.terms, hits.tolist(), strict=True)))
+            if exclusion.terms:
+                reasons = self._excluded_by[kind][codes[at]]
+                hits = np.bincount(reasons[reasons >= 0], minlength=len(exclusion.terms))
+                exclusion.n_events.update(dict(zip(exclusion.terms, hits.tolist(), strict=True)))
         return entities
-
-
-def sort_texts(texts: pl.Series) -> np.ndarray:
-    """Return the order of texts by their bytes: by the first eight, then by all where these tie.
-
-    Integers sort three times as fast as texts, and most texts are hashes and ids.
-    """
-    head = (pl.col("text") + "\0" * 8).cast(pl.Binary).bin.slice(0, 8)
-    keys = texts.to_frame("text").select(head.bin.reinterpret(dtype=pl.UInt64, endianness="big"))
-    numbers = keys.to_series().to_numpy()
-    order = np.argsort(numbers)
-    is_same = numbers[order][1:] == numbers[order][:-1]
-    is_tied = np.zeros(len(order), bool)
-    is_tied[1:] |= is_same
-    is_tied[:-1] |= is_same
-    tied = order[is_tied]
-    order[is_tied] = tied[texts.gather(tied).arg_sort().to_numpy()]
-    return order
 
 
 def _scatter(size: int, at: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -397,12 +289,12 @@ class Accounts:
         self._told.setdefault(label, []).append(ids)
 
     def _grow(self, flags: np.ndarray) -> np.ndarray:
-        return np.pad(flags, (0, self._vocabulary.n_texts - len(flags)))
+        return np.pad(flags, (0, self._vocabulary.n_codes - len(flags)))
 
     def number(self, key: bytes | None) -> pl.DataFrame:
         """Give numbers to the accounts, by the bytes of their ids; return the table of accounts."""
-        every = self._vocabulary.unify(np.arange(self._vocabulary.n_texts))
-        is_present = np.zeros(self._vocabulary.n_texts, bool)
+        every = self._vocabulary.unify(np.arange(self._vocabulary.n_codes))
+        is_present = np.zeros(self._vocabulary.n_codes, bool)
         is_present[every[self._grow(self._present)]] = True
         codes = np.flatnonzero(is_present)
         ids = self._vocabulary.show(codes)
@@ -412,7 +304,7 @@ class Accounts:
         order = sort_texts(ids)
         codes, ids = codes[order], ids.gather(order)
         numbers = np.arange(len(codes), dtype=np.int32)
-        self.numbers = _scatter(self._vocabulary.n_texts, codes, numbers)[every]
+        self.numbers = _scatter(self._vocabulary.n_codes, codes, numbers)[every]
         table = pl.DataFrame(
             {
                 "number": numbers,
@@ -441,7 +333,7 @@ class Accounts:
         self.n_unknown = len(unknown)
 
     def _decide_labels(self) -> np.ndarray:
-        labels = np.full(self._vocabulary.n_texts, None, object)
+        labels = np.full(self._vocabulary.n_codes, None, object)
         for label, marked in self._labels.items():
             marked = self._grow(marked)
             clash = sorted({str(other) for other in labels[marked] if other is not None})

@@ -27,8 +27,8 @@ from gpu_coord.archive.posts import (
     PostBatch,
     count_unread_urls,
     find_firsts,
-    keep_rows,
     number_posts,
+    place_firsts,
     read_numbers,
     read_texts,
     stage_posts,
@@ -277,16 +277,10 @@ def ingest_x_archive(intake: Intake) -> None:
         read=lambda source, batch: _read_tweets(intake, source, batch),
         code=lambda tally, read: _code_tweets(intake, tally, read),
     )
-    is_first = find_firsts(intake, tweets, "tweet")
-    posts = np.cumsum(is_first) - 1
-
-    def place(events: pl.DataFrame) -> pl.DataFrame:
-        rows = events["row"].to_numpy()
-        return keep_rows(events.with_columns(post=posts[rows]), is_first[rows])
-
+    is_first = find_firsts(intake, tweets, ["tweet"], lambda posts: posts["tweet"])
     write_tables(
         intake,
-        place=place,
+        place=place_firsts(is_first),
         write_posts=lambda: _write_posts(intake, is_first),
         n_rows=is_first.size,
     )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 ROW_GROUP_ROWS = 1 << 19
@@ -109,17 +109,21 @@ def _open_parquet(path: Path, schema: pa.Schema) -> Any:
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating)
 
 
-def read_parts(path: Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+def read_parts(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
     """Yield the parts of a file of `TableWriter`, one frame each."""
     if path.suffix == ".arrow":
-        with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as file:
+        # Read, not mapped: pages of a mapped file count as memory of the process until its end.
+        with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
+            names = file.schema.names
+        fields = None if columns is None else [names.index(name) for name in columns]
+        options = pa.ipc.IpcReadOptions(included_fields=fields)
+        with pa.OSFile(str(path)) as source, pa.ipc.open_file(source, options=options) as file:
             for part in range(file.num_record_batches):
-                batch = file.get_batch(part)
-                yield pl.DataFrame(batch.select(columns or batch.schema.names))
+                yield pl.DataFrame(file.get_batch(part))
         return
     with pq.ParquetFile(path) as file:
         for part in range(file.num_row_groups):
-            yield pl.DataFrame(file.read_row_group(part, columns=columns))
+            yield pl.DataFrame(file.read_row_group(part, columns=columns and list(columns)))
 
 
 def to_arrow(frame: pl.DataFrame) -> Any:
