@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-RUN_TEXTS = 1 << 19  # as many are held in memory, some 100 bytes each
+RUN_TEXTS = 1 << 18  # as many are held in memory, some 125 bytes each
 SAMPLE_STEP = 1 << 12
 ROWS_AT_ONCE = 1 << 14  # of a run, so that a range of its texts is read without the others
 
@@ -95,7 +95,7 @@ class Ids:
         self._aside = aside
         self._run = Vocabulary()
         self._starts = [0]  # the first code of each run; the last one is in memory
-        self._samples: list[pl.Series] = []  # of the runs on the disk
+        self._samples: list[str] = []  # of the runs on the disk
         self._has_platforms = False
         self._known: _Known | None = None  # once all ids have their codes
 
@@ -214,7 +214,7 @@ class Ids:
         run = _order(self._list_run())
         file = folder / f"{len(self._starts) - 1}.parquet"
         run.write_parquet(file, compression="lz4", row_group_size=ROWS_AT_ONCE, statistics=True)
-        self._samples.append(run["text"].gather_every(SAMPLE_STEP))
+        self._samples += run["text"].gather_every(SAMPLE_STEP).to_list()  # a copy
         self._starts.append(self.n_codes)
         self._run = Vocabulary()
 
@@ -234,9 +234,8 @@ class Ids:
 
     def _list_bounds(self) -> list[str]:
         """Return texts between which there are some `RUN_TEXTS` each."""
-        samples = pl.concat(self._samples)
-        bounds = samples.gather(sort_texts(samples)).gather_every(max(RUN_TEXTS // SAMPLE_STEP, 1))
-        return bounds[1:].unique(maintain_order=True).to_list()
+        samples = sorted(self._samples, key=str.encode)
+        return list(dict.fromkeys(samples[:: max(RUN_TEXTS // SAMPLE_STEP, 1)][1:]))
 
 
 def _name(ids: pl.DataFrame, is_shared: pl.Series) -> pl.Series:
