@@ -78,8 +78,8 @@ def count_words(cells: pl.DataFrame) -> Counter[str]:
     counts: Counter[str] = Counter()
     for column in texts:
         # Of most cells the length and the first character alone tell that they hold none.
-        is_number = (column >= "0") & (column < ":")
-        short = column.filter(column.str.len_bytes().is_between(1, longest + 2) & ~is_number)
+        short = column.filter(column.str.len_bytes().is_between(1, longest + 2))
+        short = short.filter((short < "0") | (short >= ":"))
         if len(short):
             distinct = short.value_counts(name="n")
             is_word = distinct[column.name].str.strip_chars().is_in(words)

@@ -51,8 +51,10 @@ _TEXT_PAIR: dict[str, Any] = {"text": pl.String, "platform": pl.String}
 
 def add_platforms(ids: pl.Series, platforms: pl.Series | None) -> pl.Series:
     """Return ids that differ between platforms; `_split_platforms` undoes it."""
+    if platforms is None:
+        return ids
     has_mark = ids.str.contains(_BEFORE_PLATFORM, literal=True)
-    if (platforms is None or platforms.null_count() == len(platforms)) and not has_mark.any():
+    if platforms.null_count() == len(platforms) and not has_mark.any():
         return ids
     named = pl.DataFrame({"text": ids, "platform": platforms}, schema_overrides=_TEXT_PAIR)
     platform = pl.col("platform").str.replace_all(_BEFORE_PLATFORM, " ", literal=True)
@@ -105,7 +107,10 @@ class Ids:
         return self._starts[-1] + self._run.n_codes
 
     def add(self, ids: pl.Series, platforms: pl.Series | None = None) -> pl.Series:
-        """Return a code for each id, as UInt32; an id may have several, see `unify`."""
+        """Return a code for each id, as UInt32; an id may have several, see `unify`.
+
+        Platforms are given always, or never.
+        """
         keyed = add_platforms(ids, platforms)
         self._has_platforms |= keyed is not ids
         self._known = None
