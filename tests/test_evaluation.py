@@ -141,8 +141,11 @@ def test_evaluate__describes_the_choice_of_the_network(run, tmp_path):
 
 
 def test_evaluate__describes_confirmed_groups(copied, tmp_path):
-    members = {"group": [0, 0, 1], "account_id": ["a", "c", "a"]}
+    members = {"group": [0, 0, 1, 2, 2], "account_id": ["a", "c", "a", "b", "d"]}
     pl.DataFrame(members).write_parquet(copied / "group_accounts.parquet")
+    # Sets that are beyond habit alone are listed, and say nothing of their members.
+    groups = {"group": [0, 1, 2], "confirmed": [True, True, False]}
+    pl.DataFrame(groups).write_parquet(copied / "groups.parquet")
     figures = evaluate(copied, write_truth(tmp_path, FOUR))
     assert figures["confirmed_groups"]["precision"] == 0.5
     # One group of a and c, against one of a and b: half of its accounts are positive.

@@ -13,6 +13,7 @@ import polars as pl
 from gpu_coord.ground.keywords import takes
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN
+from gpu_coord.results.members import read_members
 from gpu_coord.trust.evaluation.campaigns import leave_campaigns_out
 from gpu_coord.trust.evaluation.classes import compare_classes, compare_halves
 from gpu_coord.trust.evaluation.partitions import (
@@ -318,8 +319,9 @@ def _read_groups(findings: Findings) -> pl.DataFrame | None:
     """Return ``account_id, group`` of the confirmed groups; of several the first."""
     if not findings.has("group_accounts"):
         return None
-    members = findings.read("group_accounts").sort("group", maintain_order=True)
-    return members.unique("account_id", keep="first", maintain_order=True)
+    _, members = read_members(findings, "group")
+    first = members.sort("number", maintain_order=True).unique("account_id", keep="first")
+    return first.rename({"number": "group"})
 
 
 def _resample(scored: Scored, n_resamples: int, seed: int) -> Figures | None:
