@@ -195,6 +195,14 @@ def test_write__bytes_do_not_depend_on_chunks_nor_on_laziness(
 
 
 @WRITERS
+def test_write__tables_may_be_in_pieces_and_some_of_them_empty(send, write):
+    pieces = [NODES.head(0), NODES.head(1), NODES.slice(1)]
+    parts = [EDGES.head(0), EDGES.head(1), EDGES.slice(1)]
+    in_pieces = (pl.concat(each, rechunk=False) for each in (pieces, parts))
+    assert send(write, *in_pieces) == send(write, NODES, EDGES)
+
+
+@WRITERS
 def test_write__moments_are_spelled_as_iso_8601(send, write):
     seen = [datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)]
     nodes = make_nodes(["a"], first_seen=pl.Series(seen, dtype=pl.Datetime("ms", "UTC")))

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from gpu_coord.archive.ids import is_rounded, mend_ids
 from gpu_coord.archive.ingest import ingest
-from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.archive.intake import Intake, Tally
+from gpu_coord.archive.sources import ArchiveError, Source
+from gpu_coord.archive.tables import REJECTS, Exclusion
+from gpu_coord.store.tables import TableWriter
 
 COLUMNS = ["account_id", "object_id", "content_id", "timestamp_share", "platform"]
 AT = "1600000000"
@@ -113,6 +116,20 @@ def test_ingest__warns_of_account_ids_that_end_in_zeros(read):
     with pytest.warns(UserWarning, match="1 of 2 long account ids are 15 digits and zeros"):
         store = read(share(*rows))
     assert store.read("accounts").height == 2
+
+
+def test_reject__takes_reasons_in_pieces(tmp_path):
+    """The first of them may be empty, which made the library that formats them panic."""
+    source = Source(tmp_path / "a.csv", None, "csv", "shares", {})
+    with TableWriter(tmp_path / "rejects.parquet", REJECTS) as rejects:
+        intake = Intake(tmp_path, [Tally(source)], rejects, Exclusion((), lambda urls: urls),
+                        "canonical", "auto", None, False, lambda *told: None)  # fmt: skip
+        values = pl.concat([pl.Series([None, None], dtype=pl.String), pl.Series(["x", "y"])],
+                           rechunk=False)  # fmt: skip
+        reasons = pl.Series([None, None, "bad", "worse"])
+        intake.reject(intake.tallies[0], pl.Series([1, 2, 3, 4]), reasons, values)
+    kept = pl.read_parquet(tmp_path / "rejects.parquet")["reason"].to_list()
+    assert kept == ["bad: x", "worse: y"] and intake.reasons == {"bad": 1, "worse": 1}
 
 
 # --- platforms -----------------------------------------------------------------------------------

@@ -96,7 +96,8 @@ class Intake:
         Values (null: nothing to show) stand behind their reasons; what is counted is the reason.
         """
         book = pl.DataFrame({"row": rows, "reason": reasons})
-        book = book.with_columns(value=values).drop_nulls("reason")
+        # In one piece: Polars 2.1 panics where it formats a column whose first piece is empty.
+        book = book.with_columns(value=values).drop_nulls("reason").rechunk()
         if book.height:
             tally.n_rejected += book.height
             counts = book.group_by("reason").len()

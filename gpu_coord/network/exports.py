@@ -293,6 +293,7 @@ def _read_chunks(edges: pl.DataFrame | pl.LazyFrame, accounts: pl.Series) -> Ite
 
 def _write_rows(file: IO[bytes], rows: pl.DataFrame, line: pl.Expr) -> None:
     if rows.height:
+        rows = rows.rechunk()  # Polars 2.1 panics where the first piece of a column is empty
         _write_lines(file, [rows.select(line.str.join("\n", ignore_nulls=False)).item()])
 
 
