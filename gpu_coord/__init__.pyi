@@ -29,7 +29,7 @@ def ingest(
     label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
-    map: Sequence[str] | str | None = None,
+    map: Mapping[str, str] | Sequence[str] | str | None = None,
     split: str = ',',
     time_format: str | None = None,
     max_rejects: float = 0.5,
