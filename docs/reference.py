@@ -221,8 +221,13 @@ def _write_function(function: Callable[..., Any]) -> str:
 
 
 def _write_types(text: str) -> str:
-    """Write the types of a parameter with bare names; a list will do where a choice is a tuple."""
+    """Write the types of a parameter with bare names; a list will do where a choice is a tuple.
+
+    What columns mean is also told by a mapping.
+    """
     text = re.sub(r"(?<![\w.'])(?:\w+\.)+(?=[A-Z])", "", re.sub(r": '(.*?)'", r": \1", text))
+    if text.startswith("map: tuple"):
+        return "map: Mapping[str, str] | Sequence[str] | str | None = None"
     text = text.replace("tuple[str, ...]", "Sequence[str] | str")
     return text.replace("tuple[int, ...]", "Sequence[int]")
 

@@ -21,15 +21,15 @@ __all__: list[str]
 
 def ingest(
     paths: Sequence[AnyPath] | AnyPath | IntoFrame,
-    store: AnyPath,
+    store: AnyPath | None = None,
     *,
     pseudonym_key: bytes | None = None,
-    labels: AnyPath | None = None,
-    same_person: AnyPath | None = None,
-    label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
+    labels: AnyPath | IntoFrame | None = None,
+    same_person: AnyPath | IntoFrame | None = None,
+    label: Mapping[str, AnyPath | IntoFrame] | Sequence[tuple[str, AnyPath | IntoFrame]] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
-    map: Sequence[str] | str | None = None,
+    map: Mapping[str, str] | Sequence[str] | str | None = None,
     split: str = ',',
     time_format: str | None = None,
     max_rejects: float = 0.5,
@@ -44,21 +44,22 @@ def ingest(
     ----------
     paths
         Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
-        (pandas, Polars, Arrow, ...).
+        (Polars, pandas, Arrow, DuckDB, ...).
     store
         The folder to write; a store that is there is replaced once the new one is complete.
+        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
         in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
         are the content ids of CrowdTangle exports: addresses, which name the account.
     labels
-        Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
+        Table (CSV, Parquet or data frame) of ``account_id`` (as in the archive) and ``label``.
     same_person
-        Table (CSV or Parquet) of ``account_id`` and ``person``, perhaps ``platform``: the accounts
-        of one person are one account of the store, named as the person is.
+        Table (CSV, Parquet or data frame) of ``account_id`` and ``person``, perhaps ``platform``:
+        the accounts of one person are one account of the store, named as the person is.
     label
-        Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
-        and path where a label has several.
+        Label -> file, folder or data frame, which is read too: the label of all its accounts.
+        Pairs of label and path where a label has several.
     progress
         Called with the stage, and how much of how much is done (bytes).
     format
@@ -205,11 +206,12 @@ def transition_matrices(
     """
 
 def detect(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     graphs: bool = False,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -243,14 +245,20 @@ def detect(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command wrote is replaced, anything else is
-        refused.
+        refused. Without it a temporary one is there as long as what is returned, whose `save`
+        keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -317,12 +325,13 @@ def detect(
     """
 
 def share(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     objects: DataFrame | None = None,
     graphs: bool = False,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -352,16 +361,22 @@ def share(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command wrote is replaced, anything else is
-        refused.
+        refused. Without it a temporary one is there as long as what is returned, whose `save`
+        keeps it.
     objects
         Columns kind, value: look at the shares of these objects only.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
@@ -422,11 +437,12 @@ def share(
     """
 
 def coact(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     graphs: bool = False,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -455,14 +471,20 @@ def coact(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command wrote is replaced, anything else is
-        refused.
+        refused. Without it a temporary one is there as long as what is returned, whose `save`
+        keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
@@ -528,12 +550,13 @@ def coact(
     """
 
 def run_cycle(
-    store: Store | Path | str,
+    store: Store | Path | str | IntoFrame,
     seeds: Path | str | Sequence[str] | DataFrame,
-    out: Path | str,
+    out: Path | str | None = None,
     *,
     graphs: bool = False,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -573,16 +596,22 @@ def run_cycle(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     seeds
         What to begin with, see `read_seeds`.
     out
         The folder to write; one that the same command wrote is replaced, anything else is
-        refused.
+        refused. Without it a temporary one is there as long as what is returned, whose `save`
+        keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -654,11 +683,12 @@ def run_cycle(
     """
 
 def fit_model(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     candidates: Findings | Path | str | None = None,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -680,15 +710,21 @@ def fit_model(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command wrote is replaced, anything else is
-        refused.
+        refused. Without it a temporary one is there as long as what is returned, whose `save`
+        keeps it.
     candidates
         A run: the accounts of its network's edges may explain each other, in the direction of the
         edges, and nobody else. By default all pairs with ``min_support`` coincidences may.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -773,12 +809,13 @@ def assign_roles(
     """
 
 def trace_cascades(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     run: Findings | Path | str | None = None,
     inside: str | Collection[str] | None = None,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     progress: Progress | None = None,
     group: int | None = None,
     group_by: Literal['auto', 'group', 'component', 'community'] = 'auto',
@@ -798,16 +835,22 @@ def trace_cascades(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command wrote is replaced, anything else is
-        refused.
+        refused. Without it a temporary one is there as long as what is returned, whose `save`
+        keeps it.
     run
         The run whose groups say which accounts are inside, see `read_inside`.
     inside
         In the place of a run: the label of the accounts inside, or their ids.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     progress
         Called with the stage, the work done and the work in all.
     group
@@ -842,11 +885,12 @@ def trace_cascades(
     """
 
 def compare_cohorts(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     run: Findings | Path | str | None = None,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     progress: Progress | None = None,
     by: Literal['auto', 'label', 'group', 'component', 'community', 'role'] = 'auto',
     controls: str | None = None,
@@ -859,14 +903,20 @@ def compare_cohorts(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command wrote is replaced, anything else is
-        refused.
+        refused. Without it a temporary one is there as long as what is returned, whose `save`
+        keeps it.
     run
         A run on that store, for its groups; only its accounts take part.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     progress
         Called with the stage, the work done and the work in all.
     by
@@ -887,7 +937,7 @@ def compare_cohorts(
     """
 
 def simulate(
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -904,7 +954,8 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; a former simulation is replaced.
+        Folder to write; a former simulation is replaced. Without it a temporary one is there as
+        long as what is returned, whose `save` keeps it.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
     progress
@@ -1012,9 +1063,9 @@ def compare(
     """
 
 def transplant(
-    operation: Store | Path | str,
-    organic: Store | Path | str,
-    out: Path | str,
+    operation: Store | Path | str | IntoFrame,
+    organic: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     progress: Callable[[str, int, int], None] | None = None,
     seed: int = 0,
@@ -1035,11 +1086,12 @@ def transplant(
     Parameters
     ----------
     operation
-        The store that the operation is taken from, or its folder.
+        The store that the operation is taken from, its folder, or a data frame of shares or posts.
     organic
-        The store that it is planted in, or its folder.
+        The store that it is planted in, its folder, or a data frame.
     out
-        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``.
+        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``. Without
+        it a temporary one is there as long as what is returned, whose `save` keeps it.
     progress
         Called with the stage, the work done and the work in all.
     seed
@@ -1129,11 +1181,11 @@ def evaluate(
     """
 
 def sweep(
-    store: Store | Path | str,
+    store: Store | Path | str | IntoFrame,
     grid: Mapping[str, Sequence[Any]] | Path | str,
-    out: Path | str,
+    out: Path | str | None = None,
     *,
-    labels: DataFrame | None = None,
+    labels: IntoFrame | Path | str | None = None,
     truth: Path | str | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -1152,14 +1204,17 @@ def sweep(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     grid
         Lists of values by the option of `detect`, or a TOML file of them; ``groups`` is 0 unless
         it is among them.
     out
         The folder to write; one of the same sweep is gone on with, anything else is refused.
+        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a CSV
+        or Parquet file.
     truth
         CSV or Parquet with ``account_id, label``: cells are scored as by `evaluate`.
     backend

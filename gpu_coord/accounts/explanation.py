@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from gpu_coord.detection.evidence import SCHEMA
-from gpu_coord.ground.kinds import names_posts
+from gpu_coord.results.evidence import (
+    SCHEMA,
+    add_pseudonyms,
+    find_pair,
+    hide_posts,
+    read_evidence,
+    read_pairs,
+    select_pair,
+)
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN
-from gpu_coord.results.strongest import find_account
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,11 +75,9 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
         An account is not in the run or stands for two, or both are the same.
     """
     findings = open_run(run, *RUN.commands)
-    accounts = pl.concat([find_account(findings, name) for name in (a, b)])
+    accounts = find_pair(findings, a, b)
     id_a, id_b = accounts["account_id"]
-    if id_a == id_b:
-        raise ValueError(f"{a!r} and {b!r} are the same account; name two.")
-    edges = _select_pair(findings.scan("edges"), id_a, id_b)
+    edges = select_pair(findings.scan("edges"), id_a, id_b)
     edges = edges.sort(pl.col("source") != id_a)
     if findings.command != "detect":
         return _explain_shares(findings, accounts, edges)
@@ -82,7 +86,7 @@ def explain(run: Findings | Path | str, a: str, b: str) -> Explanation:
     return Explanation(
         accounts=accounts,
         edges=edges,
-        evidence=_name_entities(findings, evidence),
+        evidence=add_pseudonyms(findings, evidence),
         n_left_out=sum(_count_missing(edge, evidence) for edge in edges.to_dicts()),
         has_evidence=has_evidence,
         alpha=findings.content["settings"].get("alpha"),
@@ -96,92 +100,19 @@ def _explain_shares(findings: Findings, accounts: pl.DataFrame, edges: pl.DataFr
     if findings.command == "share":
         layers, windows, n_pairs = None, [content["window_seconds"]], pl.col("n_pairs")
     else:
-        layers = _select_pair(findings.scan("layers"), *ids)
+        layers = select_pair(findings.scan("layers"), *ids)
         windows = [layer["window_seconds"] or 0.0 for layer in content["layers"]]
         n_pairs = pl.lit(pairs.height)
     return Explanation(
         accounts=accounts,
         edges=edges.with_columns(support=n_pairs, lag=0),
-        evidence=_name_entities(findings, pairs),
+        evidence=add_pseudonyms(findings, pairs),
         n_left_out=0,
         has_evidence=True,
         alpha=content["settings"]["alpha"] if "p_value" in edges.columns else None,
         window_seconds=max(windows),
         layers=layers,
     )
-
-
-def read_pairs(run: Findings, a: str, b: str) -> pl.DataFrame:
-    """Return the pairs of shares of two accounts in a run of `share` or `coact`, by time.
-
-    Parameters
-    ----------
-    run
-        The run.
-    a, b
-        Account ids.
-
-    Returns
-    -------
-        The columns of ``evidence.parquet`` of `detect`; the source is the one that was first.
-    """
-    pairs = run.scan("pairs").rename(
-        {
-            "account_id": "source", "account_id_y": "target", "object_id": "value",
-            "content_id": "content_source", "content_id_y": "content_target", "time_delta": "gap",
-        }
-    )  # fmt: skip
-    between = pl.col("source").is_in([a, b]) & pl.col("target").is_in([a, b])
-    found = pairs.filter(between).with_columns(
-        time_source="time",
-        time_target=pl.col("time") + pl.duration(milliseconds=(pl.col("gap") * 1000).round()),
-        lag=0,
-        group=None,
-        n_posts_source=1,
-        n_posts_target=1,
-    )
-    columns = [pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()]
-    return found.select(columns).sort("time_source", "time_target", "kind", "value").collect()
-
-
-def read_evidence(run: Findings, a: str, b: str) -> pl.DataFrame:
-    """Return the evidence of a run about two accounts, both directions, by time.
-
-    A coincidence that is evidence of an edge and of a group is there once, with the group.
-
-    Parameters
-    ----------
-    run
-        The run.
-    a, b
-        Account ids.
-
-    Raises
-    ------
-    FileNotFoundError
-        The run has no evidence.
-    """
-    order = ["time_source", "time_target", "source", "kind", "value", "lag"]
-    evidence = _select_pair(run.scan("evidence"), a, b).sort(*order, "group", nulls_last=True)
-    return evidence.unique(order, keep="first", maintain_order=True)
-
-
-def _select_pair(table: pl.LazyFrame, a: str, b: str) -> pl.DataFrame:
-    def between(source: str, target: str) -> pl.Expr:
-        return (pl.col("source") == source) & (pl.col("target") == target)
-
-    return table.filter(between(a, b) | between(b, a)).collect()
-
-
-def _name_entities(findings: Findings, evidence: pl.DataFrame) -> pl.DataFrame:
-    names = findings.scan("entities").select("kind", "value", "pseudonym")
-    used = evidence.lazy().join(
-        names.with_columns(pl.col("kind").cast(pl.String)),
-        on=["kind", "value"],
-        how="left",
-        maintain_order="left",
-    )
-    return used.collect()
 
 
 def _count_missing(edge: dict[str, Any], evidence: pl.DataFrame) -> int:
@@ -375,14 +306,7 @@ def _show_edges(explanation: Explanation, *, show_ids: bool) -> pl.DataFrame:
 
 def _show_evidence(explanation: Explanation, *, show_ids: bool) -> pl.DataFrame:
     named = _name_ends(explanation.evidence, explanation, show_ids=show_ids)
-    if show_ids:
-        return named.drop("pseudonym")
-    kinds = [kind for kind in named["kind"].unique() if names_posts(kind)]
-    number = pl.col("value").rank("dense").over("kind")
-    hidden = pl.when(pl.col("kind").is_in(kinds)).then(pl.format("post {}", number))
-    return named.with_columns(value=pl.coalesce("pseudonym", hidden, "value")).drop(
-        "pseudonym", "content_source", "content_target"
-    )
+    return named.drop("pseudonym") if show_ids else hide_posts(named)
 
 
 def _to_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:

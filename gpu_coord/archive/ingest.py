@@ -10,19 +10,18 @@ import hmac
 import platform
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import polars as pl
 
 from gpu_coord.archive.crowdtangle import ingest_crowdtangle
 from gpu_coord.archive.exports import ingest_exports
+from gpu_coord.archive.frames import FRAME_NAME, stage, stage_labelled
 from gpu_coord.archive.ids import read_ids
 from gpu_coord.archive.intake import Intake, Tally
 from gpu_coord.archive.outcome import refuse_loss, warn_of_damage, warn_of_nothing
@@ -42,32 +41,33 @@ from gpu_coord.archive.sources import (
 )
 from gpu_coord.archive.tables import REJECTS, Exclusion
 from gpu_coord.archive.x_archive import ingest_x_archive
-from gpu_coord.ground.folders import check_replaceable, replace_folder
+from gpu_coord.ground.folders import TemporaryFolder, check_replaceable, replace_folder
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.store import STORE_FILES, STORE_MARKER, Store, open_store, write_manifest
 from gpu_coord.store.tables import TableWriter, hash_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from narwhals.typing import IntoFrame
 
     from gpu_coord.archive.sources import Source
 
 AnyPath = Path | str
-FRAME_NAME = "frame.arrow"  # as which a data frame is read, and named in the manifest
 
 
 @takes(IngestSettings)
 def ingest(
     paths: Sequence[AnyPath] | AnyPath | IntoFrame,
-    store: AnyPath,
+    store: AnyPath | None = None,
     *,
     pseudonym_key: bytes | None = None,
-    labels: AnyPath | None = None,
-    same_person: AnyPath | None = None,
-    label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
+    labels: AnyPath | IntoFrame | None = None,
+    same_person: AnyPath | IntoFrame | None = None,
+    label: Mapping[str, AnyPath | IntoFrame]
+    | Sequence[tuple[str, AnyPath | IntoFrame]]
+    | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **choices: Any,
 ) -> Store:
@@ -77,21 +77,22 @@ def ingest(
     ----------
     paths
         Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
-        (pandas, Polars, Arrow, ...).
+        (Polars, pandas, Arrow, DuckDB, ...).
     store
         The folder to write; a store that is there is replaced once the new one is complete.
+        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
         in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
         are the content ids of CrowdTangle exports: addresses, which name the account.
     labels
-        Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
+        Table (CSV, Parquet or data frame) of ``account_id`` (as in the archive) and ``label``.
     same_person
-        Table (CSV or Parquet) of ``account_id`` and ``person``, perhaps ``platform``: the accounts
-        of one person are one account of the store, named as the person is.
+        Table (CSV, Parquet or data frame) of ``account_id`` and ``person``, perhaps ``platform``:
+        the accounts of one person are one account of the store, named as the person is.
     label
-        Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
-        and path where a label has several.
+        Label -> file, folder or data frame, which is read too: the label of all its accounts.
+        Pairs of label and path where a label has several.
     progress
         Called with the stage, and how much of how much is done (bytes).
 
@@ -113,22 +114,49 @@ def ingest(
     settings = IngestSettings(**choices)
     if pseudonym_key is not None and not pseudonym_key:
         raise ValueError("The pseudonym key is empty; give at least one byte, better 32.")
-    if (frame := _take_frame(paths)) is not None:
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / FRAME_NAME
-            frame.to_polars().write_ipc(file)
-            return ingest(
-                file, store, pseudonym_key=pseudonym_key, labels=labels, same_person=same_person,
-                label=label, progress=progress, **choices,
-            )  # fmt: skip
-    listed = cast("Sequence[AnyPath] | AnyPath", paths)
-    given = [Path(listed)] if isinstance(listed, (str, Path)) else [Path(path) for path in listed]
-    pairs = label.items() if isinstance(label, Mapping) else label or ()
-    named = [(Path(path), name) for name, path in pairs]
+    kept = TemporaryFolder() if store is None else None
+    target = kept.path / "store" if kept else Path(store or "")
+    with TemporaryDirectory() as frames:
+        folder = Path(frames)
+        found = stage(paths, folder / FRAME_NAME)
+        made = _ingest(
+            settings,
+            target,
+            [Path(found)] if isinstance(found, str | Path) else [Path(path) for path in found],
+            [(Path(path), name) for name, path in stage_labelled(label, folder)],
+            None if labels is None else _find_table(labels, folder / "labels.parquet"),
+            None if same_person is None else _find_table(same_person, folder / "persons.parquet"),
+            pseudonym_key,
+            progress or (lambda stage, done, total: None),
+        )
+    return replace(made, kept=kept)
+
+
+def _find_table(given: Any, file: Path) -> Path:
+    """Return the file of a table; a data frame is written to it."""
+    found = stage(given, file)
+    if not isinstance(found, str | Path):
+        raise TypeError(
+            f"a table is given as {type(given).__name__}; give a CSV or Parquet file, or a data "
+            "frame."
+        )
+    return Path(found)
+
+
+def _ingest(
+    settings: IngestSettings,
+    target: Path,
+    given: Sequence[Path],
+    named: Sequence[tuple[Path, str]],
+    labels: Path | None,
+    same_person: Path | None,
+    pseudonym_key: bytes | None,
+    progress: Callable[[str, int, int], None],
+) -> Store:
+    """Read files and folders into a store, which has what is said of `ingest`."""
     for path, name in named:
         if not name.strip():
             raise ValueError(f"The label of {path} is empty; write NAME=PATH.")
-    target = Path(store)
     check_replaceable(target, STORE_MARKER, STORE_FILES)
     wanted = Wanted(**settings.wanted)
     sources, ignored = find_sources([*((path, None) for path in given), *named], wanted)
@@ -137,7 +165,7 @@ def ingest(
     described = asdict(settings) | {
         "pseudonymised": pseudonym_key is not None,
         "key_fingerprint": None if pseudonym_key is None else fingerprint_key(pseudonym_key),
-        "labels": None if labels is None else Path(labels).name,
+        "labels": None if labels is None else labels.name,
         "label": [[name, path.absolute().name] for path, name in named],
     }
     with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:
@@ -151,31 +179,21 @@ def ingest(
             settings.time,
             pseudonym_key,
             settings.texts,
-            progress or (lambda stage, done, total: None),
+            progress,
         )
         with rejects:
             if same_person is not None:
-                intake.accounts.join(_read_persons(Path(same_person)))
-            facts = _ingest_sources(intake, None if labels is None else Path(labels))
+                intake.accounts.join(_read_persons(same_person))
+            facts = _ingest_sources(intake, labels)
         refuse_loss(folder, facts, settings.max_rejects)
         if same_person is not None:
-            described["same_person_sha256"] = hash_file(Path(same_person))
-        described["labels_sha256"] = None if labels is None else hash_file(Path(labels))
+            described["same_person_sha256"] = hash_file(same_person)
+        described["labels_sha256"] = None if labels is None else hash_file(labels)
         head = {"versions": _list_versions(), "settings": described, "ignored": ignored}
         write_manifest(folder, {**head, **facts})
     warn_of_nothing(facts["inputs"])
     warn_of_damage(facts)
     return open_store(target)
-
-
-def _take_frame(given: Any) -> nw.DataFrame[Any] | None:
-    """Return a data frame as one of Narwhals; None where it is none."""
-    frame = nw.from_native(given, pass_through=True)
-    return (
-        frame.collect()
-        if isinstance(frame, nw.LazyFrame)
-        else (frame if isinstance(frame, nw.DataFrame) else None)
-    )
 
 
 def fingerprint_key(key: bytes) -> str:
@@ -225,15 +243,17 @@ def _ingest_sources(intake: Intake, labels: Path | None) -> dict[str, Any]:
 
 
 def read_labels(
-    path: AnyPath,
+    path: AnyPath | IntoFrame,
     *,
     columns: Sequence[str] = ("account_id", "label"),
     extra: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Read a table of labels, CSV or Parquet.
+    """Read a table of labels.
 
     Parameters
     ----------
+    path
+        CSV or Parquet, or a data frame.
     columns
         What the table must have; the first is the id, of which each row tells something.
     extra
@@ -248,8 +268,10 @@ def read_labels(
     ArchiveError
         The file is broken, lacks a column or has it twice, or tells two things of one account.
     """
-    name = Path(path).name
-    rows = _read_label_rows(Path(path), columns, extra).drop_nulls(list(columns))
+    with TemporaryDirectory() as folder:
+        file = _find_table(path, Path(folder) / "labels.parquet")
+        rows = _read_label_rows(file, columns, extra).drop_nulls(list(columns))
+    name = file.name
     labels = rows.unique(maintain_order=True)
     key = columns[0]
     for column in labels.columns[1:]:

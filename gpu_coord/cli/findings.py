@@ -3,6 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 from gpu_coord.cli.display import Rows, list_counts, print_lines, print_rows, print_top
+from gpu_coord.results.sentences import (
+    describe_chance,
+    describe_edges,
+    explain_tier,
+    list_warnings,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +32,7 @@ _UNTESTED = {"a": "A", "b": "B", "weight": "weight", "lag": "lag", "n_objects": 
 
 def show_run(findings: "Findings", *, show_ids: bool) -> None:
     """Print a run: how sure it is, the strongest pairs, groups and objects, sizes, what is next."""
-    print_lines(_describe_chance(findings), "", wrap=True)
+    print_lines(describe_chance(findings), "", wrap=True)
     pairs = _list_part(findings, "edges", show_ids=show_ids, n_rows=_N_PAIRS)
     _print_pairs(findings, pairs)
     _print_groups(findings, show_ids=show_ids)
@@ -39,19 +45,19 @@ def show_run(findings: "Findings", *, show_ids: bool) -> None:
     if not findings.content["graphs_written"]:
         line = "No GraphML and GEXF for a network of this size; --graphs writes them."
         print_lines(line, wrap=True)
-    print_lines(*_suggest_next(findings, pairs), "", _describe_edges(findings), wrap=True)
+    print_lines(*_suggest_next(findings, pairs), "", describe_edges(findings), wrap=True)
 
 
 def describe_run(findings: "Findings") -> dict[str, Any]:
     """Return the summary of a run, why its network is of that tier, and what it warns of."""
-    warnings = [warning for warning in _list_warnings(findings) if warning]
+    warnings = [warning for warning in list_warnings(findings) if warning]
     counts = findings.content.get("counts", {})
     for missing in ("missing_kinds", "missing_layers"):
         if names := counts.get(missing):
             warnings.append(f"{missing.replace('_', ' ')}: {', '.join(names)}.")
     if stretched := findings.content.get("stretched"):
         warnings.append(stretched)
-    why = _explain_tier(findings) if "network_tier" in findings.summary else None
+    why = explain_tier(findings) if "network_tier" in findings.summary else None
     return findings.summary | {"why": why, "warnings": warnings}
 
 
@@ -210,21 +216,6 @@ def _suggest_next(findings: "Findings", pairs: "pl.DataFrame") -> list[str]:
     return lines
 
 
-def _describe_edges(findings: "Findings") -> str:
-    tells = (
-        "two accounts share the same things at about the same time"
-        if findings.command != "detect"
-        else "two accounts act together, or one a lag after the other"
-    )
-    layers = findings.content.get("layers", [])
-    ranked = [each["layer"] for each in layers if each["window_seconds"] is None]
-    also = f" {', '.join(ranked)}: alike at any time, a ranking and no test." if ranked else ""
-    return (
-        f"An edge says that {tells}, not why: coordination is not inauthenticity, and no edge "
-        f"attributes an account to anyone.{also}"
-    )
-
-
 def _explain_groups(groups: "pl.DataFrame") -> list[str]:
     """Return why groups were not confirmed, each reason once."""
     reasons: dict[str, list[str]] = {}
@@ -236,101 +227,11 @@ def _explain_groups(groups: "pl.DataFrame") -> list[str]:
     ]
 
 
-def _describe_chance(findings: "Findings") -> str:
-    said = {"share": _describe_shares, "coact": _describe_layers}.get(findings.command)
-    return " ".join(filter(None, [*(said(findings) if said else []), *_describe_tiers(findings)]))
-
-
-def _describe_tiers(findings: "Findings") -> list[str]:
-    """Say how many pairs are of which tier, which the network holds, and how sure that is."""
-    summary, settings = findings.summary, findings.content["settings"]
-    if "lambda" not in summary:
-        if findings.command == "detect":
-            return ["lambda not computed (--paper): any of these edges may be chance."]
-        return ["Not tested against chance."]
-    if "network_tier" not in summary:  # of version 0.1
-        return [f"lambda {summary['lambda']:.2f}; {summary['n_significant']:,} significant edges."]
-    noun = "edges" if findings.content["directed"] else "pairs"
-    known = "" if summary["lambda"] is None else (
-        f" (strangers met {summary['lambda']:.2f} times as often as habits explain: lambda)"
-    )  # fmt: skip
-    tier = summary["network_tier"].replace("_", " ")
-    said = [
-        f"Beyond habit: {summary['n_beyond_habit']:,} {noun}, more than the two accounts' own "
-        "hours, entities and days explain; shared news is not excluded.",
-        f"Beyond the news: {summary['n_significant']:,} {noun}, more than what brings strangers "
-        f"together explains, too{known}; these are called significant.",
-        f"The network holds those {tier}{_explain_choice(findings)}; at a false discovery "
-        f"rate of {settings['alpha']:g}, about {summary['expected_false_edges']:.3g} of them may "
-        "be false." if summary["n_network_edges"] else _say_nothing_passes(findings),
-    ]  # fmt: skip
-    return [*said, *_list_warnings(findings)]
-
-
-def _say_nothing_passes(findings: "Findings") -> str:
-    """Say that nothing is beyond chance, and what would have been needed."""
-    import polars as pl
-
-    alpha = findings.content["settings"]["alpha"]
-    least = findings.scan("edges").select(pl.col("q_habit").min()).collect().item()
-    near = (
-        "" if least is None else f" The least q of habit is {least:.2g}, and {alpha:g} is needed."
-    )
-    return f"No pair is beyond chance; the strongest are listed nevertheless.{near}"
-
-
-def _explain_choice(findings: "Findings") -> str:
-    """Say why the network is of that tier, unless a warning says so anyway."""
-    return "" if any(_list_warnings(findings)) else f", because {_explain_tier(findings)}"
-
-
-def _explain_tier(findings: "Findings") -> str:
-    chance = findings.content.get("chance") or {}
-    return str(chance.get("why", "of what the layers' tests say"))
-
-
-def _list_warnings(findings: "Findings") -> list[str]:
-    if findings.command == "coact":
-        warned = [each for each in findings.content["layers"] if each["chance"]]
-        warned = [each for each in warned if each["chance"]["warning"]]
-        names = ", ".join(each["layer"] for each in warned)
-        return [f"In {names}: {warned[0]['chance']['warning']}"] if warned else []
-    return [(findings.content.get("chance") or {}).get("warning") or ""]
-
-
-def _describe_layers(findings: "Findings") -> list[str]:
-    run, summary = findings.content, findings.summary
-    merge = run["settings"]["merge"]
-    return [f"{summary['n_pairs']:,} pairs of shares in {summary['n_layers']} layers ({merge})."]
-
-
 def _list_layers(findings: "Findings") -> Rows:
     columns = ["layer", "window_seconds", "n_edges", "n_accounts"]
     layers = findings.content["layers"] if findings.command == "coact" else []
     shown = ["layer", "window, s", "edges", "accounts"]
     return shown, [[layer[column] for column in columns] for layer in layers]
-
-
-def _describe_shares(findings: "Findings") -> list[str]:
-    from gpu_coord.ground.times import describe_seconds
-
-    run, summary = findings.content, findings.summary
-    said = [
-        f"{summary['n_pairs']:,} pairs of shares of the same object within "
-        f"{describe_seconds(run['window_seconds'])} ({run['settings']['mode']})."
-    ]
-    if "intervals" in run:
-        excess = run["intervals"]["excess_seconds"]
-        said.append(
-            "Intervals that the data suggest: "
-            f"{describe_seconds(run['intervals']['quantile_seconds'])} by CooRnet's estimate, "
-            f"{'none' if excess is None else describe_seconds(excess)} by the excess of short gaps "
-            "over chance (surface.parquet, gaps.parquet)."
-        )
-    if "changes" in run:
-        changes = ", ".join(f"{n:,} {reason}" for reason, n in run["changes"].items())
-        said.append(f"Against strict: {changes or 'no change'} (changes.parquet).")
-    return said
 
 
 def _describe_sizes(findings: "Findings") -> str:

@@ -19,6 +19,7 @@ from gpu_coord.activity.counts import count_margins, count_pairs, cut_rows, inde
 from gpu_coord.backend import choose
 from gpu_coord.backend.pairs import CACHE
 from gpu_coord.chance.days import match_visits
+from gpu_coord.results.evidence import SCHEMA
 from gpu_coord.store.queries import map_entities, select_range, to_milliseconds
 from gpu_coord.store.store import Store
 from gpu_coord.store.tables import TableWriter
@@ -28,14 +29,6 @@ _BLOCK_BYTES = 64 << 20
 _MATCH_BYTES = 48  # two positions and their sort keys
 _CHUNK_ROWS = 1 << 17
 _NO_GROUP = -1
-
-_TIME = pl.Datetime("ms", "UTC")
-SCHEMA: dict[str, Any] = {
-    "source": pl.String, "target": pl.String, "kind": pl.String, "value": pl.String,
-    "time_source": _TIME, "time_target": _TIME, "gap": pl.Float64,
-    "content_source": pl.String, "content_target": pl.String, "group": pl.Int32,
-    "lag": pl.Int32, "n_posts_source": pl.Int32, "n_posts_target": pl.Int32,
-}  # fmt: skip
 
 # --- links: whose coincidences -------------------------------------------------------------
 
@@ -415,8 +408,8 @@ def _describe_rows(
         "target": ids.gather(cells.account[rows.target_cell]),
         "kind": entity["kind"],
         "value": entity["value"],
-        "time_source": pl.Series(time_source).cast(_TIME),
-        "time_target": pl.Series(time_target).cast(_TIME),
+        "time_source": pl.Series(time_source).cast(SCHEMA["time_source"]),
+        "time_target": pl.Series(time_target).cast(SCHEMA["time_source"]),
         "gap": (time_target - time_source) / 1000,
         "post_source": cells.post[rows.source_post],
         "post_target": cells.post[rows.target_post],

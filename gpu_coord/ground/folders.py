@@ -4,8 +4,10 @@ Stores, runs and simulations are such folders. Each holds a JSON file that says 
 """
 
 import json
+import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +85,25 @@ def check_replaceable(path: Path, marker: str, names: Collection[str]) -> None:
             f"{path} also holds {', '.join(guests[:3])}, so it is not replaced; "
             "choose another path or move them."
         )
+
+
+class TemporaryFolder:
+    """A folder that is there while something refers to this, at most until the program ends."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="gpu_coord-"))
+        weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(path: Path, process: int) -> None:
+    if os.getpid() == process:  # a copy of the program may end before it
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def copy_folder(source: Path, path: Path, marker: str, names: Collection[str]) -> None:
+    """Copy a folder of ours; see `check_replaceable` for what is refused."""
+    with replace_folder(path, marker, names) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
 
 
 @contextmanager

@@ -5,9 +5,11 @@ was done to what, and how long it took.
 """
 
 import inspect
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gpu_coord.ground.choices import Choices
-from gpu_coord.ground.folders import replace_folder, write_json
+from gpu_coord.ground.folders import TemporaryFolder, replace_folder, write_json
 from gpu_coord.ground.keywords import expose, list_parameters
 from gpu_coord.results.clock import Progress, StageClock
 from gpu_coord.results.findings import Findings, open_run
@@ -25,6 +27,8 @@ from gpu_coord.store.store import Store, check_outside, open_store
 from gpu_coord.store.tables import describe_file, describe_table
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
     from gpu_coord.backend import Backend
 
 _LEAST_MEMORY = 2 << 30
@@ -176,13 +180,82 @@ def begin(
         work.finish()
 
 
+def choose_place(out: Path | str | None, noun: str) -> tuple[Path, TemporaryFolder | None]:
+    """Return where to write, and what keeps that there where it is temporary."""
+    kept = TemporaryFolder() if out is None else None
+    return (kept.path / noun if kept else Path(out or "")), kept
+
+
+def take_store(
+    given: "Store | Path | str | IntoFrame",
+    map: Mapping[str, str] | None = None,
+    place: Path | None = None,
+) -> Store:
+    """Return a store, or that which is made of a data frame.
+
+    Parameters
+    ----------
+    given
+        The store, its folder, or a data frame.
+    map
+        What the columns of the frame mean.
+    place
+        Where to make a store; by default one that is there as long as what is returned.
+
+    Raises
+    ------
+    ArchiveError
+        The frame is no archive.
+    TypeError
+        It is none of these.
+    ValueError
+        Columns are named of what has none.
+    """
+    if isinstance(given, Store | str | os.PathLike):
+        if map is not None:
+            raise ValueError(
+                "map says what the columns of a data frame mean, and what is given is a store; "
+                "leave map out."
+            )
+        return open_store(given)
+    from gpu_coord.archive.frames import is_frame
+    from gpu_coord.archive.ingest import ingest
+
+    if not is_frame(given):
+        raise TypeError(
+            f"what is given is of the type {type(given).__name__}; give a store, its folder or a "
+            "data frame (Polars, pandas, Arrow, DuckDB, ...)."
+        )
+    return ingest(given, place, map=map)
+
+
+def take_labels(given: "IntoFrame | Path | str | None") -> pl.DataFrame | None:
+    """Return labels (account_id, label) of a Polars frame, of another, or of a file.
+
+    Raises
+    ------
+    ArchiveError
+        They lack a column, or tell two things of one account.
+    """
+    if given is None or isinstance(given, pl.DataFrame):
+        return given
+    from gpu_coord.archive.ingest import read_labels
+
+    return read_labels(given)
+
+
 # What the docstring of a command says of what all commands take.
 _DESCRIBED = {
-    "store": "A store, or its folder.",
+    "store": "A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares "
+    "or posts, as `ingest` takes it.",
     "out": "The folder to write; one that the same command wrote is replaced, anything else is "
-    "refused.",
+    "refused. Without it a temporary one is there as long as what is returned, whose `save` keeps "
+    "it.",
+    "map": "What the columns of a data frame mean, field -> column, of all that count, as of "
+    "`ingest`; by default they are taken by their names.",
     "graphs": "Write GraphML and GEXF of the network even above 200,000 edges.",
-    "labels": "Columns account_id, label, in the place of the store's own labels.",
+    "labels": "Columns account_id, label, in the place of the store's own labels: a data frame, or "
+    "a CSV or Parquet file.",
     "backend": "Where to compute; the default is `gpu_coord.backend.choose`'s.",
     "memory": "Bytes that what is under way may take; by default 2 GB, or half of what is free.",
     "progress": "Called with the stage, the work done and the work in all.",
@@ -196,7 +269,8 @@ def writes(
 
     The function takes a `Work`, then whatever it needs beside the store and the choices. What it
     becomes takes ``store``, these, ``out`` and, as keywords, the choices and what all commands
-    have; it returns the folder.
+    have; it returns the folder. In the place of a store it takes a data frame, of which it makes
+    one.
 
     Parameters
     ----------
@@ -212,15 +286,20 @@ def writes(
         own = list_parameters(function)[1:]
         parameters = _list_parameters(own, uses_machine=uses_machine)
         more = {parameter.name for parameter in own}
-        common = {p.name for p in parameters} - more - {"store", "out"}
+        common = {p.name for p in parameters} - more - {"store", "out", "map"}
 
         def run(**given: Any) -> Findings:
             needed = {name: given.pop(name) for name in more & given.keys()}
             means = {name: given.pop(name) for name in common & given.keys()}
-            store, out = given.pop("store"), given.pop("out")
-            with begin(command, out, settings(**given), store, **means) as work:
+            means["labels"] = take_labels(means.get("labels"))
+            store, map = given.pop("store"), given.pop("map", None)
+            out, choices = given.pop("out", None), settings(**given)
+            place, kept = choose_place(out, "run")
+            # Beside the run, where what needs the store later looks for it.
+            store = take_store(store, map, kept.path / "store" if kept else None)
+            with begin(command, place, choices, store, **means) as work:
                 function(work, **needed)
-            return open_run(out)
+            return replace(open_run(place), kept=kept)
 
         return expose(function, run, parameters, settings, _DESCRIBED)
 
@@ -239,11 +318,12 @@ def _list_parameters(
         keyword("backend", annotation="Backend | None"), keyword("memory", annotation="int | None")
     ]  # fmt: skip
     return [
-        place("store", annotation="Store | Path | str"),
+        place("store", annotation="Store | Path | str | IntoFrame"),
         *first,
-        place("out", annotation="Path | str"),
+        place("out", annotation="Path | str | None", default=None),
         *rest,
-        keyword("labels", annotation="pl.DataFrame | None"),
+        keyword("map", annotation="Mapping[str, str] | None"),
+        keyword("labels", annotation="IntoFrame | Path | str | None"),
         *(machine if uses_machine else []),
         keyword("progress", annotation="Progress | None"),
     ]
@@ -296,7 +376,7 @@ def amend(
         changed = {name: describe_table(folder / f"{name}.parquet") for name in tables}
         described = {"tables": findings.content["tables"] | changed}
         write_json(folder / marker, findings.content | described | dict(content))
-    return open_run(findings.path)
+    return replace(open_run(findings.path), kept=findings.kept)
 
 
 def _link(source: str, target: str) -> None:

@@ -1,19 +1,32 @@
-"""A folder that a command wrote -> its summary, its settings, and its tables on request."""
+"""A folder that a command wrote -> its summary, its settings, and its tables on request.
+
+What is shown of a run, its graphs and its card are made by modules that are loaded when they are
+asked for.
+"""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from gpu_coord.ground.choices import hash_json
-from gpu_coord.ground.folders import read_marker
-from gpu_coord.results.forms import FORMS, SWEEP, Form, find_form
+from gpu_coord.ground.folders import TemporaryFolder, copy_folder, read_marker
+from gpu_coord.results.forms import FORMS, RUN, SWEEP, Form, find_form
 from gpu_coord.store.store import STORE_MARKER
+
+if TYPE_CHECKING:
+    import igraph
+    import networkx
+    import pandas
+
+    from gpu_coord.results.strongest import Part, Tier
 
 # What marks the edges of the network; runs of version 0.1 have no such column.
 IN_NETWORK = "in_network"
+
+Kind = TypeVar("Kind", bound="Findings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,7 @@ class Findings:
     path: Path
     content: dict[str, Any] = field(repr=False)  # of the marker
     form: Form = field(repr=False)
+    kept: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
     @property
     def command(self) -> str:
@@ -85,8 +99,12 @@ class Findings:
         return (self.path / f"{table}.parquet").is_file()
 
     def scan(self, table: str) -> pl.LazyFrame:
-        """Return a table lazily; see `find`."""
-        return pl.scan_parquet(self.find(table))
+        """Return a table lazily; see `find`.
+
+        That of a temporary folder is read here, as the folder may be gone when it is needed.
+        """
+        file = self.find(table)
+        return pl.scan_parquet(file) if self.kept is None else pl.read_parquet(file).lazy()
 
     def read(self, table: str, columns: Collection[str] | None = None) -> pl.DataFrame:
         """Return a table, such as edges, accounts, entities, evidence or groups.
@@ -153,10 +171,272 @@ class Findings:
         has_quantile = self.settings["edge_weight_quantile"] is not None
         return is_heavy & (pl.col("weight_threshold") == 1) if has_quantile else is_heavy
 
+    # --- what people read ----------------------------------------------------------------------
+
+    def edges(
+        self,
+        n: int | None = None,
+        *,
+        tier: "Tier | None" = None,
+        account: str | None = None,
+        show_ids: bool = False,
+    ) -> pl.DataFrame:
+        """Return the strongest pairs of accounts of a run, the least explicable by chance first.
+
+        Parameters
+        ----------
+        n
+            So many of them; all by default.
+        tier
+            Those that reach ``beyond_habit`` or ``beyond_news``; all by default.
+        account
+            Those with this account, by its id or its pseudonym.
+        show_ids
+            Name accounts by their ids in the place of pseudonyms.
+
+        Returns
+        -------
+            See `gpu_coord.results.strongest.list_strongest`; ``read("edges")`` has all columns.
+
+        Raises
+        ------
+        ValueError
+            This is no run, it tested nothing, or it has no such account.
+        """
+        return self._list("edges", n, tier=tier, account=account, show_ids=show_ids)
+
+    def groups(
+        self,
+        n: int | None = None,
+        *,
+        tier: "Tier | None" = None,
+        account: str | None = None,
+        show_ids: bool = False,
+    ) -> pl.DataFrame:
+        """Return the groups of a run with their members; its communities if none were tested.
+
+        Parameters
+        ----------
+        n
+            So many of them; all by default.
+        tier
+            Those that reach ``beyond_habit`` or ``beyond_news``; all by default.
+        account
+            Those with this account, by its id or its pseudonym.
+        show_ids
+            Name accounts by their ids in the place of pseudonyms.
+
+        Raises
+        ------
+        ValueError
+            This is no run, it tested no groups, or it has no such account.
+        """
+        return self._list("groups", n, tier=tier, account=account, show_ids=show_ids)
+
+    def accounts(self, n: int | None = None, *, show_ids: bool = False) -> pl.DataFrame:
+        """Return the accounts of a run that met others, by their co-activity.
+
+        Parameters
+        ----------
+        n
+            So many of them; all by default.
+        show_ids
+            Name accounts by their ids in the place of pseudonyms.
+
+        Raises
+        ------
+        ValueError
+            This is no run.
+        """
+        return self._list("accounts", n, show_ids=show_ids)
+
+    def objects(
+        self, n: int | None = None, *, account: str | None = None, show_ids: bool = False
+    ) -> pl.DataFrame:
+        """Return the objects that carry the network of a run.
+
+        Parameters
+        ----------
+        n
+            So many of them; all by default.
+        account
+            Those on which this account met others, by its id or its pseudonym.
+        show_ids
+            Name objects that are accounts or posts by their ids in the place of pseudonyms.
+
+        Raises
+        ------
+        ValueError
+            This is no run, or it has no such account.
+        """
+        return self._list("objects", n, account=account, show_ids=show_ids)
+
+    def _list(self, part: "Part", n: int | None, **more: Any) -> pl.DataFrame:
+        from gpu_coord.results.strongest import list_strongest
+
+        return list_strongest(self, part, n_rows=n, **more)
+
+    def evidence(self, a: str, b: str, *, show_ids: bool = False) -> pl.DataFrame:
+        """Return the coincidences, or pairs of shares, behind two accounts, by time.
+
+        Parameters
+        ----------
+        a, b
+            Accounts, by their ids or their pseudonyms.
+        show_ids
+            Name accounts, and objects that are accounts or posts, by their ids in the place of
+            pseudonyms, and posts by their content ids.
+
+        Raises
+        ------
+        FileNotFoundError
+            The run has no evidence.
+        ValueError
+            This is no run, an account is not in it, or both are the same.
+        """
+        from gpu_coord.results.evidence import list_evidence
+
+        return list_evidence(self, a, b, show_ids=show_ids)
+
+    # --- in the hands of other libraries -------------------------------------------------------
+
+    def to_pandas(
+        self, part: "Part" = "edges", n: int | None = None, *, show_ids: bool = False
+    ) -> "pandas.DataFrame":
+        """Return what `edges`, `groups`, `accounts` or `objects` returns as a frame of pandas.
+
+        Parameters
+        ----------
+        part
+            Which of these.
+        n
+            So many rows; all by default.
+        show_ids
+            Name accounts by their ids in the place of pseudonyms.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            There is no pandas.
+        ValueError
+            This is no run.
+        """
+        from gpu_coord.results.graphs import load
+
+        load("pandas", "to_pandas")
+        return self._list(part, n, show_ids=show_ids).to_pandas()
+
+    def to_networkx(self, *, show_ids: bool = False) -> "networkx.Graph[str]":
+        """Return the network of a run as a graph of networkx, directed where the run is.
+
+        Parameters
+        ----------
+        show_ids
+            Name accounts by their ids in the place of pseudonyms.
+
+        Returns
+        -------
+            Accounts and edges have the attributes that they have in ``network.graphml``.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            There is no networkx.
+        ValueError
+            This is no run.
+        """
+        from gpu_coord.results.graphs import make_networkx
+
+        return make_networkx(self, show_ids=show_ids)
+
+    def to_igraph(self, *, show_ids: bool = False) -> "igraph.Graph":
+        """Return the network of a run as a graph of igraph, directed where the run is.
+
+        Parameters
+        ----------
+        show_ids
+            Name accounts by their ids in the place of pseudonyms.
+
+        Returns
+        -------
+            Accounts and edges have the attributes that they have in ``network.graphml``; the
+            attribute ``name`` of an account is its name.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            There is no igraph.
+        ValueError
+            This is no run.
+        """
+        from gpu_coord.results.graphs import make_igraph
+
+        return make_igraph(self, show_ids=show_ids)
+
+    def to_graphml(self, path: Path | str, *, show_ids: bool = False) -> None:
+        """Write the network of a run as GraphML, however large it is.
+
+        Parameters
+        ----------
+        path
+            The file; replaced only once the new one is complete.
+        show_ids
+            Name accounts by their ids in the place of pseudonyms.
+
+        Raises
+        ------
+        ValueError
+            This is no run.
+        """
+        from gpu_coord.results.graphs import save_graphml
+
+        save_graphml(self, path, show_ids=show_ids)
+
+    # --- the folder ----------------------------------------------------------------------------
+
+    def save(self: Kind, folder: Path | str) -> Kind:
+        """Copy the findings to a folder that stays, and return them there.
+
+        Parameters
+        ----------
+        folder
+            Where to; findings of the same form that are there are replaced, anything else is
+            refused.
+
+        Raises
+        ------
+        FileExistsError
+            The path holds anything but findings of the same form.
+        """
+        copy_folder(self.path, Path(folder), self.form.marker, self.form.names)
+        return replace(self, path=Path(folder), kept=None)
+
+    def check_run(self) -> None:
+        """Refuse what has no pairs of accounts.
+
+        Raises
+        ------
+        ValueError
+            This is no run of `detect`, `share` or `coact`.
+        """
+        if self.form is not RUN:
+            raise ValueError(
+                f"{self.path} is a {self.form.noun}, and pairs, groups, accounts, objects and "
+                f"graphs are of runs; read() takes one of {', '.join(self.tables)}."
+            )
+
+    def _repr_html_(self) -> str:
+        from gpu_coord.results.cards import draw_card
+
+        return draw_card(self)
+
     def __repr__(self) -> str:
         numbers = [(key, value) for key, value in self.summary.items() if key.startswith("n_")]
         sizes = ", ".join(f"{key[2:]} {value:,}" for key, value in numbers if value is not None)
-        return f"Findings({self.command} {str(self.path)!r}: {sizes})"
+        where = "temporary" if self.kept else repr(str(self.path))
+        tier = str(self.summary.get("network_tier", "")).replace("_", " ")
+        said = f"{sizes}; network {tier}" if tier else sizes
+        return f"Findings({self.command} {where}: {said})"
 
 
 def open_run(path: "Findings | Path | str", *commands: str) -> Findings:

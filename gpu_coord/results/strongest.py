@@ -11,8 +11,10 @@ import polars as pl
 from gpu_coord.ground.choices import check_choice
 from gpu_coord.ground.kinds import names_posts
 from gpu_coord.results.findings import IN_NETWORK, Findings, open_run
+from gpu_coord.results.forms import RUN
 
 Part = Literal["edges", "groups", "accounts", "objects"]
+Tier = Literal["beyond_news", "beyond_habit"]
 
 _PAIR = ["source", "target"]
 _NOBODY = "not beyond chance"
@@ -28,6 +30,7 @@ def list_strongest(
     account: str | None = None,
     show_ids: bool = False,
     n_rows: int | None = None,
+    tier: Tier | None = None,
 ) -> pl.DataFrame:
     """Return a part of a run, the strongest first.
 
@@ -44,6 +47,8 @@ def list_strongest(
         pseudonyms.
     n_rows
         So many of them; all by default, which of edges takes the memory of all.
+    tier
+        Of edges and groups, those that reach this tier, ``beyond_habit`` or ``beyond_news``.
 
     Returns
     -------
@@ -61,15 +66,31 @@ def list_strongest(
     Raises
     ------
     ValueError
-        The run has no such account.
+        The run has no such account, or tested nothing of which a tier is asked for.
     """
-    findings = open_run(run, "detect", "share", "coact")
+    findings = open_run(run, *RUN.commands)
+    findings.check_run()
     check_choice("part", part, get_args(Part))
+    if n_rows is not None and n_rows < 0:
+        raise ValueError(f"the number of rows is {n_rows}; ask for 0 or more.")
     account_id = None if account is None else find_account(findings, account)["account_id"][0]
     if part == "edges":
-        return _list_edges(findings, account_id, show_ids=show_ids, n_rows=n_rows)
+        return _list_edges(findings, account_id, show_ids=show_ids, n_rows=n_rows, tier=tier)
     found = _LISTS[part](findings, account_id, show_ids=show_ids)
+    found = found if tier is None else _select_tier(findings, found, tier)
     return found if n_rows is None else found.head(n_rows)
+
+
+def _select_tier(findings: Findings, table: _Frame, tier: str) -> _Frame:
+    """Select what reaches a tier, or a higher one."""
+    check_choice("tier", tier, get_args(Tier))
+    if "tier" not in table.lazy().collect_schema():
+        raise ValueError(
+            f"{findings.path} tested nothing of these against chance, so they have no tiers; leave "
+            "tier out."
+        )
+    reached = [each for each in get_args(Tier) if each == "beyond_news" or each == tier]
+    return table.filter(pl.col("tier").cast(pl.String).is_in(reached))
 
 
 def find_account(findings: Findings, name: str) -> pl.DataFrame:
@@ -101,11 +122,17 @@ def find_account(findings: Findings, name: str) -> pl.DataFrame:
 
 
 def _list_edges(
-    findings: Findings, account: str | None, *, show_ids: bool, n_rows: int | None
+    findings: Findings,
+    account: str | None,
+    *,
+    show_ids: bool,
+    n_rows: int | None,
+    tier: Tier | None,
 ) -> pl.DataFrame:
     edges = findings.scan("edges").select(pl.exclude("^weight_.*$"))
     if account is not None:
         edges = edges.filter((pl.col("source") == account) | (pl.col("target") == account))
+    edges = edges if tier is None else _select_tier(findings, edges, tier)
     columns = edges.collect_schema().names()
     ranked = edges.pipe(_sort_edges, columns)
     table = (ranked if n_rows is None else ranked.head(2 * n_rows)).collect()
@@ -122,8 +149,8 @@ def _list_edges(
     ]  # fmt: skip
     found = table.select(name for name in wanted if name in table.columns)
     if "tier" in found.columns:
-        tier = pl.col("tier").cast(pl.String).fill_null(_NOBODY)
-        found = found.with_columns(tier=tier.str.replace("_", " "))
+        reached = pl.col("tier").cast(pl.String).fill_null(_NOBODY)
+        found = found.with_columns(tier=reached.str.replace("_", " "))
     return _name_ends(findings, found, show_ids=show_ids).rename(
         {old: new for old, new in named.items() if old in found.columns}
     )

@@ -15,7 +15,7 @@ import polars as pl
 
 from gpu_coord.ground.choices import hash_json
 from gpu_coord.ground.keywords import takes
-from gpu_coord.results.command import begin
+from gpu_coord.results.command import begin, choose_place
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.simulation.crowds import list_crowds
 from gpu_coord.simulation.plan import plan_archive
@@ -168,7 +168,7 @@ def _write_archive(plan: Plan, format: str, work: Work) -> dict[str, int]:
 
 @takes(SimulateSettings)
 def simulate(
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -182,7 +182,8 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; a former simulation is replaced.
+        Folder to write; a former simulation is replaced. Without it a temporary one is there as
+        long as what is returned, whose `save` keeps it.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
     progress
@@ -196,14 +197,23 @@ def simulate(
         For a path that holds anything but a former simulation.
     """
     settings = SimulateSettings(**choices)
-    chosen = {"n_posts": settings.n_posts, **(overrides or {})}
-    scenario = choose_scenario(settings.preset, **chosen)
+    scenario = choose_scenario(settings.preset, **_merge_choices(settings, overrides or {}))
     parameters = asdict(scenario)
     plan = plan_archive(scenario, settings.seed)
+    place, kept = choose_place(out, "simulation")
     with begin(
-        "simulate", out, settings, inputs={"parameters": hash_json(parameters)}, progress=progress
+        "simulate", place, settings, inputs={"parameters": hash_json(parameters)}, progress=progress
     ) as work:
         sizes = _write_archive(plan, settings.format, work)
         work.describe(parameters=parameters, summary=sizes)
-    made = open_run(out, "simulate")
-    return Simulation(made.path, made.content, made.form)
+    made = open_run(place, "simulate")
+    return Simulation(made.path, made.content, made.form, kept)
+
+
+def _merge_choices(settings: SimulateSettings, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that are chosen, each once."""
+    own = {name for name in ("preset", "n_posts") if name in overrides}
+    if "preset" in own or (own and settings.n_posts is not None):
+        names = " and ".join(sorted(own))
+        raise ValueError(f"overrides has {names}, which the keyword chooses; leave it out there.")
+    return {"n_posts": settings.n_posts, **overrides}

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 from gpu_coord import __version__
-from gpu_coord.ground.folders import read_marker, write_json
+from gpu_coord.ground.folders import TemporaryFolder, copy_folder, read_marker, write_json
 from gpu_coord.ground.kinds import names_accounts, names_posts
 from gpu_coord.store.tables import check_tables, describe_table
 
@@ -31,14 +31,35 @@ class Store:
 
     path: Path
     manifest: dict[str, Any] = field(repr=False)  # inputs, settings, versions and counts
+    kept: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
     def scan(self, table: Table) -> pl.LazyFrame:
-        """Return a table lazily; ``table`` is one of ``TABLES``, or ``texts`` if it was kept."""
-        return pl.scan_parquet(self._find(table))
+        """Return a table lazily; ``table`` is one of ``TABLES``, or ``texts`` if it was kept.
+
+        That of a temporary store is read here, as its folder may be gone when it is needed.
+        """
+        file = self._find(table)
+        return pl.scan_parquet(file) if self.kept is None else pl.read_parquet(file).lazy()
 
     def read(self, table: Table) -> pl.DataFrame:
         """Return a table in memory; ``table`` is one of ``TABLES``, or ``texts`` if it was kept."""
         return pl.read_parquet(self._find(table))
+
+    def save(self, folder: Path | str) -> Store:
+        """Copy the store to a folder that stays, and return it there.
+
+        Parameters
+        ----------
+        folder
+            Where to; a store that is there is replaced, anything else is refused.
+
+        Raises
+        ------
+        FileExistsError
+            The path holds anything but a store.
+        """
+        copy_folder(self.path, Path(folder), STORE_MARKER, STORE_FILES)
+        return open_store(folder)
 
     def _find(self, table: Table) -> Path:
         file = self.path / f"{table}.parquet"
@@ -50,12 +71,18 @@ class Store:
             raise ValueError(f"A store has no table {table!r}; it has {', '.join(TABLES)}.")
         return file
 
+    def _repr_html_(self) -> str:
+        from gpu_coord.store.cards import draw_card
+
+        return draw_card(self)
+
     def __repr__(self) -> str:
         totals = self.manifest["totals"]
         sizes = ", ".join(
             f"{totals[name]:,} {name}" for name in ("posts", "events", "accounts", "entities")
         )
-        return f"Store({str(self.path)!r}: {sizes})"
+        where = "temporary" if self.kept else repr(str(self.path))
+        return f"Store({where}: {sizes})"
 
 
 def open_store(path: Store | Path | str) -> Store:

@@ -6,8 +6,9 @@ are, is made alike. What is left to tell them apart is how they act together.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -15,14 +16,17 @@ import polars as pl
 from gpu_coord.backend import choose
 from gpu_coord.ground.keywords import takes
 from gpu_coord.results.clock import Progress
-from gpu_coord.results.command import begin
+from gpu_coord.results.command import begin, choose_place, take_store
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.store.queries import list_kinds, scan_table, select_range
 from gpu_coord.store.settings import TimeRange
-from gpu_coord.store.store import STORE_MARKER, Store, open_store
+from gpu_coord.store.store import STORE_MARKER, Store
 from gpu_coord.store.tables import hash_file
 from gpu_coord.trust.evaluation.rankings import compute_auc
 from gpu_coord.trust.settings import TransplantSettings
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 _DAY_MS = 86_400_000
 # Accounts of either kind that are matched, by lot: the matching takes this many squared.
@@ -33,9 +37,9 @@ _NO_MATCH = 1e6  # far above any distance of two that match
 
 @takes(TransplantSettings)
 def transplant(
-    operation: Store | Path | str,
-    organic: Store | Path | str,
-    out: Path | str,
+    operation: "Store | Path | str | IntoFrame",
+    organic: "Store | Path | str | IntoFrame",
+    out: Path | str | None = None,
     *,
     progress: Progress | None = None,
     **choices: Any,
@@ -50,11 +54,12 @@ def transplant(
     Parameters
     ----------
     operation
-        The store that the operation is taken from, or its folder.
+        The store that the operation is taken from, its folder, or a data frame of shares or posts.
     organic
-        The store that it is planted in, or its folder.
+        The store that it is planted in, its folder, or a data frame.
     out
-        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``.
+        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``. Without
+        it a temporary one is there as long as what is returned, whose `save` keeps it.
     progress
         Called with the stage, the work done and the work in all.
 
@@ -71,9 +76,10 @@ def transplant(
         A store lacks a kind, or no account of one matches any of the other.
     """
     settings = TransplantSettings(**choices)
-    one, other = open_store(operation), open_store(organic)
+    one, other = take_store(operation), take_store(organic)
+    place, kept = choose_place(out, "transplant")
     inputs = {"organic": hash_file(other.path / STORE_MARKER)}
-    with begin("transplant", out, settings, one, inputs=inputs, progress=progress) as work:
+    with begin("transplant", place, settings, one, inputs=inputs, progress=progress) as work:
         with work.time("match"):
             pairs = pair_kinds(settings.kinds, one, other)
             sides = _align(
@@ -86,7 +92,7 @@ def transplant(
             shares, truth = _merge(sides, matched, settings)
             work.write({"shares": shares, "truth_accounts": truth})
         work.describe(summary=_summarise(matched, profiles, shares, truth))
-    return open_run(out)
+    return replace(open_run(place), kept=kept)
 
 
 def pair_kinds(

@@ -12,9 +12,10 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -25,11 +26,17 @@ from gpu_coord.ground.choices import hash_json
 from gpu_coord.ground.folders import name_aside, read_marker, replace_file, write_json
 from gpu_coord.ground.keywords import takes
 from gpu_coord.results.clock import Progress
-from gpu_coord.results.command import Work, describe_tables
+from gpu_coord.results.command import (
+    Work,
+    choose_place,
+    describe_tables,
+    take_labels,
+    take_store,
+)
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import SWEEP
 from gpu_coord.results.origin import describe_backend, describe_origin, hash_labels
-from gpu_coord.store.store import Store, check_outside, open_store
+from gpu_coord.store.store import Store, check_outside
 from gpu_coord.store.tables import hash_file
 from gpu_coord.trust.settings import SweepSettings
 from gpu_coord.trust.sweeps.grid import Cell, Grid, find_activity_key, list_cells, read_grid
@@ -39,6 +46,9 @@ from gpu_coord.trust.sweeps.scoring import Half, Truth, read_truth, score_cell
 from gpu_coord.trust.sweeps.stages import CellResult, SharedStages, order_cells
 from gpu_coord.trust.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_tables
 
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
 _LOCK, _SCRATCH = "sweep.lock", ".scratch"
 
 Rows = dict[str, Any]
@@ -46,11 +56,11 @@ Rows = dict[str, Any]
 
 @takes(SweepSettings)
 def sweep(
-    store: Store | Path | str,
+    store: "Store | Path | str | IntoFrame",
     grid: Grid | Path | str,
-    out: Path | str,
+    out: Path | str | None = None,
     *,
-    labels: pl.DataFrame | None = None,
+    labels: "IntoFrame | Path | str | None" = None,
     truth: Path | str | None = None,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -66,14 +76,17 @@ def sweep(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     grid
         Lists of values by the option of `detect`, or a TOML file of them; ``groups`` is 0 unless
         it is among them.
     out
         The folder to write; one of the same sweep is gone on with, anything else is refused.
+        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a CSV
+        or Parquet file.
     truth
         CSV or Parquet with ``account_id, label``: cells are scored as by `evaluate`.
     backend
@@ -94,7 +107,8 @@ def sweep(
         The folder holds something else, or another sweep.
     """
     settings = SweepSettings(**choices)
-    store = open_store(store)
+    place, kept = choose_place(out, "sweep")
+    store, labels = take_store(store), take_labels(labels)
     grid = read_grid(grid) if isinstance(grid, Path | str) else grid
     cells = list_cells(
         grid, sample=settings.sample, seed=settings.seed, labels_sha256=hash_labels(labels)
@@ -108,13 +122,13 @@ def sweep(
     inputs = {"grid": hash_json(named), "truth": None if truth is None else hash_file(Path(truth))}
     origin = describe_origin("sweep", settings, store=store, labels=labels, inputs=inputs)
     origin |= {"grid": named}
-    with _open_folder(Path(out), store, origin) as folder:
+    with _open_folder(place, store, origin) as folder:
         work = Work(
             "sweep", folder, settings, store=store, labels=labels, inputs=inputs, backend=backend,
             memory=memory, progress=progress,
         )  # fmt: skip
         _write_marker(folder, origin | _Sweeping(work, settings, cells, known).run())
-    return open_run(out)
+    return replace(open_run(place), kept=kept)
 
 
 @contextmanager
