@@ -4,8 +4,10 @@
 # make test-gpu-install    checks the whole RAPIDS installation without a GPU (about 8 GB)
 # make fuzz MINUTES=10     looks for what the property tests miss, at random (TESTS=tests/test_urls.py)
 # WORKERS=1 make test      runs the tests in so many processes (default: one per core, at most 4)
+# make assets             puts what draws the network of a report into the package (needs npm)
+# make test-browser       checks reports in a browser (needs npm and chromium)
 # make reference          writes tables of options and columns, and the stub, as the code has them
-.PHONY: demo test fuzz reference test-gpu-contract test-gpu-install lint bench notebooks clean
+.PHONY: demo test fuzz reference assets test-browser test-gpu-contract test-gpu-install lint bench notebooks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
@@ -45,6 +47,18 @@ lint: .venv/ready-test
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
+
+# Pinned by hash in package-lock.json; the licence of each library stands above it.
+LIBRARIES = gpu_coord/reports/libraries
+BUILT = gpu_coord/reports/built
+assets: $(BUILT)/sigma.js
+$(BUILT)/sigma.js: $(LIBRARIES)/package-lock.json
+	npm ci --silent --prefix $(LIBRARIES)
+	mkdir -p $(BUILT)
+	cd $(LIBRARIES)/node_modules && for each in graphology/dist/graphology.umd sigma/dist/sigma; do \
+		library=$${each%%/*}; \
+		{ echo '/*!'; cat $$library/LICENSE.txt; echo '*/'; cat $$each.min.js; } \
+		> ../../built/$$library.js; done
 
 reference: .venv/ready-test
 	.venv/bin/python docs/reference.py

@@ -17,6 +17,7 @@ Each room answers one question; the public names stand with the room that they c
 ``trust``       Can I believe it? ``evaluate``, ``compare``, ``sweep``, ``transplant``.
 ``simulation``  What would be found if the truth were known? ``simulate``.
 ``plots``       What does it look like?
+``reports``     What do I hand to others? ``write_report``.
 ``results``     What did a command find? ``open_run``, ``verify``: every folder of results.
 ==============  ==================================================================================
 
@@ -48,6 +49,7 @@ _HOMES = {
     "sweep": "trust.sweeps.sweeps",
     "open_run": "results.findings",
     "verify": "results.verification",
+    "write_report": "reports.report",
 }
 __all__ = ["__version__", *_HOMES]
 

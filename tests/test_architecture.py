@@ -24,7 +24,7 @@ LAYERS = [
     {"chance", "model", "plots", "simulation"},
     {"groups", "sharing"},
     {"detection", "spread"},
-    {"accounts", "trust"},
+    {"accounts", "reports", "trust"},
     {"cli"},
     {"__main__"},
 ]

@@ -15,6 +15,7 @@ from gpu_coord.cli.values import read_key, read_lines, split_label
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.ground.choices import Choices, Seeded
 from gpu_coord.model.settings import ModelSettings
+from gpu_coord.reports.settings import ReportSettings
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
 from gpu_coord.simulation.settings import SimulateSettings
 from gpu_coord.spread.settings import CascadeSettings, TimelineSettings
@@ -188,6 +189,31 @@ def show(
         print_json(table.to_dicts())
     else:
         show_part(found, chosen, account=account, show_ids=show_ids, n_shown=rows)
+
+
+@command(ReportSettings)
+def report(
+    request: Request,
+    run: Annotated[Path, typer.Argument(help="A run of `gpu-coord detect`, `share` or `coact`.")],
+    others: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Other results to show; of another run, what differs."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The HTML file (RUN.html).")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="What the run was made from (the one beside it).")
+    ] = None,
+    show_ids: options.ShowIds = False,
+) -> None:
+    """Write a run as one page that needs no network: to read, to print, to mail."""
+    from gpu_coord.reports.report import write_report
+
+    path = write_report(
+        run, out, others=others or (), store=store, show_ids=show_ids, **request.choices
+    )
+    size = path.stat().st_size
+    summary = {"report": str(path), "bytes": size}
+    request.show(summary, lambda: print_lines(f"Open {path} ({size / 1e6:.1f} MB)."))
 
 
 @command(ModelSettings, uses_machine=True)
@@ -494,6 +520,7 @@ def verify(
 
 
 COMMANDS = (  # in the order of the help
-    ingest, columns, detect, share, coact, cycle, show, explain, model, roles, calibrate, selftest,
-    info, timeline, cascades, cohorts, simulate, transplant, demo, evaluate, compare, sweep, verify,
+    ingest, columns, detect, share, coact, cycle, show, explain, report, model, roles, calibrate,
+    selftest, info, timeline, cascades, cohorts, simulate, transplant, demo, evaluate, compare,
+    sweep, verify,
 )  # fmt: skip

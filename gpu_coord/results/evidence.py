@@ -145,5 +145,5 @@ def hide_posts(evidence: pl.DataFrame) -> pl.DataFrame:
     number = pl.col("value").rank("dense").over("kind")
     hidden = pl.when(pl.col("kind").is_in(kinds)).then(pl.format("post {}", number))
     return evidence.with_columns(value=pl.coalesce("pseudonym", hidden, "value")).drop(
-        "pseudonym", "content_source", "content_target"
+        "pseudonym", "content_source", "content_target", strict=False
     )

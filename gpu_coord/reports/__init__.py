@@ -1,0 +1,1 @@
+"""What do I hand to others? A run -> one page that needs no network."""

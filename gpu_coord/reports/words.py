@@ -1,0 +1,183 @@
+"""A run -> the sentences of its page: the finding, what was analysed, methods, citation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from gpu_coord import __version__
+from gpu_coord.ground.times import describe_seconds
+from gpu_coord.reports.tables import show_text
+from gpu_coord.results.findings import Findings
+from gpu_coord.results.sentences import describe_chance, list_warnings
+from gpu_coord.store.store import Store
+
+NAMES = {"beyond_news": "beyond the news", "beyond_habit": "beyond habit"}
+CITATION = (
+    "gpu_coord contributors (2026). gpu_coord: accounts acting together in social-media archives, "
+    f"and the evidence (version {__version__}) [computer software]."
+)
+BIBTEX = f"""@software{{gpu_coord,
+  author  = {{{{gpu_coord contributors}}}},
+  title   = {{gpu_coord: accounts acting together in social-media archives, and the evidence}},
+  year    = {{2026}},
+  version = {{{__version__}}},
+}}
+@article{{erhardt2023hidden,
+  author  = {{Erhardt, Keeley and Pentland, Alex}},
+  title   = {{Hidden messages: mapping nations' media campaigns}},
+  journal = {{Computational and Mathematical Organization Theory}},
+  year    = {{2023}},
+}}"""
+_DOES = {
+    "detect": "act together, or one a lag after the other,",
+    "share": "share the same things within seconds",
+    "coact": "do the same things at about the same time",
+}
+
+
+def describe_finding(run: Findings) -> str:
+    """Say in a sentence who was found, of which tier."""
+    summary = run.summary
+    n_edges = summary.get("n_network_edges", summary["n_edges"])
+    tier = NAMES.get(str(summary.get("network_tier")))
+    if not n_edges:
+        return "No pair of accounts is beyond chance; the strongest are listed nevertheless."
+    n_accounts = run.read("accounts", ["component"])["component"].count()
+    noun = "edges" if run.is_directed else "pairs"
+    how = f", {tier}" if tier else "; nothing was tested against chance"
+    said = (
+        f"{n_accounts:,} accounts {_DOES[run.command]} more than chance explains{how}: {n_edges:,} "
+        f"{noun}."
+        if tier
+        else f"{n_accounts:,} accounts {_DOES[run.command]} in {n_edges:,} {noun}{how}."
+    )
+    if n_groups := summary.get("n_groups"):
+        said += f" {n_groups:,} {'groups are' if n_groups > 1 else 'group is'} beyond the news."
+    return said
+
+
+def describe_certainty(run: Findings) -> str:
+    """Say how many pairs are of which tier and how sure that is, without what is warned of."""
+    said = describe_chance(run)
+    for warning in filter(None, list_warnings(run)):
+        said = said.replace(warning, "")
+    return show_text(said)
+
+
+def list_cautions(run: Findings) -> list[str]:
+    """Return what the run warns of."""
+    warnings = [warning for warning in list_warnings(run) if warning]
+    if stretched := run.content.get("stretched"):
+        warnings.append(stretched)
+    return [show_text(warning) for warning in warnings]
+
+
+def list_facts(run: Findings, store: Store | None) -> list[tuple[str, str]]:
+    """Return what was analysed, by name."""
+    accounts = run.read("accounts")
+    first, last = accounts["first_seen"].min(), accounts["last_seen"].max()
+    facts: dict[str, Any] = {
+        "Accounts": f"{accounts.height:,}",
+        "Posts": f"{accounts['n_posts'].sum():,}",
+        "First and last post": f"{_show_day(first)} to {_show_day(last)}",
+        "Kinds": ", ".join(run.content.get("counts", {}).get("kinds") or list_kinds(run)),
+    }
+    if store is not None:
+        totals, reasons = store.manifest["totals"], store.manifest["rejected_by_reason"]
+        read = [each for each in store.manifest["inputs"] if each["content"] != "users"]
+        facts["Files"] = ", ".join(each["name"] for each in read)
+        set_aside = "; ".join(f"{reason} ({n:,})" for reason, n in reasons.items())
+        facts["Rows set aside"] = f"{totals['rejected']:,}" + (
+            f": {set_aside}" if set_aside else ""
+        )
+        facts["Duplicates"] = f"{totals['duplicates']:,}"
+    return [(name, show_text(value)) for name, value in facts.items()]
+
+
+def _show_day(time: Any) -> str:
+    return "–" if time is None else f"{time:%Y-%m-%d}"
+
+
+def list_kinds(run: Findings) -> list[str]:
+    """Return the kinds of things that a run is about."""
+    kinds = run.scan("entities").select(pl.col("kind").unique().sort()).collect()
+    return kinds["kind"].cast(pl.String).to_list()
+
+
+def write_methods(run: Findings) -> str:
+    """Return the paragraph of methods, ready to paste."""
+    settings, summary = run.settings, run.summary
+    about = ", ".join(list_kinds(run))
+    said = [
+        f"We analysed {summary['n_accounts']:,} accounts with gpu_coord {run.content['gpu_coord']} "
+        f"(gpu-coord {run.command}; specification {run.content['specification'][:12]}).",
+        *_DESCRIBERS[run.command](settings, run.content, about),
+    ]
+    if summary.get("network_tier"):
+        said.append(_describe_tests(settings, summary))
+    if settings.get("groups"):
+        said.append(
+            "Groups were searched for on even days and tested on odd days and the other way round; "
+            "a group is confirmed if four tests (crowd, margin, matched outsiders, permuted days) "
+            "agree."
+        )
+    return show_text(" ".join(said))
+
+
+def _describe_detect(
+    settings: Mapping[str, Any], content: Mapping[str, Any], about: str
+) -> list[str]:
+    lags = ", ".join(map(str, settings["lags"]))
+    return [
+        f"An account is active or inactive per bin of {settings['bin']} and entity ({about}). For "
+        f"every ordered pair of accounts, lagged coincidences were counted at lags {lags}, and the "
+        "edge from i to j is weighted by the coordination measure of Erhardt and Pentland (2023), "
+        "averaged over entities."
+    ]  # fmt: skip
+
+
+def _describe_share(
+    settings: Mapping[str, Any], content: Mapping[str, Any], about: str
+) -> list[str]:
+    return [
+        f"Two accounts are linked where they shared the same object ({about}) within "
+        f"{describe_seconds(content['window_seconds'])} (mode {settings['mode']})."
+    ]
+
+
+def _describe_coact(
+    settings: Mapping[str, Any], content: Mapping[str, Any], about: str
+) -> list[str]:
+    layers = ", ".join(layer["layer"] for layer in content["layers"])
+    return [
+        f"Two accounts are linked by layers of co-action ({layers}; merge {settings['merge']})."
+    ]
+
+
+_DESCRIBERS = {"detect": _describe_detect, "share": _describe_share, "coact": _describe_coact}
+
+
+def _describe_tests(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    known = "" if summary.get("lambda") is None else f" (lambda {summary['lambda']:.2f})"
+    return (
+        "A pair is beyond habit if it coincided in more hours than the two accounts' own rhythms, "
+        "entities and days explain (negative binomial, fitted to copies of the data with permuted "
+        "days), and beyond the news if it did so more than pairs that met once "
+        f"do{known}. P-values were adjusted after Benjamini and Hochberg at {settings['alpha']:g}; "
+        f"the network holds pairs {NAMES[summary['network_tier']]}."
+    )
+
+
+def describe_origin(run: Findings) -> dict[str, Any]:
+    """Return versions and hashes of a run, by name."""
+    content = run.content
+    origin = {
+        "gpu_coord": content["gpu_coord"],
+        "specification": content["specification"],
+        "store (sha256 of its manifest)": content["input"].get("manifest_sha256"),
+        "labels (sha256)": content["input"].get("labels_sha256"),
+        "computed on": f"{content['backend']['name']}, {content['backend']['device']}",
+        "seconds": round(sum(stage["seconds"] for stage in content["stages"]), 1),
+    }
+    return {**origin, **content["backend"]["versions"]}
