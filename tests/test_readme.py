@@ -107,7 +107,7 @@ def test_blocks__run_on_real_archives(page, tmp_path, request):
 
 def test_readme__has_the_blocks_that_people_start_with():
     languages = [language for language, _ in list_blocks(ROOT / "README.md")]
-    assert languages == ["sh", "python", "sh", "sh"]
+    assert languages == ["sh", "python", "python", "sh", "sh"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

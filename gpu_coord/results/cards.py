@@ -47,13 +47,18 @@ def _draw_run(findings: Findings) -> list[str]:
         _tabulate("The strongest pairs", findings.edges(_N_PAIRS), _PAIRS),
         _tabulate(
             "Groups with unusual co-activity" if is_tested else "Largest communities",
-            groups.head(_N_OTHERS).with_columns(members=_join_members()), _GROUPS,
+            groups.head(_N_OTHERS).with_columns(_name_tier(), members=_join_members()),
+            _GROUPS,
         ),
         _tabulate("Objects that carry the network", findings.objects(_N_OTHERS), _OBJECTS),
         _draw_network(findings),
         _write_counts(findings),
         write_lines(describe_edges(findings)),
     ]  # fmt: skip
+
+
+def _name_tier() -> pl.Expr:
+    return pl.col("^tier$").cast(pl.String).str.replace("_", " ")
 
 
 def _join_members() -> pl.Expr:
