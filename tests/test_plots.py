@@ -13,7 +13,8 @@ from runs import act_hourly, event
 from gpu_coord.activity.cells import build_activity
 from gpu_coord.plots.accounts import plot_influence, plot_raster, plot_roles
 from gpu_coord.plots.chance import plot_gaps, plot_lags, plot_quantiles, plot_support
-from gpu_coord.plots.networks import lay_out, plot_network, select_strongest
+from gpu_coord.plots.layouts import balance_forces, lay_out
+from gpu_coord.plots.networks import plot_network, select_strongest
 from gpu_coord.plots.style import COORDINATED, OTHERS, PALETTE, ROLE_COLOURS
 from gpu_coord.plots.sweeps import plot_inclusion, plot_specifications, plot_sweep
 from gpu_coord.plots.timelines import (
@@ -214,19 +215,40 @@ def make_network(n_accounts=6, **columns):
     return pl.DataFrame(edges), pl.DataFrame(accounts | columns)
 
 
+def find_drawn(ax, gid):
+    """Return the parts of a picture that are of one sort."""
+    return [part for part in ax.get_children() if part.get_gid() == gid]
+
+
 def count_drawn(ax):
     """Return the points by label, and the lines."""
-    points = {part.get_label(): len(part.get_offsets()) for part in ax.collections[1:]}
-    return points, len(ax.collections[0].get_segments())
+    points = {part.get_label(): len(part.get_offsets()) for part in find_drawn(ax, "accounts")}
+    return points, len(find_drawn(ax, "edges")[0].get_segments())
+
+
+def read_value(part):
+    """Return what the legend calls points, without their number."""
+    return part.get_label().rpartition(" (")[0]
+
+
+def read_names(ax):
+    return [text.get_text() for text in find_drawn(ax, "name")]
+
+
+def read_title(ax):
+    """Return what a picture says above: the finding, and what it leaves out."""
+    notes = [text.get_text() for text in find_drawn(ax, "note")]
+    return tuple(" ".join(text.split()) for text in (ax.get_title(loc="left"), *notes))
 
 
 def test_plot_network__draws_the_strongest_edges_and_says_what_it_leaves_out(ax):
     edges, accounts = make_network()
     assert plot_network(ax, edges, accounts, max_edges=3, n_named=9) is ax
-    assert {text.get_text() for text in ax.texts} == {"acct-0", "acct-1", "acct-2", "acct-3"}
-    assert count_drawn(ax) == ({"community 0": 4}, 3)
-    assert ax.get_title(loc="left") == (
-        "the strongest 3 of 5 edges; 2 of 6 linked accounts are not drawn"
+    assert set(read_names(ax)) == {"acct-0", "acct-1", "acct-2", "acct-3"}
+    assert count_drawn(ax) == ({"community 0 (4)": 4}, 3)
+    assert read_title(ax) == (
+        "6 accounts in 1 community act together (5 edges)",
+        "the strongest 3 of 5 edges; 2 of 6 accounts are not drawn",
     )
 
 
@@ -234,19 +256,106 @@ def test_plot_network__draws_significant_edges_only_where_they_were_tested(ax):
     edges, accounts = make_network()
     tested = edges.with_columns(significant=pl.col("weight") > 0.4)
     plot_network(ax, tested, accounts)
-    assert count_drawn(ax) == ({"community 0": 3}, 2)
-    assert ax.get_title(loc="left") == "all 2 edges of 3 accounts"
+    assert count_drawn(ax) == ({"community 0 (3)": 3}, 2)
+    assert read_title(ax) == ("3 accounts in 1 community act together (2 edges)", "")
+
+
+def test_plot_network__says_what_the_edges_are_beyond():
+    edges, accounts = make_network()
+    for tiers, said in (
+        (["beyond_news"] * 5, "act together beyond the news (5 edges)"),
+        (["beyond_news", *["beyond_habit"] * 4], "act together beyond habit (5 edges)"),
+        (["beyond_news", *[None] * 4], "act together (5 edges)"),
+    ):
+        ax = Figure(figsize=(9, 6)).subplots()
+        plot_network(ax, edges.with_columns(tier=pl.Series(tiers)), accounts)
+        assert read_title(ax)[0].endswith(said)
+
+
+def test_plot_network__arrows_are_on_edges_that_lead():
+    edges, accounts = make_network()
+    lagged = edges.with_columns(lag=pl.Series([0, 1, 2, 0, 1]))
+    numbers = []
+    for table, directed in ((lagged, True), (lagged, False), (edges, True), (edges.head(0), True)):
+        ax = Figure().subplots()
+        plot_network(ax, table, accounts, directed=directed)
+        numbers.append(sum(len(part.get_paths()) for part in find_drawn(ax, "arrows")))
+    assert numbers == [3, 0, 5, 0]
+
+
+def test_plot_network__heads_point_from_source_to_target_beyond_the_middle(ax):
+    edges, accounts = make_network(2)
+    plot_network(ax, edges, accounts)
+    start, end = find_drawn(ax, "edges")[0].get_segments()[0]
+    tip, *back = find_drawn(ax, "arrows")[0].get_paths()[0].vertices[:3]
+    length = np.linalg.norm(end - start)
+    along = [float((corner - start) @ (end - start)) / length**2 for corner in (tip, *back)]
+    assert along[1] == pytest.approx(along[2])
+    assert 0.5 < along[1] < along[0] < 1
+
+
+def test_plot_network__stronger_edges_are_wider_darker_and_above(ax):
+    edges, accounts = make_network()
+    plot_network(ax, edges, accounts)
+    drawn = find_drawn(ax, "edges")[0]
+    widths, opacities = drawn.get_linewidths(), drawn.get_colors()[:, 3].tolist()
+    # 1/5 is the least of the weights, 1 the largest.
+    assert list(widths) == sorted(widths) and opacities == sorted(opacities)
+    assert widths[-1] - widths[0] == pytest.approx((2.6 - 0.3) * 0.8)
+    assert opacities[-1] - opacities[0] == pytest.approx((0.8 - 0.25) * 0.8)
+
+
+def test_plot_network__hulls_hold_their_groups(ax):
+    edges, accounts = make_network(community=[0, 0, 0, 1, 1, 1])
+    plot_network(ax, edges, accounts)
+    hulls = find_drawn(ax, "hull")
+    points = find_drawn(ax, "accounts")
+    assert len(hulls) == len(points) == 2
+    for hull, part in zip(hulls, points, strict=True):
+        assert to_hex(hull.get_facecolor()) == to_hex(part.get_facecolor()[0])
+        assert hull.get_path().contains_points(part.get_offsets()).all()
+
+
+def test_plot_network__has_no_hulls_around_labels_and_pairs():
+    edges, accounts = make_network(label=["x"] * 6, component=[0, 0, 1, 1, 2, 2])
+    for column in ("label", "component"):
+        ax = Figure().subplots()
+        plot_network(ax, edges, accounts, colour_by=column)
+        assert find_drawn(ax, "hull") == []
+
+
+def test_plot_network__names_lie_over_no_other_name_and_no_point():
+    rng = np.random.default_rng(3)
+    n_accounts = 60
+    ends = [(f"id{a}", f"id{b}") for a, b in rng.integers(0, n_accounts, (200, 2)) if a != b]
+    edges = pl.DataFrame(ends, schema=["source", "target"], orient="row").unique(
+        maintain_order=True
+    )
+    edges = edges.with_columns(weight=pl.Series(rng.random(edges.height)))
+    _, accounts = make_network(n_accounts, influence=rng.random(n_accounts))
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    ax = figure.subplots()
+    plot_network(ax, edges, accounts, n_named=40)
+    figure.draw_without_rendering()
+    boxes = [name.get_window_extent() for name in find_drawn(ax, "name")]
+    assert len(boxes) > 10
+    assert not any(a.overlaps(b) for place, a in enumerate(boxes) for b in boxes[:place])
+    points = np.concatenate([part.get_offsets() for part in find_drawn(ax, "accounts")])
+    seen = ax.transData.transform(points)
+    assert not any(((seen > box.min) & (seen < box.max)).all(axis=1).any() for box in boxes)
 
 
 def test_plot_network__sizes_by_influence_and_colours_edges_by_their_source(ax):
     edges, accounts = make_network(label=["b", "a", "a", "a", None, "_c"])
     plot_network(ax, edges, accounts, colour_by="label")
-    areas = {part.get_label(): part.get_sizes().tolist() for part in ax.collections[1:]}
-    assert list(areas) == ["other or no label", "a", "\u200a_c", "b"]  # most frequent first
+    areas = {read_value(part): part.get_sizes().tolist() for part in find_drawn(ax, "accounts")}
+    assert list(areas) == ["a", "\u200a_c", "b", "other or no label"]  # most frequent first
     assert min(areas["b"]) > max(areas["a"])
-    colours = {part.get_label(): to_hex(part.get_facecolor()[0]) for part in ax.collections[1:]}
+    colours = {
+        read_value(part): to_hex(part.get_facecolor()[0]) for part in find_drawn(ax, "accounts")
+    }
     assert colours["a"] == PALETTE[0]
-    lines = {to_hex(colour) for colour in ax.collections[0].get_color()}
+    lines = {to_hex(colour) for colour in find_drawn(ax, "edges")[0].get_color()}
     assert lines == {colours["b"]}
 
 
@@ -256,17 +365,19 @@ def test_plot_network__takes_given_colours_and_names_the_most_influential(ax):
     names = pl.Series(["$x^2$", *accounts["pseudonym"].to_list()[1:]])
     accounts = accounts.with_columns(pseudonym=names)
     plot_network(ax, edges, accounts, colour_by="role", colours=ROLE_COLOURS, n_named=1)
-    colours = {part.get_label(): to_hex(part.get_facecolor()[0]) for part in ax.collections[1:]}
+    colours = {
+        read_value(part): to_hex(part.get_facecolor()[0]) for part in find_drawn(ax, "accounts")
+    }
     assert colours["core"] == ROLE_COLOURS["core"]
-    assert [text.get_text() for text in ax.texts] == ["$x^2$"]
-    assert not ax.texts[0].get_parse_math()
+    assert read_names(ax) == ["$x^2$"]
+    assert not find_drawn(ax, "name")[0].get_parse_math()
     ax.figure.canvas.draw()
 
 
 def test_plot_network__without_an_edge_says_so(ax):
     edges, accounts = make_network()
     plot_network(ax, edges.head(0), accounts)
-    assert ax.get_title(loc="left") == "the network has no edge"
+    assert read_title(ax) == ("The network has no edge", "")
     ax.figure.canvas.draw()
 
 
@@ -295,26 +406,56 @@ def test_lay_out__puts_linked_accounts_close_and_separate_cliques_apart():
     source, target = np.array([*clique, *[(a + 6, b + 6) for a, b in clique]]).T
     apart = measure_distances(lay_out(source, target, n_accounts=12, seed=1))
     inside = apart[source, target]
-    assert inside.max() < apart[:6, 6:].min()
+    assert inside.mean() < apart[:6, 6:].mean() / 1.5
     assert inside.min() > 0
 
 
-def test_lay_out__of_two_accounts_balances_the_forces():
+def test_lay_out__keeps_components_apart_and_gives_them_room_by_their_accounts():
+    rng = np.random.default_rng(5)
+    source, target = np.concatenate(
+        [rng.integers(0, n, (2, 3 * n)) + first for first, n in ((0, 60), (60, 20), (80, 20))],
+        axis=1,
+    )
+    places = lay_out(source, target, n_accounts=102, seed=0)
+    parts = [np.arange(60), np.arange(60, 80), np.arange(80, 100), [100], [101]]
+    boxes = [(places[part].min(axis=0), places[part].max(axis=0)) for part in parts]
+    for place, (low, high) in enumerate(boxes):
+        for other_low, other_high in boxes[:place]:
+            assert ((high < other_low) | (other_high < low)).any()
+    sides = [(high - low).max() for low, high in boxes]
+    np.testing.assert_allclose(sides, np.sqrt([60, 20, 20, 0, 0]), atol=1e-6)
+
+
+def test_lay_out__of_more_than_a_thousand_accounts_keeps_blocks_together():
+    rng = np.random.default_rng(7)
+    block = np.repeat(np.arange(24), 50)
+    source = np.repeat(np.arange(1200), 4)
+    target = block[source] * 50 + rng.integers(0, 50, source.size)
+    bridges = rng.integers(0, 1200, (2, 120))
+    source, target = np.concatenate([source, bridges[0]]), np.concatenate([target, bridges[1]])
+    places = lay_out(source, target, n_accounts=1200, seed=0)
+    np.testing.assert_array_equal(places, lay_out(source, target, n_accounts=1200, seed=0))
+    assert np.isfinite(places).all()
+    middles = np.stack([places[block == number].mean(axis=0) for number in range(24)])
+    nearest = np.hypot(*(places[:, None] - middles[None]).transpose(2, 0, 1)).argmin(axis=1)
+    assert (nearest == block).mean() > 0.8  # 1/24 by chance
+
+
+def test_balance_forces__of_two_accounts_balances_the_forces():
     # Push k²/d and pull d²/k of an edge, and the gravity of both, cancel at the root below.
     ideal, gravity = 1 / np.sqrt(2), 0.3
     distances = np.linspace(0.1, 2, 200_001)
     force = ideal**2 / distances - distances**2 / ideal - gravity * distances / 2
     expected = distances[np.abs(force).argmin()]
-    places = lay_out(np.array([0]), np.array([1]), n_accounts=2, seed=0, n_rounds=2000)
+    start = np.random.default_rng(0).random((2, 2)) - 0.5
+    places = balance_forces(np.array([0]), np.array([1]), start, n_rounds=2000)
     assert measure_distances(places)[0, 1] == pytest.approx(expected, rel=1e-2)
     np.testing.assert_allclose(places.mean(axis=0), 0, atol=1e-3)
 
 
 def test_lay_out__is_the_same_for_the_same_seed():
     source, target = np.random.default_rng(0).integers(0, 20, (2, 40))
-    first, again, other = (
-        lay_out(source, target, n_accounts=20, seed=seed, n_rounds=20) for seed in (1, 1, 2)
-    )
+    first, again, other = (lay_out(source, target, n_accounts=20, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.01
 
@@ -332,13 +473,19 @@ def make_cells():
     return pl.DataFrame(rows)
 
 
+def read_squares(ax):
+    return [text.get_text() for text in ax.texts if text.get_gid() is None]
+
+
 def test_plot_sweep__squares_are_means_over_the_other_settings(ax):
     assert plot_sweep(ax, make_cells(), x="kinds", y="bin", value="n_edges") is ax
     grid = np.asarray(ax.images[0].get_array())
     np.testing.assert_allclose(grid, [[112, 122], [12, 22]])  # rows: 2h, 1h
     assert (read_ticks(ax), read_ticks(ax, "x")) == (["2h", "1h"], ["a", "a+b"])
-    assert [text.get_text() for text in ax.texts] == ["112", "122", "12", "22"]
-    assert ax.get_title(loc="left") == "means over 3 cells each"
+    assert read_squares(ax) == ["112", "122", "12", "22"]
+    assert read_title(ax) == (
+        "Number of edges: median 67, from 12 to 122, by kinds and bin", "means over 3 cells each"
+    )  # fmt: skip
 
 
 def test_plot_sweep__shows_a_dash_where_nothing_is_known(ax):
@@ -346,8 +493,8 @@ def test_plot_sweep__shows_a_dash_where_nothing_is_known(ax):
     cells = make_cells().with_columns(n_edges=pl.when(is_known).then("n_edges"))
     cells = cells.filter(pl.col("kinds").list.len() == 1)
     plot_sweep(ax, cells, x="alpha", y="bin", value="n_edges")
-    assert [text.get_text() for text in ax.texts] == ["111", "112", "–", "11", "12", "13"]
-    assert ax.get_title(loc="left") == ""
+    assert read_squares(ax) == ["111", "112", "–", "11", "12", "13"]
+    assert read_title(ax)[1] == ""
     ax.figure.canvas.draw()
 
 
@@ -384,8 +531,10 @@ def test_plot_specifications__counts_cells_without_a_value():
     curve, choices = Figure().subplots(2, 1)
     cells = make_cells().with_columns(n_edges=pl.when(pl.col("bin") == "1h").then("n_edges"))
     plot_specifications(curve, choices, cells, value="n_edges", settings=["bin"])
-    said = "6 specifications; grey: median; 6 without a value are not drawn"
-    assert curve.get_title(loc="left") == said
+    assert read_title(curve) == (
+        "Number of edges: median 17, from 11 to 23 in 6 specifications",
+        "grey: median; 6 without a value are not drawn",
+    )
     assert read_ticks(choices) == ["bin = 2h", "bin = 1h"]
     with pytest.raises(ValueError, match="none of \\['same'\\] varies over the 12 cells"):
         plot_specifications(curve, choices, make_cells(), value="n_edges", settings=["same"])
@@ -397,7 +546,10 @@ def test_plot_inclusion__splits_the_robust_core_from_the_rest(ax):
     others, core = ax.lines[:2]
     assert core.get_ydata().tolist() == [1.0, 0.9] and core.get_xdata().tolist() == [1, 2]
     assert others.get_ydata().tolist() == [0.5] and others.get_xdata().tolist() == [3]
-    assert ax.get_title(loc="left") == "2 of 5 accounts in at least 90%; 2 in none are not drawn"
+    assert read_title(ax) == (
+        "2 of 5 accounts are found in at least 90% of the specifications",
+        "2 in none are not drawn",
+    )
 
 
 # --- chance -----------------------------------------------------------------------------------
@@ -412,6 +564,7 @@ def test_plot_quantiles__draws_data_and_copies_and_says_what_is_cut(ax):
     top = 1.5 * 2.0 * 1.05
     assert lines["data"].get_ydata().tolist() == [pytest.approx(top), 1.5]
     assert read_legend(ax)[:2] == ["the data (cut off at the top)", "2 copies, days permuted"]
+    assert read_title(ax)[0] == "The least p-value of pairs is 10⁻⁹ in the data, 10⁻² in copies"
 
 
 def test_plot_lags__draws_all_accounts_their_band_and_each_group(ax):
@@ -421,6 +574,7 @@ def test_plot_lags__draws_all_accounts_their_band_and_each_group(ax):
     drawn = {line.get_label(): [*line.get_ydata()] for line in ax.lines}
     assert drawn["all accounts"] == [1.5, 1.0] and drawn["group 3"] == [4.0, 2.0]
     assert ax.get_xlabel() == "lag (bins of 1h)"
+    assert read_title(ax)[0] == "Accounts coincide most at lag 0: 1.5 times what chance explains"
     corners = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert {0.9, 0.8, 1.1, 1.2} <= set(corners.tolist())
 
@@ -432,7 +586,7 @@ def test_plot_lags__leaves_out_an_unknown_band_and_more_groups_than_colours(ax):
     assert len(ax.collections) == 0
     assert ax.get_xlabel() == "lag (bins)"
     assert sum(line.get_label().startswith("group ") for line in ax.lines) == len(PALETTE)
-    assert ax.get_title(loc="left") == "2 more groups are not drawn"
+    assert read_title(ax)[1] == "2 more groups are not drawn"
 
 
 def test_plot_support__tells_edges_by_their_tier(ax):
@@ -450,6 +604,10 @@ def test_plot_support__tells_edges_by_their_tier(ax):
         "not beyond chance (1)": [[1, 1]], "beyond habit (1)": [[2, 7]],
         "beyond the news (1)": [[0.5, 9]],
     }  # fmt: skip
+    assert read_title(ax) == (
+        "Of 4 edges 1 are beyond the news, 1 beyond habit only",
+        "1 with nothing expected are not drawn",
+    )
     with pytest.raises(ValueError, match="of a run that tested"):
         plot_support(ax, edges.drop("tier"))
 
@@ -460,6 +618,8 @@ def test_plot_gaps__steps_end_at_the_bounds_of_the_gaps(ax):
     line = ax.lines[0]
     assert line.get_drawstyle() == "steps-pre"
     assert line.get_xdata().tolist() == [1.0, 10.0] and line.get_ydata().tolist() == [5.0, 1.0]
+    said = "Shares come together most within 1 s of each other: 5 times what chance explains"
+    assert read_title(ax)[0] == said
 
 
 # --- accounts ---------------------------------------------------------------------------------
@@ -473,7 +633,9 @@ def test_plot_influence__bars_are_means_of_classes_the_largest_first(ax):
     assert read_ticks(ax) == ["red (3)", "no label (2)"]
     widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
     assert widths == [[1.0, 3.0], [1.0, 0.0]]
-    assert ax.get_title(loc="left") == "1 smaller classes are not drawn"
+    assert read_title(ax) == (
+        "Most followed are accounts of no label", "1 smaller classes are not drawn"
+    )  # fmt: skip
 
 
 def test_plot_influence__names_numbers_by_their_column(ax):
@@ -492,7 +654,10 @@ def test_plot_roles__draws_scored_accounts_in_the_mark_of_their_role(ax):
     assert points["core (1)"].get_offsets().tolist() == [[3.0, 5.0]]
     assert to_hex(points["core (1)"].get_facecolor()[0]) == ROLE_COLOURS["core"]
     assert points["core (1)"].get_sizes()[0] > points["amplifier (1)"].get_sizes()[0]
-    assert ax.get_title(loc="left") == "2 accounts without both scores"
+    assert read_title(ax) == (
+        "2 of 4 accounts have a role: 1 core, 1 amplifier",
+        "2 accounts without both scores not drawn",
+    )
     with pytest.raises(ValueError, match="after `gpu-coord roles`"):
         plot_roles(ax, accounts.drop("role"))
 
@@ -501,7 +666,7 @@ def test_plot_roles__without_scores_is_empty(ax):
     empty = {"role": ["none"], "influence": [0.0], "earliness_z": [None], "direction_z": [None]}
     plot_roles(ax, pl.DataFrame(empty))
     assert len(ax.collections) == 0
-    assert ax.get_title(loc="left") == "1 accounts without both scores"
+    assert read_title(ax)[1] == "1 account without both scores not drawn"
 
 
 HOUR = 3600
@@ -535,7 +700,9 @@ def test_plot_raster__keeps_the_most_active_and_names_nobody_by_itself(ax, activ
     plot_raster(ax, activity, "hashtag", "x", n_accounts=1)
     assert read_raster(ax) == {"red": [(0, 2), (0, 3), (0, 9)]}
     assert ax.get_yticklabels() == []
-    assert ax.get_title(loc="left") == "2 less active accounts are not drawn"
+    assert read_title(ax) == (
+        "3 accounts used the hashtag x in 6 bins of 1 h", "2 less active accounts are not drawn"
+    )  # fmt: skip
 
 
 def test_plot_raster__refuses_unknown_entities_and_too_few_names(ax, activity):

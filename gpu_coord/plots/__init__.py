@@ -7,8 +7,16 @@ Texts come from archives: they are cleaned, and never read as formulas.
 from gpu_coord.plots.accounts import plot_influence, plot_raster, plot_roles
 from gpu_coord.plots.chance import plot_gaps, plot_lags, plot_quantiles, plot_support
 from gpu_coord.plots.comparisons import plot_methods
-from gpu_coord.plots.networks import lay_out, plot_network, select_strongest
-from gpu_coord.plots.style import COORDINATED, OTHERS, PALETTE, ROLE_COLOURS
+from gpu_coord.plots.layouts import lay_out
+from gpu_coord.plots.networks import draw_network, plot_network, select_strongest
+from gpu_coord.plots.style import (
+    COORDINATED,
+    OTHERS,
+    PALETTE,
+    ROLE_COLOURS,
+    save_picture,
+    use_theme,
+)
 from gpu_coord.plots.sweeps import plot_inclusion, plot_specifications, plot_sweep
 from gpu_coord.plots.timelines import (
     N_LARGEST,
@@ -26,6 +34,7 @@ __all__ = [
     "OTHERS",
     "PALETTE",
     "ROLE_COLOURS",
+    "draw_network",
     "lay_out",
     "list_groups",
     "measure_shares",
@@ -44,6 +53,8 @@ __all__ = [
     "plot_support",
     "plot_sweep",
     "plot_timeline",
+    "save_picture",
     "select_strongest",
     "thin_shares",
+    "use_theme",
 ]

@@ -5,18 +5,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from gpu_coord.ground.times import describe_seconds
 from gpu_coord.plots.style import (
     ALL,
     COORDINATED,
     OTHERS,
     ROLE_COLOURS,
     add_legend,
-    add_note,
+    add_title,
     colour_values,
+    count,
     name_group,
     name_in_legend,
     require_columns,
     scale_areas,
+    shade,
     shorten,
     show_plainly,
     show_utc,
@@ -32,6 +35,10 @@ _ACCOUNTS = "accounts.parquet of a run"
 _MARKS = {
     "core": "D", "catalyst": "^", "amplifier": "v", "bridge": "s", "booster": "P", "none": "o",
 }  # fmt: skip
+_AXES = {
+    "earliness_z": "how early it takes things up (standard errors, later to earlier)",
+    "direction_z": "how much it is followed (standard errors, follows to leads)",
+}
 
 
 def plot_influence(
@@ -63,18 +70,35 @@ def plot_influence(
     )
     drawn = classes.sort("n", "class", descending=[True, False]).head(max_classes)
     row = np.arange(drawn.height)
-    ax.barh(row - 0.2, drawn["influence"], 0.38, color=COORDINATED, label="influence (is followed)")
-    ax.barh(row + 0.2, drawn["in_weight"], 0.38, color=OTHERS, label="in-weight (follows)")
+    ax.barh(
+        row - 0.2,
+        drawn["influence"],
+        0.38,
+        color=shade(ax, COORDINATED),
+        label="influence: is followed",
+    )
+    ax.barh(
+        row + 0.2, drawn["in_weight"], 0.38, color=shade(ax, OTHERS), label="in-weight: follows"
+    )
     named = drawn.select("class", "n").iter_rows()
     names = [f"{shorten(name_group(value, by))} ({n:,})" for value, n in named]
     ax.set_yticks(row, names, fontsize="small")
     show_plainly(ax.get_yticklabels())
     ax.invert_yaxis()
-    ax.set(xlabel="mean summed weight per account")
-    ax.legend(frameon=False, fontsize="small")
+    ax.set(xlabel="mean over accounts of the summed weight of their edges")
+    add_legend(ax)
     n_left_out = classes.height - drawn.height
-    add_note(ax, [f"{n_left_out:,} smaller classes are not drawn"] if n_left_out else [])
+    left_out = [f"{n_left_out:,} smaller classes are not drawn"] if n_left_out else []
+    add_title(ax, _tell_leader(drawn, by), left_out)
     return ax
+
+
+def _tell_leader(classes: pl.DataFrame, by: str) -> str:
+    """Say which class is followed most."""
+    first = classes.sort("influence", descending=True, maintain_order=True).head(1)
+    if not first.height or not first["influence"][0]:
+        return "No class of accounts is followed by others"
+    return f"Most followed are accounts of {shorten(name_group(first['class'][0], by))}"
 
 
 def plot_roles(
@@ -111,23 +135,34 @@ def plot_roles(
     finite = pl.all_horizontal(pl.col(x, y).cast(pl.Float64).is_finite())
     known = accounts.with_columns(area=scale_areas(accounts["influence"])).filter(finite)
     for bound in (-cut_off, cut_off):
-        ax.axvline(bound, color="0.6", linewidth=0.8, linestyle="--")
-        ax.axhline(bound, color="0.6", linewidth=0.8, linestyle="--")
+        ax.axvline(bound, color=shade(ax, "0.6"), linewidth=0.8, linestyle="--")
+        ax.axhline(bound, color=shade(ax, "0.6"), linewidth=0.8, linestyle="--")
     # The many without a role lie below.
     for role, marker in reversed(_MARKS.items()):
         drawn = known.filter(pl.col("role") == role)
         if drawn.height:
             ax.scatter(
-                drawn[x], drawn[y], s=drawn["area"].to_numpy(), color=ROLE_COLOURS[role],
-                marker=marker, edgecolors="white", linewidths=0.4,
+                drawn[x], drawn[y], s=drawn["area"].to_numpy(), color=shade(ax, ROLE_COLOURS[role]),
+                marker=marker, edgecolors=shade(ax, "white"), linewidths=0.4,
                 label=f"{role} ({drawn.height:,})",
             )  # fmt: skip
-    ax.set(xlabel=x, ylabel=y)
+    ax.set(xlabel=_AXES.get(x, x), ylabel=_AXES.get(y, y))
     if known.height:
         add_legend(ax)
     n_left_out = accounts.height - known.height
-    add_note(ax, [f"{n_left_out:,} accounts without both scores"] if n_left_out else [])
+    left_out = [f"{count(n_left_out, 'account')} without both scores not drawn"]
+    add_title(ax, _tell_roles(accounts["role"]), left_out if n_left_out else [])
     return ax
+
+
+def _tell_roles(roles: pl.Series) -> str:
+    """Say how many accounts have a role, and which."""
+    counts = roles.drop_nulls().value_counts(sort=False, name="n")
+    numbers = dict(counts.iter_rows())
+    said = [f"{numbers[role]:,} {role}" for role in _MARKS if role != "none" and role in numbers]
+    n_with = sum(n for role, n in numbers.items() if role != "none")
+    listed = f": {', '.join(said)}" if said else ""
+    return f"{n_with:,} of {count(roles.len(), 'account')} have a role{listed}"
 
 
 def plot_raster(
@@ -184,9 +219,12 @@ def plot_raster(
     ax.set_yticks(range(len(shown)), shown, fontsize="xx-small")
     show_plainly(ax.get_yticklabels())
     ax.set_ylim(kept.height - 0.4, -0.6)
-    ax.set(ylabel="accounts, by first use", xlabel="time (UTC)")
+    ax.set(ylabel="accounts, the first to use it at the top", xlabel="time (UTC)")
     n_left_out = rows.height - kept.height
-    add_note(ax, [f"{n_left_out:,} less active accounts are not drawn"] if n_left_out else [])
+    left_out = [f"{n_left_out:,} less active accounts are not drawn"] if n_left_out else []
+    n_bins, width = cells["bin"].n_unique(), describe_seconds(activity.bin_seconds)
+    used = f"{count(rows.height, 'account')} used the {kind} {shorten(value)}"
+    add_title(ax, f"{used} in {count(n_bins, 'bin')} of {width}", left_out)
     return ax
 
 
@@ -215,8 +253,8 @@ def _draw_ticks(ax: "Axes", ticks: pl.DataFrame, activity: "Activity") -> None:
         drawn = ticks.filter(pl.col("label").eq_missing(label))
         if drawn.height:
             ax.plot(
-                drawn["time"].to_numpy(), drawn["row"].to_numpy(), "|", color=color, markersize=5,
-                markeredgewidth=1.4,
+                drawn["time"].to_numpy(), drawn["row"].to_numpy(), "|",
+                color=shade(ax, color), markersize=5, markeredgewidth=1.4,
                 label=name_in_legend(label or "no label"),
             )  # fmt: skip
     show_utc(ax)

@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from gpu_coord.plots.style import ALL, COORDINATED, OTHERS, PALETTE, add_note, require_columns
+from gpu_coord.plots.style import (
+    ALL,
+    COORDINATED,
+    OTHERS,
+    PALETTE,
+    add_legend,
+    add_title,
+    require_columns,
+    shade,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,16 +43,30 @@ def plot_quantiles(ax: "Axes", quantiles: pl.DataFrame) -> "Axes":
     last = quantiles["expected"].max()
     top = 1.05 * last if isinstance(last, float) else 1.0
     for _, copy in copies.group_by("copy", maintain_order=True):
-        ax.plot(copy["expected"], copy["observed"], color="0.6", linewidth=0.8, gid="copy")
-    ax.plot([0, top], [0, top], color="black", linewidth=0.8, linestyle="--")
+        ax.plot(
+            copy["expected"], copy["observed"], color=shade(ax, "0.6"), linewidth=0.8, gid="copy"
+        )
+    ax.plot([0, top], [0, top], color=shade(ax, "black"), linewidth=0.8, linestyle="--")
     shown = data["observed"].clip(upper_bound=1.5 * top)
-    ax.plot(data["expected"], shown, color=COORDINATED, gid="data")
+    ax.plot(data["expected"], shown, color=shade(ax, COORDINATED), gid="data")
     ax.set(
-        xlabel="expected if nothing but chance were at work, $-\\log_{10} p$",
-        ylabel="observed, $-\\log_{10} p$", xlim=(0, top), ylim=(0, 1.5 * top),
+        xlabel="p-value expected by chance alone ($-\\log_{10} p$)",
+        ylabel="p-value observed ($-\\log_{10} p$)", xlim=(0, top), ylim=(0, 1.5 * top),
     )  # fmt: skip
     _label_quantiles(ax, copies["copy"].n_unique(), is_cut=bool((data["observed"] > shown).any()))
+    add_title(ax, _tell_smallest(data["observed"], copies["observed"]))
     return ax
+
+
+def _tell_smallest(data: pl.Series, copies: pl.Series) -> str:
+    """Say how small p-values become, in the data and in copies."""
+    smallest = [values.max() for values in (data, copies)]
+    powers = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+    said = [
+        f"10⁻{str(round(value)).translate(powers)}" if isinstance(value, float) else "none"
+        for value in smallest
+    ]
+    return f"The least p-value of pairs is {said[0]} in the data, {said[1]} in copies"
 
 
 def plot_lags(ax: "Axes", curves: pl.DataFrame, *, bin: str = "") -> "Axes":
@@ -71,20 +94,33 @@ def plot_lags(ax: "Axes", curves: pl.DataFrame, *, bin: str = "") -> "Axes":
     if everyone["low"].drop_nulls().len():
         ax.fill_between(
             everyone["lag"], everyone["low"].to_numpy(), everyone["high"].to_numpy(),
-            color="0.85", label="all accounts, days permuted",
+            color=shade(ax, "0.85"), label="all accounts, days permuted",
         )  # fmt: skip
-    ax.plot(everyone["lag"], everyone["ratio"], color=ALL, label="all accounts")
+    ax.plot(everyone["lag"], everyone["ratio"], color=shade(ax, ALL), label="all accounts")
     groups = curves.drop_nulls("group").partition_by("group", maintain_order=True)
     for part, color in zip(groups, PALETTE, strict=False):
-        ax.plot(part["lag"], part["ratio"], color=color, label=f"group {part['group'][0]}")
+        ax.plot(
+            part["lag"], part["ratio"], color=shade(ax, color), label=f"group {part['group'][0]}"
+        )
     n_left_out = len(groups) - len(PALETTE)
-    add_note(ax, [f"{n_left_out:,} more groups are not drawn"] if n_left_out > 0 else [])
-    ax.axhline(1, color="black", linewidth=0.8, linestyle="--")
+    left_out = [f"{n_left_out:,} more groups are not drawn"] if n_left_out > 0 else []
+    add_title(ax, _tell_peak(everyone, bin), left_out)
+    ax.axhline(1, color=shade(ax, "black"), linewidth=0.8, linestyle="--")
     unit = f" of {bin}" if bin else ""
-    ax.set(xlabel=f"lag (bins{unit})", ylabel="observed / expected coincidences")
+    ax.set(xlabel=f"lag (bins{unit})", ylabel="coincidences, observed / expected")
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, fontsize="small")
+    add_legend(ax)
     return ax
+
+
+def _tell_peak(everyone: pl.DataFrame, bin: str) -> str:
+    """Say at which lag all accounts coincide most, and how much."""
+    known = everyone.filter(pl.col("ratio").is_finite()).sort("ratio", maintain_order=True)
+    if known.is_empty():
+        return "Coincidences at each lag"
+    lag, ratio = known.select("lag", "ratio").row(-1)
+    unit = f" × {bin}" if bin and lag else ""
+    return f"Accounts coincide most at lag {lag}{unit}: {ratio:.2g} times what chance explains"
 
 
 def plot_support(ax: "Axes", edges: pl.DataFrame) -> "Axes":
@@ -115,15 +151,25 @@ def plot_support(ax: "Axes", edges: pl.DataFrame) -> "Axes":
     for label, name, color, alpha, marker in parts:
         drawn = known.filter(tier == name)
         ax.scatter(
-            drawn["expected"], drawn["n_hours"], s=10, alpha=alpha, color=color, marker=marker,
-            linewidths=0, label=f"{label} ({drawn.height:,})",
+            drawn["expected"], drawn["n_hours"], s=10, alpha=alpha, color=shade(ax, color),
+            marker=marker, linewidths=0, label=f"{label} ({drawn.height:,})",
         )  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlabel="hours expected by habit", ylabel="observed hours")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="hours with a coincidence, expected by habit",
+        ylabel="observed hours",
+    )
     if known.height:
         bounds: Any = (known["expected"].min(), known["expected"].max())
-        ax.plot(bounds, bounds, color="black", linewidth=0.8, linestyle="--")
+        ax.plot(bounds, bounds, color=shade(ax, "black"), linewidth=0.8, linestyle="--")
     ax.set_ylim(bottom=0.7)
-    ax.legend(frameon=False, fontsize="small")
+    add_legend(ax)
+    beyond = [edges.filter(tier == name).height for name in ("beyond_news", "beyond_habit")]
+    finding = f"Of {edges.height:,} edges {beyond[0]:,} are beyond the news"
+    n_hidden = edges.height - known.height
+    hidden = [f"{n_hidden:,} with nothing expected are not drawn"] if n_hidden else []
+    add_title(ax, f"{finding}, {beyond[1]:,} beyond habit only", hidden)
     return ax
 
 
@@ -150,24 +196,40 @@ def plot_gaps(ax: "Axes", gaps: pl.DataFrame) -> "Axes":
     # A gap of a bin lies above the last bound and up to its own.
     seconds = gaps["max_gap"].to_numpy()
     low, high = (gaps[name].cast(pl.Float64).to_numpy() for name in ("low", "high"))
-    ax.fill_between(seconds, low, high, step="pre", color="0.85", label="copies, re-timed")
-    ax.step(seconds, gaps["ratio"], where="pre", color=COORDINATED, label="the data")
-    ax.axhline(1, color="black", linewidth=0.8, linestyle="--")
+    ax.fill_between(
+        seconds, low, high, step="pre", color=shade(ax, "0.85"), label="copies, re-timed"
+    )
+    ax.step(seconds, gaps["ratio"], where="pre", color=shade(ax, COORDINATED), label="the data")
+    ax.axhline(1, color=shade(ax, "black"), linewidth=0.8, linestyle="--")
     ax.set(
-        xscale="log", yscale="log", xlabel="seconds between two shares",
-        ylabel="observed / expected pairs",
+        xscale="log", yscale="log", xlabel="time between two shares (seconds)",
+        ylabel="pairs of shares, observed / expected",
     )  # fmt: skip
-    ax.legend(frameon=False, fontsize="small")
+    add_legend(ax)
+    add_title(ax, _tell_gap(gaps))
     return ax
+
+
+def _tell_gap(gaps: pl.DataFrame) -> str:
+    """Say at which gap pairs of shares are most in excess."""
+    known = gaps.filter(pl.col("ratio").is_finite()).sort("ratio", maintain_order=True)
+    if known.is_empty():
+        return "Pairs of shares by the time between them"
+    gap, ratio = known.select("max_gap", "ratio").row(-1)
+    times = f"{ratio:.2g} times what chance explains"
+    return f"Shares come together most within {gap:,g} s of each other: {times}"
 
 
 def _label_quantiles(ax: "Axes", n_copies: int, *, is_cut: bool) -> None:
     from matplotlib.lines import Line2D
 
     lines: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("the data" + (" (cut off at the top)" if is_cut else ""), {"color": COORDINATED}),
-        (f"{n_copies} copies, days permuted", {"color": "0.6"}),
-        ("as expected by chance", {"color": "black", "linestyle": "--"}),
+        (
+            "the data" + (" (cut off at the top)" if is_cut else ""),
+            {"color": shade(ax, COORDINATED)},
+        ),
+        (f"{n_copies} copies, days permuted", {"color": shade(ax, "0.6")}),
+        ("as expected by chance", {"color": shade(ax, "black"), "linestyle": "--"}),
     )
     handles = [Line2D([], [], label=label, **style) for label, style in lines]
-    ax.legend(handles=handles, loc="upper left", frameon=False, fontsize="small")
+    add_legend(ax, handles)

@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from gpu_coord.plots.fonts import FALLBACK
 from gpu_coord.plots.style import (
     COORDINATED,
     PALETTE,
+    add_legend,
+    add_title,
+    count,
     name_in_legend,
     require_columns,
-    show_plainly,
+    shade,
 )
 
 if TYPE_CHECKING:
@@ -51,16 +55,23 @@ def plot_methods(ax: "Axes", methods: pl.DataFrame, ranks: pl.DataFrame) -> "Axe
         ax.errorbar(
             auc, place - offset,
             xerr=[np.maximum(auc - ends[0], 0), np.maximum(ends[1] - auc, 0)],
-            fmt="o", markersize=4, linewidth=1, color=colours[number % len(colours)],
+            fmt="o", markersize=4, linewidth=1, color=shade(ax, colours[number % len(colours)]),
             label=name_in_legend(archive),
         )  # fmt: skip
-    ax.axvline(0.5, color="black", linewidth=0.8, linestyle="--")
+    ax.axvline(0.5, color=shade(ax, "black"), linewidth=0.8, linestyle="--")
     ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in reversed(names)])
     own = order["source"].to_list()
     for label, source in zip(ax.get_yticklabels(), reversed(own), strict=True):
-        label.set_fontweight("bold" if source == _OWN else "normal")
-    ax.set(xlabel="AUC: a random account of the operation outranks another", xlim=(0, 1.02))
+        # Few of the other fonts have bold letters.
+        label.set(fontfamily=FALLBACK, fontweight="bold" if source == _OWN else "normal")
+    ax.set(
+        xlabel="AUC: chance that an account of the operation outranks another (0.5: at random)",
+        xlim=(0, 1.02),
+    )
     if len(archives) > 1:
-        legend = ax.legend(frameon=False, fontsize="small", loc="lower left")
-        show_plainly(legend.get_texts())
+        add_legend(ax)
+    best = (
+        f"{names[0].replace('_', ' ')} ranks accounts best" if names else "No method ranks accounts"
+    )
+    add_title(ax, f"{best}, by the mean rank in {count(len(archives), 'archive')}")
     return ax

@@ -1,35 +1,107 @@
 """Colours, sizes and texts that all pictures share.
 
-Colours are told apart by people who see few of them (Okabe & Ito, Tol). Texts come from archives:
-they are cleaned, shortened, and never read as formulas.
+Colours are told apart by people who see few of them (Okabe & Ito, Tol), and are those for paper;
+on dark Axes each has a twin. Texts come from archives: they are cleaned, shortened, never read as
+formulas, and drawn without boxes.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
 
+from gpu_coord.plots.fonts import choose_fonts, make_drawable
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.text import Text
 
 COORDINATED, OTHERS, ALL = "#d55e00", "#0072b2", "0.35"
 UNGROUPED = "0.75"
-PALETTE = ("#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#882255", "#999933", "#332288", "#44aa99")
+PALETTE = ("#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#882255", "#6f5fd0", "#332288", "#5a3a00")
+Theme = Literal["light", "dark"]
+DPI = 150
+_PAPER = {"light": ("white", "0.1"), "dark": ("#16181d", "0.9")}  # and ink
+_ON_DARK = {
+    "#882255": "#f0e442", "#6f5fd0": "#8f8fff", "#332288": "#ddddff", "#5a3a00": "#a05020",
+    "#0072b2": "#4a90d9", "black": "white", "white": "#16181d",
+}  # fmt: skip
 ROLE_COLOURS = {
     "core": "#d55e00", "catalyst": "#e69f00", "amplifier": "#0072b2", "bridge": "#009e73",
     "booster": "#cc79a7", "none": UNGROUPED,
 }  # fmt: skip
+_WORDS = {"community": "communities"}
+_LETTER = 0.55  # the mean width of one, in heights of the font
 _AREAS = (14.0, 180.0)  # of points, in square typographic points
 _MAX_TEXT = 26  # characters of a name beside a picture
 
 
+@contextmanager
+def use_theme(theme: Theme = "light") -> Iterator[None]:
+    """Make figures within the block light or dark, of 150 dpi, with fonts for many scripts.
+
+    The plot functions look at the Axes that they get: on dark ones they take other colours, also
+    where these come from another style of matplotlib. Save a picture within the block.
+
+    Parameters
+    ----------
+    theme
+        light, for paper, or dark, for screens.
+
+    Raises
+    ------
+    ValueError
+        There is no such theme.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> with use_theme("dark"):
+    ...     Figure().get_facecolor()[:3] == Figure().subplots().get_facecolor()[:3]
+    True
+    """
+    import matplotlib as mpl
+
+    if theme not in _PAPER:
+        raise ValueError(f"theme is {theme!r}; choose one of {', '.join(_PAPER)}.")
+    paper, ink = _PAPER[theme]
+    papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+    inks = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    colours: dict[Any, Any] = dict.fromkeys(papers, paper) | dict.fromkeys(inks, ink)
+    fonts = {"font.family": list(choose_fonts()), "savefig.dpi": DPI}
+    with mpl.rc_context(colours | fonts):
+        yield
+
+
+def shade(ax: "Axes", colour: str) -> str:
+    """Return a colour, or its twin on dark Axes; greys are turned around."""
+    from matplotlib.colors import to_rgb
+
+    if sum(to_rgb(ax.get_facecolor())) > 1.5:
+        return colour
+    try:
+        return f"{0.95 - 0.75 * float(colour):.2f}"
+    except ValueError:
+        return _ON_DARK.get(colour, colour)
+
+
+def save_picture(figure: "Figure", path: "Path | str") -> None:
+    """Write a figure as a PNG of 150 dpi, the same bytes for the same picture."""
+    figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})
+
+
 def shorten(text: str) -> str:
-    """Return a text as one short line without control characters."""
+    """Return a text as one short line that can be drawn, without control characters."""
     from gpu_coord.ground.terminal import clean
 
-    text = clean(text)
+    text = make_drawable(clean(text))
     return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
 
@@ -66,9 +138,10 @@ def colour_values(values: pl.Series) -> dict[str, str]:
 
 
 def show_plainly(texts: Sequence["Text"]) -> None:
-    """Keep texts of an archive from being read as formulas."""
+    """Read no text of an archive as a formula, and take fonts that have its signs."""
     for text in texts:
         text.set_parse_math(False)
+        text.set_fontfamily(list(choose_fonts()))
 
 
 def show_utc(ax: "Axes") -> None:
@@ -83,19 +156,59 @@ def show_utc(ax: "Axes") -> None:
     ax.xaxis.set_major_formatter(formatter)
 
 
-def add_legend(ax: "Axes") -> None:
-    """Draw a legend beside the Axes, all its points of one size."""
-    legend = ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
+def add_legend(ax: "Axes", handles: "Sequence[Artist] | None" = None) -> None:
+    """Draw a legend beside the Axes, where it lies over no data, all its points of one size.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    handles
+        What it explains; by default all that has a label.
+    """
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}
+    if handles is not None:
+        beside["handles"] = list(handles)
+    legend = ax.legend(**beside, fontsize="small")
     show_plainly(legend.get_texts())
     for handle in legend.legend_handles:
         if handle is not None and hasattr(handle, "set_sizes"):
             handle.set(sizes=[30], edgecolor="none")
 
 
-def add_note(ax: "Axes", parts: Sequence[str]) -> None:
-    """Say in small letters, in a corner above the Axes, what they do not show."""
-    if parts:
-        ax.set_title("; ".join(parts), loc="left", fontsize="x-small", color="0.35")
+def add_title(ax: "Axes", finding: str, notes: Sequence[str] = ()) -> None:
+    """Say above the Axes what was found, and in small letters what they do not show.
+
+    Lines are broken where the Axes end.
+    """
+    from matplotlib.font_manager import FontProperties
+
+    size = FontProperties(size="medium").get_size_in_points()
+    small = FontProperties(size="x-small").get_size_in_points()
+    note = _break_lines(ax, "; ".join(notes), small)
+    room = 4 + 1.6 * small * (note.count("\n") + 1) if note else 6
+    title = ax.set_title(_break_lines(ax, finding, size), loc="left", fontsize=size, pad=room)
+    below = ax.annotate(
+        note, (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
+        fontsize=small, color=shade(ax, "0.35"), va="bottom", gid="note",
+    )  # fmt: skip
+    show_plainly([title, below])
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1.
+
+    Examples
+    --------
+    >>> count(1, "community"), count(1200, "edge")
+    ('1 community', '1,200 edges')
+    """
+    return f"{number:,} {noun if number == 1 else _WORDS.get(noun, f'{noun}s')}"
+
+
+def _break_lines(ax: "Axes", text: str, size: float) -> str:
+    width = ax.get_window_extent().width / ax.figure.dpi * 72
+    return fill(text, max(int(width / (_LETTER * size)), 20))
 
 
 def require_columns(table: pl.DataFrame, needed: Sequence[str], *, source: str) -> None:

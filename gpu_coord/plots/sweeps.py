@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from gpu_coord.plots.style import COORDINATED, OTHERS, PALETTE, add_note, require_columns
+from gpu_coord.plots.style import (
+    COORDINATED,
+    OTHERS,
+    PALETTE,
+    add_title,
+    count,
+    require_columns,
+    shade,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,12 +66,15 @@ def plot_sweep(ax: "Axes", cells: pl.DataFrame, *, x: str, y: str, value: str) -
     image = ax.imshow(grid, cmap="cividis", aspect="auto", origin="lower")
     ax.set_xticks(range(len(columns)), columns, fontsize="small")
     ax.set_yticks(range(len(rows)), rows, fontsize="small")
-    ax.set(xlabel=x, ylabel=y)
-    ax.figure.colorbar(image, ax=ax, label=value)
+    ax.set(xlabel=_spell_out(x), ylabel=_spell_out(y))
+    ax.figure.colorbar(image, ax=ax, label=_spell_out(value))
     if grid.size <= _MAX_NUMBERED:
         _number_squares(ax, image, grid)
     n_each = cells.height / max(means.height, 1)
-    add_note(ax, [f"means over {n_each:g} cells each"] if n_each > 1 else [])
+    each = [f"means over {n_each:g} cells each"] if n_each > 1 else []
+    add_title(
+        ax, f"{_tell_range(means[value], value)}, by {_spell_out(x)} and {_spell_out(y)}", each
+    )
     return ax
 
 
@@ -100,13 +111,23 @@ def plot_specifications(
         raise ValueError(f"none of {list(settings)} varies over the {cells.height} cells.")
     known = cells.with_columns(pl.col(value).cast(pl.Float64).fill_nan(None)).drop_nulls(value)
     ranked = known.sort(value, maintain_order=True)
-    curve.plot(range(ranked.height), ranked[value], ".", color=OTHERS, markersize=4, gid="curve")
+    curve.plot(
+        range(ranked.height),
+        ranked[value],
+        ".",
+        color=shade(curve, OTHERS),
+        markersize=4,
+        gid="curve",
+    )
     if ranked.height:
-        curve.axhline(float(ranked.select(pl.median(value)).item()), color="0.6", linewidth=0.8)
-    curve.set(ylabel=value)
+        curve.axhline(
+            float(ranked.select(pl.median(value)).item()), color=shade(curve, "0.6"), linewidth=0.8
+        )
+    curve.set(ylabel=_spell_out(value))
     n_left_out = cells.height - ranked.height
     left_out = [f"{n_left_out:,} without a value are not drawn"] if n_left_out else []
-    add_note(curve, [f"{ranked.height:,} specifications; grey: median", *left_out])
+    finding = f"{_tell_range(ranked[value], value)} in {count(ranked.height, 'specification')}"
+    add_title(curve, finding, ["grey: median", *left_out])
     _draw_choices(choices, cells, ranked, varied)
     return curve, choices
 
@@ -138,14 +159,38 @@ def plot_inclusion(
     ranked = found[share].sort(descending=True)
     n_core = int((ranked >= core).sum())
     rank = np.arange(1, ranked.len() + 1)
-    ax.plot(rank[n_core:], ranked[n_core:], ".", color=OTHERS, markersize=4, gid="others")
-    ax.plot(rank[:n_core], ranked[:n_core], ".", color=COORDINATED, markersize=4, gid="core")
-    ax.axhline(core, color="0.6", linewidth=0.8, linestyle="--")
-    ax.set(xlabel="accounts, by share", ylabel="share of specifications", ylim=(-0.02, 1.05))
+    ax.plot(
+        rank[n_core:], ranked[n_core:], ".", color=shade(ax, OTHERS), markersize=4, gid="others"
+    )
+    ax.plot(
+        rank[:n_core], ranked[:n_core], ".", color=shade(ax, COORDINATED), markersize=4, gid="core"
+    )
+    ax.axhline(core, color=shade(ax, "0.6"), linewidth=0.8, linestyle="--")
+    ax.set(
+        xlabel="accounts, ranked by that share",
+        ylabel="share of specifications that find it",
+        ylim=(-0.02, 1.05),
+    )
     n_never = accounts.height - found.height
     never = [f"{n_never:,} in none are not drawn"] if n_never else []
-    add_note(ax, [f"{n_core:,} of {accounts.height:,} accounts in at least {core:.0%}", *never])
+    found_in = f"{n_core:,} of {count(accounts.height, 'account')} are found"
+    add_title(ax, f"{found_in} in at least {core:.0%} of the specifications", never)
     return ax
+
+
+def _spell_out(name: str) -> str:
+    """Return the name of a column in words."""
+    words = name.replace("_", " ")
+    return f"number of {words[2:]}" if words.startswith("n ") else words
+
+
+def _tell_range(values: pl.Series, name: str) -> str:
+    """Say from where to where a figure goes, and its median."""
+    known = values.fill_nan(None).drop_nulls()
+    if known.is_empty():
+        return f"{_spell_out(name).capitalize()}: unknown"
+    least, median, most = (f"{known.quantile(q, 'linear'):.4g}" for q in (0, 0.5, 1))
+    return f"{_spell_out(name).capitalize()}: median {median}, from {least} to {most}"
 
 
 def _spell(cells: pl.DataFrame, name: str) -> pl.Series:
@@ -172,9 +217,9 @@ def _draw_choices(
         spelt = _spell(ranked, setting)
         for choice in _spell(cells, setting).unique(maintain_order=True):
             at = np.flatnonzero((spelt == choice).to_numpy())
-            color = PALETTE[place % len(PALETTE)]
+            color = shade(ax, PALETTE[place % len(PALETTE)])
             ax.plot(at, np.full(at.size, len(names)), "|", color=color, markersize=6)
             names.append(f"{setting} = {choice}")
     ax.set_yticks(range(len(names)), names, fontsize="x-small")
     ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set(xlabel="specifications, by value")
+    ax.set(xlabel="specifications, ranked by value")

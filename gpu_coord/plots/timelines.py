@@ -15,8 +15,11 @@ from gpu_coord.plots.style import (
     PALETTE,
     UNGROUPED,
     add_legend,
+    add_title,
+    count,
     name_in_legend,
     scale_areas,
+    shade,
     shorten,
     show_plainly,
     show_utc,
@@ -56,17 +59,21 @@ def plot_timeline(ax: "Axes", table: pl.DataFrame, *, max_points: int = 1000) ->
         ("coordinated", "coordinated", pl.col("n_coordinated"), COORDINATED),
         ("other", "not coordinated", pl.col("n_shares") - pl.col("n_coordinated"), OTHERS),
     )
-    for name, label, count, color in steps:
+    for name, label, so_far, color in steps:
         ax.plot(
-            table["time"].to_numpy(), table.select(count).to_series().to_numpy(),
-            drawstyle="steps-post", color=color, linewidth=1.4, label=label, gid=f"series-{name}",
+            table["time"].to_numpy(), table.select(so_far).to_series().to_numpy(),
+            drawstyle="steps-post", color=shade(ax, color), linewidth=1.4, label=label,
+            gid=f"series-{name}",
         )  # fmt: skip
     _plot_points(ax, table, thin_shares(table, max_points=max_points))
-    ax.set(ylabel="shares so far")
+    ax.set(ylabel="shares so far (number)")
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend(ax)
     _label_times(ax, table)
+    n_accounts = table["account_id"].n_unique()
+    made = f"{count(table.height, 'share')} by {count(n_accounts, 'account')}"
+    add_title(ax, f"{made}, {int(table['coordinated'].sum()):,} of them coordinated")
     return ax
 
 
@@ -99,14 +106,15 @@ def plot_accounts(
     ):
         drawn = ticks.filter(is_its)
         ax.plot(
-            drawn["time"].to_numpy(), drawn["row"].to_numpy(), "|", color=color,
+            drawn["time"].to_numpy(), drawn["row"].to_numpy(), "|", color=shade(ax, color),
             markersize=7, gid=f"ticks-{label}",
         )  # fmt: skip
     shown = [_REST if name is None else shorten(name) for name in names]
     ax.set_yticks(range(len(shown)), shown, fontsize="x-small")
     show_plainly(ax.get_yticklabels())
     ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set(ylabel="accounts")
+    ax.set(ylabel="accounts, the first to share at the top")
+    add_title(ax, "When each account shared it", ["orange: coordinated; blue: not coordinated"])
     _label_times(ax, table)
     return ax
 
@@ -205,10 +213,10 @@ def _plot_points(ax: "Axes", table: pl.DataFrame, rows: np.ndarray) -> None:
 
 
 def _scatter(ax: "Axes", drawn: pl.DataFrame, *, label: str, color: str, gid: str) -> None:
-    rims = np.where(drawn["coordinated"].to_numpy(), "black", "white")
+    rims = np.where(drawn["coordinated"].to_numpy(), shade(ax, "black"), shade(ax, "white"))
     marks = ax.scatter(
         drawn["time"].to_numpy(), drawn["n_shares"].to_numpy(), s=drawn["area"].to_numpy(),
-        color=color, edgecolors=rims.tolist(), linewidths=0.6, zorder=3, gid=gid,
+        color=shade(ax, color), edgecolors=rims.tolist(), linewidths=0.6, zorder=3, gid=gid,
     )  # fmt: skip
     marks.set_label(name_in_legend(label))
     marks.set_urls([f"#share-{share}" for share in drawn["share"]])

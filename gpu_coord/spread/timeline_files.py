@@ -7,7 +7,8 @@ reader as markup, script or formula.
 import json
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -22,6 +23,8 @@ from gpu_coord.ground.folders import replace_file
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.kinds import names_accounts, names_posts
 from gpu_coord.ground.times import count_seconds, describe_seconds, parse_window
+from gpu_coord.plots.fonts import make_drawable
+from gpu_coord.plots.style import save_picture, show_plainly, use_theme
 from gpu_coord.plots.timelines import (
     N_LARGEST,
     measure_shares,
@@ -45,11 +48,6 @@ _N_STEPS, _N_LETTERS = 6, 26  # of a path beside a picture, and of a name in it
 _IDS = ("account_id", "content_id")
 _UNSAFE = r"[\p{C}\p{Zl}\p{Zp}]"  # what `gpu_coord.ground.terminal` keeps from terminals
 _FORMULA = r"^\s*[=+\-@＝＋－＠]"
-# For scripts that the fonts of matplotlib lack, where the machine has one of these.
-_FONTS = (
-    "Noto Sans", "Noto Sans Thai", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans CJK SC",
-    "Noto Sans CJK JP", "Arial Unicode MS", "PingFang SC", "Microsoft YaHei", "Leelawadee UI",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,20 +239,18 @@ def _describe_event(row: dict[str, Any], says: str) -> dict[str, Any]:
 
 
 def _write_picture(timeline: Timeline, path: Path) -> None:
-    import matplotlib as mpl
-
-    figure = draw_timeline(timeline)
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        _ignore_missing_glyphs()
-        figure.savefig(path, dpi=150, metadata={"Software": None})
+    save_picture(draw_timeline(timeline), path)
 
 
 def _write_svg(timeline: Timeline, path: Path) -> None:
-    path.write_text(_render_svg(draw_timeline(timeline), timeline), encoding="utf-8")
+    with _keep_text():
+        figure = draw_timeline(timeline)
+    path.write_text(_render_svg(figure, timeline), encoding="utf-8")
 
 
 def _write_page(timeline: Timeline, path: Path) -> None:
-    figure = draw_timeline(timeline, has_text=False)
+    with _keep_text():
+        figure = draw_timeline(timeline, has_text=False)
     picture = _render_svg(figure, timeline)
     template = files("gpu_coord.spread").joinpath("timeline.html").read_text(encoding="utf-8")
     page = Template(template).substitute(
@@ -275,8 +271,18 @@ _WRITERS: dict[str, Callable[[Timeline, Path], None]] = {
     ".csv": _write_csv,
     ".json": _write_timelinejs,
 }
-# Text stays text: readers of an SVG have fonts for every script.
-_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "gpu_coord", "text.usetex": False}
+
+
+@contextmanager
+def _keep_text() -> Iterator[None]:
+    """Let text stay text: readers of an SVG have fonts for every script."""
+    import matplotlib as mpl
+
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "gpu_coord"}
+    with mpl.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        yield
 
 
 def draw_timeline(timeline: Timeline, *, has_text: bool = True) -> "Figure":
@@ -289,15 +295,15 @@ def draw_timeline(timeline: Timeline, *, has_text: bool = True) -> "Figure":
     has_text
         With a title above, and below what the words mean.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     n_rows = min(timeline.table["n_accounts"][-1], 31)
     heights = (3.6, 0.5 + 0.14 * n_rows)
-    with mpl.rc_context(_STYLE | {"font.family": _choose_fonts()}):
+    with use_theme():
         figure = Figure(figsize=(10, 0.8 + sum(heights)), layout="constrained")
         steps, rows = figure.subplots(2, sharex=True, height_ratios=heights)
         plot_timeline(steps, timeline.table, max_points=MAX_POINTS).set_xlabel("")
+        steps.set_title("", loc="left")  # the texts say it
         plot_accounts(rows, timeline.table, name="account_id" if timeline.show_ids else "pseudonym")
         if has_text:
             _write_texts(figure, timeline)
@@ -307,34 +313,18 @@ def draw_timeline(timeline: Timeline, *, has_text: bool = True) -> "Figure":
 def _write_texts(figure: "Figure", timeline: Timeline) -> None:
     from gpu_coord.ground.terminal import clean
 
-    lines = (f"{timeline.kind} {clean(timeline.shown)}", *_describe_spread(timeline))
-    figure.suptitle("\n".join(lines), fontsize="medium", x=0.01, ha="left").set_parse_math(False)
+    shown = make_drawable(clean(timeline.shown))
+    lines = (f"{timeline.kind} {shown}", *_describe_spread(timeline))
+    title = figure.suptitle("\n".join(lines), fontsize="medium", x=0.01, ha="left")
     notes = "\n".join(re.split(r"(?<=\.) ", _describe_notes(timeline)))
-    figure.supxlabel(notes, fontsize="x-small", color="0.35", x=0.01, ha="left").set_parse_math(
-        False
-    )
-
-
-def _choose_fonts() -> list[str]:
-    from matplotlib.font_manager import get_font_names
-
-    installed = set(get_font_names())
-    return ["DejaVu Sans", *(name for name in _FONTS if name in installed)]
-
-
-def _ignore_missing_glyphs() -> None:
-    # A PNG shows boxes for them; a line for each sign would say no more.
-    warnings.filterwarnings("ignore", message=r"Glyph \d+")
-    warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+    below = figure.supxlabel(notes, fontsize="x-small", color="0.35", x=0.01, ha="left")
+    show_plainly([title, below])
 
 
 def _render_svg(figure: "Figure", timeline: Timeline) -> str:
     """Return a picture as SVG in which each point tells, when pointed at, what it stands for."""
-    import matplotlib as mpl
-
     text = StringIO()
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        _ignore_missing_glyphs()
+    with _keep_text():
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(text, format="svg", metadata=nothing)
     said = _describe_shares(timeline, timeline.table)
@@ -359,7 +349,7 @@ def _list_boxes(figure: "Figure") -> list[str]:
         f'<label><input type="checkbox" checked data-series="{escape(gid)}"> '
         f"{escape(label)}</label>"
         for gid, label in series
-        if gid
+        if str(gid).startswith(("series-", "points-", "ticks-"))
     ]
 
 

@@ -16,6 +16,7 @@ from gpu_coord.chance.days import permute_days
 from gpu_coord.detection.settings import DetectSettings, GroupSettings
 from gpu_coord.detection.stages import Stages
 from gpu_coord.plots.chance import plot_quantiles
+from gpu_coord.plots.style import save_picture, use_theme
 from gpu_coord.results.command import Work, writes
 from gpu_coord.trust.settings import CalibrateSettings
 
@@ -152,7 +153,7 @@ def draw_quantiles(path: Path, quantiles: pl.DataFrame) -> None:
     """Draw the p-values of data and copies against evenly spread ones, as a PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 5), layout="constrained")
-    axes = plot_quantiles(figure.subplots(), quantiles)
-    axes.set_title("p-values of all ordered pairs of accounts")
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    with use_theme():
+        figure = Figure(figsize=(6.4, 5), layout="constrained")
+        plot_quantiles(figure.subplots(), quantiles)
+        save_picture(figure, path)

@@ -119,8 +119,10 @@ def draw_figure(path: Path, methods: pl.DataFrame, ranks: pl.DataFrame) -> None:
     from matplotlib.figure import Figure
 
     from gpu_coord.plots.comparisons import plot_methods
+    from gpu_coord.plots.style import save_picture, use_theme
 
     n_methods = max(ranks.filter(ranked="accounts").height, 1)
-    figure = Figure(figsize=(7.2, 1.6 + 0.28 * n_methods), layout="constrained")
-    plot_methods(figure.subplots(), methods, ranks)
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    with use_theme():
+        figure = Figure(figsize=(8.4, 1.6 + 0.28 * n_methods), layout="constrained")
+        plot_methods(figure.subplots(), methods, ranks)
+        save_picture(figure, path)
