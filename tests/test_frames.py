@@ -13,6 +13,7 @@ import networkx as nx
 import numpy as np
 import polars as pl
 import pytest
+from hostile import HOSTILE
 from polars.testing import assert_frame_equal
 from runs import write_run
 
@@ -24,12 +25,6 @@ from gpu_coord.ground.terminal import clean
 from gpu_coord.results.strongest import list_strongest
 
 MAP = {"account_id": "who", "object_id": "what", "timestamp_share": "when", "kind": "sort"}
-# What must never be more than text.
-HOSTILE = [
-    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "'-alert(1)-'", "</td></table>",
-    '=HYPERLINK("http://e.example","x")', "$\\href{javascript:alert(1)}{x}$", "\x1b[31mred",
-    "\u202egnp.exe", "a\u200bb\x07", "&lt;b&gt;&#60;", "javascript:alert(1)", "<!-- x", "]]>",
-]  # fmt: skip
 
 
 def draw_shares(names=("a", "b", "c"), objects=("e0", "e1", "e2"), kind="hashtag", n_days=25):

@@ -156,7 +156,8 @@
   byId("view").hidden = false;
   const picture = byId("picture");
   if (picture) picture.hidden = true;
-  const isDirected = edges.lag.some((lag) => lag > 0);
+  // What keeps large networks fluent: no arrows and no clicks on lines, which vanish while it moves.
+  const isLarge = edges.source.length > 5000;
   const graph = new graphology.MultiDirectedGraph();
   accounts.name.forEach((label, number) => graph.addNode(number, {
     label, x: accounts.x[number], y: accounts.y[number], size: accounts.size[number],
@@ -164,7 +165,7 @@
   }));
   edges.source.forEach((source, edge) => graph.addEdgeWithKey(edge, source, edges.target[edge], {
     size: edges.size[edge], color: edges.colour[edge],
-    type: isDirected && edges.lag[edge] > 0 ? "arrow" : "line",
+    type: edges.lag[edge] > 0 && !isLarge ? "arrow" : "line",
   }));
 
   const wanted = { kind: "", tier: "", least: 0, account: null, edge: null };
@@ -176,7 +177,8 @@
   let linked = new Set();
 
   const view = new Sigma(graph, byId("canvas"), {
-    enableEdgeEvents: true, labelRenderedSizeThreshold: 9, labelDensity: 0.5, zIndex: true,
+    enableEdgeEvents: !isLarge, hideEdgesOnMove: isLarge, hideLabelsOnMove: isLarge,
+    labelRenderedSizeThreshold: 9, labelDensity: 0.5, zIndex: true,
     nodeReducer: (node, attributes) => {
       if (!linked.has(Number(node))) return { ...attributes, hidden: true };
       if (wanted.account === Number(node))
