@@ -349,7 +349,7 @@ def _list_boxes(figure: "Figure") -> list[str]:
         f'<label><input type="checkbox" checked data-series="{escape(gid)}"> '
         f"{escape(label)}</label>"
         for gid, label in series
-        if str(gid).startswith(("series-", "points-", "ticks-"))
+        if gid and gid.startswith(("series-", "points-", "ticks-"))
     ]
 
 
