@@ -174,6 +174,7 @@ def test_make_drawable__names_scripts_and_tells_words_apart(no_fonts):
     assert [text.split(" ")[0] for text in (one, other)] == ["[Thai", "[Thai"]
     assert one.endswith("] news") and make_drawable("กองทัพ") == one.removesuffix(" news")
     assert make_drawable("新闻").startswith("[Cjk ")
+    assert make_drawable("🦤").startswith("[Emoji ")
     assert make_drawable("plain é") == "plain é"
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from runs import event, write_run
 
 from gpu_coord.archive.ingest import ingest
+from gpu_coord.detection.run import detect
 from gpu_coord.sharing.run import share
 from gpu_coord.spread.timeline import mark_near, tabulate_timeline
 from gpu_coord.store.objects import find_object
@@ -148,6 +149,16 @@ def test_tabulate_timeline__takes_the_evidence_of_a_detect_run(store, tmp_path):
     groups = dict(table.select("account_id", "group").rows())
     assert groups == {"a": "community 3", "b": "community 1", "c": None, "d": None, "e": None}
     assert dict(table.select("account_id", "label").rows())["a"] == "red"
+
+
+def test_tabulate_timeline__reads_a_detect_run_that_found_its_kinds_itself(make_store, tmp_path):
+    events = [event(name, 3600 * hour) for hour in range(30) for name in "ab"]
+    store = make_store(events)
+    run = detect(store, tmp_path / "run")
+    assert run.settings["kinds"] is None
+    assert tabulate_timeline(store, "x", kind="hashtag", run=run).height == 60
+    with pytest.raises(ValueError, match="looked at hashtag, not at url"):
+        tabulate_timeline(store, "x", run=run, kind="url")
 
 
 def test_tabulate_timeline__groups_by_confirmed_groups_where_there_are_any(store, tmp_path):

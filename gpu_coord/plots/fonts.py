@@ -76,5 +76,10 @@ def _name_word(word: str) -> str:
     lacking = [sign for sign in word if ord(sign) not in list_signs()]
     if not lacking:
         return word
-    script = unicodedata.name(lacking[0], "sign").split(" ")[0].split("-")[0].capitalize()
-    return f"[{script} {crc32(word.encode()) & 0xFFFF:04x}]"
+    return f"[{_name_script(lacking[0])} {crc32(word.encode()) & 0xFFFF:04x}]"
+
+
+def _name_script(sign: str) -> str:
+    if unicodedata.category(sign)[0] == "S":
+        return "Emoji" if ord(sign) >= 0x1F000 else "Sign"
+    return unicodedata.name(sign, "sign").split(" ")[0].split("-")[0].capitalize()

@@ -4,7 +4,7 @@ The one idea: names are placed one after the other, the most important first, ea
 some places around its point where nothing stands yet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ _STEPS = (7, 13, 22)  # from the point, in typographic points
 _ALIGNED = {1: ("left", "bottom"), 0: ("center", "center"), -1: ("right", "top")}
 
 
-def name_points(ax: "Axes", places: np.ndarray, names: Mapping[int, str]) -> None:
+def name_points(ax: "Axes", places: np.ndarray, names: Sequence[str]) -> None:
     """Write names beside points, where there is room, without lying over names or points named.
 
     Where the figure has a layout it is made first, so call this last.
@@ -32,13 +32,13 @@ def name_points(ax: "Axes", places: np.ndarray, names: Mapping[int, str]) -> Non
     ax
         Where to write.
     places
-        Of all points, (n_points, 2).
+        Of the points that no name may lie over, the most important first, (n_points, 2).
     names
-        Rows of the points to name, the most important first.
+        Of the first of them.
     """
     if not names:
         return
-    labels = [_write_name(ax, places[row], text) for row, text in names.items()]
+    labels = [_write_name(ax, place, text) for place, text in zip(places, names, strict=False)]
     ax.figure.canvas.figure.draw_without_rendering()
     points = ax.transData.transform(places)
     taken: list[Bbox] = []

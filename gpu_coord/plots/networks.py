@@ -40,6 +40,9 @@ _ACCOUNTS = "accounts.parquet of the same run"
 _GROUPINGS = ("community", "component", "group", "strong_component")  # have hulls
 _WIDTHS, _OPACITIES = (0.3, 2.6), (0.25, 0.8)  # of the weakest and the strongest edge
 _N_WIDE = 100  # edges that can be that wide; more are thinner
+_N_LARGE = 300  # accounts that can be that large; more are smaller
+_LEAST_AREA = 3.0
+_N_IN_THE_WAY = 200  # of the most influential accounts, over which no name is written
 _HEAD = 0.011  # length of an arrow's head, as a share of the picture
 _TIERS = {"beyond_news": " beyond the news", "beyond_habit": " beyond habit"}
 
@@ -199,13 +202,14 @@ def _draw_edges(
     share = _scale_weights(drawn["weight"])[order]
     alpha = np.interp(share, (0, 1), _OPACITIES)
     rgba = [to_rgba(colour[row], float(a)) for row, a in zip(order, alpha, strict=True)]
-    widths = np.interp(share, (0, 1), _WIDTHS) * min(1, (_N_WIDE / max(len(lines), 1)) ** 0.5)
+    crowd = min(1, (_N_WIDE / max(len(lines), 1)) ** 0.5)
+    widths = np.interp(share, (0, 1), _WIDTHS) * crowd
     ax.add_collection(
         LineCollection(list(lines[order]), linewidths=widths, colors=rgba, zorder=1, gid="edges")
     )
     leads = (drawn["lag"] > 0).to_numpy()[order] if "lag" in drawn.columns else share >= 0
     if directed and leads.any():
-        heads = list(_shape_heads(lines[order], 1 + share)[leads])
+        heads = list(_shape_heads(lines[order], (1 + share) * crowd**0.5)[leads])
         faces = [face for face, has_head in zip(rgba, leads, strict=True) if has_head]
         ax.add_collection(
             PolyCollection(heads, facecolors=faces, linewidths=0, zorder=1, gid="arrows")
@@ -235,7 +239,8 @@ def _draw_accounts(
     ax: "Axes", places: np.ndarray, shown: pl.DataFrame, values: pl.Series,
     colours: Mapping[str, str], *, colour_by: str,
 ) -> None:  # fmt: skip
-    area = scale_areas(shown["influence"])
+    crowd = min(1, _N_LARGE / max(shown.height, 1))
+    area = np.maximum(scale_areas(shown["influence"]) * crowd, _LEAST_AREA)
     is_named = values.is_in(list(colours)).fill_null(value=False)
     parts = [
         (name_group(value, colour_by), values.eq_missing(value), colour)
@@ -247,7 +252,12 @@ def _draw_accounts(
         if not rows.any():
             continue
         marks = ax.scatter(
-            places[rows, 0], places[rows, 1], s=area[rows], color=colour, linewidths=0.6, zorder=2
+            places[rows, 0],
+            places[rows, 1],
+            s=area[rows],
+            color=colour,
+            linewidths=0.6 * crowd,
+            zorder=2,
         )
         label = f"{name_in_legend(label)} ({rows.sum():,})"
         marks.set(edgecolor=shade(ax, "white"), label=label, gid="accounts")
@@ -261,9 +271,9 @@ def _name_accounts(
     ranked = shown.with_row_index("row").sort(
         "influence", "account_id", descending=[True, False], nulls_last=True
     )
-    rows = ranked["row"].head(n_named).to_list()
     names = [shorten(text or "?") for text in ranked[name].head(n_named)]
-    name_points(ax, places, dict(zip(rows, names, strict=True)))
+    in_the_way = ranked["row"].head(max(n_named, _N_IN_THE_WAY)).to_numpy()
+    name_points(ax, places[in_the_way], names)
 
 
 def _tell_finding(

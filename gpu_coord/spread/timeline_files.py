@@ -340,7 +340,7 @@ def _render_svg(figure: "Figure", timeline: Timeline) -> str:
 def _list_boxes(figure: "Figure") -> list[str]:
     """Return a box to tick for each series of a figure that has a name."""
     steps, _ = figure.axes
-    series = [(str(part.get_gid()), str(part.get_label())) for part in steps.get_children()]
+    series = [(part.get_gid(), str(part.get_label())) for part in steps.get_children()]
     series += [
         ("ticks-coordinated", "accounts: coordinated"),
         ("ticks-other", "accounts: not coordinated"),
@@ -349,7 +349,7 @@ def _list_boxes(figure: "Figure") -> list[str]:
         f'<label><input type="checkbox" checked data-series="{escape(gid)}"> '
         f"{escape(label)}</label>"
         for gid, label in series
-        if gid.startswith(("series-", "points-", "ticks-"))
+        if gid and gid.startswith(("series-", "points-", "ticks-"))
     ]
 
 
