@@ -171,6 +171,7 @@ def simulate(
     out: str | Path,
     *,
     overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     **choices: Any,
 ) -> Simulation:
@@ -182,9 +183,11 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; a former simulation is replaced.
+        Folder to write; the same simulation is replaced, anything else is refused.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
+    overwrite
+        Replace any simulation that is there.
     progress
         Called with the stage, the posts written so far and their total, after each chunk.
 
@@ -193,7 +196,7 @@ def simulate(
     ValueError
         For parameters that contradict each other, or an unknown format.
     FileExistsError
-        For a path that holds anything but a former simulation.
+        For a path that holds anything else.
     """
     settings = SimulateSettings(**choices)
     chosen = {"n_posts": settings.n_posts, **(overrides or {})}
@@ -201,8 +204,9 @@ def simulate(
     parameters = asdict(scenario)
     plan = plan_archive(scenario, settings.seed)
     with begin(
-        "simulate", out, settings, inputs={"parameters": hash_json(parameters)}, progress=progress
-    ) as work:
+        "simulate", out, settings, inputs={"parameters": hash_json(parameters)},
+        overwrite=overwrite, progress=progress,
+    ) as work:  # fmt: skip
         sizes = _write_archive(plan, settings.format, work)
         work.describe(parameters=parameters, summary=sizes)
     made = open_run(out, "simulate")

@@ -37,6 +37,7 @@ def transplant(
     organic: Store | Path | str,
     out: Path | str,
     *,
+    overwrite: bool = False,
     progress: Progress | None = None,
     **choices: Any,
 ) -> Findings:
@@ -55,6 +56,8 @@ def transplant(
         The store that it is planted in, or its folder.
     out
         The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``.
+    overwrite
+        Replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
 
@@ -73,7 +76,9 @@ def transplant(
     settings = TransplantSettings(**choices)
     one, other = open_store(operation), open_store(organic)
     inputs = {"organic": hash_file(other.path / STORE_MARKER)}
-    with begin("transplant", out, settings, one, inputs=inputs, progress=progress) as work:
+    with begin(
+        "transplant", out, settings, one, inputs=inputs, overwrite=overwrite, progress=progress
+    ) as work:
         with work.time("match"):
             pairs = pair_kinds(settings.kinds, one, other)
             sides = _align(
