@@ -4,6 +4,7 @@ The terminal's libraries are loaded here, when there is something to show, and n
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,13 @@ def print_lines(*lines: str, wrap: bool = False) -> None:
     console = open_consoles()[0]
     for line in lines:
         console.print(clean_lines(line), soft_wrap=not wrap, highlight=False, markup=False)
+
+
+def say(kind: str, message: str) -> None:
+    """Say one sentence beside the result: an error, a warning or a note."""
+    from gpu_coord.ground.terminal import clean_lines
+
+    print(f"{kind}: {clean_lines(message)}", file=sys.stderr)
 
 
 def list_counts(summary: dict[str, Any]) -> list[tuple[str, Any]]:
