@@ -151,8 +151,8 @@ def ingest(
         "labels": None if labels is None else Path(labels).name,
         "label": [[name, path.absolute().name] for path, name in named],
     }
-    for name, path in (("same_person", same_person), ("labels", labels)):
-        described[f"{name}_sha256"] = None if path is None else hash_file(Path(path))
+    for name, table in (("same_person", same_person), ("labels", labels)):
+        described[f"{name}_sha256"] = None if table is None else hash_file(Path(table))
     if not overwrite:
         _refuse_other(target, described, sources)
     with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:

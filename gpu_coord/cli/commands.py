@@ -1,7 +1,8 @@
 """The commands. Each calls one public function, and shows what came back."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from time import perf_counter
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -53,6 +54,7 @@ def ingest(
     from gpu_coord.archive.ingest import ingest as run
     from gpu_coord.cli.stores import show_store
 
+    start = perf_counter()
     terms = read_lines(exclude_file) if exclude_file else []
     request.choices["exclude"] = [*(request.choices.get("exclude") or []), *terms]
     with request.tell_replacement(store), show_progress() as progress:
@@ -67,7 +69,10 @@ def ingest(
             progress=progress,
             **request.choices,
         )
-    request.show(made.manifest["totals"], lambda: show_store(made.path, made.manifest))
+    seconds = perf_counter() - start
+    request.show(
+        made.manifest["totals"], lambda: show_store(made.path, made.manifest, seconds=seconds)
+    )
 
 
 @command()
@@ -362,12 +367,13 @@ def simulate(
     ] = None,
 ) -> None:
     """Write an archive with a planted operation, and the truth about it."""
+    from gpu_coord.cli.stores import show_simulation
     from gpu_coord.simulation.scenario import parse_parameter
     from gpu_coord.simulation.simulation import simulate as run
 
     made = request.run(run, out, overrides=dict(map(parse_parameter, set_ or [])))
     sizes = {name: made.summary[name] for name in ("n_posts", "n_accounts", "n_operation_accounts")}
-    request.show(sizes, lambda: print_rows(f"Simulation {out}", ["what", "number"], flatten(sizes)))
+    request.show(sizes, lambda: show_simulation(made, sizes))
 
 
 @command(TransplantSettings, writes=True)
@@ -396,7 +402,7 @@ def demo(request: Request, out: options.NewFolder = Path("demo")) -> None:
     from gpu_coord.trust.evaluation.evaluation import evaluate as score
 
     with request.tell_replacement(out / "store"), show_progress() as progress:
-        more = {"overwrite": request.overwrite, "progress": progress}
+        more: dict[str, Any] = {"overwrite": request.overwrite, "progress": progress}
         archive = make(out / "archive", **more, **request.choices)
         store = read(archive.inputs, out / "store", **more)
     request.choices.clear()  # the seed is of the archive
