@@ -653,7 +653,7 @@ def run_cycle(
     compare
         Also list what the mode changes against strict.
     min_sharers
-        Accounts found that share an object, for it to be followed.
+        Sharers found that an object to follow has.
     max_popularity
         Do not follow what more accounts, of all, share.
     max_rounds
