@@ -37,9 +37,9 @@ The code makes this page: `python docs/reference.py`. In Python, and in the grid
 [sweep](sweeps.md), a choice has the name of its option with underscores, unless the table names
 another keyword. A duration is a number with `s`, `m`, `h` or `d`.
 
-Options of all commands; `--backend` and `--memory` of those that compute, `--overwrite` of those that
-write a folder, which otherwise replace nothing but what they wrote with the same settings from the
-same:
+Options of all commands; `--backend` and `--memory` of those that compute, `--overwrite` of those
+that write a folder, which otherwise replace nothing but what they wrote with the same settings from
+the same:
 
 """
 _STUB = '''"""Types of the public names; ``python docs/reference.py`` writes them."""

@@ -51,3 +51,8 @@ def write_run(folder, store=None, *, content=None, **tables):
     for name, table in tables.items():
         pl.DataFrame(table, strict=False).write_parquet(folder / f"{name}.parquet")
     return open_run(folder)
+
+
+def read_words(result):
+    """Return what a command said, however it was wrapped."""
+    return " ".join(result.stdout.split())

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ def print_lines(*lines: str, wrap: bool = False) -> None:
 
     console = open_consoles()[0]
     for line in lines:
-        console.print(clean_lines(line), soft_wrap=not wrap, highlight=False, markup=False)
+        said = clean_lines(line)
+        if wrap:  # no path is taken apart
+            said = fill(said, console.width, break_long_words=False, break_on_hyphens=False)
+        console.print(said, soft_wrap=True, highlight=False, markup=False)
 
 
 def say(kind: str, message: str) -> None:

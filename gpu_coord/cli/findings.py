@@ -215,7 +215,7 @@ def _suggest_next(findings: "Findings", pairs: "pl.DataFrame") -> list[str]:
     ]
     if findings.summary.get("n_network_edges") == 0:
         option = _ALL_EDGES.get(findings.command, "--paper")
-        lines.append(f"      {option} puts all edges into the network, chance or not.")
+        lines.append(f"      {option} puts all edges into the network.")
     return lines
 
 
