@@ -79,7 +79,7 @@ def test_print_table__stacks_two_names_where_they_do_not_fit_side_by_side():
     heads = ["A", "B", "lag", "objects", "gap, s", "hours", "chance", "tier"]
     side_by_side = print_rows(heads, [row], width=80, n_names=2).splitlines()
     assert side_by_side[2].split()[:2] == [*row[:2]]
-    stacked = print_rows(heads, [row], width=50, n_names=2).splitlines()
+    stacked = print_rows(heads, [row], width=60, n_names=2).splitlines()
     assert stacked[-3].split()[0] == row[0] and stacked[-2] == row[1]
 
 
