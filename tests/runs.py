@@ -1,12 +1,19 @@
 """Events and runs written by hand, and the command line in this process."""
 
+from functools import partial
+
 import polars as pl
 from typer.testing import CliRunner
 
 from gpu_coord.cli import app
+from gpu_coord.detection.run import detect
 from gpu_coord.ground.folders import write_json
 from gpu_coord.results.findings import open_run
+from gpu_coord.sharing.run import coact, share
 from gpu_coord.store.tables import hash_file
+
+# For tests that make one run after another in one place.
+detect_anew, share_anew, coact_anew = (partial(f, overwrite=True) for f in (detect, share, coact))
 
 
 def event(account, seconds, entity="x", kind="hashtag"):

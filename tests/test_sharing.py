@@ -18,7 +18,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from rich.console import Console
+from runs import coact_anew as coact
 from runs import invoke
+from runs import share_anew as share
 
 from gpu_coord.accounts.explanation import describe, explain, render
 from gpu_coord.archive.ingest import ingest
@@ -35,7 +37,6 @@ from gpu_coord.sharing.peers.coortweet import (
     take_subgraph,
     weigh_network,
 )
-from gpu_coord.sharing.run import coact, share
 from gpu_coord.sharing.shares import Shares, read_shares
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
