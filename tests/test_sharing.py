@@ -1200,7 +1200,7 @@ def test_commands__say_where_the_tests_find_no_ordinary_pairs(
     rows += [(f"z{a}", f"o{o}", f"z{a}-{o}", 86400 * o + int(rng.integers(0, 86400)))
              for o in range(20) for a in range(n_others)]  # fmt: skip
     store = make_table_store(rows).path
-    out = ["--out", str(tmp_path / "run"), "--debug"]
+    out = ["--out", str(tmp_path / "run"), "--debug", "--overwrite"]
     for command in (
         ["share", "--kind", "object"],
         ["coact", "--layers", "co_object", "--merge", "fused"],
