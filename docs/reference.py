@@ -29,14 +29,17 @@ FUNCTIONS = {
     "cascades": "trace_cascades", "cohorts": "compare_cohorts",
 }  # fmt: skip
 Row = tuple[str, str, str]
-COMMON = ("backend", "memory", "threads", "json_", "debug")
+MACHINE = ("backend", "memory")
+COMMON = ("overwrite", *MACHINE, "threads", "json_", "debug")
 _OPTIONS = """# Every command and option
 
 The code makes this page: `python docs/reference.py`. In Python, and in the grid of a
 [sweep](sweeps.md), a choice has the name of its option with underscores, unless the table names
 another keyword. A duration is a number with `s`, `m`, `h` or `d`.
 
-Options of all commands; `--backend` and `--memory` of those that compute:
+Options of all commands; `--backend` and `--memory` of those that compute, `--overwrite` of those
+that write a folder, which otherwise replace nothing but what they wrote with the same settings from
+the same:
 
 """
 _STUB = '''"""Types of the public names; ``python docs/reference.py`` writes them."""
@@ -91,7 +94,7 @@ def list_options(command: str) -> list[Any]:
 
 def _describe_command(command: Command) -> str:
     settings = command.settings or Choices
-    common = COMMON if command.uses_machine else COMMON[2:]
+    common = {*COMMON} if command.uses_machine else {*COMMON} - {*MACHINE}
     own = [p for p in list_options(command.name) if p.name not in common]
     rows = [_describe_option(p, settings) for p in own]
     hidden = [each for each in list_choices(settings) if each.choice.spellings == ()]

@@ -27,6 +27,7 @@ def ingest(
     labels: AnyPath | IntoFrame | None = None,
     same_person: AnyPath | IntoFrame | None = None,
     label: Mapping[str, AnyPath | IntoFrame] | Sequence[tuple[str, AnyPath | IntoFrame]] | None = None,
+    overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
     map: Mapping[str, str] | Sequence[str] | str | None = None,
@@ -46,8 +47,9 @@ def ingest(
         Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
         (Polars, pandas, Arrow, DuckDB, ...).
     store
-        The folder to write; a store that is there is replaced once the new one is complete.
-        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
+        The folder to write; a store of the same inputs, read in the same way, is replaced once the
+        new one is complete, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
         in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
@@ -60,6 +62,8 @@ def ingest(
     label
         Label -> file, folder or data frame, which is read too: the label of all its accounts.
         Pairs of label and path where a label has several.
+    overwrite
+        Replace any store that is there.
     progress
         Called with the stage, and how much of how much is done (bytes).
     format
@@ -95,7 +99,7 @@ def ingest(
     ArchiveError
         An input is broken, not UTF-8, or no archive; or labels contradict each other.
     FileExistsError
-        ``store`` exists and is no store.
+        ``store`` exists and is no store, or one of other inputs or choices.
     ValueError
         A choice is not one of those above, or texts are to be kept of a share table.
 
@@ -152,18 +156,18 @@ def build_activity(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
-        that lacks one of these).
+        Kinds of entity, by commas (hashtag,url,mention). All kinds of a store that lacks one of
+        these.
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep the top percent of accounts by number of posts.
+        Keep the top percent of accounts by posts.
     seed
         Same seed, same result.
     match
-        Keep the accounts of this label, and as many others by lot.
+        Keep accounts of this label, as many others by lot.
 
     Raises
     ------
@@ -212,6 +216,7 @@ def detect(
     graphs: bool = False,
     map: Mapping[str, str] | None = None,
     labels: IntoFrame | Path | str | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -248,9 +253,9 @@ def detect(
         A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
         posts, as `ingest` takes it.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
     map
@@ -259,6 +264,8 @@ def detect(
     labels
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
+    overwrite
+        Replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -270,32 +277,32 @@ def detect(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
-        that lacks one of these).
+        Kinds of entity, by commas (hashtag,url,mention). All kinds of a store that lacks one of
+        these.
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep the top percent of accounts by number of posts.
+        Keep the top percent of accounts by posts.
     seed
         Same seed, same result.
     match
-        Keep the accounts of this label, and as many others by lot.
+        Keep accounts of this label, as many others by lot.
     lags
         Bins from source to target, each scored on its own (0 and 1; with paper 1).
     null
-        What chance leaves as it is, in each account's activity.
+        What chance leaves as it is. In each account's activity.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
     groups
-        Groups to look for on each half of the days, the slowest stage; 0: none.
+        Groups to look for on each half of the days; 0: none. The slowest stage.
     tier
-        Which edges make the network: those beyond the two accounts' habits, or also beyond the
-        news (auto: the latter where it can be told from coordination).
+        Which edges make the network. Those beyond the two accounts' habits, or also beyond the
+        news; auto: the latter where it can be told from coordination.
     reference
-        Label of control accounts ('unlabelled': those without), whose pairs say how much the
-        news does, in the place of the pairs that met once.
+        Label of control accounts, for what the news does. 'unlabelled': those without. Their
+        pairs say how much the news does, in the place of the pairs that met once.
     measure
         How a matrix becomes a weight.
     undefined
@@ -307,8 +314,9 @@ def detect(
     resolution
         Of the communities: a larger value makes more and smaller ones.
     backbone
-        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
-        best or best:10 (all). The findings rest on all edges.
+        Draw the edges alone that stand out: disparity, best:10. For one of their ends:
+        disparity or disparity:0.01, best or best:10. All edges are drawn by default, and the
+        findings rest on all.
     split_at
         Also analyse before this time, and from it on.
     min_support
@@ -332,6 +340,7 @@ def share(
     graphs: bool = False,
     map: Mapping[str, str] | None = None,
     labels: IntoFrame | Path | str | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -364,9 +373,9 @@ def share(
         A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
         posts, as `ingest` takes it.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     objects
         Columns kind, value: look at the shares of these objects only.
     graphs
@@ -377,6 +386,8 @@ def share(
     labels
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
+    overwrite
+        Replace any result that is there.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
@@ -386,17 +397,17 @@ def share(
     progress
         Called with the stage, the work done and the work in all.
     kinds
-        Kinds of object, separated by commas (url; or all kinds of a store that lacks it).
+        Kinds of object, by commas (url). All kinds of a store that lacks url.
     null
-        What chance leaves as it is, in each account's activity.
+        What chance leaves as it is. In each account's activity.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
     tier
-        Which edges make the network: those beyond the two accounts' habits, or also beyond the
-        news (auto: the latter where it can be told from coordination).
+        Which edges make the network. Those beyond the two accounts' habits, or also beyond the
+        news; auto: the latter where it can be told from coordination.
     reference
-        Label of control accounts ('unlabelled': those without), whose pairs say how much the
-        news does, in the place of the pairs that met once.
+        Label of control accounts, for what the news does. 'unlabelled': those without. Their
+        pairs say how much the news does, in the place of the pairs that met once.
     start
         First time, ISO 8601, UTC.
     end
@@ -406,15 +417,16 @@ def share(
     resolution
         Of the communities: a larger value makes more and smaller ones.
     backbone
-        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
-        best or best:10 (all). The findings rest on all edges.
+        Draw the edges alone that stand out: disparity, best:10. For one of their ends:
+        disparity or disparity:0.01, best or best:10. All edges are drawn by default, and the
+        findings rest on all.
     window
-        Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
-        the longest; the others are counted beside it.
+        Longest gap of a pair, included, like 60s; or auto. auto estimates it. Of several, like
+        10s,60s, the longest; the others are counted beside it.
     min_participation
-        Leave out accounts with fewer events of these kinds.
+        Leave out accounts with fewer such events.
     mode
-        strict, or what another tool computes, quirks and all.
+        Whose rules. strict is ours; others are another tool's, quirks and all.
     edge_weight_quantile
         Quantile of the weights that an edge has to reach.
     min_weight
@@ -443,6 +455,7 @@ def coact(
     graphs: bool = False,
     map: Mapping[str, str] | None = None,
     labels: IntoFrame | Path | str | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -474,9 +487,9 @@ def coact(
         A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
         posts, as `ingest` takes it.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
     map
@@ -485,6 +498,8 @@ def coact(
     labels
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
+    overwrite
+        Replace any result that is there.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
@@ -493,15 +508,15 @@ def coact(
     progress
         Called with the stage, the work done and the work in all.
     null
-        What chance leaves as it is, in each account's activity.
+        What chance leaves as it is. In each account's activity.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
     tier
-        Which edges make the network: those beyond the two accounts' habits, or also beyond the
-        news (auto: the latter where it can be told from coordination).
+        Which edges make the network. Those beyond the two accounts' habits, or also beyond the
+        news; auto: the latter where it can be told from coordination.
     reference
-        Label of control accounts ('unlabelled': those without), whose pairs say how much the
-        news does, in the place of the pairs that met once.
+        Label of control accounts, for what the news does. 'unlabelled': those without. Their
+        pairs say how much the news does, in the place of the pairs that met once.
     start
         First time, ISO 8601, UTC.
     end
@@ -511,21 +526,21 @@ def coact(
     resolution
         Of the communities: a larger value makes more and smaller ones.
     backbone
-        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
-        best or best:10 (all). The findings rest on all edges.
+        Draw the edges alone that stand out: disparity, best:10. For one of their ends:
+        disparity or disparity:0.01, best or best:10. All edges are drawn by default, and the
+        findings rest on all.
     window
         Longest gap of a pair, included, in layers without their own.
     min_participation
-        Leave out accounts with fewer events of these kinds.
+        Leave out accounts with fewer such events.
     layers
-        co_ and a kind, like co_url, or co_url:10s for its own window; co_hashtag_sequence,
-        similar_text, fast_retweet; similar_ or jaccard_ and a kind, at any time; separated by
-        commas. co_<kind> of any kind in the store; co_hashtag_sequence: the same hashtags in
-        the same order; similar_text: near-duplicate texts, of a store with texts; fast_retweet:
-        from the author of a post to who retweeted it within seconds; similar_<kind>: the
-        accounts most similar to each by what they shared at any time, TF-IDF cosine;
-        jaccard_<kind>: the same by their weighted Jaccard index. The last two are rankings, not
-        tests.
+        Ways to act alike, by commas, like co_url,similar_text. co_<kind> of any kind in the
+        store, like co_url, or co_url:10s with a window of its own; co_hashtag_sequence: the
+        same hashtags in the same order; similar_text: near-duplicate texts, of a store with
+        texts; fast_retweet: from the author of a post to who retweeted it within seconds;
+        similar_<kind>: the accounts most similar to each by what they shared at any time, TF-
+        IDF cosine; jaccard_<kind>: the same by their weighted Jaccard index. The last two are
+        rankings, not tests.
     merge
         Edges of any layer, of all, or those that all layers' tests support.
     min_layers
@@ -537,10 +552,10 @@ def coact(
     similarity
         Least Jaccard index of similar texts, 0.5 to 1.
     neighbours
-        Most similar accounts of each, in layers similar_ and jaccard_.
+        Most similar accounts of each (similar_, jaccard_).
     idf
-        What an object counts in these: log((1 + n) / (1 + d)) + 1, or log(n / d), of n accounts
-        of which d shared it.
+        What an object counts in these. smooth: log((1 + n) / (1 + d)) + 1; plain: log(n / d),
+        of n accounts of which d shared it.
 
     Raises
     ------
@@ -557,6 +572,7 @@ def run_cycle(
     graphs: bool = False,
     map: Mapping[str, str] | None = None,
     labels: IntoFrame | Path | str | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -601,9 +617,9 @@ def run_cycle(
     seeds
         What to begin with, see `read_seeds`.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
     map
@@ -612,6 +628,8 @@ def run_cycle(
     labels
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
+    overwrite
+        Replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -619,17 +637,17 @@ def run_cycle(
     progress
         Called with the stage, the work done and the work in all.
     kinds
-        Kinds of object, separated by commas (url; or all kinds of a store that lacks it).
+        Kinds of object, by commas (url). All kinds of a store that lacks url.
     null
-        What chance leaves as it is, in each account's activity.
+        What chance leaves as it is. In each account's activity.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
     tier
-        Which edges make the network: those beyond the two accounts' habits, or also beyond the
-        news (auto: the latter where it can be told from coordination).
+        Which edges make the network. Those beyond the two accounts' habits, or also beyond the
+        news; auto: the latter where it can be told from coordination.
     reference
-        Label of control accounts ('unlabelled': those without), whose pairs say how much the
-        news does, in the place of the pairs that met once.
+        Label of control accounts, for what the news does. 'unlabelled': those without. Their
+        pairs say how much the news does, in the place of the pairs that met once.
     start
         First time, ISO 8601, UTC.
     end
@@ -639,15 +657,16 @@ def run_cycle(
     resolution
         Of the communities: a larger value makes more and smaller ones.
     backbone
-        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
-        best or best:10 (all). The findings rest on all edges.
+        Draw the edges alone that stand out: disparity, best:10. For one of their ends:
+        disparity or disparity:0.01, best or best:10. All edges are drawn by default, and the
+        findings rest on all.
     window
-        Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
-        the longest; the others are counted beside it.
+        Longest gap of a pair, included, like 60s; or auto. auto estimates it. Of several, like
+        10s,60s, the longest; the others are counted beside it.
     min_participation
-        Leave out accounts with fewer events of a round's objects.
+        Leave out accounts with fewer such events in a round.
     mode
-        strict, or what another tool computes, quirks and all.
+        Whose rules. strict is ours; others are another tool's, quirks and all.
     edge_weight_quantile
         Quantile of the weights that an edge has to reach.
     min_weight
@@ -663,7 +682,7 @@ def run_cycle(
     compare
         Also list what the mode changes against strict.
     min_sharers
-        Accounts found that share an object, for it to be followed.
+        Sharers found that an object to follow has.
     max_popularity
         Do not follow what more accounts, of all, share.
     max_rounds
@@ -689,6 +708,7 @@ def fit_model(
     candidates: Findings | Path | str | None = None,
     map: Mapping[str, str] | None = None,
     labels: IntoFrame | Path | str | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -713,9 +733,9 @@ def fit_model(
         A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
         posts, as `ingest` takes it.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     candidates
         A run: the accounts of its network's edges may explain each other, in the direction of the
         edges, and nobody else. By default all pairs with ``min_support`` coincidences may.
@@ -725,6 +745,8 @@ def fit_model(
     labels
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
+    overwrite
+        Replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -736,14 +758,14 @@ def fit_model(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
-        that lacks one of these).
+        Kinds of entity, by commas (hashtag,url,mention). All kinds of a store that lacks one of
+        these.
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep the top percent of accounts by number of posts.
+        Keep the top percent of accounts by posts.
     emission
         What accounts pass on; plugin overstates influence.
     background
@@ -816,6 +838,7 @@ def trace_cascades(
     inside: str | Collection[str] | None = None,
     map: Mapping[str, str] | None = None,
     labels: IntoFrame | Path | str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     group: int | None = None,
     group_by: Literal['auto', 'group', 'component', 'community'] = 'auto',
@@ -838,9 +861,9 @@ def trace_cascades(
         A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
         posts, as `ingest` takes it.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     run
         The run whose groups say which accounts are inside, see `read_inside`.
     inside
@@ -851,6 +874,8 @@ def trace_cascades(
     labels
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
+    overwrite
+        Replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
     group
@@ -858,7 +883,7 @@ def trace_cascades(
     group_by
         Groups of the run; auto: confirmed ones, or communities.
     kinds
-        Kinds of object, separated by commas (url; or all kinds of a store that lacks it).
+        Kinds of object, by commas (url). All kinds of a store that lacks url.
     start
         First time, ISO 8601, UTC.
     end
@@ -876,7 +901,7 @@ def trace_cascades(
     early
         Part of an object's accounts that is early, up to 0.5.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
 
     Raises
     ------
@@ -891,6 +916,7 @@ def compare_cohorts(
     run: Findings | Path | str | None = None,
     map: Mapping[str, str] | None = None,
     labels: IntoFrame | Path | str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     by: Literal['auto', 'label', 'group', 'component', 'community', 'role'] = 'auto',
     controls: str | None = None,
@@ -906,9 +932,9 @@ def compare_cohorts(
         A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
         posts, as `ingest` takes it.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     run
         A run on that store, for its groups; only its accounts take part.
     map
@@ -917,6 +943,8 @@ def compare_cohorts(
     labels
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
+    overwrite
+        Replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
     by
@@ -928,7 +956,7 @@ def compare_cohorts(
     min_accounts
         Leave out smaller classes.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
 
     Raises
     ------
@@ -940,6 +968,7 @@ def simulate(
     out: str | Path | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     seed: int = 0,
     preset: str = 'demo',
@@ -954,10 +983,12 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; a former simulation is replaced. Without it a temporary one is there as
-        long as what is returned, whose `save` keeps it.
+        Folder to write; the same simulation is replaced, anything else is refused. Without it a
+        temporary one is there as long as what is returned, whose `save` keeps it.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
+    overwrite
+        Replace any simulation that is there.
     progress
         Called with the stage, the posts written so far and their total, after each chunk.
     seed
@@ -978,7 +1009,7 @@ def simulate(
     ValueError
         For parameters that contradict each other, or an unknown format.
     FileExistsError
-        For a path that holds anything but a former simulation.
+        For a path that holds anything else.
     """
 
 def compare(
@@ -986,6 +1017,7 @@ def compare(
     truth: DataFrame | Path | str | None | Sequence[DataFrame | Path | str | None] = None,
     out: Path | str = 'comparison',
     *,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -1015,6 +1047,8 @@ def compare(
         otherwise against the labels.
     out
         The folder to write.
+    overwrite
+        Replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -1034,14 +1068,14 @@ def compare(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
-        that lacks one of these).
+        Kinds of entity, by commas (hashtag,url,mention). All kinds of a store that lacks one of
+        these.
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep the top percent of accounts by number of posts.
+        Keep the top percent of accounts by posts.
     methods
         Methods, separated by commas (all but the slow ones).
     window
@@ -1067,6 +1101,7 @@ def transplant(
     organic: Store | Path | str | IntoFrame,
     out: Path | str | None = None,
     *,
+    overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     seed: int = 0,
     start: str | None = None,
@@ -1092,6 +1127,8 @@ def transplant(
     out
         The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``. Without
         it a temporary one is there as long as what is returned, whose `save` keeps it.
+    overwrite
+        Replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
     seed
@@ -1187,6 +1224,7 @@ def sweep(
     *,
     labels: IntoFrame | Path | str | None = None,
     truth: Path | str | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -1217,6 +1255,8 @@ def sweep(
         or Parquet file.
     truth
         CSV or Parquet with ``account_id, label``: cells are scored as by `evaluate`.
+    overwrite
+        Remove the sweep that is there, finished or not, and begin anew.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -1272,4 +1312,51 @@ def verify(
         A table or file was changed or is missing, or counts do not add up.
     FileNotFoundError
         There is no folder of ours at that path.
+    """
+
+def write_report(
+    run: Findings | Path | str,
+    out: Path | str | None = None,
+    *,
+    others: Sequence[Findings | Path | str] = (),
+    store: Store | Path | str | None = None,
+    show_ids: bool = False,
+    texts: bool = False,
+    min_group: int = 1,
+    max_edges: int = 10000,
+    max_rows: int = 200,
+) -> Path:
+    """Write a run as one page that needs no network: to read, to print, to mail.
+
+    Parameters
+    ----------
+    run
+        A run of `detect`, `share` or `coact`, or its folder.
+    out
+        The HTML file; by default the name of the run, beside it.
+    others
+        Other results to show: calibrations, sweeps, models and more; of another run, what entered,
+        left and changed since.
+    store
+        What the run was made from, for the facts of its files; the one beside it by default.
+    show_ids
+        Name accounts, and objects that are accounts or posts, by their ids; otherwise by
+        pseudonyms.
+    texts
+        Show what posts say, of a store that keeps texts.
+    min_group
+        Members of the smallest group, and part of the network, that is shown.
+    max_edges
+        Edges to draw, the heaviest.
+    max_rows
+        Rows of each table of accounts, pairs and objects.
+
+    Returns
+    -------
+        The file.
+
+    Raises
+    ------
+    ValueError
+        Texts are to be shown and the store keeps none or is not there, or ``out`` lies in the run.
     """

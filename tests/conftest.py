@@ -167,6 +167,6 @@ def make_table_store(tmp_path):
     from gpu_coord.archive.ingest import ingest
 
     def make(rows):
-        return ingest(write_table(tmp_path / "table.csv", rows), tmp_path / "store")
+        return ingest(write_table(tmp_path / "table.csv", rows), tmp_path / "store", overwrite=True)
 
     return make

@@ -1,12 +1,19 @@
 """Events and runs written by hand, and the command line in this process."""
 
+from functools import partial
+
 import polars as pl
 from typer.testing import CliRunner
 
 from gpu_coord.cli import app
+from gpu_coord.detection.run import detect
 from gpu_coord.ground.folders import write_json
 from gpu_coord.results.findings import open_run
+from gpu_coord.sharing.run import coact, share
 from gpu_coord.store.tables import hash_file
+
+# For tests that make one run after another in one place.
+detect_anew, share_anew, coact_anew = (partial(f, overwrite=True) for f in (detect, share, coact))
 
 
 def event(account, seconds, entity="x", kind="hashtag"):
@@ -51,3 +58,8 @@ def write_run(folder, store=None, *, content=None, **tables):
     for name, table in tables.items():
         pl.DataFrame(table, strict=False).write_parquet(folder / f"{name}.parquet")
     return open_run(folder)
+
+
+def read_words(result):
+    """Return what a command said, however it was wrapped."""
+    return " ".join(result.stdout.split())

@@ -36,7 +36,7 @@ def ingest_bytes(tmp_path):
     def run(content, name="file", **options):
         content = content.encode() if isinstance(content, str) else content
         (tmp_path / name).write_bytes(content)
-        return ingest(tmp_path / name, tmp_path / "store", **options)
+        return ingest(tmp_path / name, tmp_path / "store", overwrite=True, **options)
 
     return run
 

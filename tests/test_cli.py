@@ -44,7 +44,7 @@ def store(shares, tmp_path):
 @pytest.fixture
 def detect(store, tmp_path):
     """Return a request that can be met; more options may follow."""
-    return ["detect", store, "--out", tmp_path / "run", "--kinds", "object"]
+    return ["detect", store, "--out", tmp_path / "run", "--kinds", "object", "--overwrite"]
 
 
 def test_ingest__shows_what_became_of_each_input(shares, tmp_path):
@@ -115,6 +115,7 @@ def test_commands__take_the_common_options(store, detect, tmp_path):
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_sign__gives_every_command_its_choices_and_the_common_options(command):
     common = ["backend", "memory", "threads", "seed", "json_", "debug"]
+    common = ["overwrite", *common] if command.writes else common
     own = list(inspect.signature(command.function).parameters)[1:]
     chosen = [] if command.settings is None else list_spellings(command.settings)
     own += [spelling.name for _, spelling in chosen]
@@ -154,7 +155,7 @@ def test_share__shows_its_run(store, detect, tmp_path):
     said = " ".join(succeed(*arguments).stdout.split())
     assert "pairs of shares of the same object within 2 h (strict)" in said
     assert "share the same things at about the same time" in said
-    summary = json.loads(invoke(*arguments, "--mode", "qut", "--json").stdout)
+    summary = json.loads(invoke(*arguments, "--overwrite", "--mode", "qut", "--json").stdout)
     assert summary["n_pairs"] >= 1
     succeed("verify", tmp_path / "run")
     succeed(*detect)  # A run of one command may take the place of one of the other.
@@ -170,7 +171,7 @@ def test_calibrate__says_what_the_copies_show(store, tmp_path):
     assert "Edges beyond habit: 0 in the data, 0 per copy" in said
     assert (tmp_path / "cal" / "qq.png").is_file()
     assert json.loads(invoke(*arguments, "--json").stdout)["n_copies"] == 2
-    assert "do not divide a day" in refuse(1, *arguments, "--bin", "7m")
+    assert "do not divide a day" in refuse(1, *arguments, "--bin", "7m", "--overwrite")
 
 
 def test_detect__passes_every_option_on(store, tmp_path):
@@ -417,7 +418,7 @@ def test_terminal__never_obeys_an_archive(tmp_path):
 
 
 @pytest.mark.parametrize("command", [["detect", "STORE", "--out", "RUN"], ["verify", "STORE"]])
-@pytest.mark.parametrize(("threads", "rule"), [(0, "equal to 1 "), (257, "256"), (999, "256")])
+@pytest.mark.parametrize(("threads", "rule"), [(0, "equal to 1"), (257, "256"), (999, "256")])
 def test_threads__are_one_to_256(command, threads, rule):
     said = refuse(2, *command, "--threads", threads)
     assert "'--threads'" in said and rule in said

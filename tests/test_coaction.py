@@ -620,7 +620,7 @@ def test_coact__has_the_edges_of_share_in_each_layer(archive, tmp_path):
     layers = findings.read("layers")
     for kind, name, window in (("url", "co_url", "10m"), ("url", "co_url_10s", "10s"),
                                ("hashtag", "co_hashtag", "10m")):  # fmt: skip
-        shared = gc.share(archive, tmp_path / "share", kinds=kind, window=window, tests=False)
+        shared = gc.share(archive, tmp_path / name, kinds=kind, window=window, tests=False)
         columns = ["source", "target", "weight", "n_pairs", "mean_gap", "popularity_weight"]
         own = layers.filter(layer=name).select(columns).sort("source", "target")
         assert own.height > 0 or name == "co_url_10s"
@@ -813,12 +813,12 @@ def test_coact__leaves_out_what_the_store_lacks(archive, tmp_path):
     assert findings.content["counts"]["missing_layers"] == ["co_image"]
     assert "weight_co_image" not in findings.read("edges").columns
     with pytest.raises(ValueError, match="the store has no image; its kinds are domain, hashtag"):
-        coact(archive, tmp_path / "run", layers=["co_image"])
+        coact(archive, tmp_path / "none", layers=["co_image"])
     with (
         pytest.warns(UserWarning, match="no post has 40 hashtags or more"),
         pytest.raises(ValueError, match="nothing is left of the layers co_hashtag_sequence"),
     ):
-        coact(archive, tmp_path / "run", layers=["co_hashtag_sequence"], min_tags=40)
+        coact(archive, tmp_path / "none", layers=["co_hashtag_sequence"], min_tags=40)
 
 
 def test_coact__refuses_similar_texts_of_a_store_without_texts(tmp_path):

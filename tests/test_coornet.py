@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pairs import describe, make_shares, name_edges
+from runs import share_anew as share
 
 from gpu_coord.backend import choose
 from gpu_coord.sharing import streams
@@ -21,7 +22,6 @@ from gpu_coord.sharing.peers.coornet import (
     project_accounts,
     weigh_kinds,
 )
-from gpu_coord.sharing.run import share
 from gpu_coord.sharing.windows import pair_shares
 
 

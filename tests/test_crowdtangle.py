@@ -90,7 +90,7 @@ def ingest_posts(tmp_path):
 
     def run(*rows, header=PAGES, name="export.csv", **options):
         (tmp_path / name).write_bytes(write_table(rows, header))
-        return ingest(tmp_path / name, tmp_path / "store", **options)
+        return ingest(tmp_path / name, tmp_path / "store", overwrite=True, **options)
 
     return run
 

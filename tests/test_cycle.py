@@ -268,7 +268,7 @@ def test_run_cycle__of_one_seed_finds_nobody_with_two_objects(planted, tmp_path)
     assert cycle.summary["stopped"] == NO_ACCOUNT and cycle.summary["n_accounts"] == 0
     columns = ["account_id", "label", "pseudonym", "round", "n_posts"]
     assert cycle.read("accounts").columns == columns
-    assert run_cycle(planted, SEEDS[:1], tmp_path / "out", min_weight=1).summary["n_accounts"] > 3
+    assert run_cycle(planted, SEEDS[:1], tmp_path / "wide", min_weight=1).summary["n_accounts"] > 3
 
 
 def test_run_cycle__looks_at_the_time_range_alone(planted, tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from runs import detect_anew as detect
 
-from gpu_coord.detection.run import detect
 from gpu_coord.network import exports
 from gpu_coord.results.findings import open_run
 

@@ -404,6 +404,55 @@ def test_command__given_again_writes_the_same_bytes(make, find, copied, tmp_path
     assert contents[0] == contents[1] and again.fingerprint == whole.fingerprint
 
 
+@each_kind
+def test_command__replaces_another_result_only_where_it_is_told(make, find, copied, name):
+    whole, before = find(name)[0], read_files(copied.path, ".parquet")
+    setting = list_choices(MADE[name].settings)[-1].name
+    changes = (
+        lambda content: content["settings"].update({setting: "other"}),
+        lambda content: content["input"].update(manifest_sha256="other"),
+        lambda content: content.update(specification="other"),
+    )
+    said = (rf"with {setting} other and not|settings", "another store|input", "other inputs|speci")
+    for change, words in zip(changes, said, strict=True):
+        shutil.copy(whole.path / whole.form.marker, copied.path)
+        edit(
+            copied,
+            lambda content, change=change: change(content) or content.update(specification="x"),
+        )
+        seen = []
+        with pytest.raises(FileExistsError, match=rf"copy holds another .*({words}).*--overwrite"):
+            make(name, copied.path, progress=lambda *report, seen=seen: seen.append(report))
+        assert not seen and read_files(copied.path, ".parquet") == before
+    again = make(name, copied.path, overwrite=True)
+    assert again.fingerprint == whole.fingerprint
+    assert read_files(again.path, ".parquet") == read_files(whole.path, ".parquet")
+
+
+@pytest.mark.parametrize(("name", "other"), [("detect", "share"), ("strict", "detect")])
+def test_command__replaces_the_run_of_another_command_only_where_it_is_told(
+    copied, make, name, other
+):
+    edit(copied, lambda content: content.update(command=other))
+    with pytest.raises(
+        FileExistsError, match=rf"another run, made by `gpu-coord {other}`; give --o"
+    ):
+        make(name, copied.path)
+    assert make(name, copied.path, overwrite=True).command != other
+
+
+def test_sweep__that_is_another_is_removed_where_that_is_told(find, make, tmp_path):
+    shutil.copytree(find("sweep")[0].path, tmp_path / "out")
+    smaller = {"kinds": ["hashtag,url"], "min_support": [2]}
+    with pytest.raises(FileExistsError, match=r"holds another sweep: its grid is .*--overwrite"):
+        make("sweep", tmp_path / "out", grid=smaller)
+    found = make("sweep", tmp_path / "out", grid=smaller, overwrite=True)
+    assert found.summary["n_cells"] == 1 and len(list((found.path / "cells").iterdir())) == 1
+    (found.path / "notes.txt").write_text("keep")
+    with pytest.raises(FileExistsError, match=r"also holds notes\.txt"):
+        make("sweep", tmp_path / "out", overwrite=True)
+
+
 @pytest.mark.parametrize("name", WITH_MACHINE)
 def test_command__finds_the_same_with_another_memory_and_other_threads(make, find, tmp_path, name):
     machine = {"backend": choose("cpu", threads=1)}

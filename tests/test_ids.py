@@ -77,7 +77,7 @@ def share(*rows, columns=COLUMNS):
 def read(tmp_path):
     def run(content, name="shares.csv", **choices):
         (tmp_path / name).write_bytes(content)
-        return ingest(tmp_path / name, tmp_path / "store", **choices)
+        return ingest(tmp_path / name, tmp_path / "store", overwrite=True, **choices)
 
     return run
 
@@ -232,7 +232,7 @@ def test_ingest__does_not_count_records_that_are_no_posts(tmp_path):
     store = ingest(path, tmp_path / "store")
     assert store.manifest["rejected_by_reason"] == {"the record is no post": 9}
     path.write_text(json.dumps(like))
-    assert ingest(path, tmp_path / "store").read("posts").height == 0
+    assert ingest(path, tmp_path / "empty").read("posts").height == 0
 
 
 def test_ingest__keeps_the_store_that_is_there_where_the_new_one_is_refused(read):

@@ -43,7 +43,7 @@ def read(tmp_path):
     def run(content, name="file", **choices):
         content = content.encode() if isinstance(content, str) else content
         (tmp_path / name).write_bytes(content)
-        return ingest(tmp_path / name, tmp_path / "store", **choices)
+        return ingest(tmp_path / name, tmp_path / "store", overwrite=True, **choices)
 
     return run
 

@@ -36,7 +36,7 @@ def ingest_table(tmp_path):
             frame,
             {"csv": "write_csv", "parquet": "write_parquet", "jsonl": "write_ndjson"}[packing],
         )(path)
-        return ingest(path, tmp_path / "store", **options)
+        return ingest(path, tmp_path / "store", overwrite=True, **options)
 
     return run
 

@@ -18,7 +18,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from rich.console import Console
+from runs import coact_anew as coact
 from runs import invoke
+from runs import share_anew as share
 
 from gpu_coord.accounts.explanation import describe, explain, render
 from gpu_coord.archive.ingest import ingest
@@ -35,7 +37,6 @@ from gpu_coord.sharing.peers.coortweet import (
     take_subgraph,
     weigh_network,
 )
-from gpu_coord.sharing.run import coact, share
 from gpu_coord.sharing.shares import Shares, read_shares
 from gpu_coord.sharing.strict import count_popularity, group_pairs, weigh_edges
 from gpu_coord.sharing.windows import pair_shares
@@ -1199,7 +1200,7 @@ def test_commands__say_where_the_tests_find_no_ordinary_pairs(
     rows += [(f"z{a}", f"o{o}", f"z{a}-{o}", 86400 * o + int(rng.integers(0, 86400)))
              for o in range(20) for a in range(n_others)]  # fmt: skip
     store = make_table_store(rows).path
-    out = ["--out", str(tmp_path / "run"), "--debug"]
+    out = ["--out", str(tmp_path / "run"), "--debug", "--overwrite"]
     for command in (
         ["share", "--kind", "object"],
         ["coact", "--layers", "co_object", "--merge", "fused"],

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from runs import share_anew as share
 
 from gpu_coord.backend import choose
 from gpu_coord.chance.tiers import NO_REFERENCE, choose_tier
-from gpu_coord.sharing.run import share
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.significance import assess_edges, count_hours
 from gpu_coord.sharing.strict import group_pairs, join_blocks

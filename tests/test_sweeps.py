@@ -121,7 +121,7 @@ def run_cells(found, cells, out, store, backend):
     for row in found.read("sweep").rows(named=True):
         settings = cells[row["cell"]].settings
         choices = {name: getattr(settings, name) for name in DetectSettings.__dataclass_fields__}
-        yield row, detect(store, out, backend=backend, **choices)
+        yield row, detect(store, out, backend=backend, overwrite=True, **choices)
 
 
 @pytest.mark.parametrize("fitted", [{}, SOME_FITTED], ids=["all fitted", "some fitted"])

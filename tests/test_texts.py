@@ -31,7 +31,8 @@ def ingest_tweets(tmp_path):
 
     def run(*rows, name="tweets.csv", **options):
         (tmp_path / name).write_bytes(write_table(rows, HEADER))
-        return ingest(tmp_path / name, tmp_path / "store", **({"texts": True} | options))
+        choices = {"texts": True, "overwrite": True} | options
+        return ingest(tmp_path / name, tmp_path / "store", **choices)
 
     return run
 

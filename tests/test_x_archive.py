@@ -74,7 +74,7 @@ def ingest_rows(tmp_path):
 
     def run(*rows, header=TWEET_HEADER, **options):
         (tmp_path / "tweets.csv").write_bytes(write_tweets(rows, header=header))
-        return ingest(tmp_path / "tweets.csv", tmp_path / "store", **options)
+        return ingest(tmp_path / "tweets.csv", tmp_path / "store", overwrite=True, **options)
 
     return run
 

@@ -340,9 +340,10 @@ def render(
     """
     from gpu_coord.ground.terminal import clean_lines, print_table
 
-    print_table(console, "Accounts", *_list_accounts(explanation, show_ids=show_ids))
+    print_table(console, "Accounts", *_list_accounts(explanation, show_ids=show_ids), n_names=2)
     print_table(console, "Edges", *_list_edges(explanation))
-    print_table(console, "Coincidences", *_list_rows(explanation, show_ids=show_ids, n=n_shown))
+    rows = _list_rows(explanation, show_ids=show_ids, n=n_shown)
+    print_table(console, "Coincidences", *rows, n_names=3)
     more = max(0, explanation.evidence.height - n_shown)
     file = "evidence.parquet" if explanation.window_seconds is None else "pairs.parquet"
     said = [f"{_count(more, 'coincidence')} more in {file}."] if more else []

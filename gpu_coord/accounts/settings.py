@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gpu_coord.chance.nulls import TestSettings
-from gpu_coord.ground.choices import DURATION, Choices, Spelling, choose, respell
+from gpu_coord.ground.choices import ANALYSED, DURATION, Choices, Spelling, choose, respell
 
 By = Literal["auto", "label", "group", "component", "community", "role"]
 Period = Literal["day", "week", "month"]
@@ -17,10 +17,16 @@ _ERRORS = "a number of standard errors, and 2 is usual"
 class CohortSettings(Choices):
     """Every choice that can change a table of cohorts; stored beside it."""
 
-    by: By = choose("auto", "What makes a class; auto: label, or of a run groups or communities.")
-    controls: str | None = choose(None, "Label to compare with (all who are not in the class).")
+    by: By = choose(
+        "auto",
+        "What makes a class; auto: label, or of a run groups or communities.",
+        panel=ANALYSED,
+    )
+    controls: str | None = choose(
+        None, "Label to compare with (all who are not in the class).", panel=ANALYSED
+    )
     period: Period = choose("week", "What creation dates are counted by.")
-    min_accounts: int = choose(5, "Leave out smaller classes.", at_least=1)
+    min_accounts: int = choose(5, "Leave out smaller classes.", at_least=1, panel=ANALYSED)
     alpha: float = respell(TestSettings, "alpha")
 
 

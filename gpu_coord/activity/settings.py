@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpu_coord.ground.choices import DURATION, WORDS, Choices, Seeded, Spelling, choose
+from gpu_coord.ground.choices import ANALYSED, DURATION, WORDS, Choices, Seeded, Spelling, choose
 from gpu_coord.store.settings import TimeRange
 
 Measure = Literal["trace", "frobenius"]
@@ -17,15 +17,20 @@ class CellSettings(TimeRange):
 
     kinds: tuple[str, ...] | None = choose(
         None,
-        "Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store that "
-        "lacks one of these).",
+        "Kinds of entity, by commas (hashtag,url,mention).",
+        detail="All kinds of a store that lacks one of these.",
         unit=WORDS,
         advice="such as hashtag",
+        panel=ANALYSED,
     )
     bin: str = choose("1h", "Width of a time bin, like 1h or 15m.", unit=DURATION)
-    min_posts: int = choose(1, "Leave out accounts with fewer posts.", at_least=1)
+    min_posts: int = choose(1, "Leave out accounts with fewer posts.", at_least=1, panel=ANALYSED)
     top_percent: float = choose(
-        100.0, "Keep the top percent of accounts by number of posts.", above=0, at_most=100
+        100.0,
+        "Keep the top percent of accounts by posts.",
+        above=0,
+        at_most=100,
+        panel=ANALYSED,
     )
 
 
@@ -33,7 +38,9 @@ class CellSettings(TimeRange):
 class MatchSettings(CellSettings, Seeded):
     """The same, where accounts of a label can be held against as many others."""
 
-    match: str | None = choose(None, "Keep the accounts of this label, and as many others by lot.")
+    match: str | None = choose(
+        None, "Keep accounts of this label, as many others by lot.", panel=ANALYSED
+    )
 
 
 def read_lag(lag: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ content, read as text in a stream, and every record is stored, rejected, a dupli
 from __future__ import annotations
 
 import hmac
+import json
 import platform
 import shutil
 import warnings
@@ -41,7 +42,14 @@ from gpu_coord.archive.sources import (
 )
 from gpu_coord.archive.tables import REJECTS, Exclusion
 from gpu_coord.archive.x_archive import ingest_x_archive
-from gpu_coord.ground.folders import TemporaryFolder, check_replaceable, replace_folder
+from gpu_coord.ground.folders import (
+    WAY_OUT,
+    TemporaryFolder,
+    check_replaceable,
+    list_differences,
+    read_marker,
+    replace_folder,
+)
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.store import STORE_FILES, STORE_MARKER, Store, open_store, write_manifest
@@ -68,6 +76,7 @@ def ingest(
     label: Mapping[str, AnyPath | IntoFrame]
     | Sequence[tuple[str, AnyPath | IntoFrame]]
     | None = None,
+    overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     **choices: Any,
 ) -> Store:
@@ -79,8 +88,9 @@ def ingest(
         Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
         (Polars, pandas, Arrow, DuckDB, ...).
     store
-        The folder to write; a store that is there is replaced once the new one is complete.
-        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
+        The folder to write; a store of the same inputs, read in the same way, is replaced once the
+        new one is complete, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
         in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
@@ -93,6 +103,8 @@ def ingest(
     label
         Label -> file, folder or data frame, which is read too: the label of all its accounts.
         Pairs of label and path where a label has several.
+    overwrite
+        Replace any store that is there.
     progress
         Called with the stage, and how much of how much is done (bytes).
 
@@ -101,7 +113,7 @@ def ingest(
     ArchiveError
         An input is broken, not UTF-8, or no archive; or labels contradict each other.
     FileExistsError
-        ``store`` exists and is no store.
+        ``store`` exists and is no store, or one of other inputs or choices.
     ValueError
         A choice is not one of those above, or texts are to be kept of a share table.
 
@@ -128,6 +140,7 @@ def ingest(
             None if same_person is None else _find_table(same_person, folder / "persons.parquet"),
             pseudonym_key,
             progress or (lambda stage, done, total: None),
+            overwrite=overwrite,
         )
     return replace(made, kept=kept)
 
@@ -152,6 +165,8 @@ def _ingest(
     same_person: Path | None,
     pseudonym_key: bytes | None,
     progress: Callable[[str, int, int], None],
+    *,
+    overwrite: bool,
 ) -> Store:
     """Read files and folders into a store, which has what is said of `ingest`."""
     for path, name in named:
@@ -168,6 +183,10 @@ def _ingest(
         "labels": None if labels is None else labels.name,
         "label": [[name, path.absolute().name] for path, name in named],
     }
+    for name, table in (("same_person", same_person), ("labels", labels)):
+        described[f"{name}_sha256"] = None if table is None else hash_file(Path(table))
+    if not overwrite:
+        _refuse_other(target, described, sources)
     with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:
         rejects = TableWriter(folder / "rejects.parquet", REJECTS)
         intake = Intake(
@@ -186,14 +205,34 @@ def _ingest(
                 intake.accounts.join(_read_persons(same_person))
             facts = _ingest_sources(intake, labels)
         refuse_loss(folder, facts, settings.max_rejects)
-        if same_person is not None:
-            described["same_person_sha256"] = hash_file(same_person)
-        described["labels_sha256"] = None if labels is None else hash_file(labels)
         head = {"versions": _list_versions(), "settings": described, "ignored": ignored}
         write_manifest(folder, {**head, **facts})
     warn_of_nothing(facts["inputs"])
     warn_of_damage(facts)
     return open_store(target)
+
+
+def _refuse_other(path: Path, settings: dict[str, Any], sources: Sequence[Source]) -> None:
+    """Refuse to replace a store of other inputs, or one that was read in another way."""
+    held = read_marker(path, STORE_MARKER)
+    if held is None:
+        return
+    if differing := list_differences(held.get("settings", {}), json.loads(json.dumps(settings))):
+        raise FileExistsError(f"{path} holds another store, with {differing}; {WAY_OUT}.")
+    if not _are_inputs_of(held, sources):
+        raise FileExistsError(f"{path} holds another store, of other inputs; {WAY_OUT}.")
+
+
+def _are_inputs_of(manifest: dict[str, Any], sources: Sequence[Source]) -> bool:
+    """Tell whether a store was made of the same files; hashed only where names and sizes agree."""
+    names = ("name", "label", "size")
+    known = [tuple(entry.get(name) for name in names) for entry in manifest["inputs"]]
+    given = [(source.name, source.label, source.path.stat().st_size) for source in sources]
+    if known != given:
+        return False
+    hashes = {path: hash_file(path) for path in {source.path for source in sources}}
+    said = [entry["sha256"] for entry in manifest["inputs"]]
+    return said == [hashes[source.path] for source in sources]
 
 
 def fingerprint_key(key: bytes) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gpu_coord.ground.choices import Choices, Spelling, Unit, choose
+from gpu_coord.ground.choices import ANALYSED, Choices, Spelling, Unit, choose
 from gpu_coord.ground.kinds import UrlRule
 
 Format = Literal["auto", "x-archive", "shares", "crowdtangle", "exports"]
@@ -45,6 +45,7 @@ class IngestSettings(Choices):
         "auto",
         "What the files are.",
         detail="auto accepts any, but not two sorts together.",
+        panel=ANALYSED,
     )
     map: tuple[str, ...] | None = choose(
         None,
@@ -53,13 +54,15 @@ class IngestSettings(Choices):
         "share table (object_id, kind), or of posts: hashtags, urls, mentions, objects, retweet, "
         "reply, quote, text, is_retweet, likes, replies, retweets, quotes.",
         unit=MAPPING,
+        panel=ANALYSED,
     )
-    split: str = choose(",", "Between the items of a list cell without brackets.")
+    split: str = choose(",", "Between the items of a list cell without brackets.", panel=ANALYSED)
     time_format: str | None = choose(
         None,
         "How times are written where they are no seconds or ISO 8601, such as %d/%m/%Y %H:%M.",
         detail="As of strptime; UTC where it has no %z. For share tables, exports and mapped "
         "tables.",
+        panel=ANALYSED,
     )
     max_rejects: float = choose(
         0.5,
@@ -79,6 +82,7 @@ class IngestSettings(Choices):
                 "exclude", "Entity to leave out, such as a search term.", list[str], default=()
             ),
         ),
+        panel=ANALYSED,
     )
     url_rule: UrlRule = choose(
         "canonical",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from gpu_coord.ground.choices import Choices, check_choice, choose
+from gpu_coord.ground.choices import CHANCE, Choices, check_choice, choose
 
 NetworkTier = Literal["auto", "beyond_news", "beyond_habit"]
 Null = Literal["popularity", "entity", "hour", "day", "six_hours", "one_hour"]
@@ -68,14 +68,18 @@ class TestSettings(Choices):
 
     null: Null = choose(
         "day",
-        "What chance leaves as it is, in each account's activity.",
+        "What chance leaves as it is.",
+        detail="In each account's activity.",
+        panel=CHANCE,
     )
     alpha: float = choose(
         0.05,
-        "False discovery rate: the share of false findings to accept.",
+        "Share of false findings to accept.",
+        detail="The false discovery rate.",
         above=0,
         below=1,
         advice="0.05 is usual",
+        panel=CHANCE,
     )
 
 
@@ -85,11 +89,15 @@ class TierSettings(TestSettings):
 
     tier: NetworkTier = choose(
         "auto",
-        "Which edges make the network: those beyond the two accounts' habits, or also beyond the "
-        "news (auto: the latter where it can be told from coordination).",
+        "Which edges make the network.",
+        detail="Those beyond the two accounts' habits, or also beyond the news; auto: the latter "
+        "where it can be told from coordination.",
+        panel=CHANCE,
     )
     reference: str | None = choose(
         None,
-        "Label of control accounts ('unlabelled': those without), whose pairs say how much the "
-        "news does, in the place of the pairs that met once.",
+        "Label of control accounts, for what the news does.",
+        detail="'unlabelled': those without. Their pairs say how much the news does, in the place "
+        "of the pairs that met once.",
+        panel=CHANCE,
     )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import Rows, choose_id, print_lines, print_rows
+from gpu_coord.cli.display import Rows, choose_id, describe_place, print_lines, print_rows
 
 if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
@@ -13,7 +13,7 @@ _N_OF_EACH = 4  # accounts of each role
 def show_roles(findings: "Findings", *, show_ids: bool) -> None:
     """Print how many accounts play which part, and the first of each."""
     counts = findings.content["roles"]["counts"]
-    print_rows(f"Roles in {findings.path}", ["role", "accounts"], counts.items())
+    print_rows("Roles", ["role", "accounts"], counts.items())
     print_rows("The first accounts of each", *_list_roles(findings, show_ids=show_ids))
     lines = [
         f"{findings.path / 'accounts.parquet'} has all scores, and in role_reasons what holds.",
@@ -22,7 +22,7 @@ def show_roles(findings: "Findings", *, show_ids: bool) -> None:
     ]
     if not findings.summary["n_components"]:
         lines.insert(0, "The network of this run has no edges, so that nobody plays a part in it.")
-    print_lines(*lines)
+    print_lines(*lines, "", describe_place(findings), wrap=True)
 
 
 def _list_roles(findings: "Findings", *, show_ids: bool) -> Rows:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import choose_id, print_lines, print_top
+from gpu_coord.cli.display import choose_id, describe_cost, print_lines, print_top
 
 if TYPE_CHECKING:
     import polars as pl
@@ -15,6 +15,8 @@ def show_cascades(found: "Findings", *, show_ids: bool) -> None:
     import polars as pl
 
     cascades, accounts = found.read("cascades"), found.read("accounts")
+    first, *said = _describe_cascades(found)
+    print_lines(first, "", wrap=True)
     print_top(
         "From platform to platform",
         _write_delays(found.read("flows"), "low_delay", "median_delay"),
@@ -28,6 +30,7 @@ def show_cascades(found: "Findings", *, show_ids: bool) -> None:
          "path": "path"},
         by="-n_platforms -n_accounts kind value",
         show_ids=show_ids,
+        n_names=2,
     )  # fmt: skip
     if found.content["inside"] is not None:
         escaped = cascades.filter(pl.col("n_outside_before") == 0).drop_nulls("escape_time")
@@ -39,6 +42,7 @@ def show_cascades(found: "Findings", *, show_ids: bool) -> None:
              "escape_followers": "followers", "n_inside": "inside", "n_outside": "outside"},
             by="-n_outside kind value",
             show_ids=show_ids,
+            n_names=3,
         )  # fmt: skip
     print_top(
         "Accounts whose early shares are followed by most",
@@ -48,7 +52,7 @@ def show_cascades(found: "Findings", *, show_ids: bool) -> None:
         by="p_early account_id",
         show_ids=show_ids,
     )  # fmt: skip
-    print_lines(*_describe_cascades(found))
+    print_lines(*said, "", describe_cost(found), wrap=True)
 
 
 def _write_delays(table: "pl.DataFrame", *names: str) -> "pl.DataFrame":

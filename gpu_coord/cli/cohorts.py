@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gpu_coord.cli.display import N_SHOWN, print_lines, print_top
+from gpu_coord.cli.display import N_SHOWN, describe_cost, print_lines, print_top
 
 if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
@@ -13,6 +13,8 @@ def show_cohorts(found: "Findings") -> None:
     import polars as pl
 
     p, alpha = pl.col("p_value"), found.settings["alpha"]
+    first, *said = _describe_cohorts(found.summary, alpha=alpha)
+    print_lines(first, "", wrap=True)
     print_top(
         "When accounts were made",
         found.read("cohorts").filter(p.is_null() | (p < alpha)).cast({"period": pl.String}),
@@ -27,22 +29,21 @@ def show_cohorts(found: "Findings") -> None:
          "median": "median", "q75": "75 %", "control_median": "others", "shift": "shift"},
         n_shown=5 * N_SHOWN,  # classes can be many; the measures of each stay together
     )  # fmt: skip
-    print_lines(*_describe_cohorts(found.summary, alpha=alpha))
+    print_lines(*said, "", describe_cost(found), wrap=True)
 
 
 def _describe_cohorts(summary: dict[str, Any], *, alpha: float) -> list[str]:
-    lines = [
-        f"{summary['n_dated']:,} of {summary['n_accounts']:,} accounts have a creation date; "
-        f"{summary['n_contradictory']:,} posted before it, {summary['n_without_posts']:,} never."
-    ]
-    if not summary["has_controls"]:
-        lines.append("There is nobody to compare with, so nothing is tested; add controls.")
-    else:
-        lines.append(
+    lines = ["There is nobody to compare with, so nothing is tested; add controls."]
+    if summary["has_controls"]:
+        lines = [
             f"{summary['n_significant']:,} cohorts, with {summary['n_accounts_in_significant']:,} "
             f"accounts, are larger than the others let expect, at a false discovery rate of "
             f"{alpha:g}."
-        )
+        ]
+    lines.append(
+        f"{summary['n_dated']:,} of {summary['n_accounts']:,} accounts have a creation date; "
+        f"{summary['n_contradictory']:,} posted before it, {summary['n_without_posts']:,} never."
+    )
     lines.append(
         "People join in the same week for many reasons, such as an event: look at what they share."
     )

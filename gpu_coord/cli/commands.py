@@ -1,7 +1,8 @@
 """The commands. Each calls one public function, and shows what came back."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from time import perf_counter
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -28,10 +29,10 @@ from gpu_coord.trust.settings import (
 )
 
 
-@command(IngestSettings)
+@command(IngestSettings, writes=True)
 def ingest(
     request: Request,
-    store: Annotated[Path, typer.Option(help="The store folder to write.")],
+    store: options.NewStore,
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Files and folders of one archive or more.")
     ] = None,
@@ -54,9 +55,10 @@ def ingest(
     from gpu_coord.archive.ingest import ingest as run
     from gpu_coord.cli.stores import show_store
 
+    start = perf_counter()
     terms = read_lines(exclude_file) if exclude_file else []
     request.choices["exclude"] = [*(request.choices.get("exclude") or []), *terms]
-    with show_progress() as progress:
+    with request.tell_replacement(store), show_progress() as progress:
         made = run(
             paths or [],
             store,
@@ -64,10 +66,14 @@ def ingest(
             labels=labels,
             same_person=same_person,
             label=[split_label(text) for text in label or []],
+            overwrite=request.overwrite,
             progress=progress,
             **request.choices,
         )
-    request.show(made.manifest["totals"], lambda: show_store(made.path, made.manifest))
+    seconds = perf_counter() - start
+    request.show(
+        made.manifest["totals"], lambda: show_store(made.path, made.manifest, seconds=seconds)
+    )
 
 
 @command()
@@ -108,7 +114,7 @@ def _make_finder(name: str, settings: type[Choices], says: str) -> Command:
         request.show(describe_run(found), lambda: show_run(found, show_ids=show_ids))
 
     find.__name__, find.__doc__ = name, says
-    return command(settings, uses_machine=True)(find)
+    return command(settings, uses_machine=True, writes=True)(find)
 
 
 detect = _make_finder("detect", DetectSettings, "Find the coordination network of a store.")
@@ -120,14 +126,14 @@ coact = _make_finder(
 )
 
 
-@command(CycleSettings, uses_machine=True)
+@command(CycleSettings, uses_machine=True, writes=True)
 def cycle(
     request: Request,
     store: options.Store,
     seeds: Annotated[
-        Path, typer.Option(help="What to begin with: one value a line, or a CSV or Parquet table.")
+        Path, typer.Option(help="Objects to begin with, one a line; or CSV, Parquet.")
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write, a run for each round.")],
+    out: options.NewFolder,
     labels: options.Labels = None,
     graphs: options.Graphs = False,
     show_ids: options.ShowIds = False,
@@ -216,7 +222,7 @@ def report(
     request.show(summary, lambda: print_lines(f"Open {path} ({size / 1e6:.1f} MB)."))
 
 
-@command(ModelSettings, uses_machine=True)
+@command(ModelSettings, uses_machine=True, writes=True)
 def model(
     request: Request,
     store: options.Store,
@@ -256,7 +262,7 @@ def roles(
     request.show(counts, lambda: show_roles(found, show_ids=show_ids))
 
 
-@command(CalibrateSettings, uses_machine=True)
+@command(CalibrateSettings, uses_machine=True, writes=True)
 def calibrate(
     request: Request,
     store: options.Store,
@@ -274,9 +280,7 @@ def calibrate(
 @command()
 def selftest(
     request: Request,
-    out: Annotated[
-        Path | None, typer.Option(help="A JSON file for the report, to attach to a bug report.")
-    ] = None,
+    out: options.NewReport = None,
     backend: options.Backend = "auto",
 ) -> None:
     """Check every operation of a backend against plain definitions, on this machine."""
@@ -325,9 +329,7 @@ def timeline(
     request: Request,
     store: options.Store,
     object: Annotated[str, typer.Argument(help="A URL, a hashtag or any other object of it.")],
-    out: Annotated[
-        Path, typer.Option(help="The file to write: .png, .svg, .html, .parquet, .csv or .json.")
-    ],
+    out: options.NewFile,
     run: Annotated[
         Path | None, typer.Option(help="A run that tells which shares are coordinated, and groups.")
     ] = None,
@@ -344,7 +346,7 @@ def timeline(
         print_lines(made.meaning, f"Look at {out}.")
 
 
-@command(CascadeSettings)
+@command(CascadeSettings, writes=True)
 def cascades(
     request: Request,
     store: options.Store,
@@ -363,7 +365,7 @@ def cascades(
     request.show(found.summary, lambda: show_cascades(found, show_ids=show_ids))
 
 
-@command(CohortSettings)
+@command(CohortSettings, writes=True)
 def cohorts(
     request: Request,
     store: options.Store,
@@ -381,7 +383,7 @@ def cohorts(
     request.show(found.summary, lambda: show_cohorts(found))
 
 
-@command(SimulateSettings)
+@command(SimulateSettings, writes=True)
 def simulate(
     request: Request,
     out: options.NewFolder,
@@ -391,15 +393,16 @@ def simulate(
     ] = None,
 ) -> None:
     """Write an archive with a planted operation, and the truth about it."""
+    from gpu_coord.cli.stores import show_simulation
     from gpu_coord.simulation.scenario import parse_parameter
     from gpu_coord.simulation.simulation import simulate as run
 
     made = request.run(run, out, overrides=dict(map(parse_parameter, set_ or [])))
     sizes = {name: made.summary[name] for name in ("n_posts", "n_accounts", "n_operation_accounts")}
-    request.show(sizes, lambda: print_rows(f"Simulation {out}", ["what", "number"], flatten(sizes)))
+    request.show(sizes, lambda: show_simulation(made, sizes))
 
 
-@command(TransplantSettings)
+@command(TransplantSettings, writes=True)
 def transplant(
     request: Request,
     operation: Annotated[Path, typer.Argument(help="The store that accounts are taken from.")],
@@ -414,7 +417,7 @@ def transplant(
     request.show(found.summary, lambda: show_transplant(found))
 
 
-@command(Seeded, uses_machine=True)
+@command(Seeded, uses_machine=True, writes=True)
 def demo(request: Request, out: options.NewFolder = Path("demo")) -> None:
     """Simulate an archive, find its operation, score it against the truth."""
     from gpu_coord.archive.ingest import ingest as read
@@ -424,9 +427,10 @@ def demo(request: Request, out: options.NewFolder = Path("demo")) -> None:
     from gpu_coord.simulation.simulation import simulate as make
     from gpu_coord.trust.evaluation.evaluation import evaluate as score
 
-    with show_progress() as progress:
-        archive = make(out / "archive", progress=progress, **request.choices)
-        store = read(archive.inputs, out / "store", progress=progress)
+    with request.tell_replacement(out / "store"), show_progress() as progress:
+        more: dict[str, Any] = {"overwrite": request.overwrite, "progress": progress}
+        archive = make(out / "archive", **more, **request.choices)
+        store = read(archive.inputs, out / "store", **more)
     request.choices.clear()  # the seed is of the archive
     found = request.run(find, store, out / "run")
     figures = score(found, archive.truth_accounts)
@@ -467,7 +471,7 @@ def evaluate(
     request.show(figures, lambda: show_figures(figures))
 
 
-@command(CompareSettings, uses_machine=True)
+@command(CompareSettings, uses_machine=True, writes=True)
 def compare(
     request: Request,
     stores: Annotated[list[Path], typer.Argument(help="Stores; ranks are averaged over several.")],
@@ -477,7 +481,7 @@ def compare(
             help="CSV or Parquet with account_id and label, one for each store (their labels)."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("comparison"),
+    out: options.NewFolder = Path("comparison"),
 ) -> None:
     """Compare published methods and ours on archives whose truth is known."""
     from gpu_coord.cli.evaluations import show_comparison
@@ -487,14 +491,14 @@ def compare(
     request.show(found.summary, lambda: show_comparison(found))
 
 
-@command(SweepSettings, uses_machine=True)
+@command(SweepSettings, uses_machine=True, writes=True)
 def sweep(
     request: Request,
     store: options.Store,
     grid: Annotated[
         Path, typer.Argument(help="TOML: lists of values by option of `detect`, min_support = [1].")
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write; a stopped sweep goes on.")],
+    out: options.NewSweep,
     truth: options.Truth = None,
     labels: options.Labels = None,
     show_ids: options.ShowIds = False,

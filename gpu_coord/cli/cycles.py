@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import print_lines, print_top
+from gpu_coord.cli.display import describe_cost, print_lines, print_top
 from gpu_coord.results.forms import MAX_ROUNDS
 
 if TYPE_CHECKING:
@@ -13,8 +13,10 @@ def show_cycle(found: "Findings", *, show_ids: bool) -> None:
     """Print the rounds of a cycle."""
     import polars as pl
 
+    first, *said = _describe_cycle(found)
+    print_lines(first, "", wrap=True)
     print_top(
-        f"Cycle {found.path}",
+        "Rounds",
         found.read("rounds"),
         {"round": "round", "n_objects": "objects", "n_edges": "edges", "n_accounts": "accounts",
          "n_new_accounts": "new accounts", "n_new_objects": "new objects",
@@ -28,8 +30,9 @@ def show_cycle(found: "Findings", *, show_ids: bool) -> None:
          "n_sharers": "found accounts", "n_accounts": "all accounts"},
         by="-n_sharers n_accounts kind value",
         show_ids=show_ids,
+        n_names=2,
     )  # fmt: skip
-    print_lines(*_describe_cycle(found))
+    print_lines(*said, "", describe_cost(found), wrap=True)
 
 
 def _describe_cycle(found: "Findings") -> list[str]:

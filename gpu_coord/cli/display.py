@@ -4,12 +4,16 @@ The terminal's libraries are loaded here, when there is something to show, and n
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from gpu_coord.results.findings import Findings
 
 Rows = tuple[list[str], list[Any]]  # names of columns, and rows
 
@@ -81,7 +85,37 @@ def print_lines(*lines: str, wrap: bool = False) -> None:
 
     console = open_consoles()[0]
     for line in lines:
-        console.print(clean_lines(line), soft_wrap=not wrap, highlight=False, markup=False)
+        said = clean_lines(line)
+        if wrap:  # no path is taken apart
+            said = fill(said, console.width, break_long_words=False, break_on_hyphens=False)
+        console.print(said, soft_wrap=True, highlight=False, markup=False)
+
+
+def say(kind: str, message: str) -> None:
+    """Say one sentence beside the result: an error, a warning or a note."""
+    from gpu_coord.ground.terminal import clean_lines
+
+    print(f"{kind}: {clean_lines(message)}", file=sys.stderr)
+
+
+def describe_cost(found: "Findings") -> str:
+    """Say what a result has cost, and where it is: the end of every summary."""
+    stages = found.content["stages"]
+    seconds = sum(stage["seconds"] for stage in stages)
+    peak = max(stage["peak_memory_bytes"] for stage in stages)
+    backend = found.content.get("backend")
+    where = f", on the {backend['name'].upper()}" if backend else ""
+    return f"{write_cost(seconds, peak)}{where}; {describe_place(found)}"
+
+
+def describe_place(found: "Findings") -> str:
+    """Say which specification a result is of, and where it is."""
+    return f"specification {found.content['specification'][:12]}, in {found.path}"
+
+
+def write_cost(seconds: float, peak: int) -> str:
+    """Write what something has cost, in seconds and in bytes of memory."""
+    return f"{seconds:.1f} s and {peak / 1e9:.2f} GB at most"
 
 
 def list_counts(summary: dict[str, Any]) -> list[tuple[str, Any]]:

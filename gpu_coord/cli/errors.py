@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 
 from gpu_coord.cli.damage import explain_failure
+from gpu_coord.cli.display import say
 from gpu_coord.cli.requests import Command
 
 WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED, TERMINATED = 1, 3, 130, 143
@@ -56,7 +57,7 @@ def run_until_terminated(program: Callable[[], None]) -> None:
     try:
         program()
     except TerminatedError:
-        _say("error", "terminated; what was being written is not there.")
+        say("error", "terminated; what was being written is not there.")
         sys.exit(TERMINATED)
 
 
@@ -85,15 +86,9 @@ def _describe_error(error: Exception) -> str:
 
 def fail(message: str, *, code: int) -> NoReturn:
     """Say what failed, and end with an exit code."""
-    _say("error", message)
+    say("error", message)
     raise typer.Exit(code)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    _say("warning", str(message))
-
-
-def _say(kind: str, message: str) -> None:
-    from gpu_coord.ground.terminal import clean_lines
-
-    print(f"{kind}: {clean_lines(message)}", file=sys.stderr)
+    say("warning", str(message))

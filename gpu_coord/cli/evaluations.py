@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpu_coord.cli.display import Rows, flatten, print_lines, print_rows
+from gpu_coord.cli.display import Rows, describe_cost, flatten, print_lines, print_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,7 +34,7 @@ def show_figures(figures: dict[str, Any]) -> None:
         title = f"{name.replace('_', ' ').capitalize()}, against the truth"
         print_rows(title, *_tabulate_section(section))
     for warning in figures.get("warnings", {}).values():
-        print_lines(f"Note: {warning}")
+        print_lines(f"Note: {warning}", wrap=True)
 
 
 def _tabulate_section(section: dict[str, Any]) -> Rows:
@@ -67,6 +67,8 @@ def show_comparison(found: "Findings") -> None:
     print_lines(
         "A comparison is of these archives: no method is the best everywhere.",
         f"{found.path} holds the figures of pairs, table.tex for a paper, and methods.png.",
+        "",
+        describe_cost(found),
         wrap=True,
     )
 

@@ -1,8 +1,15 @@
-"""A run as people see it: what was found, who, and how sure it is; then sizes and what is next."""
+"""A run as people see it: what was found, how sure it is, who; then its cost and what is next."""
 
 from typing import TYPE_CHECKING, Any
 
-from gpu_coord.cli.display import Rows, list_counts, print_lines, print_rows, print_top
+from gpu_coord.cli.display import (
+    Rows,
+    describe_cost,
+    list_counts,
+    print_lines,
+    print_rows,
+    print_top,
+)
 from gpu_coord.results.sentences import (
     describe_chance,
     describe_edges,
@@ -31,7 +38,7 @@ _UNTESTED = {"a": "A", "b": "B", "weight": "weight", "lag": "lag", "n_objects": 
 
 
 def show_run(findings: "Findings", *, show_ids: bool) -> None:
-    """Print a run: how sure it is, the strongest pairs, groups and objects, sizes, what is next."""
+    """Print a run: what was found and how sure it is, tables, what it has cost, what is next."""
     print_lines(describe_chance(findings), "", wrap=True)
     pairs = _list_part(findings, "edges", show_ids=show_ids, n_rows=_N_PAIRS)
     _print_pairs(findings, pairs)
@@ -39,13 +46,14 @@ def show_run(findings: "Findings", *, show_ids: bool) -> None:
     show_part(findings, "objects", show_ids=show_ids, n_shown=_N_OTHERS)
     _print_accounts(findings, show_ids=show_ids)
     _print_classes(findings)
-    print_lines(_describe_sizes(findings), "", wrap=True)
     print_rows("Layers", *_list_layers(findings))
     print_rows("Before and after the split", *_list_halves(findings))
     if not findings.content["graphs_written"]:
         line = "No GraphML and GEXF for a network of this size; --graphs writes them."
         print_lines(line, wrap=True)
-    print_lines(*_suggest_next(findings, pairs), "", describe_edges(findings), wrap=True)
+    print_lines(describe_edges(findings), "", wrap=True)
+    print_lines(_describe_sizes(findings), "", wrap=True)
+    print_lines(*_suggest_next(findings, pairs))
 
 
 def describe_run(findings: "Findings") -> dict[str, Any]:
@@ -81,7 +89,8 @@ def show_part(
     else:
         names = [name for name in table.columns if name != "members"]
         heads = {name: name.removeprefix("n_").replace("_", " ") for name in names}
-        print_top(titles[part], table, heads, n_shown=n_shown, show_ids=True)
+        n_names = 2 if part == "objects" else 1
+        print_top(titles[part], table, heads, n_shown=n_shown, show_ids=True, n_names=n_names)
     if part == "groups":
         _print_members(table.head(n_shown))
     if table.is_empty():
@@ -212,7 +221,7 @@ def _suggest_next(findings: "Findings", pairs: "pl.DataFrame") -> list[str]:
     ]
     if findings.summary.get("n_network_edges") == 0:
         option = _ALL_EDGES.get(findings.command, "--paper")
-        lines.append(f"      {option} puts all edges into the network, chance or not.")
+        lines.append(f"      {option} puts all edges into the network.")
     return lines
 
 
@@ -235,14 +244,8 @@ def _list_layers(findings: "Findings") -> Rows:
 
 
 def _describe_sizes(findings: "Findings") -> str:
-    seconds = sum(stage["seconds"] for stage in findings.content["stages"])
-    peak = max(stage["peak_memory_bytes"] for stage in findings.content["stages"])
     counts = ", ".join(f"{number:,} {what}" for what, number in list_counts(findings.summary))
-    return (
-        f"The run: {counts}. {seconds:.1f} s and {peak / 1e9:.2f} GB at most, on the "
-        f"{findings.content['backend']['name'].upper()}; specification "
-        f"{findings.content['specification'][:12]}, in {findings.path}"
-    )
+    return f"The run: {counts}. {describe_cost(findings)}"
 
 
 def _list_halves(findings: "Findings") -> Rows:
@@ -257,7 +260,8 @@ def _list_halves(findings: "Findings") -> Rows:
 
 def show_calibration(found: "Findings") -> None:
     """Print what was found in copies without coordination."""
-    print_lines(*_describe_calibration(found.summary), f"Look at {found.path / 'qq.png'}.")
+    print_lines(*_describe_calibration(found.summary), f"Look at {found.path / 'qq.png'}.", "")
+    print_lines(describe_cost(found), wrap=True)
 
 
 _CALIBRATED = {

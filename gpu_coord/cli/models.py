@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import choose_id, list_counts, print_lines, print_rows, print_top
+from gpu_coord.cli.display import choose_id, describe_cost, list_counts, print_lines, print_top
 
 if TYPE_CHECKING:
     import polars as pl
@@ -14,12 +14,8 @@ def show_model(found: "Findings", *, show_ids: bool) -> None:
     """Print the strongest influences of a model."""
     import polars as pl
 
-    rows = [
-        *list_counts(found.summary),
-        ("seconds", round(sum(stage["seconds"] for stage in found.content["stages"]), 2)),
-        ("specification", found.content["specification"][:12]),
-    ]
-    print_rows(f"Model {found.path}", ["what", "number"], rows)
+    *first, last = _describe_fit(found)
+    print_lines(*first, "", wrap=True)
     print_top(
         "Accounts whose activity others take up most",
         found.read("accounts").filter(pl.col("caused") > 0),
@@ -34,8 +30,10 @@ def show_model(found: "Findings", *, show_ids: bool) -> None:
         {"source_shown": "source", "target_shown": "target", "d": "d", "slope_low": "from",
          "slope_high": "to", "caused": "caused"},
         by="-caused source target",
+        n_names=2,
     )  # fmt: skip
-    print_lines(*_describe_fit(found))
+    counts = ", ".join(f"{number:,} {what}" for what, number in list_counts(found.summary))
+    print_lines(last, "", f"The model: {counts}. {describe_cost(found)}", wrap=True)
 
 
 def _name_ends(found: "Findings", *, show_ids: bool) -> "pl.DataFrame":

@@ -5,35 +5,65 @@ from typing import Annotated, Literal
 
 import typer
 
+from gpu_coord.ground.choices import ANALYSED, OUTPUT
 from gpu_coord.ground.threads import MAX_THREADS
 
+MACHINE = "Machine"
 BackendChoice = Literal["auto", "cpu", "gpu"]
 
-Store = Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.")]
-Run = Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.")]
-NewRun = Annotated[Path, typer.Option(help="The run folder to write.")]
-NewFolder = Annotated[Path, typer.Option(help="The folder to write.")]
+_INPUT = {"rich_help_panel": ANALYSED}
+_OUTPUT = {"rich_help_panel": OUTPUT}
+_MACHINE = {"rich_help_panel": MACHINE}
 
-Labels = Annotated[Path | None, typer.Option(help="CSV or Parquet with account_id and label.")]
-Truth = Annotated[
-    Path | None, typer.Option(help="CSV or Parquet with account_id and label, to score with.")
+Store = Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.", **_INPUT)]
+Run = Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.", **_INPUT)]
+NewRun = Annotated[Path, typer.Option(help="The run folder to write.", **_OUTPUT)]
+NewFolder = Annotated[Path, typer.Option(help="The folder to write.", **_OUTPUT)]
+NewStore = Annotated[Path, typer.Option(help="The store folder to write.", **_OUTPUT)]
+NewSweep = Annotated[
+    Path, typer.Option(help="The folder to write; a stopped sweep goes on.", **_OUTPUT)
 ]
-Graphs = Annotated[bool, typer.Option("--graphs", help="Write GraphML and GEXF however large.")]
+NewFile = Annotated[
+    Path,
+    typer.Option(help="The file to write: .png, .svg, .html, .parquet, .csv or .json.", **_OUTPUT),
+]
+NewReport = Annotated[
+    Path | None,
+    typer.Option(help="A JSON file for the report, to attach to a bug report.", **_OUTPUT),
+]
+
+Labels = Annotated[
+    Path | None, typer.Option(help="CSV or Parquet with account_id and label.", **_INPUT)
+]
+Truth = Annotated[
+    Path | None,
+    typer.Option(help="CSV or Parquet with account_id and label, to score with.", **_INPUT),
+]
+Graphs = Annotated[
+    bool, typer.Option("--graphs", help="Write GraphML and GEXF however large.", **_OUTPUT)
+]
 ShowIds = Annotated[
-    bool, typer.Option("--show-ids", help="Show account ids in the place of pseudonyms.")
+    bool, typer.Option("--show-ids", help="Show account ids in the place of pseudonyms.", **_OUTPUT)
 ]
 
 # The common options: every command takes them, and shows those that change something.
-Backend = Annotated[BackendChoice, typer.Option(help="Where to compute; gpu never falls back.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace any result that is there.", **_OUTPUT)
+]
+Backend = Annotated[
+    BackendChoice, typer.Option(help="Where to compute; gpu never falls back.", **_MACHINE)
+]
 Memory = Annotated[
-    str | None,
-    typer.Option(help="Memory for the pairs under way, like 8GB (2GB, or half of what is free)."),
+    str | None, typer.Option(help="For pairs, like 8GB (2GB, or half of the free).", **_MACHINE)
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, max=MAX_THREADS, help="Threads to use (all cores).")
+    int | None,
+    typer.Option(min=1, max=MAX_THREADS, help="Threads to use (all cores).", **_MACHINE),
 ]
 HiddenBackend = Annotated[BackendChoice, typer.Option(hidden=True)]
 HiddenMemory = Annotated[str | None, typer.Option(hidden=True)]
 HiddenSeed = Annotated[int, typer.Option(min=0, hidden=True)]
-Json = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the summary as one JSON object.", **_OUTPUT)
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.", **_MACHINE)]

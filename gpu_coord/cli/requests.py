@@ -5,17 +5,20 @@ the settings class, and those that all commands have are added.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from types import NoneType
+from typing import Annotated, Any, Literal, Optional, get_args, get_origin
 
 import typer
 
 from gpu_coord.cli import options
-from gpu_coord.cli.display import print_json, show_progress
+from gpu_coord.cli.display import print_json, say, show_progress
 from gpu_coord.cli.values import parse_memory
 from gpu_coord.ground.choices import (
+    ANALYSED,
     Choices,
     Declared,
     Spelling,
@@ -37,6 +40,8 @@ class Request:
     threads: int | None
     as_json: bool
     uses_machine: bool
+    out: Path | None  # what a command writes, where that may be in the place of another
+    overwrite: bool
 
     def run(self, function: Callable[..., Any], *inputs: Any, **more: Any) -> Any:
         """Call a function of the library with the choices, and show how far it is.
@@ -52,8 +57,20 @@ class Request:
             from gpu_coord.archive.ingest import read_labels
 
             more["labels"] = read_labels(more["labels"])
-        with show_progress() as progress:
+        if self.out is not None:
+            more["overwrite"] = self.overwrite
+        with self.tell_replacement(self.out), show_progress() as progress:
             return function(*inputs, progress=progress, **more, **self.choices)
+
+    @contextmanager
+    def tell_replacement(self, out: Path | None) -> Iterator[None]:
+        """Say, when all is done, that a result was in that place before, and is no more."""
+        noun = None if out is None else _find_noun(out)
+        yield
+        if noun is not None and self.overwrite:
+            say("note", f"the {noun} that was at {out} is replaced, as --overwrite asks.")
+        elif noun is not None:
+            say("note", f"{out} held the same {noun}, of the same settings, and is replaced.")
 
     def show(self, summary: dict[str, Any], show: Callable[[], None]) -> None:
         """Print a summary as JSON, or show a result to people."""
@@ -63,6 +80,19 @@ class Request:
             show()
 
 
+def _find_noun(folder: Path) -> str | None:
+    """Return what a folder holds whole; None where it holds nothing of ours."""
+    from gpu_coord.ground.folders import read_marker
+    from gpu_coord.results.findings import find_marker
+    from gpu_coord.store.store import STORE_MARKER
+
+    if read_marker(folder, STORE_MARKER) is not None:
+        return "store"
+    found = find_marker(folder)
+    is_whole = found is not None and found[1].get("summary") is not None
+    return found[0].noun if found is not None and is_whole else None
+
+
 @dataclass(frozen=True)
 class Command:
     """A command of the program: a function that takes a request and its inputs."""
@@ -70,6 +100,7 @@ class Command:
     function: Callable[..., None]
     settings: type[Choices] | None
     uses_machine: bool
+    writes: bool = False
 
     @property
     def name(self) -> str:
@@ -87,11 +118,12 @@ class Command:
         named = {p.name: p for p in (*chosen, *optional)}
         last = [named.pop(name, parameter) for name, parameter in common.items()]
         listed = [*required, *named.values(), *last]
-        return inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in listed])
+        return inspect.Signature([_complete(p.replace(kind=p.KEYWORD_ONLY)) for p in listed])
 
     def _list_common(self) -> list[tuple[str, Any, Any]]:
         shown = self.uses_machine
         return [
+            *([("overwrite", options.Overwrite, False)] if self.writes else []),
             ("backend", options.Backend if shown else options.HiddenBackend, "auto"),
             ("memory", options.Memory if shown else options.HiddenMemory, None),
             ("threads", options.Threads, None),
@@ -106,13 +138,16 @@ class Command:
         choices = {} if self.settings is None else read_options(self.settings, given)
         request = Request(
             choices, given["backend"], given["memory"], given["threads"], given["json_"],
-            self.uses_machine,
+            self.uses_machine, self._find_out(given), given.get("overwrite", False),
         )  # fmt: skip
         self.function(request, **{name: given[name] for name in own})
 
+    def _find_out(self, given: dict[str, Any]) -> Path | None:
+        return Path(given.get("out") or given["store"]) if self.writes else None
+
 
 def command(
-    settings: type[Choices] | None = None, *, uses_machine: bool = False
+    settings: type[Choices] | None = None, *, uses_machine: bool = False, writes: bool = False
 ) -> Callable[[Callable[..., None]], Command]:
     """Make a command of a function that takes a `Request` first.
 
@@ -122,8 +157,10 @@ def command(
         The class whose choices are options.
     uses_machine
         Whether the function takes a backend and memory.
+    writes
+        Whether it writes a folder, which may be in the place of another.
     """
-    return lambda function: Command(function, settings, uses_machine)
+    return lambda function: Command(function, settings, uses_machine, writes)
 
 
 def _add(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -138,9 +175,33 @@ def _make_option(declared: Declared, spelling: Spelling) -> inspect.Parameter:
     if not flags and type is bool:
         flags = [f"--{spelling.name.replace('_', '-')}"]  # no --no- of it
     bounds = {} if spelling.read else _find_bounds(declared)
-    described = typer.Option(*flags, help=spelling.help or declared.choice.help, **bounds)
+    said, panel = spelling.help or declared.choice.help, declared.choice.panel
+    described = typer.Option(*flags, help=said, rich_help_panel=panel, **bounds)
     read = Optional[type] if default is None else type  # noqa: UP045 - made as the program runs
     return _add(spelling.name, Annotated[read, described], default)
+
+
+# How the help writes the value of an option.
+_VALUES = {int: "N", float: "X", Path: "PATH", str: "TEXT", bool: None}
+
+
+def _complete(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Say how the value of an option is written, and under what it is listed, unless it says so."""
+    type, described = get_args(parameter.annotation)
+    name = parameter.name.upper().strip("_")
+    is_argument = isinstance(described, typer.models.ArgumentInfo)
+    described.metavar = described.metavar or (name if is_argument else _write_values(type))
+    described.rich_help_panel = described.rich_help_panel or ANALYSED
+    return parameter
+
+
+def _write_values(type: Any) -> str | None:
+    """Return what stands for the value of an option of a type; its words, if it has some."""
+    if type in _VALUES:
+        return _VALUES[type]
+    if get_origin(type) is Literal:
+        return "|".join(map(str, get_args(type)))
+    return _write_values(next(part for part in get_args(type) if part is not NoneType))
 
 
 def find_default(declared: Declared, spelling: Spelling) -> Any:

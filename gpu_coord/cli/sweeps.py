@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import Rows, print_lines, print_rows, print_top
+from gpu_coord.cli.display import Rows, describe_cost, print_lines, print_rows, print_top
 
 if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 def show_sweep(found: "Findings", *, show_ids: bool) -> None:
     """Print what holds in most cells of a sweep."""
+    first, *said = _describe_sweep(found)
+    print_lines(first, "", wrap=True)
     print_rows("From the lowest to the highest", *_list_ranges(found))
     print_rows("Which choice matters (share of variance)", *_list_variance(found))
     print_top(
@@ -20,7 +22,7 @@ def show_sweep(found: "Findings", *, show_ids: bool) -> None:
         by="-n_cells -n_leading account_id",
         show_ids=show_ids,
     )  # fmt: skip
-    print_lines(*_describe_sweep(found))
+    print_lines(*said, "", describe_cost(found), wrap=True)
 
 
 def _list_ranges(found: "Findings") -> Rows:

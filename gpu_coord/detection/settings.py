@@ -5,7 +5,7 @@ from math import ceil
 
 from gpu_coord.activity.settings import LagSettings, WeightRule
 from gpu_coord.chance.nulls import TestSettings, TierSettings, check_null
-from gpu_coord.ground.choices import TIME, choose
+from gpu_coord.ground.choices import ANALYSED, CHANCE, TIME, choose
 from gpu_coord.ground.times import parse_duration
 from gpu_coord.network.settings import NetworkSettings
 
@@ -16,8 +16,10 @@ class GroupSettings(LagSettings, TestSettings):
 
     groups: int = choose(
         4,
-        "Groups to look for on each half of the days, the slowest stage; 0: none.",
+        "Groups to look for on each half of the days; 0: none.",
+        detail="The slowest stage.",
         at_least=0,
+        panel=CHANCE,
     )
 
     def check(self) -> None:
@@ -35,7 +37,9 @@ class GroupSettings(LagSettings, TestSettings):
 class DetectSettings(GroupSettings, TierSettings, WeightRule, NetworkSettings):
     """Every choice of `detect` that can change a finding; stored beside it."""
 
-    split_at: str | None = choose(None, "Also analyse before this time, and from it on.", unit=TIME)
+    split_at: str | None = choose(
+        None, "Also analyse before this time, and from it on.", unit=TIME, panel=ANALYSED
+    )
     min_support: int = choose(
         1, "Least lagged coincidences of an edge.", at_least=1, at_most=2**31 - 1
     )
@@ -45,7 +49,7 @@ class DetectSettings(GroupSettings, TierSettings, WeightRule, NetworkSettings):
         at_least=0,
         advice="since pairs without a coincidence have no positive weight and are never weighed",
     )
-    paper: bool = choose(False, "Skip significance: every edge is in the network.")
+    paper: bool = choose(False, "Skip significance: every edge is in the network.", panel=CHANCE)
 
     @property
     def usual_lags(self) -> tuple[int, ...]:

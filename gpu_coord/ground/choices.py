@@ -21,6 +21,8 @@ from gpu_coord.ground.times import count_seconds, parse_duration, parse_time, pa
 _KEY = "choice"
 MAX_SEED = 2**63 - 1
 _REQUIRED: Any = MISSING
+# Under which of these the help of a command lists a choice.
+ANALYSED, METHOD, CHANCE, OUTPUT = "What to analyse", "Method", "Chance", "Output"
 
 # --- what a choice is --------------------------------------------------------------------------
 
@@ -81,6 +83,7 @@ class Choice:
     above: float | None = None
     below: float | None = None
     advice: str = ""  # the end of the sentence that refuses a value
+    panel: str = METHOD
     spellings: tuple[Spelling, ...] | None = None  # None: --its-name; (): not on the command line
 
     def holds(self, value: Any) -> bool:
@@ -183,7 +186,7 @@ class Choices:
 class Seeded(Choices):
     """Whatever is drawn by lot is drawn by a seed."""
 
-    seed: int = choose(0, "Same seed, same result.", at_least=0, at_most=MAX_SEED)
+    seed: int = choose(0, "Same seed, same result.", at_least=0, at_most=MAX_SEED, panel=CHANCE)
 
 
 @dataclass(frozen=True, slots=True)

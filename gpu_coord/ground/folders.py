@@ -8,10 +8,13 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+WAY_OUT = "give --overwrite (overwrite=True in Python) to replace it, or choose another path"
+_MOST_NAMED = 3  # settings that differ
 
 
 def read_marker(path: Path, marker: str) -> dict[str, Any] | None:
@@ -104,6 +107,23 @@ def copy_folder(source: Path, path: Path, marker: str, names: Collection[str]) -
     """Copy a folder of ours; see `check_replaceable` for what is refused."""
     with replace_folder(path, marker, names) as folder:
         shutil.copytree(source, folder, dirs_exist_ok=True)
+
+
+def list_differences(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Name the settings that a folder was not made with, and both values; nothing if all agree."""
+    differing = [
+        f"{name} {_write_value(held.get(name))} and not {_write_value(value)}"
+        for name, value in wanted.items()
+        if held.get(name) != value
+    ]
+    more = [f"{len(differing) - _MOST_NAMED} more"] if len(differing) > _MOST_NAMED else []
+    return ", ".join([*differing[:_MOST_NAMED], *more])
+
+
+def _write_value(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 @contextmanager

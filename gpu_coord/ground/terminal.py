@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+
+from gpu_coord.ground.tables import Column, lay_out, wrap
 
 # Control, format (bidirectional marks among them), surrogate, private use, unassigned.
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MAX_WIDTH = 60
-_NAME_WIDTH = 17
 _DESCRIPTIONS = {"pairs": "pairs (first compiled, once)"}
 
 
@@ -63,30 +63,40 @@ def print_table(
 ) -> None:
     """Print rows under a title; numbers to the right. What is empty is left out.
 
-    The first columns, names of accounts, are never cut short.
+    The first columns, names of accounts, are never cut or taken apart.
     """
     rows = list(rows)
     if not rows:
         return
-    # As narrow as it gets: a terminal may have 80 columns.
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.title, table.title_justify, table.title_style = escape(clean(title)), "left", "bold"
     shown = [p for p in range(len(columns)) if any(row[p] is not None for row in rows)]
-    for position in shown:
-        is_number = any(isinstance(row[position], int | float) for row in rows)
-        # Numbers, and pseudonyms in the first columns, are never cut short.
-        longest = max(len(format_number(row[position])) for row in rows)
-        table.add_column(
-            escape(columns[position]),
-            justify="right" if is_number else "left",
-            no_wrap=is_number,
-            min_width=min(longest, _NAME_WIDTH) if position in shown[:n_names] else None,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(escape(format_number(row[position])) for position in shown))
-    console.print(table)
-    console.print()
+    made = [
+        _make_column(columns[place], [row[place] for row in rows], is_name=place in shown[:n_names])
+        for place in shown
+    ]
+    head, lines = lay_out(made, console.width)
+    for line in wrap(clean(title), console.width):
+        _print_line(console, line, "bold")
+    for line in head:
+        _print_line(console, line, "bold")
+    if console.is_terminal and head:  # nothing is drawn into a file
+        _print_line(console, "─" * max(map(cell_len, (*head, *lines))))
+    for line in (*lines, ""):
+        _print_line(console, line)
+
+
+def _make_column(head: str, values: Sequence[Any], *, is_name: bool) -> Column:
+    is_number = any(isinstance(value, int | float) for value in values)
+    write = _write_name if is_name else format_number
+    return Column(head, tuple(map(write, values)), is_number=is_number, is_name=is_name)
+
+
+def _write_name(value: Any) -> str:
+    """Write a name, whole however long it is."""
+    return _replace_unsafe(value) if isinstance(value, str) else format_number(value)
+
+
+def _print_line(console: Console, line: str, style: str | None = None) -> None:
+    console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gpu_coord.ground.choices import Seeded, Unit, choose
+from gpu_coord.ground.choices import OUTPUT, Seeded, Unit, choose
 
 _RULES = {"disparity": 0.05, "best": 5.0}
 
@@ -52,7 +52,9 @@ class NetworkSettings(Seeded):
     )
     backbone: str | None = choose(
         None,
-        "Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01, "
-        "best or best:10 (all). The findings rest on all edges.",
+        "Draw the edges alone that stand out: disparity, best:10.",
+        detail="For one of their ends: disparity or disparity:0.01, best or best:10. All edges are "
+        "drawn by default, and the findings rest on all.",
         unit=BACKBONE,
+        panel=OUTPUT,
     )

@@ -26,12 +26,12 @@ class StageClock:
             {
                 "stage": stage,
                 "seconds": round(time.perf_counter() - start, 3),
-                "peak_memory_bytes": _peak_memory(),
+                "peak_memory_bytes": measure_peak_memory(),
             }
         )
         self.report(stage, 1, 1)
 
 
-def _peak_memory() -> int:
+def measure_peak_memory() -> int:
     """Return the most memory that this process has held so far, in bytes (Linux)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

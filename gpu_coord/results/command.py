@@ -23,6 +23,7 @@ from gpu_coord.results.clock import Progress, StageClock
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import find_form
 from gpu_coord.results.origin import Inputs, describe_backend, describe_origin
+from gpu_coord.results.replacement import refuse_other
 from gpu_coord.store.store import Store, check_outside, open_store
 from gpu_coord.store.tables import describe_file, describe_table
 
@@ -50,11 +51,13 @@ class Work:
         backend: "Backend | None",
         memory: int | None,
         progress: Progress | None,
+        unlike: Path | None = None,  # where nothing but the same result may be replaced
     ):
         self.command, self.folder, self.settings = command, folder, settings
         self.inputs = dict(inputs or {})
         self.labels, self.clock = labels, StageClock(progress)
         self._store, self._backend, self._memory = store, backend, memory
+        self._unlike = unlike
         self.content: dict[str, Any] = {}
 
     @property
@@ -84,8 +87,20 @@ class Work:
         return found
 
     def time(self, stage: str) -> AbstractContextManager[None]:
-        """Time a stage, and tell of it."""
+        """Time a stage, and tell of it; before the first one, refuse to replace another result."""
+        self._refuse_other()
         return self.clock.time(stage)
+
+    def _refuse_other(self) -> None:
+        """Look at what is in the way once all inputs are known, and nothing is computed yet."""
+        if self._unlike is not None:
+            refuse_other(self._unlike, find_form(self.command), self._describe_origin())
+            self._unlike = None
+
+    def _describe_origin(self) -> dict[str, Any]:
+        return describe_origin(
+            self.command, self.settings, store=self._store, labels=self.labels, inputs=self.inputs
+        )
 
     def report(self, stage: str) -> Callable[[int, int], None]:
         """Return what tells how far a stage is, from the work done and the work in all."""
@@ -114,10 +129,8 @@ class Work:
 
     def finish(self) -> None:
         """Write the marker: from then on the folder is a result."""
-        form = find_form(self.command)
-        origin = describe_origin(
-            self.command, self.settings, store=self._store, labels=self.labels, inputs=self.inputs
-        )
+        self._refuse_other()
+        form, origin = find_form(self.command), self._describe_origin()
         if self._backend is not None:
             origin["backend"] = describe_backend(self._backend)
         described = {
@@ -137,6 +150,7 @@ def begin(
     *,
     labels: pl.DataFrame | None = None,
     inputs: Inputs | None = None,
+    overwrite: bool = False,
     backend: "Backend | None" = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -148,7 +162,7 @@ def begin(
     command
         Its name.
     out
-        The folder; an earlier one of the same form is replaced, anything else is refused.
+        The folder; one that the same command made of the same is replaced, others are refused.
     settings
         Every choice of the command.
     store
@@ -157,6 +171,8 @@ def begin(
         Columns account_id, label, in the place of the store's own labels.
     inputs
         Whatever else changes the result, by name: other results, hashes.
+    overwrite
+        Replace any earlier folder of the same form.
     backend, memory, progress
         As of the command.
 
@@ -165,7 +181,7 @@ def begin(
     ValueError
         The folder would lie in the store.
     FileExistsError
-        The path holds anything but an earlier folder of the same form.
+        The path holds anything else than what may be replaced.
     """
     form = find_form(command)
     if store is not None:
@@ -174,7 +190,7 @@ def begin(
     with replace_folder(Path(out), form.marker, form.names) as folder:
         work = Work(
             command, folder, settings, store=store, labels=labels, inputs=inputs, backend=backend,
-            memory=memory, progress=progress,
+            memory=memory, progress=progress, unlike=None if overwrite else Path(out),
         )  # fmt: skip
         yield work
         work.finish()
@@ -248,14 +264,15 @@ def take_labels(given: "IntoFrame | Path | str | None") -> pl.DataFrame | None:
 _DESCRIBED = {
     "store": "A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares "
     "or posts, as `ingest` takes it.",
-    "out": "The folder to write; one that the same command wrote is replaced, anything else is "
-    "refused. Without it a temporary one is there as long as what is returned, whose `save` keeps "
-    "it.",
+    "out": "The folder to write; one that the same command made of the same with the same choices "
+    "is replaced, anything else is refused. Without it a temporary one is there as long as what is "
+    "returned, whose `save` keeps it.",
     "map": "What the columns of a data frame mean, field -> column, of all that count, as of "
     "`ingest`; by default they are taken by their names.",
     "graphs": "Write GraphML and GEXF of the network even above 200,000 edges.",
     "labels": "Columns account_id, label, in the place of the store's own labels: a data frame, or "
     "a CSV or Parquet file.",
+    "overwrite": "Replace any result that is there.",
     "backend": "Where to compute; the default is `gpu_coord.backend.choose`'s.",
     "memory": "Bytes that what is under way may take; by default 2 GB, or half of what is free.",
     "progress": "Called with the stage, the work done and the work in all.",
@@ -324,6 +341,7 @@ def _list_parameters(
         *rest,
         keyword("map", annotation="Mapping[str, str] | None"),
         keyword("labels", annotation="IntoFrame | Path | str | None"),
+        keyword("overwrite", annotation="bool", default=False),
         *(machine if uses_machine else []),
         keyword("progress", annotation="Progress | None"),
     ]

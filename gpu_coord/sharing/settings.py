@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from gpu_coord.chance.nulls import TierSettings, check_null
 from gpu_coord.ground.choices import (
+    ANALYSED,
     AUTO,
+    CHANCE,
+    OUTPUT,
     WINDOW,
     WINDOWS,
     WORDS,
@@ -44,7 +47,7 @@ def measure_bin(window_ms: int, unit: int = 1) -> int:
     return unit * (2 * n_units + 1)
 
 
-_KINDS_HELP = "Kinds of object, separated by commas (url; or all kinds of a store that lacks it)."
+_KINDS_HELP = "Kinds of object, by commas (url)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +57,11 @@ class ObjectSettings(Choices):
     kinds: tuple[str, ...] | None = choose(
         None,
         _KINDS_HELP,
+        detail="All kinds of a store that lacks url.",
         unit=WORDS,
         advice="such as url",
         spellings=(Spelling("kind", _KINDS_HELP, str, split_list),),
+        panel=ANALYSED,
     )
 
 
@@ -68,7 +73,10 @@ class PairSettings(TierSettings, TimeRange, NetworkSettings):
         "60s", "Longest gap of a pair, included, in layers without their own.", unit=WINDOW
     )
     min_participation: int = choose(
-        1, "Leave out accounts with fewer events of these kinds.", at_least=1
+        1,
+        "Leave out accounts with fewer such events.",
+        at_least=1,
+        panel=ANALYSED,
     )
 
 
@@ -78,11 +86,16 @@ class ShareSettings(ObjectSettings, PairSettings):
 
     window: str = choose(
         "60s",
-        "Longest gap of a pair, included, like 60s; auto estimates it. Of several, like "
-        "10s,60s, the longest; the others are counted beside it.",
+        "Longest gap of a pair, included, like 60s; or auto.",
+        detail="auto estimates it. Of several, like 10s,60s, the longest; the others are counted "
+        "beside it.",
         unit=WINDOWS,
     )
-    mode: Mode = choose("strict", "strict, or what another tool computes, quirks and all.")
+    mode: Mode = choose(
+        "strict",
+        "Whose rules.",
+        detail="strict is ours; others are another tool's, quirks and all.",
+    )
     edge_weight_quantile: float | None = choose(
         None,
         "Quantile of the weights that an edge has to reach.",
@@ -103,9 +116,10 @@ class ShareSettings(ObjectSettings, PairSettings):
                 "all_edges", "No tests: every edge is in the network.", bool, lambda on: not on
             ),
         ),
+        panel=CHANCE,
     )
-    intervals: bool = choose(False, "Also tabulate what window the data suggest.")
-    compare: bool = choose(False, "Also list what the mode changes against strict.")
+    intervals: bool = choose(False, "Also tabulate what window the data suggest.", panel=OUTPUT)
+    compare: bool = choose(False, "Also list what the mode changes against strict.", panel=OUTPUT)
 
     def check(self) -> None:
         """Refuse choices that do not go together."""
@@ -170,14 +184,14 @@ class CoactSettings(PairSettings):
 
     layers: tuple[str, ...] = choose(
         ("co_retweet", "co_url", "co_hashtag", "co_object"),
-        "co_ and a kind, like co_url, or co_url:10s for its own window; "
-        "co_hashtag_sequence, similar_text, fast_retweet; similar_ or jaccard_ and a kind, at any "
-        "time; separated by commas.",
-        detail="co_<kind> of any kind in the store; co_hashtag_sequence: the same hashtags in the "
+        "Ways to act alike, by commas, like co_url,similar_text.",
+        detail="co_<kind> of any kind in the store, like co_url, or co_url:10s with a window of "
+        "its own; co_hashtag_sequence: the same hashtags in the "
         "same order; similar_text: near-duplicate texts, of a store with texts; fast_retweet: from "
         "the author of a post to who retweeted it within seconds; similar_<kind>: the accounts "
         "most similar to each by what they shared at any time, TF-IDF cosine; jaccard_<kind>: the "
         "same by their weighted Jaccard index. The last two are rankings, not tests.",
+        panel=ANALYSED,
     )
     merge: Merge = choose(
         "union", "Edges of any layer, of all, or those that all layers' tests support."
@@ -192,13 +206,12 @@ class CoactSettings(PairSettings):
         at_most=1,
         advice="like 0.8",
     )
-    neighbours: int = choose(
-        10, "Most similar accounts of each, in layers similar_ and jaccard_.", at_least=1
-    )
+    neighbours: int = choose(10, "Most similar accounts of each (similar_, jaccard_).", at_least=1)
     idf: Idf = choose(
         "smooth",
-        "What an object counts in these: log((1 + n) / (1 + d)) + 1, or log(n / d), of n accounts "
-        "of which d shared it.",
+        "What an object counts in these.",
+        detail="smooth: log((1 + n) / (1 + d)) + 1; plain: log(n / d), of n accounts of which d "
+        "shared it.",
     )
 
     def check(self) -> None:
@@ -239,14 +252,12 @@ class CycleSettings(ShareSettings):
     min_participation: int = respell(
         PairSettings,
         "min_participation",
-        help="Leave out accounts with fewer events of a round's objects.",
+        help="Leave out accounts with fewer such events in a round.",
     )
     min_weight: float | None = respell(ShareSettings, "min_weight", default=2)
     # Seeds are chosen, so chance in their shares is not chance in the archive.
     tests: bool = respell(ShareSettings, "tests", default=False, spellings=())
-    min_sharers: int = choose(
-        2, "Accounts found that share an object, for it to be followed.", at_least=1
-    )
+    min_sharers: int = choose(2, "Sharers found that an object to follow has.", at_least=1)
     max_popularity: int | None = choose(
         None, "Do not follow what more accounts, of all, share.", at_least=1
     )

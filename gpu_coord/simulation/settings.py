@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpu_coord.ground.choices import Seeded, choose
+from gpu_coord.ground.choices import OUTPUT, Seeded, choose
 
 Format = Literal["csv", "csv.gz", "shares.csv", "shares.csv.gz", "shares.parquet"]
 
@@ -22,4 +22,4 @@ class SimulateSettings(Seeded):
         "time zone; swift: the demo with lags of about 20 seconds.",
     )
     n_posts: int | None = choose(None, "Scale the preset to this many posts.", at_least=1)
-    format: Format = choose("csv", "An X archive, or a share table of it.")
+    format: Format = choose("csv", "An X archive, or a share table of it.", panel=OUTPUT)

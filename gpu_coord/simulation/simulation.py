@@ -171,6 +171,7 @@ def simulate(
     out: str | Path | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     **choices: Any,
 ) -> Simulation:
@@ -182,10 +183,12 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; a former simulation is replaced. Without it a temporary one is there as
-        long as what is returned, whose `save` keeps it.
+        Folder to write; the same simulation is replaced, anything else is refused. Without it a
+        temporary one is there as long as what is returned, whose `save` keeps it.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
+    overwrite
+        Replace any simulation that is there.
     progress
         Called with the stage, the posts written so far and their total, after each chunk.
 
@@ -194,7 +197,7 @@ def simulate(
     ValueError
         For parameters that contradict each other, or an unknown format.
     FileExistsError
-        For a path that holds anything but a former simulation.
+        For a path that holds anything else.
     """
     settings = SimulateSettings(**choices)
     scenario = choose_scenario(settings.preset, **_merge_choices(settings, overrides or {}))
@@ -202,8 +205,9 @@ def simulate(
     plan = plan_archive(scenario, settings.seed)
     place, kept = choose_place(out, "simulation")
     with begin(
-        "simulate", place, settings, inputs={"parameters": hash_json(parameters)}, progress=progress
-    ) as work:
+        "simulate", place, settings, inputs={"parameters": hash_json(parameters)},
+        overwrite=overwrite, progress=progress,
+    ) as work:  # fmt: skip
         sizes = _write_archive(plan, settings.format, work)
         work.describe(parameters=parameters, summary=sizes)
     made = open_run(place, "simulate")

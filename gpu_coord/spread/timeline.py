@@ -97,8 +97,8 @@ def _check_run(findings: Findings, store: Store, *, kind: str, window: str | Non
             "share."
         )
     check_origin(findings, store)
-    # Detect finds its kinds itself where none was chosen.
-    kinds = findings.settings["kinds"] or findings.content["counts"]["kinds"]
+    # Where no kinds were chosen, the entities of the run tell.
+    kinds = findings.settings["kinds"] or findings.read("entities", ["kind"])["kind"].unique()
     if kind not in kinds:
         raise ValueError(
             f"the run {findings.path} looked at {', '.join(kinds)}, not at {kind}; name another "

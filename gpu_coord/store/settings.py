@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gpu_coord.ground.choices import TIME, Choices, choose
+from gpu_coord.ground.choices import ANALYSED, TIME, Choices, choose
 from gpu_coord.ground.times import parse_time
 
 
@@ -10,8 +10,8 @@ from gpu_coord.ground.times import parse_time
 class TimeRange(Choices):
     """The time range of the events that take part."""
 
-    start: str | None = choose(None, "First time, ISO 8601, UTC.", unit=TIME)
-    end: str | None = choose(None, "Time before which to stop.", unit=TIME)
+    start: str | None = choose(None, "First time, ISO 8601, UTC.", unit=TIME, panel=ANALYSED)
+    end: str | None = choose(None, "Time before which to stop.", unit=TIME, panel=ANALYSED)
 
     @property
     def start_ms(self) -> int | None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from gpu_coord.activity.settings import CellSettings
 from gpu_coord.detection.settings import GroupSettings
-from gpu_coord.ground.choices import WINDOW, WORDS, Seeded, Spelling, choose
+from gpu_coord.ground.choices import ANALYSED, CHANCE, WINDOW, WORDS, Seeded, Spelling, choose
 from gpu_coord.ground.times import parse_window
 from gpu_coord.store.settings import TimeRange
 
@@ -25,6 +25,7 @@ class CalibrateSettings(GroupSettings):
         at_least=1,
         advice="20 are usual",
         spellings=(Spelling("copies", "Copies without coordination to test.", int, default=20),),
+        panel=CHANCE,
     )
 
 
@@ -32,7 +33,9 @@ class CalibrateSettings(GroupSettings):
 class TruthSettings(Seeded):
     """Which accounts ought to be found."""
 
-    positive: str = choose("operation", "The label of the accounts that ought to be found.")
+    positive: str = choose(
+        "operation", "The label of the accounts that ought to be found.", panel=ANALYSED
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +53,18 @@ class EvaluateSettings(TruthSettings):
     """Every choice of an evaluation."""
 
     prevalence: float = choose(
-        0.01, "Share of such accounts for which to tell the precision.", above=0, below=1
+        0.01,
+        "Share of such accounts for which to tell the precision.",
+        above=0,
+        below=1,
+        panel=CHANCE,
     )
     n_resamples: int = choose(
         1000,
         "Bootstrap resamples behind the intervals; 0: none.",
         at_least=0,
         spellings=(Spelling("resamples", "", int, default=1000),),
+        panel=CHANCE,
     )
 
 
@@ -76,12 +84,14 @@ class CompareSettings(EvaluateSettings, CellSettings):
     n_permutations: int = choose(
         200, "Copies of methods that permute, time ignored.", at_least=19,
         spellings=(Spelling("permutations", "", int, default=200),),
+        panel=CHANCE,
     )  # fmt: skip
     n_resamples: int = choose(
         200,
         "Bootstrap resamples behind the intervals; 0: none.",
         at_least=0,
         spellings=(Spelling("resamples", "", int, default=200),),
+        panel=CHANCE,
     )
 
     @property
@@ -99,8 +109,11 @@ class TransplantSettings(Seeded, TimeRange):
         "Kinds of entity, separated by commas (all that both have); hashtag=mention: mentions of "
         "the others for hashtags of the operation.",
         unit=WORDS,
+        panel=ANALYSED,
     )
-    min_events: int = choose(10, "Least events of an account that takes part.", at_least=1)
+    min_events: int = choose(
+        10, "Least events of an account that takes part.", at_least=1, panel=ANALYSED
+    )
     caliper: float = choose(
         0.25, "Most that two that match differ, as a share of events and of days.", at_least=0
     )

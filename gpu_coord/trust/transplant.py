@@ -41,6 +41,7 @@ def transplant(
     organic: "Store | Path | str | IntoFrame",
     out: Path | str | None = None,
     *,
+    overwrite: bool = False,
     progress: Progress | None = None,
     **choices: Any,
 ) -> Findings:
@@ -60,6 +61,8 @@ def transplant(
     out
         The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``. Without
         it a temporary one is there as long as what is returned, whose `save` keeps it.
+    overwrite
+        Replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
 
@@ -79,7 +82,9 @@ def transplant(
     one, other = take_store(operation), take_store(organic)
     place, kept = choose_place(out, "transplant")
     inputs = {"organic": hash_file(other.path / STORE_MARKER)}
-    with begin("transplant", place, settings, one, inputs=inputs, progress=progress) as work:
+    with begin(
+        "transplant", place, settings, one, inputs=inputs, overwrite=overwrite, progress=progress
+    ) as work:
         with work.time("match"):
             pairs = pair_kinds(settings.kinds, one, other)
             sides = _align(

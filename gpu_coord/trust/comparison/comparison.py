@@ -47,6 +47,7 @@ def compare(
     truth: Truth | Sequence[Truth] = None,
     out: Path | str = "comparison",
     *,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -64,6 +65,8 @@ def compare(
         otherwise against the labels.
     out
         The folder to write.
+    overwrite
+        Replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -101,6 +104,7 @@ def compare(
         settings,
         only,
         inputs=_hash_inputs(stores, known),
+        overwrite=overwrite,
         backend=backend,
         memory=memory,
         progress=progress,

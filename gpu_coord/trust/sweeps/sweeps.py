@@ -23,7 +23,14 @@ from gpu_coord.activity.cells import build_activity
 from gpu_coord.activity.settings import MatchSettings
 from gpu_coord.backend import Backend
 from gpu_coord.ground.choices import hash_json
-from gpu_coord.ground.folders import name_aside, read_marker, replace_file, write_json
+from gpu_coord.ground.folders import (
+    WAY_OUT,
+    check_replaceable,
+    name_aside,
+    read_marker,
+    replace_file,
+    write_json,
+)
 from gpu_coord.ground.keywords import takes
 from gpu_coord.results.clock import Progress
 from gpu_coord.results.command import (
@@ -41,7 +48,7 @@ from gpu_coord.store.tables import hash_file
 from gpu_coord.trust.settings import SweepSettings
 from gpu_coord.trust.sweeps.grid import Cell, Grid, find_activity_key, list_cells, read_grid
 from gpu_coord.trust.sweeps.multiverse import CORE_SHARE, find_core
-from gpu_coord.trust.sweeps.results import Results, count_networks
+from gpu_coord.trust.sweeps.results import CELLS, NETWORKS, Results, count_networks
 from gpu_coord.trust.sweeps.scoring import Half, Truth, read_truth, score_cell
 from gpu_coord.trust.sweeps.stages import CellResult, SharedStages, order_cells
 from gpu_coord.trust.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_tables
@@ -49,7 +56,7 @@ from gpu_coord.trust.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_ta
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-_LOCK, _SCRATCH = "sweep.lock", ".scratch"
+_LOCK, _SCRATCH, _PARTS = "sweep.lock", ".scratch", (CELLS, NETWORKS)
 
 Rows = dict[str, Any]
 
@@ -62,6 +69,7 @@ def sweep(
     *,
     labels: "IntoFrame | Path | str | None" = None,
     truth: Path | str | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -89,6 +97,8 @@ def sweep(
         or Parquet file.
     truth
         CSV or Parquet with ``account_id, label``: cells are scored as by `evaluate`.
+    overwrite
+        Remove the sweep that is there, finished or not, and begin anew.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -122,7 +132,7 @@ def sweep(
     inputs = {"grid": hash_json(named), "truth": None if truth is None else hash_file(Path(truth))}
     origin = describe_origin("sweep", settings, store=store, labels=labels, inputs=inputs)
     origin |= {"grid": named}
-    with _open_folder(place, store, origin) as folder:
+    with _open_folder(place, store, origin, overwrite=overwrite) as folder:
         work = Work(
             "sweep", folder, settings, store=store, labels=labels, inputs=inputs, backend=backend,
             memory=memory, progress=progress,
@@ -132,16 +142,23 @@ def sweep(
 
 
 @contextmanager
-def _open_folder(path: Path, store: Store, origin: dict[str, Any]) -> Iterator[Path]:
+def _open_folder(
+    path: Path, store: Store, origin: dict[str, Any], *, overwrite: bool
+) -> Iterator[Path]:
     """Take a folder for this sweep alone: an empty one, or one where this sweep was stopped."""
     check_outside(store, path, "sweeps")
-    _check_folder(path, origin)
+    if overwrite and read_marker(path, SWEEP.marker) is not None:
+        check_replaceable(path, SWEEP.marker, _name_files(path))
+    else:
+        _check_folder(path, origin)
     path.mkdir(parents=True, exist_ok=True)
     with (path / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise FileExistsError(f"{path} is in use by another sweep; wait for its end.") from None
+        if overwrite:
+            _empty(path)
         if not (path / SWEEP.marker).is_file():
             _write_marker(path, origin | {"summary": None})
         yield path
@@ -150,6 +167,24 @@ def _open_folder(path: Path, store: Store, origin: dict[str, Any]) -> Iterator[P
 def _write_marker(folder: Path, content: dict[str, Any]) -> None:
     with replace_file(folder / SWEEP.marker) as aside:
         write_json(aside, content)
+
+
+def _name_files(path: Path) -> set[str]:
+    """Name what a sweep wrote in a folder: its tables, and cells and networks by their hashes."""
+    parts = (path / name for name in (*_PARTS, _SCRATCH))
+    return {
+        _LOCK, *_PARTS, _SCRATCH, *SWEEP.names, name_aside(path / SWEEP.marker).name,
+        *(entry.name for part in parts for entry in part.rglob("*")),
+    }  # fmt: skip
+
+
+def _empty(path: Path) -> None:
+    """Remove all that is in the folder of a sweep but its lock."""
+    for entry in path.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != _LOCK:
+            entry.unlink()
 
 
 def _check_folder(path: Path, origin: dict[str, Any]) -> None:
@@ -169,7 +204,7 @@ def _check_folder(path: Path, origin: dict[str, Any]) -> None:
     if content and (others := [name for name in named if content.get(name) != begun[name]]):
         raise FileExistsError(
             f"{path} holds another sweep: its {others[0]} is {content.get(others[0])}, not "
-            f"{begun[others[0]]}; choose another path or remove it yourself."
+            f"{begun[others[0]]}; {WAY_OUT}."
         )
 
 

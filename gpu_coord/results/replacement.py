@@ -1,0 +1,53 @@
+"""Which earlier result a command may replace: its own, made of the same with the same choices."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gpu_coord.ground.folders import WAY_OUT, list_differences, read_marker
+from gpu_coord.results.forms import Form
+
+
+def refuse_other(path: Path, form: Form, origin: Mapping[str, Any]) -> None:
+    """Refuse to replace a result, unless it is what is about to be made.
+
+    Parameters
+    ----------
+    path, form
+        Where a folder is to appear, and of which form.
+    origin
+        What its marker will say of where it comes from.
+
+    Raises
+    ------
+    FileExistsError
+        The path holds another result.
+    """
+    held = read_marker(path, form.marker)
+    if held is None:
+        return
+    held = {"command": form.commands[0]} | held
+    wanted = json.loads(json.dumps(origin))
+    if _identify(held) != _identify(wanted):
+        difference = _describe_difference(held, wanted)
+        raise FileExistsError(f"{path} holds another {form.noun}, {difference}; {WAY_OUT}.")
+
+
+def _identify(origin: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what was done to what; settings are in the specification, in one spelling."""
+    return origin["command"], origin.get("specification"), _find_store(origin)
+
+
+def _find_store(origin: Mapping[str, Any]) -> Any:
+    return origin.get("input", {}).get("manifest_sha256")
+
+
+def _describe_difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    if held["command"] != wanted["command"]:
+        return f"made by `gpu-coord {held['command']}`"
+    if differing := list_differences(held.get("settings", {}), wanted["settings"]):
+        return f"with {differing}"
+    if _find_store(held) != _find_store(wanted):
+        return "made from another store"
+    return "made from other inputs"
