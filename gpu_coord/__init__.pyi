@@ -21,12 +21,13 @@ __all__: list[str]
 
 def ingest(
     paths: Sequence[AnyPath] | AnyPath | IntoFrame,
-    store: AnyPath | None = None,
+    store: AnyPath,
     *,
     pseudonym_key: bytes | None = None,
-    labels: AnyPath | IntoFrame | None = None,
-    same_person: AnyPath | IntoFrame | None = None,
-    label: Mapping[str, AnyPath | IntoFrame] | Sequence[tuple[str, AnyPath | IntoFrame]] | None = None,
+    labels: AnyPath | None = None,
+    same_person: AnyPath | None = None,
+    label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
+    overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
     map: Sequence[str] | str | None = None,
@@ -44,22 +45,24 @@ def ingest(
     ----------
     paths
         Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
-        (Polars, pandas, Arrow, DuckDB, ...).
+        (pandas, Polars, Arrow, ...).
     store
-        The folder to write; a store that is there is replaced once the new one is complete.
-        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
+        The folder to write; a store of the same inputs, read in the same way, is replaced once the
+        new one is complete, anything else is refused.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
         in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
         are the content ids of CrowdTangle exports: addresses, which name the account.
     labels
-        Table (CSV, Parquet or data frame) of ``account_id`` (as in the archive) and ``label``.
+        Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
     same_person
-        Table (CSV, Parquet or data frame) of ``account_id`` and ``person``, perhaps ``platform``:
-        the accounts of one person are one account of the store, named as the person is.
+        Table (CSV or Parquet) of ``account_id`` and ``person``, perhaps ``platform``: the accounts
+        of one person are one account of the store, named as the person is.
     label
-        Label -> file, folder or data frame, which is read too: the label of all its accounts.
-        Pairs of label and path where a label has several.
+        Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
+        and path where a label has several.
+    overwrite
+        Replace any store that is there.
     progress
         Called with the stage, and how much of how much is done (bytes).
     format
@@ -95,7 +98,7 @@ def ingest(
     ArchiveError
         An input is broken, not UTF-8, or no archive; or labels contradict each other.
     FileExistsError
-        ``store`` exists and is no store.
+        ``store`` exists and is no store, or one of other inputs or choices.
     ValueError
         A choice is not one of those above, or texts are to be kept of a share table.
 
@@ -152,18 +155,18 @@ def build_activity(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
-        that lacks one of these).
+        Kinds of entity, by commas (hashtag,url,mention). All kinds of a store that lacks one of
+        these.
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep the top percent of accounts by number of posts.
+        Keep the top percent of accounts by posts.
     seed
         Same seed, same result.
     match
-        Keep the accounts of this label, and as many others by lot.
+        Keep accounts of this label, as many others by lot.
 
     Raises
     ------
@@ -206,12 +209,12 @@ def transition_matrices(
     """
 
 def detect(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     graphs: bool = False,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -245,20 +248,16 @@ def detect(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
+    overwrite
+        Replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -270,32 +269,32 @@ def detect(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
-        that lacks one of these).
+        Kinds of entity, by commas (hashtag,url,mention). All kinds of a store that lacks one of
+        these.
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep the top percent of accounts by number of posts.
+        Keep the top percent of accounts by posts.
     seed
         Same seed, same result.
     match
-        Keep the accounts of this label, and as many others by lot.
+        Keep accounts of this label, as many others by lot.
     lags
         Bins from source to target, each scored on its own (0 and 1; with paper 1).
     null
-        What chance leaves as it is, in each account's activity.
+        What chance leaves as it is. In each account's activity.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
     groups
-        Groups to look for on each half of the days, the slowest stage; 0: none.
+        Groups to look for on each half of the days; 0: none. The slowest stage.
     tier
-        Which edges make the network: those beyond the two accounts' habits, or also beyond the
-        news (auto: the latter where it can be told from coordination).
+        Which edges make the network. Those beyond the two accounts' habits, or also beyond the
+        news; auto: the latter where it can be told from coordination.
     reference
-        Label of control accounts ('unlabelled': those without), whose pairs say how much the
-        news does, in the place of the pairs that met once.
+        Label of control accounts, for what the news does. 'unlabelled': those without. Their
+        pairs say how much the news does, in the place of the pairs that met once.
     measure
         How a matrix becomes a weight.
     undefined
@@ -307,8 +306,9 @@ def detect(
     resolution
         Of the communities: a larger value makes more and smaller ones.
     backbone
-        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
-        best or best:10 (all). The findings rest on all edges.
+        Draw the edges alone that stand out: disparity, best:10. For one of their ends:
+        disparity or disparity:0.01, best or best:10. All edges are drawn by default, and the
+        findings rest on all.
     split_at
         Also analyse before this time, and from it on.
     min_support
@@ -325,13 +325,13 @@ def detect(
     """
 
 def share(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     objects: DataFrame | None = None,
     graphs: bool = False,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -361,22 +361,18 @@ def share(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused.
     objects
         Columns kind, value: look at the shares of these objects only.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
+    overwrite
+        Replace any result that is there.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
@@ -386,17 +382,17 @@ def share(
     progress
         Called with the stage, the work done and the work in all.
     kinds
-        Kinds of object, separated by commas (url; or all kinds of a store that lacks it).
+        Kinds of object, by commas (url). All kinds of a store that lacks url.
     null
-        What chance leaves as it is, in each account's activity.
+        What chance leaves as it is. In each account's activity.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
     tier
-        Which edges make the network: those beyond the two accounts' habits, or also beyond the
-        news (auto: the latter where it can be told from coordination).
+        Which edges make the network. Those beyond the two accounts' habits, or also beyond the
+        news; auto: the latter where it can be told from coordination.
     reference
-        Label of control accounts ('unlabelled': those without), whose pairs say how much the
-        news does, in the place of the pairs that met once.
+        Label of control accounts, for what the news does. 'unlabelled': those without. Their
+        pairs say how much the news does, in the place of the pairs that met once.
     start
         First time, ISO 8601, UTC.
     end
@@ -406,15 +402,16 @@ def share(
     resolution
         Of the communities: a larger value makes more and smaller ones.
     backbone
-        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
-        best or best:10 (all). The findings rest on all edges.
+        Draw the edges alone that stand out: disparity, best:10. For one of their ends:
+        disparity or disparity:0.01, best or best:10. All edges are drawn by default, and the
+        findings rest on all.
     window
-        Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
-        the longest; the others are counted beside it.
+        Longest gap of a pair, included, like 60s; or auto. auto estimates it. Of several, like
+        10s,60s, the longest; the others are counted beside it.
     min_participation
-        Leave out accounts with fewer events of these kinds.
+        Leave out accounts with fewer such events.
     mode
-        strict, or what another tool computes, quirks and all.
+        Whose rules. strict is ours; others are another tool's, quirks and all.
     edge_weight_quantile
         Quantile of the weights that an edge has to reach.
     min_weight
@@ -437,12 +434,12 @@ def share(
     """
 
 def coact(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     graphs: bool = False,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -471,20 +468,16 @@ def coact(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
+    overwrite
+        Replace any result that is there.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
@@ -493,15 +486,15 @@ def coact(
     progress
         Called with the stage, the work done and the work in all.
     null
-        What chance leaves as it is, in each account's activity.
+        What chance leaves as it is. In each account's activity.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
     tier
-        Which edges make the network: those beyond the two accounts' habits, or also beyond the
-        news (auto: the latter where it can be told from coordination).
+        Which edges make the network. Those beyond the two accounts' habits, or also beyond the
+        news; auto: the latter where it can be told from coordination.
     reference
-        Label of control accounts ('unlabelled': those without), whose pairs say how much the
-        news does, in the place of the pairs that met once.
+        Label of control accounts, for what the news does. 'unlabelled': those without. Their
+        pairs say how much the news does, in the place of the pairs that met once.
     start
         First time, ISO 8601, UTC.
     end
@@ -511,21 +504,21 @@ def coact(
     resolution
         Of the communities: a larger value makes more and smaller ones.
     backbone
-        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
-        best or best:10 (all). The findings rest on all edges.
+        Draw the edges alone that stand out: disparity, best:10. For one of their ends:
+        disparity or disparity:0.01, best or best:10. All edges are drawn by default, and the
+        findings rest on all.
     window
         Longest gap of a pair, included, in layers without their own.
     min_participation
-        Leave out accounts with fewer events of these kinds.
+        Leave out accounts with fewer such events.
     layers
-        co_ and a kind, like co_url, or co_url:10s for its own window; co_hashtag_sequence,
-        similar_text, fast_retweet; similar_ or jaccard_ and a kind, at any time; separated by
-        commas. co_<kind> of any kind in the store; co_hashtag_sequence: the same hashtags in
-        the same order; similar_text: near-duplicate texts, of a store with texts; fast_retweet:
-        from the author of a post to who retweeted it within seconds; similar_<kind>: the
-        accounts most similar to each by what they shared at any time, TF-IDF cosine;
-        jaccard_<kind>: the same by their weighted Jaccard index. The last two are rankings, not
-        tests.
+        Ways to act alike, by commas, like co_url,similar_text. co_<kind> of any kind in the
+        store, like co_url, or co_url:10s with a window of its own; co_hashtag_sequence: the
+        same hashtags in the same order; similar_text: near-duplicate texts, of a store with
+        texts; fast_retweet: from the author of a post to who retweeted it within seconds;
+        similar_<kind>: the accounts most similar to each by what they shared at any time, TF-
+        IDF cosine; jaccard_<kind>: the same by their weighted Jaccard index. The last two are
+        rankings, not tests.
     merge
         Edges of any layer, of all, or those that all layers' tests support.
     min_layers
@@ -537,10 +530,10 @@ def coact(
     similarity
         Least Jaccard index of similar texts, 0.5 to 1.
     neighbours
-        Most similar accounts of each, in layers similar_ and jaccard_.
+        Most similar accounts of each (similar_, jaccard_).
     idf
-        What an object counts in these: log((1 + n) / (1 + d)) + 1, or log(n / d), of n accounts
-        of which d shared it.
+        What an object counts in these. smooth: log((1 + n) / (1 + d)) + 1; plain: log(n / d),
+        of n accounts of which d shared it.
 
     Raises
     ------
@@ -550,13 +543,13 @@ def coact(
     """
 
 def run_cycle(
-    store: Store | Path | str | IntoFrame,
+    store: Store | Path | str,
     seeds: Path | str | Sequence[str] | DataFrame,
-    out: Path | str | None = None,
+    out: Path | str,
     *,
     graphs: bool = False,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -596,22 +589,18 @@ def run_cycle(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     seeds
         What to begin with, see `read_seeds`.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
+    overwrite
+        Replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -619,17 +608,17 @@ def run_cycle(
     progress
         Called with the stage, the work done and the work in all.
     kinds
-        Kinds of object, separated by commas (url; or all kinds of a store that lacks it).
+        Kinds of object, by commas (url). All kinds of a store that lacks url.
     null
-        What chance leaves as it is, in each account's activity.
+        What chance leaves as it is. In each account's activity.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
     tier
-        Which edges make the network: those beyond the two accounts' habits, or also beyond the
-        news (auto: the latter where it can be told from coordination).
+        Which edges make the network. Those beyond the two accounts' habits, or also beyond the
+        news; auto: the latter where it can be told from coordination.
     reference
-        Label of control accounts ('unlabelled': those without), whose pairs say how much the
-        news does, in the place of the pairs that met once.
+        Label of control accounts, for what the news does. 'unlabelled': those without. Their
+        pairs say how much the news does, in the place of the pairs that met once.
     start
         First time, ISO 8601, UTC.
     end
@@ -639,15 +628,16 @@ def run_cycle(
     resolution
         Of the communities: a larger value makes more and smaller ones.
     backbone
-        Draw the edges alone that stand out for one of their ends: disparity or disparity:0.01,
-        best or best:10 (all). The findings rest on all edges.
+        Draw the edges alone that stand out: disparity, best:10. For one of their ends:
+        disparity or disparity:0.01, best or best:10. All edges are drawn by default, and the
+        findings rest on all.
     window
-        Longest gap of a pair, included, like 60s; auto estimates it. Of several, like 10s,60s,
-        the longest; the others are counted beside it.
+        Longest gap of a pair, included, like 60s; or auto. auto estimates it. Of several, like
+        10s,60s, the longest; the others are counted beside it.
     min_participation
-        Leave out accounts with fewer events of a round's objects.
+        Leave out accounts with fewer such events in a round.
     mode
-        strict, or what another tool computes, quirks and all.
+        Whose rules. strict is ours; others are another tool's, quirks and all.
     edge_weight_quantile
         Quantile of the weights that an edge has to reach.
     min_weight
@@ -663,7 +653,7 @@ def run_cycle(
     compare
         Also list what the mode changes against strict.
     min_sharers
-        Accounts found that share an object, for it to be followed.
+        Sharers found that an object to follow has.
     max_popularity
         Do not follow what more accounts, of all, share.
     max_rounds
@@ -683,12 +673,12 @@ def run_cycle(
     """
 
 def fit_model(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     candidates: Findings | Path | str | None = None,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -710,21 +700,17 @@ def fit_model(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused.
     candidates
         A run: the accounts of its network's edges may explain each other, in the direction of the
         edges, and nobody else. By default all pairs with ``min_support`` coincidences may.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
+    overwrite
+        Replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -736,14 +722,14 @@ def fit_model(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
-        that lacks one of these).
+        Kinds of entity, by commas (hashtag,url,mention). All kinds of a store that lacks one of
+        these.
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep the top percent of accounts by number of posts.
+        Keep the top percent of accounts by posts.
     emission
         What accounts pass on; plugin overstates influence.
     background
@@ -809,13 +795,13 @@ def assign_roles(
     """
 
 def trace_cascades(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     run: Findings | Path | str | None = None,
     inside: str | Collection[str] | None = None,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     group: int | None = None,
     group_by: Literal['auto', 'group', 'component', 'community'] = 'auto',
@@ -835,22 +821,18 @@ def trace_cascades(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused.
     run
         The run whose groups say which accounts are inside, see `read_inside`.
     inside
         In the place of a run: the label of the accounts inside, or their ids.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
+    overwrite
+        Replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
     group
@@ -858,7 +840,7 @@ def trace_cascades(
     group_by
         Groups of the run; auto: confirmed ones, or communities.
     kinds
-        Kinds of object, separated by commas (url; or all kinds of a store that lacks it).
+        Kinds of object, by commas (url). All kinds of a store that lacks url.
     start
         First time, ISO 8601, UTC.
     end
@@ -876,7 +858,7 @@ def trace_cascades(
     early
         Part of an object's accounts that is early, up to 0.5.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
 
     Raises
     ------
@@ -885,12 +867,12 @@ def trace_cascades(
     """
 
 def compare_cohorts(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     run: Findings | Path | str | None = None,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     by: Literal['auto', 'label', 'group', 'component', 'community', 'role'] = 'auto',
     controls: str | None = None,
@@ -903,20 +885,16 @@ def compare_cohorts(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
-        The folder to write; one that the same command wrote is replaced, anything else is
-        refused. Without it a temporary one is there as long as what is returned, whose `save`
-        keeps it.
+        The folder to write; one that the same command made of the same with the same choices is
+        replaced, anything else is refused.
     run
         A run on that store, for its groups; only its accounts take part.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
+    overwrite
+        Replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
     by
@@ -928,7 +906,7 @@ def compare_cohorts(
     min_accounts
         Leave out smaller classes.
     alpha
-        False discovery rate: the share of false findings to accept.
+        Share of false findings to accept. The false discovery rate.
 
     Raises
     ------
@@ -937,9 +915,10 @@ def compare_cohorts(
     """
 
 def simulate(
-    out: str | Path | None = None,
+    out: str | Path,
     *,
     overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     seed: int = 0,
     preset: str = 'demo',
@@ -954,10 +933,11 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; a former simulation is replaced. Without it a temporary one is there as
-        long as what is returned, whose `save` keeps it.
+        Folder to write; the same simulation is replaced, anything else is refused.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
+    overwrite
+        Replace any simulation that is there.
     progress
         Called with the stage, the posts written so far and their total, after each chunk.
     seed
@@ -978,7 +958,7 @@ def simulate(
     ValueError
         For parameters that contradict each other, or an unknown format.
     FileExistsError
-        For a path that holds anything but a former simulation.
+        For a path that holds anything else.
     """
 
 def compare(
@@ -986,6 +966,7 @@ def compare(
     truth: DataFrame | Path | str | None | Sequence[DataFrame | Path | str | None] = None,
     out: Path | str = 'comparison',
     *,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -1015,6 +996,8 @@ def compare(
         otherwise against the labels.
     out
         The folder to write.
+    overwrite
+        Replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -1034,14 +1017,14 @@ def compare(
     end
         Time before which to stop.
     kinds
-        Kinds of entity, separated by commas (hashtag, url, mention; or all kinds of a store
-        that lacks one of these).
+        Kinds of entity, by commas (hashtag,url,mention). All kinds of a store that lacks one of
+        these.
     bin
         Width of a time bin, like 1h or 15m.
     min_posts
         Leave out accounts with fewer posts.
     top_percent
-        Keep the top percent of accounts by number of posts.
+        Keep the top percent of accounts by posts.
     methods
         Methods, separated by commas (all but the slow ones).
     window
@@ -1063,10 +1046,11 @@ def compare(
     """
 
 def transplant(
-    operation: Store | Path | str | IntoFrame,
-    organic: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    operation: Store | Path | str,
+    organic: Store | Path | str,
+    out: Path | str,
     *,
+    overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     seed: int = 0,
     start: str | None = None,
@@ -1086,12 +1070,13 @@ def transplant(
     Parameters
     ----------
     operation
-        The store that the operation is taken from, its folder, or a data frame of shares or posts.
+        The store that the operation is taken from, or its folder.
     organic
-        The store that it is planted in, its folder, or a data frame.
+        The store that it is planted in, or its folder.
     out
-        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``. Without
-        it a temporary one is there as long as what is returned, whose `save` keeps it.
+        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``.
+    overwrite
+        Replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
     seed
@@ -1181,12 +1166,13 @@ def evaluate(
     """
 
 def sweep(
-    store: Store | Path | str | IntoFrame,
+    store: Store | Path | str,
     grid: Mapping[str, Sequence[Any]] | Path | str,
-    out: Path | str | None = None,
+    out: Path | str,
     *,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
     truth: Path | str | None = None,
+    overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -1204,19 +1190,18 @@ def sweep(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     grid
         Lists of values by the option of `detect`, or a TOML file of them; ``groups`` is 0 unless
         it is among them.
     out
         The folder to write; one of the same sweep is gone on with, anything else is refused.
-        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a CSV
-        or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
     truth
         CSV or Parquet with ``account_id, label``: cells are scored as by `evaluate`.
+    overwrite
+        Remove the sweep that is there, finished or not, and begin anew.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -1272,51 +1257,4 @@ def verify(
         A table or file was changed or is missing, or counts do not add up.
     FileNotFoundError
         There is no folder of ours at that path.
-    """
-
-def write_report(
-    run: Findings | Path | str,
-    out: Path | str | None = None,
-    *,
-    others: Sequence[Findings | Path | str] = (),
-    store: Store | Path | str | None = None,
-    show_ids: bool = False,
-    texts: bool = False,
-    min_group: int = 1,
-    max_edges: int = 10000,
-    max_rows: int = 200,
-) -> Path:
-    """Write a run as one page that needs no network: to read, to print, to mail.
-
-    Parameters
-    ----------
-    run
-        A run of `detect`, `share` or `coact`, or its folder.
-    out
-        The HTML file; by default the name of the run, beside it.
-    others
-        Other results to show: calibrations, sweeps, models and more; of another run, what entered,
-        left and changed since.
-    store
-        What the run was made from, for the facts of its files; the one beside it by default.
-    show_ids
-        Name accounts, and objects that are accounts or posts, by their ids; otherwise by
-        pseudonyms.
-    texts
-        Show what posts say, of a store that keeps texts.
-    min_group
-        Members of the smallest group, and part of the network, that is shown.
-    max_edges
-        Edges to draw, the heaviest.
-    max_rows
-        Rows of each table of accounts, pairs and objects.
-
-    Returns
-    -------
-        The file.
-
-    Raises
-    ------
-    ValueError
-        Texts are to be shown and the store keeps none or is not there, or ``out`` lies in the run.
     """
