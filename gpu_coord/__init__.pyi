@@ -21,16 +21,16 @@ __all__: list[str]
 
 def ingest(
     paths: Sequence[AnyPath] | AnyPath | IntoFrame,
-    store: AnyPath | None = None,
+    store: AnyPath,
     *,
     pseudonym_key: bytes | None = None,
-    labels: AnyPath | IntoFrame | None = None,
-    same_person: AnyPath | IntoFrame | None = None,
-    label: Mapping[str, AnyPath | IntoFrame] | Sequence[tuple[str, AnyPath | IntoFrame]] | None = None,
+    labels: AnyPath | None = None,
+    same_person: AnyPath | None = None,
+    label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
-    map: Mapping[str, str] | Sequence[str] | str | None = None,
+    map: Sequence[str] | str | None = None,
     split: str = ',',
     time_format: str | None = None,
     max_rejects: float = 0.5,
@@ -45,23 +45,22 @@ def ingest(
     ----------
     paths
         Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
-        (Polars, pandas, Arrow, DuckDB, ...).
+        (pandas, Polars, Arrow, ...).
     store
         The folder to write; a store of the same inputs, read in the same way, is replaced once the
-        new one is complete, anything else is refused. Without it a temporary one is there as long
-        as what is returned, whose `save` keeps it.
+        new one is complete, anything else is refused.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
         in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
         are the content ids of CrowdTangle exports: addresses, which name the account.
     labels
-        Table (CSV, Parquet or data frame) of ``account_id`` (as in the archive) and ``label``.
+        Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
     same_person
-        Table (CSV, Parquet or data frame) of ``account_id`` and ``person``, perhaps ``platform``:
-        the accounts of one person are one account of the store, named as the person is.
+        Table (CSV or Parquet) of ``account_id`` and ``person``, perhaps ``platform``: the accounts
+        of one person are one account of the store, named as the person is.
     label
-        Label -> file, folder or data frame, which is read too: the label of all its accounts.
-        Pairs of label and path where a label has several.
+        Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
+        and path where a label has several.
     overwrite
         Replace any store that is there.
     progress
@@ -210,12 +209,11 @@ def transition_matrices(
     """
 
 def detect(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     graphs: bool = False,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -250,20 +248,14 @@ def detect(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        replaced, anything else is refused.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
     overwrite
         Replace any result that is there.
     backend
@@ -333,13 +325,12 @@ def detect(
     """
 
 def share(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     objects: DataFrame | None = None,
     graphs: bool = False,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -370,22 +361,16 @@ def share(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        replaced, anything else is refused.
     objects
         Columns kind, value: look at the shares of these objects only.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
     overwrite
         Replace any result that is there.
     backend
@@ -449,12 +434,11 @@ def share(
     """
 
 def coact(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     graphs: bool = False,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -484,20 +468,14 @@ def coact(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        replaced, anything else is refused.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
     overwrite
         Replace any result that is there.
     backend
@@ -565,13 +543,12 @@ def coact(
     """
 
 def run_cycle(
-    store: Store | Path | str | IntoFrame,
+    store: Store | Path | str,
     seeds: Path | str | Sequence[str] | DataFrame,
-    out: Path | str | None = None,
+    out: Path | str,
     *,
     graphs: bool = False,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -612,22 +589,16 @@ def run_cycle(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     seeds
         What to begin with, see `read_seeds`.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        replaced, anything else is refused.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
     overwrite
         Replace any result that is there.
     backend
@@ -702,12 +673,11 @@ def run_cycle(
     """
 
 def fit_model(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     candidates: Findings | Path | str | None = None,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -730,21 +700,15 @@ def fit_model(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        replaced, anything else is refused.
     candidates
         A run: the accounts of its network's edges may explain each other, in the direction of the
         edges, and nobody else. By default all pairs with ``min_support`` coincidences may.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
     overwrite
         Replace any result that is there.
     backend
@@ -831,13 +795,12 @@ def assign_roles(
     """
 
 def trace_cascades(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     run: Findings | Path | str | None = None,
     inside: str | Collection[str] | None = None,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     group: int | None = None,
@@ -858,22 +821,16 @@ def trace_cascades(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        replaced, anything else is refused.
     run
         The run whose groups say which accounts are inside, see `read_inside`.
     inside
         In the place of a run: the label of the accounts inside, or their ids.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
     overwrite
         Replace any result that is there.
     progress
@@ -910,12 +867,11 @@ def trace_cascades(
     """
 
 def compare_cohorts(
-    store: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    store: Store | Path | str,
+    out: Path | str,
     *,
     run: Findings | Path | str | None = None,
-    map: Mapping[str, str] | None = None,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     by: Literal['auto', 'label', 'group', 'component', 'community', 'role'] = 'auto',
@@ -929,20 +885,14 @@ def compare_cohorts(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        replaced, anything else is refused.
     run
         A run on that store, for its groups; only its accounts take part.
-    map
-        What the columns of a data frame mean, field -> column, of all that count, as of
-        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a
-        CSV or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
     overwrite
         Replace any result that is there.
     progress
@@ -965,7 +915,7 @@ def compare_cohorts(
     """
 
 def simulate(
-    out: str | Path | None = None,
+    out: str | Path,
     *,
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -983,8 +933,7 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; the same simulation is replaced, anything else is refused. Without it a
-        temporary one is there as long as what is returned, whose `save` keeps it.
+        Folder to write; the same simulation is replaced, anything else is refused.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
     overwrite
@@ -1097,9 +1046,9 @@ def compare(
     """
 
 def transplant(
-    operation: Store | Path | str | IntoFrame,
-    organic: Store | Path | str | IntoFrame,
-    out: Path | str | None = None,
+    operation: Store | Path | str,
+    organic: Store | Path | str,
+    out: Path | str,
     *,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -1121,12 +1070,11 @@ def transplant(
     Parameters
     ----------
     operation
-        The store that the operation is taken from, its folder, or a data frame of shares or posts.
+        The store that the operation is taken from, or its folder.
     organic
-        The store that it is planted in, its folder, or a data frame.
+        The store that it is planted in, or its folder.
     out
-        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``. Without
-        it a temporary one is there as long as what is returned, whose `save` keeps it.
+        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``.
     overwrite
         Replace any result that is there.
     progress
@@ -1218,11 +1166,11 @@ def evaluate(
     """
 
 def sweep(
-    store: Store | Path | str | IntoFrame,
+    store: Store | Path | str,
     grid: Mapping[str, Sequence[Any]] | Path | str,
-    out: Path | str | None = None,
+    out: Path | str,
     *,
-    labels: IntoFrame | Path | str | None = None,
+    labels: DataFrame | None = None,
     truth: Path | str | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
@@ -1242,17 +1190,14 @@ def sweep(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, or its folder.
     grid
         Lists of values by the option of `detect`, or a TOML file of them; ``groups`` is 0 unless
         it is among them.
     out
         The folder to write; one of the same sweep is gone on with, anything else is refused.
-        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     labels
-        Columns account_id, label, in the place of the store's own labels: a data frame, or a CSV
-        or Parquet file.
+        Columns account_id, label, in the place of the store's own labels.
     truth
         CSV or Parquet with ``account_id, label``: cells are scored as by `evaluate`.
     overwrite
@@ -1312,51 +1257,4 @@ def verify(
         A table or file was changed or is missing, or counts do not add up.
     FileNotFoundError
         There is no folder of ours at that path.
-    """
-
-def write_report(
-    run: Findings | Path | str,
-    out: Path | str | None = None,
-    *,
-    others: Sequence[Findings | Path | str] = (),
-    store: Store | Path | str | None = None,
-    show_ids: bool = False,
-    texts: bool = False,
-    min_group: int = 1,
-    max_edges: int = 10000,
-    max_rows: int = 200,
-) -> Path:
-    """Write a run as one page that needs no network: to read, to print, to mail.
-
-    Parameters
-    ----------
-    run
-        A run of `detect`, `share` or `coact`, or its folder.
-    out
-        The HTML file; by default the name of the run, beside it.
-    others
-        Other results to show: calibrations, sweeps, models and more; of another run, what entered,
-        left and changed since.
-    store
-        What the run was made from, for the facts of its files; the one beside it by default.
-    show_ids
-        Name accounts, and objects that are accounts or posts, by their ids; otherwise by
-        pseudonyms.
-    texts
-        Show what posts say, of a store that keeps texts.
-    min_group
-        Members of the smallest group, and part of the network, that is shown.
-    max_edges
-        Edges to draw, the heaviest.
-    max_rows
-        Rows of each table of accounts, pairs and objects.
-
-    Returns
-    -------
-        The file.
-
-    Raises
-    ------
-    ValueError
-        Texts are to be shown and the store keeps none or is not there, or ``out`` lies in the run.
     """

@@ -27,7 +27,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "cycle": (
         "gpu-coord cycle store --seeds seeds.txt --kind hashtag --out cycle",
-        "gpu-coord cycle store --seeds seeds.txt --kind hashtag,url --out short --max-rounds 2",
+        "gpu-coord cycle store --seeds seeds.txt --kind hashtag --window 10m --out wide",
     ),
     "show": (
         "gpu-coord show run",
