@@ -21,16 +21,16 @@ __all__: list[str]
 
 def ingest(
     paths: Sequence[AnyPath] | AnyPath | IntoFrame,
-    store: AnyPath,
+    store: AnyPath | None = None,
     *,
     pseudonym_key: bytes | None = None,
-    labels: AnyPath | None = None,
-    same_person: AnyPath | None = None,
-    label: Mapping[str, AnyPath] | Sequence[tuple[str, AnyPath]] | None = None,
+    labels: AnyPath | IntoFrame | None = None,
+    same_person: AnyPath | IntoFrame | None = None,
+    label: Mapping[str, AnyPath | IntoFrame] | Sequence[tuple[str, AnyPath | IntoFrame]] | None = None,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
-    map: Sequence[str] | str | None = None,
+    map: Mapping[str, str] | Sequence[str] | str | None = None,
     split: str = ',',
     time_format: str | None = None,
     max_rejects: float = 0.5,
@@ -45,22 +45,23 @@ def ingest(
     ----------
     paths
         Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
-        (pandas, Polars, Arrow, ...).
+        (Polars, pandas, Arrow, DuckDB, ...).
     store
         The folder to write; a store of the same inputs, read in the same way, is replaced once the
-        new one is complete, anything else is refused.
+        new one is complete, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
         in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
         are the content ids of CrowdTangle exports: addresses, which name the account.
     labels
-        Table (CSV or Parquet) of ``account_id`` (as in the archive) and ``label``.
+        Table (CSV, Parquet or data frame) of ``account_id`` (as in the archive) and ``label``.
     same_person
-        Table (CSV or Parquet) of ``account_id`` and ``person``, perhaps ``platform``: the accounts
-        of one person are one account of the store, named as the person is.
+        Table (CSV, Parquet or data frame) of ``account_id`` and ``person``, perhaps ``platform``:
+        the accounts of one person are one account of the store, named as the person is.
     label
-        Label -> file or folder, which is read too: the label of all its accounts. Pairs of label
-        and path where a label has several.
+        Label -> file, folder or data frame, which is read too: the label of all its accounts.
+        Pairs of label and path where a label has several.
     overwrite
         Replace any store that is there.
     progress
@@ -209,11 +210,12 @@ def transition_matrices(
     """
 
 def detect(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     graphs: bool = False,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -248,14 +250,20 @@ def detect(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused.
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     overwrite
         Replace any result that is there.
     backend
@@ -325,12 +333,13 @@ def detect(
     """
 
 def share(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     objects: DataFrame | None = None,
     graphs: bool = False,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -361,16 +370,22 @@ def share(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused.
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     objects
         Columns kind, value: look at the shares of these objects only.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     overwrite
         Replace any result that is there.
     backend
@@ -434,11 +449,12 @@ def share(
     """
 
 def coact(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     graphs: bool = False,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -468,14 +484,20 @@ def coact(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused.
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     overwrite
         Replace any result that is there.
     backend
@@ -543,12 +565,13 @@ def coact(
     """
 
 def run_cycle(
-    store: Store | Path | str,
+    store: Store | Path | str | IntoFrame,
     seeds: Path | str | Sequence[str] | DataFrame,
-    out: Path | str,
+    out: Path | str | None = None,
     *,
     graphs: bool = False,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -589,16 +612,22 @@ def run_cycle(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     seeds
         What to begin with, see `read_seeds`.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused.
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     overwrite
         Replace any result that is there.
     backend
@@ -673,11 +702,12 @@ def run_cycle(
     """
 
 def fit_model(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     candidates: Findings | Path | str | None = None,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
@@ -700,15 +730,21 @@ def fit_model(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused.
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     candidates
         A run: the accounts of its network's edges may explain each other, in the direction of the
         edges, and nobody else. By default all pairs with ``min_support`` coincidences may.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     overwrite
         Replace any result that is there.
     backend
@@ -795,12 +831,13 @@ def assign_roles(
     """
 
 def trace_cascades(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     run: Findings | Path | str | None = None,
     inside: str | Collection[str] | None = None,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     group: int | None = None,
@@ -821,16 +858,22 @@ def trace_cascades(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused.
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     run
         The run whose groups say which accounts are inside, see `read_inside`.
     inside
         In the place of a run: the label of the accounts inside, or their ids.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     overwrite
         Replace any result that is there.
     progress
@@ -867,11 +910,12 @@ def trace_cascades(
     """
 
 def compare_cohorts(
-    store: Store | Path | str,
-    out: Path | str,
+    store: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     run: Findings | Path | str | None = None,
-    labels: DataFrame | None = None,
+    map: Mapping[str, str] | None = None,
+    labels: IntoFrame | Path | str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     by: Literal['auto', 'label', 'group', 'component', 'community', 'role'] = 'auto',
@@ -885,14 +929,20 @@ def compare_cohorts(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused.
+        replaced, anything else is refused. Without it a temporary one is there as long as what
+        is returned, whose `save` keeps it.
     run
         A run on that store, for its groups; only its accounts take part.
+    map
+        What the columns of a data frame mean, field -> column, of all that count, as of
+        `ingest`; by default they are taken by their names.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a
+        CSV or Parquet file.
     overwrite
         Replace any result that is there.
     progress
@@ -915,7 +965,7 @@ def compare_cohorts(
     """
 
 def simulate(
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -933,7 +983,8 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; the same simulation is replaced, anything else is refused.
+        Folder to write; the same simulation is replaced, anything else is refused. Without it a
+        temporary one is there as long as what is returned, whose `save` keeps it.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
     overwrite
@@ -1046,9 +1097,9 @@ def compare(
     """
 
 def transplant(
-    operation: Store | Path | str,
-    organic: Store | Path | str,
-    out: Path | str,
+    operation: Store | Path | str | IntoFrame,
+    organic: Store | Path | str | IntoFrame,
+    out: Path | str | None = None,
     *,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -1070,11 +1121,12 @@ def transplant(
     Parameters
     ----------
     operation
-        The store that the operation is taken from, or its folder.
+        The store that the operation is taken from, its folder, or a data frame of shares or posts.
     organic
-        The store that it is planted in, or its folder.
+        The store that it is planted in, its folder, or a data frame.
     out
-        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``.
+        The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``. Without
+        it a temporary one is there as long as what is returned, whose `save` keeps it.
     overwrite
         Replace any result that is there.
     progress
@@ -1166,11 +1218,11 @@ def evaluate(
     """
 
 def sweep(
-    store: Store | Path | str,
+    store: Store | Path | str | IntoFrame,
     grid: Mapping[str, Sequence[Any]] | Path | str,
-    out: Path | str,
+    out: Path | str | None = None,
     *,
-    labels: DataFrame | None = None,
+    labels: IntoFrame | Path | str | None = None,
     truth: Path | str | None = None,
     overwrite: bool = False,
     backend: Backend | None = None,
@@ -1190,14 +1242,17 @@ def sweep(
     Parameters
     ----------
     store
-        A store, or its folder.
+        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
+        posts, as `ingest` takes it.
     grid
         Lists of values by the option of `detect`, or a TOML file of them; ``groups`` is 0 unless
         it is among them.
     out
         The folder to write; one of the same sweep is gone on with, anything else is refused.
+        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     labels
-        Columns account_id, label, in the place of the store's own labels.
+        Columns account_id, label, in the place of the store's own labels: a data frame, or a CSV
+        or Parquet file.
     truth
         CSV or Parquet with ``account_id, label``: cells are scored as by `evaluate`.
     overwrite
@@ -1257,4 +1312,51 @@ def verify(
         A table or file was changed or is missing, or counts do not add up.
     FileNotFoundError
         There is no folder of ours at that path.
+    """
+
+def write_report(
+    run: Findings | Path | str,
+    out: Path | str | None = None,
+    *,
+    others: Sequence[Findings | Path | str] = (),
+    store: Store | Path | str | None = None,
+    show_ids: bool = False,
+    texts: bool = False,
+    min_group: int = 1,
+    max_edges: int = 10000,
+    max_rows: int = 200,
+) -> Path:
+    """Write a run as one page that needs no network: to read, to print, to mail.
+
+    Parameters
+    ----------
+    run
+        A run of `detect`, `share` or `coact`, or its folder.
+    out
+        The HTML file; by default the name of the run, beside it.
+    others
+        Other results to show: calibrations, sweeps, models and more; of another run, what entered,
+        left and changed since.
+    store
+        What the run was made from, for the facts of its files; the one beside it by default.
+    show_ids
+        Name accounts, and objects that are accounts or posts, by their ids; otherwise by
+        pseudonyms.
+    texts
+        Show what posts say, of a store that keeps texts.
+    min_group
+        Accounts of the smallest group or part of the network shown.
+    max_edges
+        Edges to draw, the heaviest.
+    max_rows
+        Rows of each table.
+
+    Returns
+    -------
+        The file.
+
+    Raises
+    ------
+    ValueError
+        Texts are to be shown and the store keeps none or is not there, or ``out`` lies in the run.
     """

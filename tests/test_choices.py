@@ -39,6 +39,7 @@ from gpu_coord.ground.choices import (
 from gpu_coord.ground.keywords import takes
 from gpu_coord.model.settings import ModelSettings
 from gpu_coord.network.settings import BACKBONE
+from gpu_coord.reports.settings import ReportSettings
 from gpu_coord.sharing.settings import CoactSettings, CycleSettings, ShareSettings
 from gpu_coord.simulation.settings import SimulateSettings
 from gpu_coord.spread.settings import CascadeSettings, TimelineSettings
@@ -68,6 +69,7 @@ SETTINGS = [
     EvaluateSettings,
     CompareSettings,
     SweepSettings,
+    ReportSettings,
 ]
 DRAWN_BY_LOT = {
     DetectSettings, ShareSettings, CoactSettings, CycleSettings, CalibrateSettings,

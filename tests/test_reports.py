@@ -151,9 +151,9 @@ def test_report__without_libraries_shows_a_picture(plain, tmp_path, monkeypatch)
 
 
 def test_report__of_a_run_that_found_nothing(tmp_path):
-    shares = {"account_id": ["a", "b"], "object_id": ["x", "y"], "content_id": ["1", "2"],
-              "timestamp_share": [1_600_000_000, 1_600_000_060], "kind": ["url", "url"]}  # fmt: skip
-    run = gc.share(pl.DataFrame(shares), out=tmp_path / "run", kinds=["url"])
+    rows = [("a", "x", "1", 1_600_000_000), ("b", "y", "2", 1_600_000_060)]
+    columns = ["account_id", "object_id", "content_id", "timestamp_share"]
+    run = gc.share(pl.DataFrame(rows, columns, orient="row"), tmp_path / "run", kinds=["object"])
     page = write(run, tmp_path)
     assert "No pair of accounts is beyond chance" in page.source
     assert page.data["accounts"]["name"] == []

@@ -169,7 +169,7 @@ def explain(
 @command()
 def show(
     request: Request,
-    run: Annotated[Path, typer.Argument(help="A run of `gpu-coord detect`, `share` or `coact`.")],
+    run: options.AnyRun,
     part: Annotated[
         Literal["edges", "groups", "accounts", "objects"] | None,
         typer.Argument(help="What to list; the summary without."),
@@ -200,15 +200,10 @@ def show(
 @command(ReportSettings)
 def report(
     request: Request,
-    run: Annotated[Path, typer.Argument(help="A run of `gpu-coord detect`, `share` or `coact`.")],
-    others: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Other results to show; of another run, what differs."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="The HTML file (RUN.html).")] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="What the run was made from (the one beside it).")
-    ] = None,
+    run: options.AnyRun,
+    others: options.OtherResults = None,
+    out: options.NewPage = None,
+    store: options.StoreOf = None,
     show_ids: options.ShowIds = False,
 ) -> None:
     """Write a run as one page that needs no network: to read, to print, to mail."""
@@ -245,9 +240,7 @@ def model(
 def roles(
     request: Request,
     run: Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect` or `share`.")],
-    store: Annotated[
-        Path | None, typer.Option(help="What the run was made from (the one beside it).")
-    ] = None,
+    store: options.StoreOf = None,
     model: Annotated[
         Path | None, typer.Option(help="A folder of `gpu-coord model` on the same store.")
     ] = None,

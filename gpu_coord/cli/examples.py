@@ -37,6 +37,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "gpu-coord explain run acct-3f9a2c7d41b0 acct-08d1e5b6f7a2",
         "gpu-coord explain run alice bob --show-ids",
     ),
+    "report": (
+        "gpu-coord report run",
+        "gpu-coord report run shared --out page.html --min-group 5",
+    ),
     "model": (
         "gpu-coord model store --out model",
         "gpu-coord model store --out narrow --candidates run",

@@ -27,6 +27,17 @@ NewFile = Annotated[
     Path,
     typer.Option(help="The file to write: .png, .svg, .html, .parquet, .csv or .json.", **_OUTPUT),
 ]
+StoreOf = Annotated[
+    Path | None, typer.Option(help="What the run was made from (the one beside it).", **_INPUT)
+]
+NewPage = Annotated[Path | None, typer.Option(help="The HTML file (RUN.html).", **_OUTPUT)]
+AnyRun = Annotated[
+    Path, typer.Argument(help="A run of `gpu-coord detect`, `share` or `coact`.", **_INPUT)
+]
+OtherResults = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Other results to show; of another run, what differs.", **_INPUT),
+]
 NewReport = Annotated[
     Path | None,
     typer.Option(help="A JSON file for the report, to attach to a bug report.", **_OUTPUT),

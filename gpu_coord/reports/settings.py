@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from gpu_coord.ground.choices import Choices, choose
+from gpu_coord.ground.choices import OUTPUT, Choices, choose
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportSettings(Choices):
     """What a page shows."""
 
-    texts: bool = choose(False, "Show what posts say, of a store that keeps texts.")
+    texts: bool = choose(False, "Show what posts say, of a store that keeps texts.", panel=OUTPUT)
     min_group: int = choose(
-        1, "Members of the smallest group, and part of the network, that is shown.", at_least=1
+        1, "Accounts of the smallest group or part of the network shown.", at_least=1, panel=OUTPUT
     )
-    max_edges: int = choose(10_000, "Edges to draw, the heaviest.", at_least=1)
-    max_rows: int = choose(200, "Rows of each table of accounts, pairs and objects.", at_least=1)
+    max_edges: int = choose(10_000, "Edges to draw, the heaviest.", at_least=1, panel=OUTPUT)
+    max_rows: int = choose(200, "Rows of each table.", at_least=1, panel=OUTPUT)
