@@ -326,6 +326,7 @@ def test_settings__refuse_what_is_none_of_the_words(settings):
 RANGES = {
     "seed": "lies between 0 and 2^63 - 1", "resolution": "is above 0",
     "alpha": "lies between 0 and 1, 0.05 is usual", "groups": "is 0 or more",
+    "min_group": "is 1 or more", "max_edges": "is 1 or more", "max_rows": "is 1 or more",
     "min_posts": "is 1 or more", "top_percent": "is above 0 and at most 100",
     "min_events": "is 1 or more", "caliper": "is 0 or more",
     "min_support": "lies between 1 and 2^31 - 1", "shrink": "is 0 or more, a number of transitions",

@@ -131,15 +131,15 @@ def run_every_command(folder):
     yield gc.fit_model(store, folder / "model")
     yield gc.assign_roles(out, store, model=folder / "model")
     kinds = {"kinds": ["url", "hashtag"]}
-    yield gc.share(store, out, window="10s,60s", intervals=True, **kinds)
+    yield gc.share(store, window="10s,60s", intervals=True, **kinds)
     yield gc.share(
-        store, out, mode="coortweet", fast_window="10s", edge_weight_quantile=0.5, compare=True,
+        store, mode="coortweet", fast_window="10s", edge_weight_quantile=0.5, compare=True,
         window="10s,60s", **kinds,
     )  # fmt: skip
-    yield gc.share(store, out, mode="coornet", **kinds)
-    yield gc.share(store, out, mode="qut", **kinds)
+    yield gc.share(store, mode="coornet", **kinds)
+    yield gc.share(store, mode="qut", **kinds)
     layers = ["co_url", "similar_text", "fast_retweet", "similar_hashtag"]
-    yield gc.coact(store, out, layers=layers, merge="fused")
+    yield gc.coact(store, layers=layers, merge="fused")
     seeds = store.read("entities").filter(kind="url")["value"].head(5).to_list()
     yield gc.run_cycle(store, [*seeds, "nothing.example"], folder / "cycle")
     yield gc.trace_cascades(store, folder / "cascades", inside="operation")
