@@ -40,6 +40,11 @@ test-gpu-contract: .venv-gpu/ready-contract
 	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest $(PARALLEL) tests/gpu -m gpu_contract
 	GPU_COORD_DOUBLES=1 .venv-gpu/bin/python -m pytest $(PARALLEL) -m "not statistics" $(PIPELINE_TESTS)
 
+# Skipped, loudly, where npm or chromium is missing.
+test-browser: .venv/ready-browser
+	-$(MAKE) assets
+	GPU_COORD_BROWSER=1 .venv/bin/python -m pytest tests/browser -rs
+
 test-gpu-install: .venv-gpu/ready-install
 	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest tests/gpu -m gpu_install
 
@@ -76,6 +81,10 @@ notebooks: .venv/ready-notebooks
 .venv/ready-test: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[test]'
 	touch $@ .venv/ready-run
+
+.venv/ready-browser: .venv/ready-test
+	-$(PIP) playwright
+	touch $@
 
 .venv/ready-notebooks: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[notebooks]'

@@ -250,8 +250,8 @@ def detect(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, its folder, or a table of shares or posts as `ingest` takes it: a file or a
+        data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
         replaced, anything else is refused. Without it a temporary one is there as long as what
@@ -370,8 +370,8 @@ def share(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, its folder, or a table of shares or posts as `ingest` takes it: a file or a
+        data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
         replaced, anything else is refused. Without it a temporary one is there as long as what
@@ -484,8 +484,8 @@ def coact(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, its folder, or a table of shares or posts as `ingest` takes it: a file or a
+        data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
         replaced, anything else is refused. Without it a temporary one is there as long as what
@@ -612,8 +612,8 @@ def run_cycle(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, its folder, or a table of shares or posts as `ingest` takes it: a file or a
+        data frame (Polars, pandas, Arrow, DuckDB, ...).
     seeds
         What to begin with, see `read_seeds`.
     out
@@ -730,8 +730,8 @@ def fit_model(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, its folder, or a table of shares or posts as `ingest` takes it: a file or a
+        data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
         replaced, anything else is refused. Without it a temporary one is there as long as what
@@ -858,8 +858,8 @@ def trace_cascades(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, its folder, or a table of shares or posts as `ingest` takes it: a file or a
+        data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
         replaced, anything else is refused. Without it a temporary one is there as long as what
@@ -929,8 +929,8 @@ def compare_cohorts(
     Parameters
     ----------
     store
-        A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares or
-        posts, as `ingest` takes it.
+        A store, its folder, or a table of shares or posts as `ingest` takes it: a file or a
+        data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
         replaced, anything else is refused. Without it a temporary one is there as long as what

@@ -101,17 +101,21 @@ def _make_finder(name: str, settings: type[Choices], says: str) -> Command:
 
     def find(
         request: Request,
-        store: options.Store,
+        store: options.Source,
         out: options.NewRun,
         labels: options.Labels = None,
         graphs: options.Graphs = False,
+        report: options.WriteReport = False,
         show_ids: options.ShowIds = False,
     ) -> None:
         import gpu_coord
         from gpu_coord.cli.findings import describe_run, show_run
 
         found = request.run(getattr(gpu_coord, name), store, out, labels=labels, graphs=graphs)
+        page = gpu_coord.write_report(found, show_ids=show_ids) if report else None
         request.show(describe_run(found), lambda: show_run(found, show_ids=show_ids))
+        if page is not None and not request.as_json:
+            print_lines(f"Open {page}.")
 
     find.__name__, find.__doc__ = name, says
     return command(settings, uses_machine=True, writes=True)(find)

@@ -16,6 +16,9 @@ _OUTPUT = {"rich_help_panel": OUTPUT}
 _MACHINE = {"rich_help_panel": MACHINE}
 
 Store = Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.", **_INPUT)]
+Source = Annotated[
+    Path, typer.Argument(help="A store made by `gpu-coord ingest`, or one file.", **_INPUT)
+]
 Run = Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.", **_INPUT)]
 NewRun = Annotated[Path, typer.Option(help="The run folder to write.", **_OUTPUT)]
 NewFolder = Annotated[Path, typer.Option(help="The folder to write.", **_OUTPUT)]
@@ -52,6 +55,9 @@ Truth = Annotated[
 ]
 Graphs = Annotated[
     bool, typer.Option("--graphs", help="Write GraphML and GEXF however large.", **_OUTPUT)
+]
+WriteReport = Annotated[
+    bool, typer.Option("--report", help="Write the page of the run, too: RUN.html.", **_OUTPUT)
 ]
 ShowIds = Annotated[
     bool, typer.Option("--show-ids", help="Show account ids in the place of pseudonyms.", **_OUTPUT)

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -207,14 +207,14 @@ def take_store(
     map: Mapping[str, str] | None = None,
     place: Path | None = None,
 ) -> Store:
-    """Return a store, or that which is made of a data frame.
+    """Return a store, or that which is made of a file or a data frame.
 
     Parameters
     ----------
     given
-        The store, its folder, or a data frame.
+        The store, its folder, an archive or table that is one file, or a data frame.
     map
-        What the columns of the frame mean.
+        What the columns of the table mean.
     place
         Where to make a store; by default one that is there as long as what is returned.
 
@@ -227,17 +227,18 @@ def take_store(
     ValueError
         Columns are named of what has none.
     """
-    if isinstance(given, Store | str | os.PathLike):
+    is_path = isinstance(given, str | os.PathLike)
+    if isinstance(given, Store) or (is_path and not Path(cast("str", given)).is_file()):
         if map is not None:
             raise ValueError(
-                "map says what the columns of a data frame mean, and what is given is a store; "
-                "leave map out."
+                "map says what the columns of a table mean, and what is given is a store; leave "
+                "map out."
             )
-        return open_store(given)
+        return open_store(cast("Store | str", given))
     from gpu_coord.archive.frames import is_frame
     from gpu_coord.archive.ingest import ingest
 
-    if not is_frame(given):
+    if not is_path and not is_frame(given):
         raise TypeError(
             f"what is given is of the type {type(given).__name__}; give a store, its folder or a "
             "data frame (Polars, pandas, Arrow, DuckDB, ...)."
@@ -262,8 +263,8 @@ def take_labels(given: "IntoFrame | Path | str | None") -> pl.DataFrame | None:
 
 # What the docstring of a command says of what all commands take.
 _DESCRIBED = {
-    "store": "A store, its folder, or a data frame (Polars, pandas, Arrow, DuckDB, ...) of shares "
-    "or posts, as `ingest` takes it.",
+    "store": "A store, its folder, or a table of shares or posts as `ingest` takes it: a file or "
+    "a data frame (Polars, pandas, Arrow, DuckDB, ...).",
     "out": "The folder to write; one that the same command made of the same with the same choices "
     "is replaced, anything else is refused. Without it a temporary one is there as long as what is "
     "returned, whose `save` keeps it.",
