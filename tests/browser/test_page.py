@@ -86,23 +86,28 @@ def test_page__search_finds_an_account_and_its_evidence(plain, open_page):
     assert "Evidence: name00" in text and "2020-09-13" in text and "5 s apart" in text
 
 
+PLACES = """() => {
+  const view = window.gpuCoordView, graph = view.getGraph(), edge = graph.edges()[0];
+  const [a, b] = graph.extremities(edge).map(
+    (node) => view.graphToViewport(graph.getNodeAttributes(node)));
+  return [a, {x: (a.x + b.x) / 2, y: (a.y + b.y) / 2}];
+}"""
+
+
+def click_network(page, at):
+    """Click the account, or the line, of the first edge."""
+    page.locator("#canvas").scroll_into_view_if_needed()
+    box, place = page.locator("#canvas").bounding_box(), page.evaluate(PLACES)[at]
+    page.mouse.click(box["x"] + place["x"], box["y"] + place["y"])
+
+
 def test_page__a_click_on_an_account_and_on_a_line_shows_what_is_behind(plain, open_page):
     page = open_page(plain[1])
-    page.locator("#canvas").scroll_into_view_if_needed()
-    box = page.locator("#canvas").bounding_box()
-    node, middle = page.evaluate(
-        """() => {
-          const view = window.gpuCoordView, graph = view.getGraph(), edge = graph.edges()[0];
-          const place = (node) => view.graphToViewport(graph.getNodeAttributes(node));
-          const [a, b] = graph.extremities(edge).map(place);
-          return [a, {x: (a.x + b.x) / 2, y: (a.y + b.y) / 2}];
-        }"""
-    )
-    page.mouse.click(box["x"] + node["x"], box["y"] + node["y"])
+    click_network(page, 0)
     page.locator("#details h3", has_text="Account").wait_for()
     page.locator("#all").click()
-    page.wait_for_timeout(400)
-    page.mouse.click(box["x"] + middle["x"], box["y"] + middle["y"])
+    page.wait_for_timeout(1000)  # until it has moved back
+    click_network(page, 1)
     page.locator("#details h3", has_text="Evidence").wait_for()
 
 
