@@ -9,7 +9,14 @@ import typer
 from gpu_coord.accounts.settings import CohortSettings, RoleSettings
 from gpu_coord.archive.settings import IngestSettings
 from gpu_coord.cli import options
-from gpu_coord.cli.display import flatten, print_json, print_lines, print_rows, show_progress
+from gpu_coord.cli.display import (
+    flatten,
+    print_json,
+    print_lines,
+    print_rows,
+    print_table_as,
+    show_progress,
+)
 from gpu_coord.cli.errors import fail
 from gpu_coord.cli.requests import Command, Request, command
 from gpu_coord.cli.values import read_key, read_lines, split_label
@@ -182,6 +189,8 @@ def show(
         str | None, typer.Option(help="Only what has to do with this account, by id or pseudonym.")
     ] = None,
     rows: Annotated[int, typer.Option(help="Rows to show at most.", min=1)] = 20,
+    format: options.TableFormat = "table",
+    raw: options.Raw = False,
     show_ids: options.ShowIds = False,
 ) -> None:
     """Print a run again, or one part of it, the strongest first."""
@@ -190,15 +199,18 @@ def show(
     from gpu_coord.results.strongest import list_strongest
 
     found = open_run(run, "detect", "share", "coact")
-    if part is None and account is None:
+    if part is None and account is None and format == "table":
         request.show(describe_run(found), lambda: show_run(found, show_ids=show_ids))
         return
     chosen: Literal["edges", "groups", "accounts", "objects"] = part or "edges"
+    if format == "table" and not request.as_json:
+        show_part(found, chosen, account=account, show_ids=show_ids, n_shown=rows)
+        return
+    table = list_strongest(found, chosen, account=account, show_ids=show_ids, n_rows=rows)
     if request.as_json:
-        table = list_strongest(found, chosen, account=account, show_ids=show_ids, n_rows=rows)
         print_json(table.to_dicts())
     else:
-        show_part(found, chosen, account=account, show_ids=show_ids, n_shown=rows)
+        print_table_as(format, table, raw=raw)
 
 
 @command(ReportSettings)

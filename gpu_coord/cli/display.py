@@ -32,6 +32,13 @@ def print_json(content: Any) -> None:
     print(json.dumps(content))
 
 
+def print_table_as(form: str, table: "pl.DataFrame", *, raw: bool) -> None:
+    """Print a table as CSV or LaTeX."""
+    from gpu_coord.ground.escapes import write_csv, write_latex
+
+    print(write_latex(table) if form == "latex" else write_csv(table, raw=raw), end="")
+
+
 def print_rows(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, n_names: int = 1
 ) -> None:

@@ -63,6 +63,13 @@ ShowIds = Annotated[
     bool, typer.Option("--show-ids", help="Show account ids in the place of pseudonyms.", **_OUTPUT)
 ]
 
+TableFormat = Annotated[
+    Literal["table", "csv", "latex"], typer.Option("--format", help="How to print it.", **_OUTPUT)
+]
+Raw = Annotated[
+    bool, typer.Option("--raw", help="In CSV also leave what spreadsheets would run.", **_OUTPUT)
+]
+
 # The common options: every command takes them, and shows those that change something.
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace any result that is there.", **_OUTPUT)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from gpu_coord.ground.escapes import UNSAFE, write_csv
 from gpu_coord.ground.folders import replace_file
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.kinds import names_accounts, names_posts
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 MAX_POINTS = 1000
 _N_STEPS, _N_LETTERS = 6, 26  # of a path beside a picture, and of a name in it
 _IDS = ("account_id", "content_id")
-_UNSAFE = r"[\p{C}\p{Zl}\p{Zp}]"  # what `gpu_coord.ground.terminal` keeps from terminals
-_FORMULA = r"^\s*[=+\-@＝＋－＠]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +199,7 @@ def _describe_coordination(findings: Findings | None, window: str | None) -> str
 def _write_csv(timeline: Timeline, path: Path) -> None:
     """Write the table for spreadsheets: no text of it is a formula, or hides what it is."""
     table = timeline.table if timeline.show_ids else timeline.table.drop(_IDS)
-    table = table.with_columns(pl.col(pl.String).str.replace_all(_UNSAFE, "\ufffd"))
-    texts = [name for name, dtype in table.schema.items() if dtype == pl.String]
-    table = table.with_columns(
-        pl.when(pl.col(name).str.contains(_FORMULA))
-        .then(pl.concat_str(pl.lit("'"), name))
-        .otherwise(name)
-        .alias(name)
-        for name in texts
-    )
-    table.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%.3fZ")
+    path.write_text(write_csv(table), encoding="utf-8")
 
 
 def _write_timelinejs(timeline: Timeline, path: Path) -> None:
@@ -398,12 +388,12 @@ def _describe_shares(timeline: Timeline, shares: pl.DataFrame) -> list[str]:
         pl.format("share {} of {}", "n_shares", pl.lit(timeline.table.height)),
     ]
     line = pl.concat_str(known, separator=" · ", ignore_nulls=True)
-    return shares.select(line.str.replace_all(_UNSAFE, "\ufffd")).to_series().to_list()
+    return shares.select(line.str.replace_all(UNSAFE, "\ufffd")).to_series().to_list()
 
 
 def _show(text: str) -> str:
     """Return a text in full, as one line without what a reader would obey."""
-    return re.sub(r"\s", " ", pl.Series([text]).str.replace_all(_UNSAFE, "\ufffd").item())
+    return re.sub(r"\s", " ", pl.Series([text]).str.replace_all(UNSAFE, "\ufffd").item())
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from gpu_coord.ground.escapes import escape_latex
 from gpu_coord.trust.comparison.figures import FIRST
 from gpu_coord.trust.comparison.methods import METHODS
 
@@ -29,9 +30,6 @@ GROUPS_SCHEMA: dict[str, Any] = {
     "archive": pl.String, "method": pl.String, "n_groups": pl.Int64, "n_covered": pl.Int64,
     **dict.fromkeys(("coverage", "ami", "ari", "purity", "weighted_purity"), pl.Float64),
 }  # fmt: skip
-_ESCAPED = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | {
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",
-})  # fmt: skip
 
 
 def rank_methods(methods: pl.DataFrame) -> pl.DataFrame:
@@ -111,7 +109,7 @@ def _spell(row: dict[str, Any] | None) -> list[str]:
 def _escape(text: str) -> str:
     from gpu_coord.ground.terminal import clean
 
-    return clean(text).translate(_ESCAPED)
+    return escape_latex(clean(text))
 
 
 def draw_figure(path: Path, methods: pl.DataFrame, ranks: pl.DataFrame) -> None:
