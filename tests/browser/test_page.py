@@ -9,8 +9,6 @@ from hostile import HOSTILE, write_shares
 import gpu_coord as gc
 from gpu_coord.reports.report import LIBRARIES
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 REPORTS = Path(gc.__file__).parent / "reports"
 AXE = REPORTS / "libraries" / "node_modules" / "axe-core" / "axe.min.js"
@@ -31,6 +29,7 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
