@@ -1321,6 +1321,7 @@ def write_report(
     others: Sequence[Findings | Path | str] = (),
     store: Store | Path | str | None = None,
     show_ids: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
     texts: bool = False,
     min_group: int = 1,
     max_edges: int = 10000,
@@ -1342,6 +1343,8 @@ def write_report(
     show_ids
         Name accounts, and objects that are accounts or posts, by their ids; otherwise by
         pseudonyms.
+    progress
+        Called with the stage, the work done and the work in all.
     texts
         Show what posts say, of a store that keeps texts.
     min_group
@@ -1358,5 +1361,6 @@ def write_report(
     Raises
     ------
     ValueError
-        Texts are to be shown and the store keeps none or is not there, or ``out`` lies in the run.
+        Texts are to be shown and the store is not there, ``out`` lies in the run, or the run is
+        temporary and ``out`` is left out.
     """

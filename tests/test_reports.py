@@ -27,6 +27,11 @@ def make_run(folder, names):
     return gc.share(store, folder / "run", kinds=["hashtag", "url"], window="60s", tests=False)
 
 
+@pytest.fixture(autouse=True)
+def few_pictures(monkeypatch):
+    monkeypatch.setattr(groups, "N_GROUPS", 2)
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("reports") / "plain", PLAIN[:N_PLAIN])
@@ -60,9 +65,8 @@ def write(run, tmp_path, **choices):
     return Page(gc.write_report(run, tmp_path / "page.html", **choices))
 
 
-def test_report__no_text_is_more_than_text(tmp_path, monkeypatch):
+def test_report__no_text_is_more_than_text(tmp_path):
     """Whatever the names are, the elements and attributes are those of a harmless archive."""
-    monkeypatch.setattr(groups, "N_GROUPS", 2)
     runs = [make_run(tmp_path / name, names) for name, names in (("a", PLAIN), ("b", HOSTILE))]
     ours, theirs = (write(run, tmp_path, show_ids=True, max_rows=1000) for run in runs)
     assert theirs.elements == ours.elements
@@ -187,9 +191,12 @@ def test_report__on_the_command_line(plain, tmp_path):
     assert "no run" in refuse(1, "report", tmp_path / "none")
 
 
-def test_report__is_named_after_the_run(plain, tmp_path):
+def test_report__is_named_after_the_run(plain):
     gc.write_report(plain)
     assert plain.path.with_suffix(".html").is_file()
+    passing = gc.share(plain.path.parent / "store", kinds=["url"], tests=False)
+    with pytest.raises(ValueError, match="temporary, and so would be a page beside it; name the f"):
+        gc.write_report(passing)
 
 
 def test_report__counts_what_was_analysed(plain, tmp_path):

@@ -225,9 +225,7 @@ def report(
     """Write a run as one page that needs no network: to read, to print, to mail."""
     from gpu_coord.reports.report import write_report
 
-    path = write_report(
-        run, out, others=others or (), store=store, show_ids=show_ids, **request.choices
-    )
+    path = request.run(write_report, run, out, others=others or (), store=store, show_ids=show_ids)
     size = path.stat().st_size
     summary = {"report": str(path), "bytes": size}
     request.show(summary, lambda: print_lines(f"Open {path} ({size / 1e6:.1f} MB)."))

@@ -35,6 +35,7 @@ from gpu_coord.reports.words import (
     list_facts,
     write_methods,
 )
+from gpu_coord.results.clock import Progress
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN
 from gpu_coord.results.origin import find_store
@@ -72,6 +73,7 @@ def write_report(
     others: Sequence[Findings | Path | str] = (),
     store: Store | Path | str | None = None,
     show_ids: bool = False,
+    progress: Progress | None = None,
     **choices: Any,
 ) -> Path:
     """Write a run as one page that needs no network: to read, to print, to mail.
@@ -90,6 +92,8 @@ def write_report(
     show_ids
         Name accounts, and objects that are accounts or posts, by their ids; otherwise by
         pseudonyms.
+    progress
+        Called with the stage, the work done and the work in all.
 
     Returns
     -------
@@ -98,10 +102,13 @@ def write_report(
     Raises
     ------
     ValueError
-        Texts are to be shown and the store keeps none or is not there, or ``out`` lies in the run.
+        Texts are to be shown and the store is not there, ``out`` lies in the run, or the run is
+        temporary and ``out`` is left out.
     """
     settings = ReportSettings(**choices)
     findings = open_run(run, *RUN.commands)
+    if out is None and findings.kept is not None:
+        raise ValueError("the run is temporary, and so would be a page beside it; name the file.")
     path = findings.path.with_suffix(".html") if out is None else Path(out)
     if path.resolve().is_relative_to(findings.path.resolve()):
         raise ValueError(
@@ -111,9 +118,9 @@ def write_report(
         raise IsADirectoryError(f"{path} is a folder; name a file.")
     known = _find_store(findings, store)
     texts = _read_texts(known, findings) if settings.texts else None
-    page = _render(
-        findings, [open_run(other) for other in others], known, texts, settings, show_ids=show_ids
-    )
+    tell = progress or (lambda stage, done, total: None)
+    page = _render(findings, [open_run(other) for other in others], known, texts, settings, tell,
+                   show_ids=show_ids)  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as aside:
         aside.write_text(page, encoding="utf-8")
@@ -142,19 +149,23 @@ def _read_texts(store: Store | None, findings: Findings) -> pl.DataFrame:
 
 def _render(
     findings: Findings, others: Sequence[Findings], store: Store | None,
-    texts: pl.DataFrame | None, settings: ReportSettings, *, show_ids: bool,
+    texts: pl.DataFrame | None, settings: ReportSettings, tell: Progress, *, show_ids: bool,
 ) -> str:  # fmt: skip
+    tell("page", 0, 4)
     name = "account_id" if show_ids else "pseudonym"
     network = build_network(findings, name, max_edges=settings.max_edges,
                             min_group=settings.min_group, texts=texts)  # fmt: skip
+    tell("page", 2, 4)
     groups, groups_said = build_groups(
         findings, show_ids=show_ids, min_group=settings.min_group, texts=texts
     )
+    tell("page", 3, 4)
     tables = _list_tables(findings, settings, texts, show_ids=show_ids)
     sections = [
         build_other(findings, other, number=number, n_rows=settings.max_rows)
         for number, other in enumerate(others, 1)
     ]
+    tell("page", 4, 4)
     source = findings.content["input"].get("store") or findings.path.name
     scripts = [*_read_libraries(), _read("page.js")]
     style = _read("page.css")
