@@ -50,6 +50,8 @@ def build_other(run: Findings, other: Findings, *, number: int, n_rows: int) -> 
 
 
 def _spell(value: Any) -> str:
+    if value is None:
+        return "–"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
@@ -60,11 +62,12 @@ def _spell(value: Any) -> str:
 
 
 def _tabulate(other: Findings, name: str, number: int, n_rows: int) -> Table:
+    """Return a table of a result without what is the same in all rows, and names no account."""
     table = other.read(name).select(~pl.selectors.nested())
     heads = {
         column: column.removeprefix("n_").replace("_", " ")
         for column in table.columns
-        if column not in _ACCOUNTS
+        if column not in _ACCOUNTS and (table.height == 1 or table[column].n_unique() > 1)
     }
     return make_table(f"{name}-{number}", name.capitalize(), table, heads, n_rows=n_rows)
 
@@ -85,9 +88,9 @@ def compare_runs(run: Findings, other: Findings, *, number: int, n_rows: int) ->
     entered, left = (len(a - b) for a, b in (accounts, accounts[::-1]))
     stayed = len(accounts[0] & accounts[1])
     changed = {
-        name: f"{_spell(other.settings.get(name))} → {_spell(value)}"
+        name: f"{_spell(other.settings[name])} → {_spell(value)}"
         for name, value in run.settings.items()
-        if other.settings.get(name) != value
+        if name in other.settings and other.settings[name] != value
     }
     heads = {"source": "A", "target": "B", "change": "change", "weight_before": "weight before",
              "weight": "weight now"}  # fmt: skip
