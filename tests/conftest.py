@@ -43,6 +43,10 @@ if USES_DOUBLES:
 BACKENDS = ["gpu"] if USES_DOUBLES else ["cpu"]
 REAL_DATA = Path(os.environ.get("GPU_COORD_DATA", CHECKOUT.parent / "shared" / "data"))
 
+# Reports in a browser are asked for by make test-browser, which gets the libraries they need.
+USES_BROWSER = os.environ.get("GPU_COORD_BROWSER") == "1"
+collect_ignore = [] if USES_BROWSER else ["browser"]
+
 # Programs that a machine may lack, and what cannot be tested there. A test says that it needs one
 # by pytest.mark.needs(name); what needs g++ is skipped where the shim would call it.
 PROGRAMS = {
@@ -55,6 +59,8 @@ def pytest_report_header() -> list[str]:
     state = "present" if REAL_DATA.is_dir() else "ABSENT: tests on real archives are SKIPPED"
     backends = "gpu (STRICT DOUBLES, no GPU)" if USES_DOUBLES else "cpu"
     lines = [f"backends under test: {backends}; real data (GPU_COORD_DATA): {state}"]
+    if not USES_BROWSER:
+        lines.append("tests/browser NOT COLLECTED: make test-browser runs them")
     lines += [
         f"{name} ABSENT: tests of {tested} are SKIPPED"
         for name, tested in PROGRAMS.items()

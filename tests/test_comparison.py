@@ -922,7 +922,7 @@ def test_compare__names_archives_apart(other, tmp_path):
     stores = [keep(folder, rows) for folder in folders]
     truth = other.read("accounts").select("account_id", "label")
     for n, names in ((2, ["x (1)", "x (2)"]), (3, ["1: x", "2: x", "3: x (1)"])):
-        run = gc.compare(stores[:n], [truth] * n, tmp_path / "run", methods=("activity",))
+        run = gc.compare(stores[:n], [truth] * n, tmp_path / f"run{n}", methods=("activity",))
         assert run.read("methods")["archive"].to_list() == names
 
 

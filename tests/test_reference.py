@@ -161,9 +161,11 @@ def written(tmp_path_factory):
     """Return the columns of each table of each folder, by command."""
     found = {command: [] for command in read_columns()}
     for made in run_every_command(tmp_path_factory.mktemp("every")):
-        if isinstance(made, Findings):
-            made = made.command, {table: made.find(table) for table in made.tables}
-        found[made[0]].append(read_names(made[1]))
+        if isinstance(made, Findings):  # which a temporary folder lives as long as
+            tables = {table: made.find(table) for table in made.tables}
+            found[made.command].append(read_names(tables))
+        else:
+            found[made[0]].append(read_names(made[1]))
     return found
 
 

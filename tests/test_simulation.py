@@ -873,7 +873,7 @@ def test_simulate__spreads_shares_over_platforms(tmp_path):
 
 def test_simulate__replaces_a_simulation_in_another_format(tmp_path):
     simulate_small(tmp_path / "out", format="shares.csv")
-    simulate_small(tmp_path / "out", format="csv")
+    simulate_small(tmp_path / "out", format="csv", overwrite=True)
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 

@@ -98,7 +98,7 @@ def test_runs__warn_of_a_post_that_stretches_the_span(
     start, end = ("2014-03-01", None) if "start" in options else (None, "2014-03-07")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        narrowed = command(store, tmp_path / "run", start=start, end=end, **choices)
+        narrowed = command(store, tmp_path / "narrowed", start=start, end=end, **choices)
     assert narrowed.content["stretched"] is None
 
 

@@ -419,7 +419,7 @@ def test_spell_command__makes_a_run_of_the_same_specification(store, tmp_path):
     for row in rows:
         words = spell_command(row, store=str(store.path), out=str(tmp_path / "run")).split()
         assert words[:2] == ["gpu-coord", "detect"]
-        succeed(*words[1:], "--debug")
+        succeed(*words[1:], "--debug", "--overwrite")
         run = json.loads((tmp_path / "run" / "run.json").read_text())
         assert run["specification"] == row["specification"]
     assert spell_command({"lag": 2, "match": "a b"}, labels="l.csv") == (

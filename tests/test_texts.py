@@ -223,6 +223,7 @@ def test_command__keeps_texts_where_asked(tmp_path):
     command = ["ingest", tmp_path / "t.csv", "--store", tmp_path / "store"]
     succeed(*command)
     assert not (tmp_path / "store" / "texts.parquet").exists()
+    command.append("--overwrite")
     succeed(*command, "--texts")
     assert open_store(tmp_path / "store").read("texts")["text"].to_list() == ["one @name"]
     result = succeed(*command, "--texts", "--pseudonym-key", tmp_path / "key")

@@ -192,4 +192,4 @@ def test_command__says_what_is_easily_told_apart(stores, tmp_path):
     arguments += ["--kinds", "hashtag=mention", "--caliper", "0.4", "--keep-entities"]
     said = " ".join(succeed(*arguments).stdout.split())
     assert "vocabulary alone" in said and "gpu-coord ingest" in said
-    assert "no kind in common" in refuse(1, *arguments[:6])
+    assert "no kind in common" in refuse(1, *arguments[:5], tmp_path / "other")

@@ -184,7 +184,7 @@ def _ingest(
         "label": [[name, path.absolute().name] for path, name in named],
     }
     for name, table in (("same_person", same_person), ("labels", labels)):
-        described[f"{name}_sha256"] = None if table is None else hash_file(Path(table))
+        described[f"{name}_sha256"] = None if table is None else _hash_table(table)
     if not overwrite:
         _refuse_other(target, described, sources)
     with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:
@@ -210,6 +210,11 @@ def _ingest(
     warn_of_nothing(facts["inputs"])
     warn_of_damage(facts)
     return open_store(target)
+
+
+def _hash_table(path: Path) -> str:
+    _refuse_folder(path)
+    return hash_file(path)
 
 
 def _refuse_other(path: Path, settings: dict[str, Any], sources: Sequence[Source]) -> None:
@@ -349,10 +354,14 @@ def _read_label_rows(path: Path, columns: Sequence[str], extra: Sequence[str]) -
     )
 
 
-def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
-    """Return the table and its header as it stands in the file."""
+def _refuse_folder(path: Path) -> None:
     if path.is_dir():
         raise ArchiveError(f"{path.absolute()} is a folder; labels are one CSV or Parquet file.")
+
+
+def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
+    """Return the table and its header as it stands in the file."""
+    _refuse_folder(path)
     check_name(path)
     with naming_errors(path, None):
         with path.open("rb") as file:

@@ -302,7 +302,7 @@ class _CycleRun:
 
     def write(self) -> None:
         settings = self.settings
-        with self.clock.time("read"):
+        with self.work.time("read"):
             shares = read_shares(
                 self.store, kinds=settings.kinds or (), start=settings.start, end=settings.end,
                 labels=self.work.labels,
@@ -313,7 +313,7 @@ class _CycleRun:
             known, missing = self._place(gather_sharing(shares))
             del shares
         stopped = self._run_rounds(known, window)
-        with self.clock.time("write"):
+        with self.work.time("write"):
             tables = {
                 "rounds": pl.DataFrame(self.rows),
                 "objects": self._list_objects(known),
@@ -346,7 +346,7 @@ class _CycleRun:
         """Run the rounds; return why there are no more."""
         for number in range(1, self.settings.max_rounds + 1):
             name = f"round_{number:02}"
-            with self.clock.time(name):
+            with self.work.time(name):
                 objects = known.list_objects()
                 findings = self._share(self.folder / name, objects, known, window)
                 row = self._book(findings, known, number)
