@@ -56,7 +56,7 @@ def test_help__ends_with_two_examples_that_can_be_read(command):
 
 def test_examples__run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = simulate(tmp_path / "archive", preset="small")
+    made = simulate(tmp_path / "archive", preset="small", n_posts=5_000)
     (tmp_path / "grid.toml").write_text("min_support = [1, 2, 3]\n")
     made.read("truth_accounts").write_csv(tmp_path / "truth.csv")
     for name, lines in EXAMPLES.items():
