@@ -277,7 +277,7 @@ def test_run_cycle__looks_at_the_time_range_alone(planted, tmp_path):
     early = [shared for shared in PLANTED if shared["time_seconds"] < 129_600]
     check_cycle(cycle, cycle_slowly(early, SEEDS))
     with pytest.raises(ValueError, match=r"none of the 1 seeds .*not shared in the data: 1"):
-        run_cycle(planted, ["far.org/1"], tmp_path / "out", **choices)
+        run_cycle(planted, ["far.org/1"], tmp_path / "none", **choices)
 
 
 def test_run_cycle__follows_several_kinds_and_derived_domains(make_store, tmp_path):
