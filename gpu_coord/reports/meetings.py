@@ -21,8 +21,8 @@ SCHEMA: dict[str, Any] = {
 def scan_meetings(run: Findings) -> pl.LazyFrame:
     """Return the meetings that a run keeps: coincidences of `detect`, pairs of shares of others.
 
-    The source is the one that was first; a meeting that is evidence of an edge, of its reverse and
-    of a group is there once.
+    The source is the one that was first, so that evidence of an edge, of its reverse and of a group
+    is the same row.
     """
     if run.command == "detect":
         found = run.scan("evidence") if run.has("evidence") else pl.LazyFrame(schema=SCHEMA)
@@ -37,7 +37,7 @@ def scan_meetings(run: Findings) -> pl.LazyFrame:
     swapped = {
         name: pl.when(is_turned).then(other).otherwise(name) for name, other in turned.items()
     }
-    return columns.with_columns(gap=pl.col("gap").abs(), **swapped).unique()
+    return columns.with_columns(gap=pl.col("gap").abs(), **swapped)
 
 
 def read_meetings(
@@ -61,7 +61,7 @@ def read_meetings(
     found = scan_meetings(run).with_columns(_order_ends())
     joined = found.join(
         pairs.lazy().with_columns(_order_ends()).select("edge", "a", "b"), on=["a", "b"]
-    )
+    ).unique()
     order = ["edge", "time_source", "time_target", "kind", "value"]
     first = joined.sort(order).group_by("edge", maintain_order=True).head(n_each)
     kept = first.select("edge", "kind", "value", "time_source", "time_target", "gap").collect()
@@ -85,7 +85,7 @@ def read_group_meetings(
     """
     members = _list_members(run, group)["account_id"].implode()
     within = pl.col("source").is_in(members) & pl.col("target").is_in(members)
-    named = scan_meetings(run).filter(within).select(
+    named = scan_meetings(run).filter(within).unique().select(
         "kind", "value", "gap", a="source", b="target", time="time_source"
     )  # fmt: skip
     found = named.sort("time", "a", "b", "kind", "value").collect()
