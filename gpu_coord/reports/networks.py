@@ -70,7 +70,7 @@ def build_network(
     return Network(
         _list_accounts(shown, source, target, name),
         edges,
-        _list_meetings(run, drawn, source, target, shown, name, texts),
+        _list_meetings(run, drawn, show_ids=name == "account_id", texts=texts),
         [show_text(kind) for kind in kinds],
         sorted({*edges["tier"]} - {""}),
         said,
@@ -177,10 +177,8 @@ def _describe_edge(row: dict[str, Any]) -> str:
     if row.get("lag") is not None:
         said.append(f"lag {row['lag']}")
     if row.get("n_hours") is not None and row.get("expected") is not None:
-        said.append(
-            f"together in {row['n_hours']:,} hours, {row['expected']:.3g} to be expected with the "
-            f"news"
-        )
+        met, expected = row["n_hours"], row["expected"]
+        said.append(f"together in {met:,} hours, {expected:.3g} expected with the news")
     if row.get("q_value") is not None:
         said.append(f"q {row['q_value']:.2g} beyond the news")
     if row.get("q_habit") is not None:
@@ -189,13 +187,11 @@ def _describe_edge(row: dict[str, Any]) -> str:
 
 
 def _list_meetings(
-    run: Findings, drawn: pl.DataFrame, source: np.ndarray, target: np.ndarray,
-    shown: pl.DataFrame, name: str, texts: pl.DataFrame | None,
-) -> dict[str, list[Any]]:  # fmt: skip
+    run: Findings, drawn: pl.DataFrame, *, show_ids: bool, texts: pl.DataFrame | None
+) -> dict[str, list[Any]]:
     """Return the first meetings of each pair that is drawn, in sentences."""
-    pairs = pl.DataFrame({"source": drawn["source"], "target": drawn["target"]})
-    meetings = read_meetings(run, pairs.with_row_index("edge"), n_each=N_MEETINGS, texts=texts,
-                             show_ids=name == "account_id")  # fmt: skip
+    pairs = drawn.select("source", "target").with_row_index("edge")
+    meetings = read_meetings(run, pairs, n_each=N_MEETINGS, show_ids=show_ids, texts=texts)
     return {
         "edge": meetings["edge"].to_list(),
         "said": [_describe_meeting(row) for row in meetings.iter_rows(named=True)],
@@ -211,4 +207,5 @@ def _describe_meeting(row: dict[str, Any]) -> str:
 
 
 def _draw(run: Findings, drawn: pl.DataFrame, accounts: pl.DataFrame, name: str) -> str:
-    return draw(lambda ax: plot_network(ax, drawn, accounts, name=name, n_named=8), 9, 6)
+    directed = run.is_directed
+    return draw(lambda ax: plot_network(ax, drawn, accounts, name=name, directed=directed), 9, 6)
