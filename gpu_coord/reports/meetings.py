@@ -4,18 +4,12 @@ from typing import Any
 
 import polars as pl
 
-from gpu_coord.results.evidence import add_pseudonyms, hide_posts
+from gpu_coord.results.evidence import SCHEMA as EVIDENCE
+from gpu_coord.results.evidence import add_pseudonyms, hide_posts, scan_pairs
 from gpu_coord.results.findings import Findings
 
-_SHARED = {
-    "account_id": "source", "account_id_y": "target", "object_id": "value", "time": "time_source",
-    "time_delta": "gap",
-}  # fmt: skip
-SCHEMA: dict[str, Any] = {
-    "source": pl.String, "target": pl.String, "kind": pl.String, "value": pl.String,
-    "time_source": pl.Datetime("ms", "UTC"), "time_target": pl.Datetime("ms", "UTC"),
-    "gap": pl.Float64,
-}  # fmt: skip
+NAMES = ("source", "target", "kind", "value", "time_source", "time_target", "gap")
+SCHEMA: dict[str, Any] = {name: EVIDENCE[name] for name in NAMES}
 
 
 def scan_meetings(run: Findings) -> pl.LazyFrame:
@@ -27,9 +21,7 @@ def scan_meetings(run: Findings) -> pl.LazyFrame:
     if run.command == "detect":
         found = run.scan("evidence") if run.has("evidence") else pl.LazyFrame(schema=SCHEMA)
     else:
-        later = pl.duration(milliseconds=(pl.col("gap") * 1000).round())
-        found = run.scan("pairs").rename(_SHARED)
-        found = found.with_columns(time_target=pl.col("time_source") + later)
+        found = scan_pairs(run)
     columns = found.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
     is_turned = (pl.col("gap") < 0) | (pl.col("gap") == 0) & (pl.col("source") > pl.col("target"))
     turned = {"source": "target", "target": "source", "time_source": "time_target",

@@ -28,7 +28,6 @@ from gpu_coord.reports.tables import Table, make_facts, make_table, show_text
 from gpu_coord.reports.words import (
     BIBTEX,
     CITATION,
-    describe_certainty,
     describe_finding,
     describe_origin,
     list_cautions,
@@ -39,7 +38,7 @@ from gpu_coord.results.clock import Progress
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN
 from gpu_coord.results.origin import find_store
-from gpu_coord.results.sentences import describe_edges
+from gpu_coord.results.sentences import describe_edges, describe_tests
 from gpu_coord.results.strongest import list_strongest
 from gpu_coord.store.store import Store
 
@@ -178,7 +177,7 @@ def _render(
             data=Markup(_write_json(network)),
             sections=_list_sections(groups, tables, sections),
             finding=show_text(describe_finding(findings)),
-            sure=[describe_certainty(findings)],
+            sure=[show_text(describe_tests(findings))],
             warnings=list_cautions(findings),
             facts=list_facts(findings, store),
             caution=show_text(describe_edges(findings)),

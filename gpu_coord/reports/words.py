@@ -9,7 +9,7 @@ from gpu_coord import __version__
 from gpu_coord.ground.times import describe_seconds
 from gpu_coord.reports.tables import show_text
 from gpu_coord.results.findings import Findings
-from gpu_coord.results.sentences import describe_chance, list_warnings
+from gpu_coord.results.sentences import list_warnings
 from gpu_coord.store.store import Store
 
 NAMES = {"beyond_news": "beyond the news", "beyond_habit": "beyond habit"}
@@ -55,14 +55,6 @@ def describe_finding(run: Findings) -> str:
     if n_groups := summary.get("n_groups"):
         said += f" {n_groups:,} {'groups are' if n_groups > 1 else 'group is'} beyond the news."
     return said
-
-
-def describe_certainty(run: Findings) -> str:
-    """Say how many pairs are of which tier and how sure that is, without what is warned of."""
-    said = describe_chance(run)
-    for warning in filter(None, list_warnings(run)):
-        said = said.replace(warning, "")
-    return show_text(said)
 
 
 def list_cautions(run: Findings) -> list[str]:

@@ -77,14 +77,20 @@ def read_pairs(run: Findings, a: str, b: str) -> pl.DataFrame:
     -------
         The columns of ``evidence.parquet`` of `detect`; the source is the one that was first.
     """
+    between = pl.col("source").is_in([a, b]) & pl.col("target").is_in([a, b])
+    order = ["time_source", "time_target", "kind", "value"]
+    return scan_pairs(run).filter(between).sort(order).collect()
+
+
+def scan_pairs(run: Findings) -> pl.LazyFrame:
+    """Return the pairs of shares of a run of `share` or `coact`, in the columns of evidence."""
     pairs = run.scan("pairs").rename(
         {
             "account_id": "source", "account_id_y": "target", "object_id": "value",
             "content_id": "content_source", "content_id_y": "content_target", "time_delta": "gap",
         }
     )  # fmt: skip
-    between = pl.col("source").is_in([a, b]) & pl.col("target").is_in([a, b])
-    found = pairs.filter(between).with_columns(
+    found = pairs.with_columns(
         time_source="time",
         time_target=pl.col("time") + pl.duration(milliseconds=(pl.col("gap") * 1000).round()),
         lag=0,
@@ -92,8 +98,7 @@ def read_pairs(run: Findings, a: str, b: str) -> pl.DataFrame:
         n_posts_source=1,
         n_posts_target=1,
     )
-    columns = [pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()]
-    return found.select(columns).sort("time_source", "time_target", "kind", "value").collect()
+    return found.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
 
 
 def read_evidence(run: Findings, a: str, b: str) -> pl.DataFrame:

@@ -7,9 +7,14 @@ if TYPE_CHECKING:
 
 
 def describe_chance(findings: "Findings") -> str:
+    """Say of a run what `describe_tests` says, and what its tests warn of."""
+    return " ".join(filter(None, [describe_tests(findings), *list_warnings(findings)]))
+
+
+def describe_tests(findings: "Findings") -> str:
     """Say of a run how many pairs are of which tier, which make the network, how sure it is."""
     said = {"share": _describe_shares, "coact": _describe_layers}.get(findings.command)
-    return " ".join(filter(None, [*(said(findings) if said else []), *_describe_tiers(findings)]))
+    return " ".join([*(said(findings) if said else []), *_describe_tiers(findings)])
 
 
 def _describe_tiers(findings: "Findings") -> list[str]:
@@ -26,7 +31,7 @@ def _describe_tiers(findings: "Findings") -> list[str]:
         f" (strangers met {summary['lambda']:.2f} times as often as habits explain: lambda)"
     )  # fmt: skip
     tier = summary["network_tier"].replace("_", " ")
-    said = [
+    return [
         f"Beyond habit: {summary['n_beyond_habit']:,} {noun}, more than the two accounts' own "
         "hours, entities and days explain; shared news is not excluded.",
         f"Beyond the news: {summary['n_significant']:,} {noun}, more than what brings strangers "
@@ -35,7 +40,6 @@ def _describe_tiers(findings: "Findings") -> list[str]:
         f"rate of {settings['alpha']:g}, about {summary['expected_false_edges']:.3g} of them may "
         "be false." if summary["n_network_edges"] else _say_nothing_passes(findings),
     ]  # fmt: skip
-    return [*said, *list_warnings(findings)]
 
 
 def _say_nothing_passes(findings: "Findings") -> str:
