@@ -600,7 +600,10 @@ def test_ingest__sets_bad_rows_aside_with_row_and_reason(ingest_rows):
     bad = [
         (tweet(tweetid=""), "no tweetid"),
         (tweet(tweetid="1.2e18"), "tweetid is a rounded number: 1.2e18"),
-        (tweet(tweetid="9999999999999999999"), "tweetid is no whole number below 2^63"),
+        *(
+            (tweet(tweetid=no_id), "tweetid is no whole number below 2^63")
+            for no_id in ("9999999999999999999", "+12", "-3", "1_000", "12.5", "\uff11\uff12")
+        ),
         (tweet(userid=" "), "no userid"),
         (tweet(tweet_time=""), "no tweet_time"),
         (tweet(tweet_time="2020-02-03"), "tweet_time is no date with a time of day"),

@@ -185,8 +185,7 @@ def _ingest(
     }
     for name, table in (("same_person", same_person), ("labels", labels)):
         described[f"{name}_sha256"] = None if table is None else _hash_table(table)
-    if not overwrite:
-        _refuse_other(target, described, sources)
+    hashes = {} if overwrite else _refuse_other(target, described, sources)
     with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:
         rejects = TableWriter(folder / "rejects.parquet", REJECTS)
         intake = Intake(
@@ -203,7 +202,7 @@ def _ingest(
         with rejects:
             if same_person is not None:
                 intake.accounts.join(_read_persons(same_person))
-            facts = _ingest_sources(intake, labels)
+            facts = _ingest_sources(intake, labels, hashes)
         refuse_loss(folder, facts, settings.max_rejects)
         head = {"versions": _list_versions(), "settings": described, "ignored": ignored}
         write_manifest(folder, {**head, **facts})
@@ -217,27 +216,33 @@ def _hash_table(path: Path) -> str:
     return hash_file(path)
 
 
-def _refuse_other(path: Path, settings: dict[str, Any], sources: Sequence[Source]) -> None:
-    """Refuse to replace a store of other inputs, or one that was read in another way."""
+def _refuse_other(
+    path: Path, settings: dict[str, Any], sources: Sequence[Source]
+) -> dict[Path, str]:
+    """Refuse to replace a store of other inputs, or one that was read in another way.
+
+    Returns
+    -------
+    The hash of each input, where these were needed to tell.
+    """
     held = read_marker(path, STORE_MARKER)
     if held is None:
-        return
+        return {}
     if differing := list_differences(held.get("settings", {}), json.loads(json.dumps(settings))):
         raise FileExistsError(f"{path} holds another store, with {differing}; {WAY_OUT}.")
-    if not _are_inputs_of(held, sources):
-        raise FileExistsError(f"{path} holds another store, of other inputs; {WAY_OUT}.")
-
-
-def _are_inputs_of(manifest: dict[str, Any], sources: Sequence[Source]) -> bool:
-    """Tell whether a store was made of the same files; hashed only where names and sizes agree."""
     names = ("name", "label", "size")
-    known = [tuple(entry.get(name) for name in names) for entry in manifest["inputs"]]
+    known = [tuple(entry.get(name) for name in names) for entry in held["inputs"]]
     given = [(source.name, source.label, source.path.stat().st_size) for source in sources]
-    if known != given:
-        return False
-    hashes = {path: hash_file(path) for path in {source.path for source in sources}}
-    said = [entry["sha256"] for entry in manifest["inputs"]]
-    return said == [hashes[source.path] for source in sources]
+    # They are read for it only where names and sizes agree.
+    hashes = _hash_files(sources) if known == given else {}
+    said = [entry["sha256"] for entry in held["inputs"]]
+    if said != [hashes.get(source.path) for source in sources]:
+        raise FileExistsError(f"{path} holds another store, of other inputs; {WAY_OUT}.")
+    return hashes
+
+
+def _hash_files(sources: Sequence[Source]) -> dict[Path, str]:
+    return {path: hash_file(path) for path in sorted({source.path for source in sources})}
 
 
 def fingerprint_key(key: bytes) -> str:
@@ -267,18 +272,18 @@ _READERS: dict[Format, Callable[[Intake], None]] = {
 }
 
 
-def _ingest_sources(intake: Intake, labels: Path | None) -> dict[str, Any]:
+def _ingest_sources(intake: Intake, labels: Path | None, hashes: dict[Path, str]) -> dict[str, Any]:
     """Write all tables but the manifest, and return what it says about them."""
-    files = sorted({tally.source.path for tally in intake.tallies})
-    archive_format, _ = FAMILIES[intake.tallies[0].source.role]
+    sources = [tally.source for tally in intake.tallies]
+    archive_format, _ = FAMILIES[sources[0].role]
     with ThreadPoolExecutor(1) as pool:
-        hashes = {file: pool.submit(hash_file, file) for file in files}
+        hashing = pool.submit(lambda: hashes or _hash_files(sources))
         intake.staged.mkdir()
         if labels is not None:
             _book_labels(intake, labels)
         _READERS[archive_format](intake)
         shutil.rmtree(intake.staged)
-        digests = {file: result.result() for file, result in hashes.items()}
+        digests = hashing.result()
     return {
         "format": archive_format,
         "inputs": [_describe_input(tally, digests) for tally in intake.tallies],

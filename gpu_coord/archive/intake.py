@@ -15,6 +15,7 @@ import polars as pl
 from gpu_coord.archive.cells import count_words
 from gpu_coord.archive.sources import read_batches
 from gpu_coord.archive.tables import ACCOUNTS, Accounts, Entities, Exclusion
+from gpu_coord.ground.threads import prefetch
 from gpu_coord.store.tables import TableWriter
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def number_entities(intake: Intake) -> None:
     schema = {"entity": pl.Int32, "kind": kinds, "value": pl.String}
     counts: Counter[str] = Counter()
     with TableWriter(intake.folder / "entities.parquet", schema) as writer:
-        for entities in intake.entities.number(intake.exclusion, intake.key):
+        for entities in prefetch(intake.entities.number(intake.exclusion, intake.key)):
             counts.update(_count_by(entities, "kind"))
             writer.add(entities)
     intake.facts["entities"] = counts.total()

@@ -137,14 +137,13 @@ def judge_tweets(
     """
     stamp = parse_stamps(cells["tweettime"])
     cells = cells.with_columns(mend_ids(cells[name], mended) for name in ("tweetid", "userid"))
-    tweet = pl.col("tweetid").str.strip_chars().str.extract(r"^([0-9]{1,19})$")
     named = cells.select(
         "userid",
         _take(pl.col("tweetid")).alias("tweetid"),
         has_user=_take(pl.col("userid")).is_not_null(),
         has_stamp=_take(pl.col("tweettime")).is_not_null(),
         stamp=stamp,
-        tweet=tweet.cast(pl.Int64, strict=False),
+        tweet=_read_whole(cells["tweetid"]),
     )
     rounded = {say_rounded(id): is_rounded(pl.col(id)) for id in ("tweetid", "userid")}
     faults = {
@@ -159,6 +158,16 @@ def judge_tweets(
     return judged.with_columns(value=pl.coalesce(values)).with_columns(
         choose_time(time, pl.col("tweet"), pl.col("stamp"))
     )
+
+
+def _read_whole(ids: pl.Series) -> pl.Series:
+    """Read digits as whole numbers below 2^63; null where there is anything else."""
+    numbers = ids.cast(pl.Int64, strict=False)
+    at = (ids.is_not_null() & (numbers.is_null() | (ids < "0") | (ids >= ":"))).arg_true()
+    if not at.len():
+        return numbers
+    digits = ids.gather(at).str.strip_chars().str.extract(r"^([0-9]{1,19})$")
+    return numbers.scatter(at, digits.cast(pl.Int64, strict=False))
 
 
 def read_post_counts(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
@@ -215,8 +224,19 @@ def extract_entities(
     entities["url"] = urls.with_columns(known)
     entities["text"] = _extract_texts(cells, keep=keep_texts)
     for kind in LISTS:  # the others have one value at most
-        entities[kind] = entities[kind].unique(maintain_order=True)
+        entities[kind] = _drop_repeated(entities[kind])
     return {kind: frame.drop_nulls("value") for kind, frame in entities.items()}
+
+
+def _drop_repeated(items: pl.DataFrame) -> pl.DataFrame:
+    """Keep the first of equal items of a row; most rows have one item, which costs no look."""
+    row = items["row"]
+    is_among = (row == row.shift(1)).fill_null(value=False)
+    is_among |= (row == row.shift(-1)).fill_null(value=False)
+    repeated = items.filter(is_among).is_duplicated()
+    if not repeated.any():
+        return items
+    return items.unique(maintain_order=True)
 
 
 def _extract_references(
