@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import gpu_coord as gc
 from gpu_coord.cli import app
+from gpu_coord.cli.display import describe_counts
 from gpu_coord.ground.tables import Column, lay_out, wrap
 from gpu_coord.ground.terminal import print_table
 
@@ -139,6 +140,11 @@ def test_summary__says_what_was_found_then_how_sure_then_the_cost(runs, command)
     order = ["Beyond habit:", "coordination is not inauthenticity", "GB at most", "Next: gpu-coord"]
     places = [said.index(words) for words in order]
     assert places == sorted(places)
+
+
+def test_describe_counts__one_is_not_many():
+    summary = {"n_accounts": 1_234, "n_groups": 1, "n_network_edges": 1, "alpha": 0.1, "n_bins": 0}
+    assert describe_counts(summary) == "1,234 accounts, 1 group, 1 network edge, 0 bins"
 
 
 @pytest.mark.parametrize(

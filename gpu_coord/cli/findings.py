@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from gpu_coord.cli.display import (
     Rows,
     describe_cost,
-    list_counts,
+    describe_counts,
     print_lines,
     print_rows,
     print_top,
@@ -218,6 +218,7 @@ def _suggest_next(findings: "Findings", pairs: "pl.DataFrame") -> list[str]:
     lines = [
         f"Next: gpu-coord explain {path} {a} {b}",
         f"      gpu-coord show {path} edges --account {a}",
+        f"      gpu-coord report {path}",
     ]
     if findings.summary.get("n_network_edges") == 0:
         option = _ALL_EDGES.get(findings.command, "--paper")
@@ -244,8 +245,7 @@ def _list_layers(findings: "Findings") -> Rows:
 
 
 def _describe_sizes(findings: "Findings") -> str:
-    counts = ", ".join(f"{number:,} {what}" for what, number in list_counts(findings.summary))
-    return f"The run: {counts}. {describe_cost(findings)}"
+    return f"The run: {describe_counts(findings.summary)}. {describe_cost(findings)}"
 
 
 def _list_halves(findings: "Findings") -> Rows:

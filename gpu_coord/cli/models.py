@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import choose_id, describe_cost, list_counts, print_lines, print_top
+from gpu_coord.cli.display import choose_id, describe_cost, describe_counts, print_lines, print_top
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +32,7 @@ def show_model(found: "Findings", *, show_ids: bool) -> None:
         by="-caused source target",
         n_names=2,
     )  # fmt: skip
-    counts = ", ".join(f"{number:,} {what}" for what, number in list_counts(found.summary))
+    counts = describe_counts(found.summary)
     print_lines(last, "", f"The model: {counts}. {describe_cost(found)}", wrap=True)
 
 
