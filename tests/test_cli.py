@@ -238,6 +238,15 @@ def test_simulate__and_demo_write_where_they_are_told(tmp_path):
         (["detect", "STORE", "--out", "RUN", "--bin", "soon"], 1, "'soon' is no duration"),
         (["detect", "STORE", "--out", "RUN", "--lag", "1", "--lags", "1-2"], 1, "exclude each"),
         (["detect", "STORE", "--out", "RUN", "--lags", "4-1"], 1, "rising range"),
+        (["detect", "STORE", "--out", "RUN", "--lags", "0-999999999"], 1, "1,000,000,000 lags"),
+        (["detect", "STORE", "--out", "RUN", "--lags", "0-" + "9" * 5000], 1, "rising range"),
+        (["ingest", "SHARES", "--store", "S", "--pseudonym-key", "/dev/zero"], 1, "is a device"),
+        (["ingest", "SHARES", "--store", "S", "--labels", "/dev/zero"], 1, "is a device"),
+        (["ingest", "SHARES", "--store", "S", "--exclude-file", "/dev/zero"], 1, "is a device"),
+        (["ingest", "/dev/null", "--store", "S"], 1, "/dev/null is a device or a pipe"),
+        (["sweep", "STORE", "/dev/zero", "--out", "RUN"], 1, "is a device"),
+        (["cycle", "STORE", "--seeds", "/dev/zero", "--out", "RUN"], 1, "is a device"),
+        (["evaluate", "STORE", "--truth", "/dev/zero"], 1, ""),
         (["detect", "STORE", "--out", "RUN", "--memory", "lots"], 1, "--memory is 'lots'"),
         (["detect", "STORE", "--out", "RUN", "--memory", "1KB"], 1, "1MB or more"),
         (["detect", "STORE", "--out", "RUN", "--alpha", "2"], 1, "alpha is 2"),
@@ -383,14 +392,52 @@ def test_errors_of_readers__are_no_damage_where_none_is_found(store, detect, mon
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError("too little"), OSError(28, "No space left on device")]
+    ("error", "said"),
+    [
+        (MemoryError("groups need 3 GB"), "groups need 3 GB"),
+        (MemoryError(), "smaller --memory"),
+        (OSError(28, "No space left on device"), "the disk is full"),
+        (OSError(30, "Read-only file system"), "can be read only"),
+        (OSError("[Errno 27] Error writing bytes to file. Detail: [errno 27]"), "ulimit -f"),
+        (pl.exceptions.ComputeError("IO error: No space left (os error 28)"), "the disk is full"),
+        (RuntimeError("can't start new thread"), "fewer --threads"),
+    ],
 )
-def test_machine_that_cannot__ends_with_3(detect, monkeypatch, error):
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_machine_that_cannot__ends_with_3(detect, monkeypatch, error, said, is_wrapped):
     def fail(*_, **__):
+        if is_wrapped:
+            raise ValueError("it could not be written") from error
         raise error
 
     monkeypatch.setattr(stages, "build_network", fail)
-    refuse(3, *detect)
+    assert said in refuse(3, *detect)
+
+
+def test_native_panic__is_one_sentence(detect, monkeypatch):
+    def panic(*_, **__):
+        raise pl.exceptions.PanicException("index out of bounds")
+
+    monkeypatch.setattr(stages, "build_network", panic)
+    assert "unexpected PanicException: index out of bounds" in refuse(1, *detect)
+
+
+@pytest.mark.needs("bash")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "share STORE --kind object --out made",
+        "model STORE --kinds object --out made",
+        "ingest SHARES --store made",
+    ],
+)
+def test_files_that_may_not_grow__are_said(store, shares, tmp_path, command):
+    words = command.replace("STORE", str(store)).replace("SHARES", str(shares))
+    limited = f"ulimit -f 1; exec {sys.executable} -m gpu_coord {words}"
+    done = subprocess.run(["bash", "-c", limited], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert "a file grew beyond the limit" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "made").exists()
 
 
 def test_missing_kind__is_a_warning(detect):

@@ -1,5 +1,6 @@
 """Who and what takes part, how time is cut, and how counts become weights."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ from gpu_coord.store.settings import TimeRange
 Measure = Literal["trace", "frobenius"]
 Undefined = Literal["marginal", "zero", "skip"]
 Denominator = Literal["all", "union", "intersection", "source", "idf", "none"]
+MAX_LAGS = 1000  # of one run: a week in bins of ten minutes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +59,26 @@ def parse_lags(text: str) -> tuple[int, ...]:
         The text is no rising range.
     """
     first, dash, last = text.partition("-")
-    is_range = dash and all(part.isascii() and part.isdigit() for part in (first, last))
+    is_range = dash and all(re.fullmatch("[0-9]{1,9}", part) for part in (first, last))
     if not is_range or int(first) > int(last):
         raise ValueError(f"lags is {text!r}; write a rising range of bins, like 1-4.")
+    check_n_lags(int(last) - int(first) + 1)
     return tuple(range(int(first), int(last) + 1))
+
+
+def check_n_lags(n_lags: int) -> None:
+    """Refuse more lags than `MAX_LAGS`.
+
+    Raises
+    ------
+    ValueError
+        There are more.
+    """
+    if n_lags > MAX_LAGS:
+        raise ValueError(
+            f"there are {n_lags:,} lags; each is counted on its own, so give {MAX_LAGS} at most: "
+            "wider bins reach farther."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +101,7 @@ class LagSettings(MatchSettings):
             object.__setattr__(self, "lags", self.usual_lags)
         if len(set(self.lags)) < len(self.lags) or min(self.lags) < 0:
             raise ValueError(f"lags is {self.lags}; give distinct numbers of bins, 0 or more.")
+        check_n_lags(len(self.lags))
 
     @property
     def usual_lags(self) -> tuple[int, ...]:

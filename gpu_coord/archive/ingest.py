@@ -42,6 +42,7 @@ from gpu_coord.archive.sources import (
 )
 from gpu_coord.archive.tables import REJECTS, Exclusion
 from gpu_coord.archive.x_archive import ingest_x_archive
+from gpu_coord.ground.files import check_file
 from gpu_coord.ground.folders import (
     WAY_OUT,
     TemporaryFolder,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from gpu_coord.archive.sources import Source
 
 AnyPath = Path | str
+_TABLE_RULE = "labels are one CSV or Parquet file"
 
 
 @takes(IngestSettings)
@@ -212,7 +214,7 @@ def _ingest(
 
 
 def _hash_table(path: Path) -> str:
-    _refuse_folder(path)
+    check_file(path, _TABLE_RULE)
     return hash_file(path)
 
 
@@ -359,14 +361,9 @@ def _read_label_rows(path: Path, columns: Sequence[str], extra: Sequence[str]) -
     )
 
 
-def _refuse_folder(path: Path) -> None:
-    if path.is_dir():
-        raise ArchiveError(f"{path.absolute()} is a folder; labels are one CSV or Parquet file.")
-
-
 def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
     """Return the table and its header as it stands in the file."""
-    _refuse_folder(path)
+    check_file(path, _TABLE_RULE)
     check_name(path)
     with naming_errors(path, None):
         with path.open("rb") as file:

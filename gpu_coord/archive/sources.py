@@ -41,6 +41,7 @@ from gpu_coord.archive.layouts import (
     plain,
     recognise_layout,
 )
+from gpu_coord.ground.files import check_file
 from gpu_coord.ground.threads import prefetch
 
 if TYPE_CHECKING:
@@ -245,8 +246,10 @@ def _list_files(given: Sequence[tuple[Path, str | None]]) -> dict[Path, Place]:
     """Return the files by their resolved path; what the walk knows of them outlives the links."""
     files: dict[Path, Place] = {}
     for path, label in given:
-        if not (path.is_dir() or path.is_file()):
+        if not path.exists():
             raise FileNotFoundError(f"There is no file or folder {path}.")
+        if not path.is_dir():
+            check_file(path, "an archive is read several times: write it to a file first")
         root = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
         place = Place(root, label, path.is_file())
         for found in [path] if place.is_named else _walk(path):

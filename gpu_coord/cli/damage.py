@@ -6,7 +6,7 @@ from typing import Any
 _READERS = {"polars", "narwhals", "pyarrow"}
 
 
-def explain_failure(error: Exception, options: dict[str, Any]) -> str | None:
+def explain_failure(error: BaseException, options: dict[str, Any]) -> str | None:
     """Say which file is damaged where a table could not be read; None where that is not why.
 
     Readers do not name the file, and what they say is the same of a mistake in this program: so

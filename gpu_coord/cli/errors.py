@@ -1,6 +1,5 @@
 """What goes wrong in a command becomes one sentence and an exit code; warnings become sentences."""
 
-import errno
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ import typer
 from gpu_coord.cli.damage import explain_failure
 from gpu_coord.cli.display import say
 from gpu_coord.cli.requests import Command
+from gpu_coord.cli.shortages import explain_shortage
 
 WRONG_REQUEST, MACHINE_CANNOT, INTERRUPTED, TERMINATED = 1, 3, 130, 143
 
@@ -40,9 +40,11 @@ def report_errors(command: Command) -> Callable[..., None]:
             fail("interrupted; what was being written is not there.", code=INTERRUPTED)
         except (typer.Exit, typer.Abort):
             raise
-        except Exception as error:
-            if options["debug"]:
+        except BaseException as error:
+            if options["debug"] or not _is_failure(error):
                 raise
+            if lacked := explain_shortage(error):
+                fail(lacked, code=MACHINE_CANNOT)
             said = explain_failure(error, options) or _describe_error(error)
             fail(said, code=_choose_code(error))
 
@@ -67,19 +69,21 @@ def _terminate(*_: object) -> NoReturn:
     raise TerminatedError
 
 
-def _choose_code(error: Exception) -> int:
+def _is_failure(error: BaseException) -> bool:
+    """Tell errors from requests to end; a panic of a native library is no `Exception`."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _choose_code(error: BaseException) -> int:
     from gpu_coord.backend import GpuUnavailableError
 
-    if isinstance(error, GpuUnavailableError | MemoryError):
-        return MACHINE_CANNOT
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-    return MACHINE_CANNOT if full else WRONG_REQUEST
+    return MACHINE_CANNOT if isinstance(error, GpuUnavailableError) else WRONG_REQUEST
 
 
-def _describe_error(error: Exception) -> str:
+def _describe_error(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError | PermissionError) and error.filename:
         return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}."
-    if isinstance(error, ValueError | OSError | MemoryError | RuntimeError) and str(error):
+    if isinstance(error, ValueError | OSError | RuntimeError) and str(error):
         return str(error)
     return f"unexpected {type(error).__name__}: {error} (--debug shows where; please report it)."
 

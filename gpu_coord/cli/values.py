@@ -3,15 +3,19 @@
 import re
 from pathlib import Path
 
+from gpu_coord.ground.files import MEGABYTE, read_small
+
 
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a file that hold anything."""
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rule = "terms are a text file, one a line"
+    text = read_small(path, rule=rule, most=64 * MEGABYTE).decode("utf-8-sig")
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def read_key(path: Path) -> bytes:
     """Return the key that a file holds."""
-    key = path.read_bytes().strip()
+    key = read_small(path, rule="a key is a file of a line", most=MEGABYTE).strip()
     if len(key) < 16:
         raise ValueError(
             f"the key in {path.name} has {len(key)} bytes; it needs 16 at least, for example from "

@@ -24,6 +24,7 @@ from gpu_coord.archive.sources import (
     show_columns,
 )
 from gpu_coord.ground.choices import AUTO
+from gpu_coord.ground.files import MEGABYTE, read_small
 from gpu_coord.ground.texts import fold_hashtags
 from gpu_coord.ground.urls import normalise_urls, registered_domains
 from gpu_coord.results.command import Work, writes
@@ -34,6 +35,7 @@ from gpu_coord.sharing.settings import CycleSettings, ShareSettings
 from gpu_coord.sharing.shares import Shares, fill_kinds, hash_objects, read_shares
 from gpu_coord.store.store import name_accounts, name_entities
 
+_MAX_SEED_BYTES = 512 * MEGABYTE
 NO_ACCOUNT, NO_OBJECT, NO_ROUND = "no new account", "no new object", "no round left"
 
 Seeds = Path | str | Sequence[str] | pl.DataFrame
@@ -117,10 +119,9 @@ def read_seeds(seeds: Seeds) -> pl.DataFrame:
 
 
 def _read_seed_file(path: Path) -> pl.DataFrame:
-    if path.is_dir():
-        raise ArchiveError(f"{path} is a folder; seeds are one file: text, CSV or Parquet.")
+    rule = "seeds are one file: text, CSV or Parquet"
+    content = read_small(path, rule=rule, most=_MAX_SEED_BYTES)
     with naming_errors(path, None):
-        content = path.read_bytes()
         if content[:4] == b"PAR1":
             table = read_parquet(path)
             return _take_columns(table, table.columns, path.name)

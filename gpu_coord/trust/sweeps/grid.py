@@ -18,6 +18,7 @@ import polars as pl
 from gpu_coord.activity.settings import MatchSettings
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.ground.choices import Spelling, list_spellings, read_options
+from gpu_coord.ground.files import MEGABYTE, read_small
 
 MAX_CELLS = 100_000
 # The test of groups is the slowest stage by far, and no setting before it is shared with it.
@@ -75,11 +76,12 @@ def read_grid(path: Path | str) -> dict[str, list[Any]]:
     Raises
     ------
     ValueError
-        The file is no TOML.
+        The file is no TOML, or no small file.
     """
     path = Path(path)
+    content = read_small(path, rule="a grid is a TOML file", most=MEGABYTE)
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(content.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(
             f"{path.name} is no TOML ({error}); write one list a line, like min_support = [1, 2]."
