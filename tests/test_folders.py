@@ -1,5 +1,11 @@
+import errno
+import subprocess
+import sys
+from contextlib import contextmanager
+
 import pytest
 
+from gpu_coord.ground import leftovers
 from gpu_coord.ground.folders import (
     check_replaceable,
     read_marker,
@@ -105,3 +111,70 @@ def test_replace_file__leaves_nothing_after_a_failure(tmp_path, failure):
         aside.write_text("half")
         raise failure
     assert list(tmp_path.iterdir()) == []
+
+
+WRITE = """
+import os, sys, time
+from pathlib import Path
+from gpu_coord.ground import folders
+
+def wait(*_):
+    print("there", flush=True)
+    time.sleep(60)
+
+path, moment = Path(sys.argv[1]), sys.argv[2]
+if moment == "swapped":  # the old folder is aside, the new one not yet there
+    rename = Path.rename
+    Path.rename = lambda self, to: wait() if to == path else rename(self, to)
+with folders.replace_folder(path, "mark.json", {"mark.json", "table"}) as folder:
+    folders.write_json(folder / "mark.json", {"gpu_coord": "2"})
+    if moment == "written":
+        wait()
+"""
+
+
+@contextmanager
+def write_slowly(path, moment):
+    """Begin to replace a folder in another process, which waits at a moment."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", WRITE, str(path), moment], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert program.stdout.readline() == "there\n"
+        yield program
+    finally:
+        program.kill()
+        program.communicate()
+
+
+@pytest.mark.parametrize("moment", ["written", "swapped"])
+def test_replace_folder__clears_what_a_killed_process_left(there, tmp_path, moment):
+    with write_slowly(there, moment):
+        pass
+    assert any(path.name.startswith(".there.") for path in tmp_path.iterdir())
+    with pytest.raises(OSError, match="broken off"), replace(there):
+        assert (there / "table").read_text() == "old"
+        raise OSError("broken off")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert read_marker(there, "mark.json") == {"gpu_coord": "1"}
+
+
+def test_replace_folder__leaves_alone_what_others_write(there, tmp_path):
+    (tmp_path / ".there.new-notes").mkdir()  # no name of ours
+    with write_slowly(there, "written"):
+        with replace(there) as folder:
+            write_json(folder / "mark.json", {"gpu_coord": "3"})
+        asides = [path for path in tmp_path.iterdir() if path.name.startswith(".there.new-")]
+        assert len(asides) == 2 and read_marker(there, "mark.json") == {"gpu_coord": "3"}
+
+
+def test_replace_folder__works_where_there_are_no_locks(there, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(leftovers.fcntl, "flock", refuse)
+    left = tmp_path / ".there.new-12345678"
+    left.mkdir()
+    with replace(there) as folder:
+        write_json(folder / "mark.json", {"gpu_coord": "2"})
+    assert left.is_dir() and read_marker(there, "mark.json") == {"gpu_coord": "2"}

@@ -9,9 +9,11 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from gpu_coord.ground.leftovers import clear_leftovers, hold, make_aside
 
 WAY_OUT = "give --overwrite (overwrite=True in Python) to replace it, or choose another path"
 _MOST_NAMED = 3  # settings that differ
@@ -131,25 +133,29 @@ def replace_folder(path: Path, marker: str, names: Collection[str]) -> Iterator[
     """Yield an empty folder beside ``path`` that takes its place when the block succeeds.
 
     What was there stays untouched until then; after an error or an interruption nothing of the
-    new folder remains. See `check_replaceable` for the parameters and for what is refused.
+    new folder remains, and what a killed process left there is removed. See `check_replaceable`
+    for the parameters and for what is refused.
     """
     path = path.resolve()
+    with _naming_place(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(path)
     check_replaceable(path, marker, names)
-    aside = _make_aside(path, "new")
-    try:
+    with ExitStack() as stack:
+        with _naming_place(path):
+            aside = stack.enter_context(make_aside(path, "new"))
+        stack.callback(shutil.rmtree, aside, ignore_errors=True)
         aside.chmod(0o755)
         yield aside
         check_replaceable(path, marker, names)
         _swap(aside, path)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
-def _make_aside(path: Path, state: str) -> Path:
-    """Make an empty hidden folder beside a path; say which path cannot be written."""
+@contextmanager
+def _naming_place(path: Path) -> Iterator[None]:
+    """Say which path cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.{state}-"))
+        yield
     except OSError as error:
         raise OSError(
             error.errno, f"{path} cannot be written ({error.strerror}); choose another place"
@@ -160,13 +166,13 @@ def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    old = _make_aside(path, "old")
-    try:
-        path.rename(old)
-        new.rename(path)
-    except BaseException:
-        if not path.exists():
-            old.rename(path)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    with hold(path), make_aside(path, "old") as old:  # a lock goes along with what is renamed
+        try:
+            path.rename(old)
+            new.rename(path)
+        except BaseException:
+            if not path.exists():
+                old.rename(path)
+            raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)

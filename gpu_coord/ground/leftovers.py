@@ -1,0 +1,78 @@
+"""Folders that are being written, and those that killed processes left behind.
+
+The one idea: whoever writes a folder holds a lock on it, which ends with the process however that
+ends; what nobody holds was left.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+State = Literal["new", "old"]  # what is to appear under a name; what stood there
+
+
+@contextmanager
+def make_aside(path: Path, state: State) -> Iterator[Path]:
+    """Make an empty hidden folder beside a path, and hold it until the block ends."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.{state}-"))
+        with hold(folder) as is_ours:
+            if is_ours:
+                yield folder
+                return
+        # Another process took it for left behind before it was held.
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[bool]:
+    """Hold a folder until the block ends; yield whether nobody else holds it.
+
+    Where the file system knows no locks nobody does, and leftovers are there to stay.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        yield _lock(descriptor) is not False and folder.exists()
+    finally:
+        os.close(descriptor)
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what killed processes left beside a path; put back what stood there."""
+    for folder in _list_leftovers(path, "old"):
+        if not path.exists():
+            folder.rename(path)
+    for folder in (*_list_leftovers(path, "old"), *_list_leftovers(path, "new")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _list_leftovers(path: Path, state: State) -> Iterator[Path]:
+    form = re.compile(rf"\.{re.escape(path.name)}\.{state}-[a-z0-9_]{{8}}")
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    for folder in sorted(each for each in beside if form.fullmatch(each.name)):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if _lock(descriptor):
+                yield folder
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Tell whether a lock was had; None where there are no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
