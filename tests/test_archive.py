@@ -322,6 +322,22 @@ def test_ingest__an_open_quote_in_a_malformed_last_record_counts_once(ingest_byt
     assert store.manifest["totals"]["rows_read"] == 1
 
 
+@pytest.mark.parametrize("opened", ['c,"x,3,103', 'c,x,3,"103'])  # too few fields, and enough
+@pytest.mark.parametrize("block_bytes", [1 << 24, 1 << 12])
+def test_ingest__warns_of_the_lines_that_an_open_quote_takes_along(
+    ingest_bytes, monkeypatch, opened, block_bytes
+):
+    monkeypatch.setattr(sources, "BLOCK_BYTES", block_bytes)
+    lines = "".join(f"d,x,{n},{200 + n}\n" for n in range(1000))
+    said = r"file: a quote that opens in record 3 is never closed, so the 1,000 lines behind it"
+    with pytest.warns(UserWarning, match=said):
+        store = ingest_bytes(SHARES + opened + "\n" + lines)
+    (reject,) = store.read("rejects").rows()
+    assert reject[:2] == ("file", 3) and "1,000 more lines" in reject[2]
+    assert list_accounts(store) == ["a", "b"]
+
+
+@pytest.mark.filterwarnings("ignore:file. a quote that opens")
 @pytest.mark.parametrize("end", ['"10', '"10\n', '10\nc,x,"3,103\nd,x,4,104\n'])
 def test_ingest__a_quote_left_open_is_never_silent(ingest_bytes, end):
     store = ingest_bytes(SHARES + "c,x,3," + end)

@@ -25,7 +25,12 @@ from gpu_coord.archive.exports import ingest_exports
 from gpu_coord.archive.frames import FRAME_NAME, stage, stage_labelled
 from gpu_coord.archive.ids import read_ids
 from gpu_coord.archive.intake import Intake, Tally
-from gpu_coord.archive.outcome import refuse_loss, warn_of_damage, warn_of_nothing
+from gpu_coord.archive.outcome import (
+    refuse_loss,
+    warn_of_damage,
+    warn_of_nothing,
+    warn_of_open_quotes,
+)
 from gpu_coord.archive.settings import Format, IngestSettings
 from gpu_coord.archive.shares import ingest_shares
 from gpu_coord.archive.sources import (
@@ -210,6 +215,7 @@ def _ingest(
         write_manifest(folder, {**head, **facts})
     warn_of_nothing(facts["inputs"])
     warn_of_damage(facts)
+    warn_of_open_quotes(target, facts)
     return open_store(target)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gpu_coord.archive.ids import RESCUE, ROUNDED_ITEM, say_rounded
-from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.archive.sources import SWALLOWED, ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +85,20 @@ def warn_of_nothing(inputs: Sequence[Mapping[str, Any]]) -> None:
         warnings.warn(
             f"{', '.join(empty)}: no record behind the header, so the store holds no post; are "
             "these the right files?",
+            stacklevel=_CALLER,
+        )
+
+
+def warn_of_open_quotes(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Warn of records that hold all lines behind them, as their quote is never closed."""
+    if not any(reason.startswith(SWALLOWED) for reason in facts["rejected_by_reason"]):
+        return
+    rejects = pl.read_parquet(folder / "rejects.parquet")
+    for file, row, reason in rejects.filter(pl.col("reason").str.starts_with(SWALLOWED)).rows():
+        n_lines = reason.removeprefix(SWALLOWED).removeprefix(", so ").split()[0]
+        warnings.warn(
+            f"{file}: a quote that opens in record {row:,} is never closed, so the {n_lines} lines "
+            "behind it are not read; close it and ingest again.",
             stacklevel=_CALLER,
         )
 

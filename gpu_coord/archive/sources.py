@@ -57,6 +57,7 @@ BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
 N_ROOMS = 6  # blocks of a CSV file that are held at a time
 HEAD_BYTES = 1 << 20
 PARQUET_ROWS = 1 << 17
+SWALLOWED = "a quote that opens in this record is never closed"
 OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
 NO_RECORD = "the line is no record of this layout"
 UNEXACT_ID = "the line gives an id that is neither text nor a whole number"
@@ -795,6 +796,9 @@ def _read_csv_blocks(
 
     def set_aside(row: Any) -> str:
         reason = f"{row.actual_columns} fields where the header has {n_columns}"
+        n_lines = row.text.rstrip("\r\n").count("\n")
+        if n_lines and row.text.count('"') % 2:
+            reason = _say_swallowed(n_lines)
         malformed.append((row.number - 1, reason))
         return "skip"
 
@@ -869,7 +873,14 @@ def _hold_last(batches: Iterator[Batch]) -> Iterator[Batch]:
 def _take_last(batch: Batch, number: int) -> Batch:
     if not batch.rows.size or batch.rows[-1] != number:
         return batch  # the last record has the wrong number of fields and is listed already
-    return Batch(batch.frame[:-1], batch.rows[:-1], [(number, OPEN_QUOTE)], batch.position)
+    cells = batch.frame.row(-1)
+    n_lines = sum(cell.rstrip("\r\n").count("\n") for cell in cells if cell)
+    reason = _say_swallowed(n_lines) if n_lines else OPEN_QUOTE
+    return Batch(batch.frame[:-1], batch.rows[:-1], [(number, reason)], batch.position)
+
+
+def _say_swallowed(n_lines: int) -> str:
+    return f"{SWALLOWED}, so {n_lines:,} more lines are part of it"
 
 
 def _no_rows(names: list[str]) -> pl.DataFrame:
