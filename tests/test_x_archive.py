@@ -38,6 +38,7 @@ from gpu_coord.archive.cells import (
 )
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.ground.texts import fold_case, fold_hashtags, normalise_unicode
+from gpu_coord.store.store import name_accounts
 
 TWEET_HEADER = (
     "tweetid userid user_display_name user_screen_name user_reported_location "
@@ -704,6 +705,20 @@ def test_ingest__does_not_depend_on_the_order_of_rows(tmp_path, seed):
     assert list_events(left) == list_events(right)
     assert left.read("accounts").equals(right.read("accounts"))
     assert left.read("entities").equals(right.read("entities"))
+    ids = left.read("accounts")["account_id"]
+    assert name_accounts(ids, left).equals(name_accounts(ids, right))
+
+
+def test_name_accounts__names_differ_between_archives(tmp_path):
+    stores = []
+    for name, users in (("a", "uv"), ("b", "uw")):
+        rows = [tweet(n, userid=user) for n, user in enumerate(users)]
+        (tmp_path / f"{name}.csv").write_bytes(write_tweets(rows))
+        stores.append(ingest(tmp_path / f"{name}.csv", tmp_path / name))
+    names = [name_accounts(pl.Series(["u"]), store)[0] for store in stores]
+    assert names[0] != names[1]
+    del stores[0].manifest["accounts_sha256"]  # as stores of earlier versions are
+    assert name_accounts(pl.Series(["u"]), stores[0])[0] not in names
 
 
 # --- users ---------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ stored, rejected, a duplicate or excluded, and each file's counts add up.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
     from gpu_coord.archive.sources import Batch, Source
     from gpu_coord.ground.kinds import UrlRule
+
+
+TEXTS_AT_ONCE = 1 << 16
 
 
 @dataclass(slots=True)
@@ -111,9 +116,18 @@ def number_accounts(intake: Intake) -> None:
     """Give numbers to the accounts, once all are marked, and write their table."""
     accounts = intake.accounts.number(intake.key)
     intake.facts["accounts"] = accounts.height
+    intake.facts["accounts_sha256"] = _hash_texts(accounts["account_id"])
     intake.facts["accounts_by_label"] = _count_by(accounts.drop_nulls("label"), "label")
     with TableWriter(intake.folder / "accounts.parquet", ACCOUNTS) as writer:
         writer.add(accounts)
+
+
+def _hash_texts(texts: pl.Series) -> str:
+    """Return a hash of texts in their order."""
+    digest = hashlib.sha256()
+    for first in range(0, len(texts), TEXTS_AT_ONCE):
+        digest.update(json.dumps(texts[first : first + TEXTS_AT_ONCE].to_list()).encode())
+    return digest.hexdigest()
 
 
 def number_entities(intake: Intake) -> None:

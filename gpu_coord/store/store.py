@@ -198,7 +198,9 @@ def name_entities(entities: pl.DataFrame, store: Store) -> pl.DataFrame:
 def _hash_ids(ids: pl.Series, store: Store, prefix: str) -> pl.Series:
     import polars_hash as plh
 
-    # What the inputs held, not when or where they were ingested.
-    salt = "".join(entry["sha256"] for entry in store.manifest["inputs"])
+    # What the inputs held, not in which order, when or where they were ingested. Older stores have
+    # no hash of it.
+    inputs = "".join(entry["sha256"] for entry in store.manifest["inputs"])
+    salt = store.manifest.get("accounts_sha256", inputs)
     hashed = plh.concat_str(pl.lit(salt), ids).chash.blake3()
     return pl.select(prefix + hashed.str.slice(0, 12)).to_series()
