@@ -10,6 +10,7 @@ from scipy import stats
 
 from gpu_coord.activity.cells import Activity, build_activity
 from gpu_coord.archive.ingest import ingest
+from gpu_coord.groups import groups
 from gpu_coord.groups.crowds import (
     Coincidences,
     compute_excess_p,
@@ -25,7 +26,7 @@ from gpu_coord.groups.matches import compare_matches, draw_matches
 from gpu_coord.groups.members import assess_accounts
 from gpu_coord.groups.rhythms import estimate_rhythms
 from gpu_coord.groups.schedules import _draw_orders, permute_days
-from gpu_coord.groups.scores import Scores, score_pairs
+from gpu_coord.groups.scores import Scores, limit_pairs, score_pairs
 from gpu_coord.groups.search import (
     _cut_prefix,
     _find_vectors,
@@ -408,10 +409,12 @@ def test_score_pairs__equals_all_pairs_by_hand(bin_seconds, backend):
         assert not scores.base.any()
 
 
-def test_score_pairs__keeps_the_highest_where_memory_is_short(ordinary):
+def test_score_pairs__keeps_the_highest_where_there_are_too_many(ordinary):
     (fold, _), rhythms = ordinary
     z = score_by_hand(fold, rhythms)
-    scores = score_pairs(fold, rhythms, memory=80 * 40 * 10)
+    n_kept = limit_pairs(fold, most=10 * fold.n_accounts)
+    assert n_kept == 10 and limit_pairs(fold) is None
+    scores = score_pairs(fold, rhythms, memory=1 << 20, n_kept=n_kept)
     kept = np.zeros(z.shape, bool)
     for row in range(scores.n_accounts):
         kept[row, scores.column[scores.row_start[row] : scores.row_start[row + 1]]] = True
@@ -428,11 +431,16 @@ def test_score_pairs__keeps_the_highest_where_memory_is_short(ordinary):
         assert scores.base[row] == pytest.approx(z[row, rest[row]].mean(), abs=1e-5)
 
 
-def test_score_pairs__is_the_same_for_any_threads(ordinary):
+@pytest.mark.parametrize("n_kept", [None, 10])
+def test_score_pairs__is_the_same_for_any_threads_and_memory(ordinary, n_kept):
     (fold, _), rhythms = ordinary
-    one, two = (score_pairs(fold._replace(n_threads=n), rhythms, memory=40_000) for n in (1, 2))
-    for name in ("row_start", "column", "value", "base"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    first, *others = (
+        score_pairs(fold._replace(n_threads=n), rhythms, memory=memory, n_kept=n_kept)
+        for n, memory in ((1, 1 << 30), (2, 1 << 30), (2, 1_000))
+    )
+    for other in others:
+        for name in ("row_start", "column", "value", "base"):
+            np.testing.assert_array_equal(getattr(first, name), getattr(other, name))
 
 
 # ------------------------------------------------------------------ search
@@ -929,11 +937,20 @@ def test_find_groups__does_not_know_the_order_of_accounts(planted, backend):
     assert set(found) == set(wanted.filter("in_both_folds")["account"])
 
 
-def test_find_groups__gets_by_with_little_memory(planted):
+def test_find_groups__finds_the_same_with_little_memory(planted):
     activity, _ = planted
-    (accounts,) = read_confirmed(find_groups(activity, memory=200_000))
+    much, little = (find_groups(activity, memory=memory) for memory in (1 << 30, 1_000))
+    assert much.table.equals(little.table) and much.accounts.equals(little.accounts)
+    assert much.n_neighbours is None
+
+
+def test_find_groups__gets_by_with_some_pairs_of_each_account(planted, monkeypatch):
+    activity, _ = planted
+    monkeypatch.setattr(groups, "limit_pairs", lambda fold: 20)
+    found = find_groups(activity)
+    (accounts,) = read_confirmed(found)
     core = accounts.filter("in_both_folds")["account"].to_numpy()
-    assert (core < 24).all() and core.size >= 12
+    assert (core < 24).all() and core.size >= 12 and found.n_neighbours == 20
 
 
 def test_find_groups__confirms_nobody_once_days_are_out_of_order(planted, backend):

@@ -160,6 +160,13 @@ def _print_groups(findings: "Findings", *, show_ids: bool) -> None:
     if reason := findings.content["groups"]["reason"]:
         print_lines(f"No test of groups: {reason}", "")
         return
+    if n_neighbours := findings.content["groups"].get("n_neighbours"):
+        print_lines(
+            f"Groups were looked for among the {n_neighbours:,} most similar others of each "
+            "account: all pairs are too many.",
+            "",
+            wrap=True,
+        )
     table = findings.read("groups")
     rest = table.filter(table["tier"].is_null() if "tier" in table.columns else ~table["confirmed"])
     if reasons := _explain_groups(rest):

@@ -305,7 +305,9 @@ def _describe(work: Work, found: _Found, n_evidence: EvidenceCount) -> None:
             "dropped_accounts": activity.n_dropped,
         },
         chance=None if tests is None or choice is None else describe_tests(tests, choice),
-        groups=None if groups is None else {"reason": groups.reason},
+        groups=None
+        if groups is None
+        else {"reason": groups.reason, "n_neighbours": groups.n_neighbours},
         summary=found.stages.summarise(n_edges, found.network, tests, choice, groups),
         graphs_written=(work.folder / "network.gexf").exists(),
         evidence=asdict(n_evidence),

@@ -21,7 +21,7 @@ from gpu_coord.groups.findings import (
 )
 from gpu_coord.groups.folds import find_obstacle, split_days
 from gpu_coord.groups.rhythms import estimate_rhythms
-from gpu_coord.groups.scores import score_pairs
+from gpu_coord.groups.scores import limit_pairs, score_pairs
 from gpu_coord.groups.search import search_groups
 from gpu_coord.groups.trials import Trial, try_group
 
@@ -33,6 +33,7 @@ class Groups:
     table: pl.DataFrame  # row = group, confirmed ones first, then by size
     accounts: pl.DataFrame  # row = account of a group of either tier, by group, tier and p-value
     reason: str | None  # why nothing could be tested
+    n_neighbours: int | None = None  # searched of each account; None: all pairs were
 
     @property
     def n_beyond_habit(self) -> int:
@@ -79,8 +80,9 @@ def find_groups(
     n_replicates
         Of each test.
     memory
-        Bytes for scores of pairs and permutations, beside the events themselves. Where the scores
-        need more, each account keeps its highest and the mean of the rest.
+        Bytes for blocks of scores and permutations under way; never changes what is found. Where
+        there are more than `scores.MOST_PAIRS` pairs each account keeps its highest scores and the
+        mean of the rest, in the same way everywhere (``n_neighbours``).
     progress
         Called with the steps done and their number.
 
@@ -117,8 +119,9 @@ def find_groups(
     accounts, folds = split_days(activity)
     rhythms = estimate_rhythms(folds)
     trials: list[Trial] = []
+    limits = [limit_pairs(fold) for fold in folds]
     for fold in (0, 1):
-        scores = score_pairs(folds[fold], rhythms, memory=memory)
+        scores = score_pairs(folds[fold], rhythms, memory=memory, n_kept=limits[fold])
         advance()
         sets = search_groups(scores, n_groups, report=advance)
         del scores
@@ -135,7 +138,8 @@ def find_groups(
     listed = assess_findings(findings, folds, rhythms, alpha=alpha)
     table = tabulate_findings(findings, listed)
     rows = pl.Series(accounts, dtype=pl.Int32).gather(listed["account"])
-    return Groups(table, listed.with_columns(account=rows), None)
+    n_neighbours = min((limit for limit in limits if limit is not None), default=None)
+    return Groups(table, listed.with_columns(account=rows), None, n_neighbours)
 
 
 def _check_settings(alpha: float, seed: int, n_groups: int, n_replicates: int) -> None:

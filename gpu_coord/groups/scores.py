@@ -16,7 +16,7 @@ from gpu_coord.groups.folds import Fold, count_stratum, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
 
 _LOWEST, _HIGHEST = -2.0, 6.0  # z is clipped: no single pair makes a group
-_PAIR_BYTES = 40  # of a kept pair, while the rows are put together
+MOST_PAIRS = 1 << 24  # are kept, of 40 bytes while the rows are put together
 _ROW_BYTES = 12
 _BLOCK_BYTES = 16 << 20
 _BLOCK_PRODUCTS = 5_000_000  # visits of others met in one call of the kernel: some 0.2 s
@@ -36,28 +36,36 @@ class Scores(NamedTuple):
         return int(self.base.size)
 
 
-def score_pairs(fold: Fold, rhythms: Rhythms, *, memory: int) -> Scores:
-    """Score all pairs; where memory is short keep each account's highest, and the mean of the rest.
+def limit_pairs(fold: Fold, *, most: int = MOST_PAIRS) -> int | None:
+    """Return how many of each account's pairs can be kept; None where all can.
+
+    It depends on the archive alone, not on the machine: the same groups are found everywhere.
+    """
+    users = np.diff(fold.stratum_start)
+    n_accounts = fold.n_accounts
+    n_pairs = min(int((users * (users - 1) // 2).sum()), n_accounts * (n_accounts - 1) // 2)
+    return None if n_pairs <= most else max(1, most // n_accounts)
+
+
+def score_pairs(fold: Fold, rhythms: Rhythms, *, memory: int, n_kept: int | None = None) -> Scores:
+    """Score all pairs, or keep each account's highest, and the mean of the rest.
 
     Parameters
     ----------
     fold, rhythms
         What happened, and what the accounts are used to.
     memory
-        Bytes that the scores may take, those of blocks under way included.
+        Bytes that blocks of scores under way may take.
+    n_kept
+        How many of each account's are kept, from `limit_pairs`.
     """
-    users = np.diff(fold.stratum_start)
-    n_accounts = fold.n_accounts
-    n_pairs = min(int((users * (users - 1) // 2).sum()), n_accounts * (n_accounts - 1) // 2)
-    room = memory // 2 // _PAIR_BYTES
-    block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
-    rows = _Rows(fold, rhythms, block_bytes=block_bytes)
-    if n_pairs <= room:
-        lowest, total = np.full(n_accounts, -np.inf), None
+    rows = _Rows(fold, rhythms, block_bytes=max(1, min(memory // 8, _BLOCK_BYTES)))
+    if n_kept is None:
+        lowest, total = np.full(fold.n_accounts, -np.inf), None
     else:
-        lowest, total = rows.summarise(max(1, room // n_accounts))
+        lowest, total = rows.summarise(n_kept)
     source, target, z = rows.collect(lowest)
-    return _mirror(source, target, z, total, n_accounts)
+    return _mirror(source, target, z, total, fold.n_accounts)
 
 
 class _Rows:
