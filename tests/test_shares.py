@@ -235,9 +235,8 @@ def test_ingest__sets_json_ids_aside_that_are_not_exact(tmp_path, column, value)
         list_line(account_id=r'"\ud800x"'),
         list_line(object_id=r'"x\udc00"'),
         list_line(object_id=r'"\udc00\ud800"'),
-        list_line(account_id="1" * 42),
-        list_line(followers="1" * 42),
         list_line(timestamp_share="1e400"),
+        list_line(followers="NaN2"),
     ],
 )
 @pytest.mark.parametrize("n_lines", [1, 6])
@@ -254,6 +253,46 @@ def test_ingest__sets_only_the_json_line_aside_that_cannot_be_read(tmp_path, lin
     found = [(content, value) for _, content, _, value, _ in list_events(store)]
     assert found == [("1", "1" * 42), ("1", r"\ud800"), ("1", "😀"), ("1" * 38, "x")]
     check_counts(store)
+
+
+@pytest.mark.parametrize("n_digits", [20, 42, 300])
+def test_ingest__reads_numbers_of_any_length_and_what_python_writes_for_none(tmp_path, n_digits):
+    long = "1" * n_digits
+    text = rf'"a \"n\": {long}, NaN"'
+    lines = [
+        list_line(account_id=long, followers=f"-{long}", text=text),
+        list_line(object_id=long, followers="NaN"),
+        list_line(content_id="2", likes="-Infinity", kind="NaN"),
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    store = ingest(tmp_path / "t.jsonl", tmp_path / "store")
+    assert list_events(store) == [
+        (long, "1", "object", "x", 1500),
+        ("a", "1", "object", long, 1500),
+        ("a", "2", "object", "x", 1500),
+    ]
+    check_counts(store)
+
+
+def test_ingest__a_first_json_line_may_be_long_but_not_endless(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "HEAD_BYTES", 64)
+    lines = [list_line(text=f'"{"y" * 500}"'), list_line(content_id="2")]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    assert ingest(tmp_path / "t.jsonl", tmp_path / "store").manifest["totals"]["posts"] == 2
+    monkeypatch.setattr(sources, "MAX_HEAD_BYTES", 100)
+    with pytest.raises(ArchiveError, match=r"no line holds a JSON object in its first"):
+        ingest(tmp_path / "t.jsonl", tmp_path / "other")
+    monkeypatch.undo()
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(sources, "MAX_LINE_BYTES", 100)
+    with pytest.raises(ArchiveError, match=r"t\.jsonl has a line above"):
+        ingest(tmp_path / "t.jsonl", tmp_path / "other")
+
+
+def test_ingest__a_cell_that_never_ends_is_no_header(tmp_path):
+    (tmp_path / "t.csv").write_text("account_id,object_id," + "z" * 140_000 + "\n")
+    with pytest.raises(ArchiveError, match=r"t\.csv has no header: a cell of its first line"):
+        ingest(tmp_path / "t.csv", tmp_path / "store")
 
 
 @pytest.mark.parametrize("character", "\u2028\u2029\x85")

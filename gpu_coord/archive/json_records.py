@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Behind a key, whose quotes nothing escapes.
 _UNEXACT = r'([^\\]"\s*:\s*)(-?[0-9]+(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+))'
+_LONG = r'([^\\]"\s*:\s*)(-?[0-9]{20,})(\s*[,}\]])'
+_NO_NUMBER = r'([^\\]"\s*:\s*)(?:NaN|-?Infinity)(\s*[,}\]])'
 
 
 def read_paths(lines: pl.Series, paths: Sequence[str], key: str = "") -> pl.DataFrame:
@@ -55,7 +57,8 @@ def _read_objects(lines: pl.Series, schema: dict[str, Any]) -> pl.DataFrame:
     try:
         return lines.alias("line").str.json_decode(pl.Struct(schema)).struct.unnest()
     except pl.exceptions.PolarsError:
-        return pl.read_ndjson(io.BytesIO("\n".join(lines).encode()), schema=schema)
+        text = "\n".join(mend_numbers(lines)).encode()
+        return pl.read_ndjson(io.BytesIO(text), schema=schema)
 
 
 def quote_unexact(lines: pl.Series) -> pl.Series:
@@ -68,6 +71,15 @@ def quote_unexact(lines: pl.Series) -> pl.Series:
         return lines
     quoted = lines.gather(at).str.replace_all(_UNEXACT, r'${1}"${2}"')
     return lines.scatter(at, quoted)
+
+
+def mend_numbers(lines: pl.Series) -> pl.Series:
+    """Return JSON objects with text for numbers of many digits, and null for what is no number.
+
+    The readers refuse both; Python writes ``NaN`` and ``Infinity``.
+    """
+    quoted = lines.str.replace_all(_LONG, r'${1}"${2}"${3}')
+    return quoted.str.replace_all(_NO_NUMBER, r"${1}null${2}")
 
 
 def keep_readable(

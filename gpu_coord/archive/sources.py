@@ -54,8 +54,9 @@ Role = Literal["tweets", "users", "shares", "crowdtangle", "exports"]
 Packing = Literal["csv", "jsonl", "parquet", "arrow", "sqlite"]
 
 BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
+MAX_LINE_BYTES = 1 << 28  # of JSON lines, which are held whole and several times
 N_ROOMS = 6  # blocks of a CSV file that are held at a time
-HEAD_BYTES = 1 << 20
+HEAD_BYTES, MAX_HEAD_BYTES = 1 << 20, 1 << 26
 PARQUET_ROWS = 1 << 17
 SWALLOWED = "a quote that opens in this record is never closed"
 OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
@@ -325,6 +326,8 @@ def _list_members(file: Path) -> list[str | None]:
 def _recognise(file: Path, member: str | None, label: str | None, wanted: Wanted) -> Source:
     with open_stream(file, member) as stream:
         head = stream.read(HEAD_BYTES)
+        if head.lstrip().startswith(b"{") and b"\n" not in head:  # records may be long
+            head += stream.readline(MAX_HEAD_BYTES)
     name = _join(file.name, member)
     packing, headers = _read_headers(file, member, head)
     names, dialect, role, layout = _choose_header(name, packing, headers, wanted)
@@ -444,7 +447,8 @@ def _list_keys(name: str, text: str, head: bytes) -> list[tuple[list[str], Diale
             keys = _read_keys(records.decode("utf-8-sig", errors="replace"))
             found += [(keys, Dialect(document=key))] if keys else []
     if not found:
-        raise UnknownFormatError(f"{name} begins like JSON, but no line holds a JSON object.")
+        long = f" in its first {len(head) >> 20} MiB" if len(head) >= HEAD_BYTES else ""
+        raise UnknownFormatError(f"{name} begins like JSON, but no line holds a JSON object{long}.")
     return found
 
 
@@ -462,6 +466,11 @@ def _list_headers(name: str, text: str) -> list[tuple[list[str], Dialect]]:
                 names = next(csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter))
             except (csv.Error, StopIteration) as error:
                 if not found and n_notes == first and delimiter == delimiters[-1]:
+                    if "field limit" in str(error):
+                        raise UnknownFormatError(
+                            f"{name} has no header: a cell of its first line is longer than "
+                            f"{csv.field_size_limit():,} characters."
+                        ) from error
                     raise UnknownFormatError(
                         f"{name} is no CSV, JSONL or Parquet table: {error}."
                     ) from error
@@ -546,6 +555,8 @@ def _guess_role(columns: set[str]) -> tuple[Role | None, set[str]]:
     """Return what a table is by its columns, and which it lacks."""
     if "tweetid" in columns:
         return "tweets", TWEET_COLUMNS - columns
+    if "userid" in columns and columns >= {"tweettime", "tweettext"}:
+        return "tweets", {"tweetid"}
     if "userid" in columns and columns & PROFILE_COLUMNS:
         return "users", set()
     if len(columns & SHARE_COLUMNS) > 1:
@@ -971,8 +982,7 @@ def _read_jsonl(source: Source, cells: list[str]) -> Iterator[Batch]:
     """Yield JSON objects under the plain names of their keys, however each line spells them."""
     n_rows = 0
     with open_stream(source.path, source.member) as stream:
-        while block := stream.read(BLOCK_BYTES):
-            block += stream.readline()
+        for block in _read_whole_lines(stream, source.name):
             lines = _strip_lines(block)
             spelled = _find_spellings(lines, cells)
             ids = [key for cell, keys in spelled.items() if cell in ID_COLUMNS for key in keys]
@@ -1018,8 +1028,7 @@ def _list_lines(source: Source) -> Iterator[tuple[pl.Series, int]]:
 
     with open_stream(source.path, source.member) as stream:
         if source.dialect.document is None:
-            while block := stream.read(BLOCK_BYTES):
-                block += stream.readline()
+            for block in _read_whole_lines(stream, source.name):
                 yield _strip_lines(block), stream.positions[-1]
             return
         first = stream.read(BLOCK_BYTES)
@@ -1027,6 +1036,18 @@ def _list_lines(source: Source) -> Iterator[tuple[pl.Series, int]]:
         blocks = chain([first[start:]], iter(lambda: stream.read(BLOCK_BYTES), b""))
         for lines, _ in split_records(blocks):
             yield _strip_lines(lines), stream.positions[-1]
+
+
+def _read_whole_lines(stream: CountedBytes, name: str) -> Iterator[bytes]:
+    """Yield blocks that end with a line."""
+    while block := stream.read(BLOCK_BYTES):
+        block += (rest := stream.readline(MAX_LINE_BYTES))
+        if len(rest) >= MAX_LINE_BYTES and not rest.endswith(b"\n"):
+            raise ArchiveError(
+                f"{name} has a line above {MAX_LINE_BYTES >> 20} MiB; a line is one record, so "
+                "look whether its line ends are whole."
+            )
+        yield block
 
 
 def _strip_lines(block: bytes) -> pl.Series:
@@ -1068,6 +1089,8 @@ def _judge_line(spelled: Mapping[str, list[str]], ids: Sequence[str]) -> pl.Expr
 
 def _parse_lines(lines: pl.Series, names: list[str]) -> tuple[pl.DataFrame, np.ndarray]:
     """Read JSON objects as text, whole numbers digit by digit; tell which lines are objects."""
+    from gpu_coord.archive.json_records import mend_numbers
+
     kept = np.ones(len(lines), bool)
     # The reader takes some halves of surrogate pairs for other characters.
     halves = lines.str.contains(r"\\u[dD][89a-fA-F]").arg_true()
@@ -1075,6 +1098,7 @@ def _parse_lines(lines: pl.Series, names: list[str]) -> tuple[pl.DataFrame, np.n
     try:
         return _read_objects(lines.filter(kept), names), kept
     except pl.exceptions.ComputeError:
+        lines = mend_numbers(lines)
         is_object = lines.str.json_path_match("$").str.starts_with("{").fill_null(value=False)
         at = is_object.arg_true().to_numpy()
         kept = np.zeros(len(lines), bool)
@@ -1083,7 +1107,7 @@ def _parse_lines(lines: pl.Series, names: list[str]) -> tuple[pl.DataFrame, np.n
 
 
 def _tell_readable(lines: pl.Series, names: list[str]) -> np.ndarray:
-    """Tell which JSON objects the reader takes, by halving: it refuses numbers of 40 digits."""
+    """Tell which JSON objects the reader takes, by halving."""
     try:
         _read_objects(lines, names)
         return np.ones(len(lines), bool)
