@@ -6,8 +6,10 @@
 # WORKERS=1 make test      runs the tests in so many processes (default: one per core, at most 4)
 # make assets             puts what draws the network of a report into the package (needs npm)
 # make test-browser       checks reports in a browser (needs npm and chromium)
+# make docs              builds the site of the docs, with a gallery of all pictures, into site/
+# make screenshots       takes the pictures of a report that README shows (needs npm and chromium)
 # make reference          writes tables of options and columns, and the stub, as the code has them
-.PHONY: demo test fuzz reference assets test-browser test-gpu-contract test-gpu-install lint bench notebooks clean
+.PHONY: demo test docs screenshots fuzz reference assets test-browser test-gpu-contract test-gpu-install lint bench notebooks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
@@ -65,6 +67,11 @@ $(BUILT)/sigma.js: $(LIBRARIES)/package-lock.json
 		{ echo '/*!'; cat $$library/LICENSE.txt; echo '*/'; cat $$each.min.js; } \
 		> ../../built/$$library.js; done
 
+# MkDocs and Material are pinned; their news about later versions are not for here.
+docs: .venv/ready-docs
+	.venv/bin/python docs/gallery.py
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet --strict
+
 reference: .venv/ready-test
 	.venv/bin/python docs/reference.py
 
@@ -85,6 +92,10 @@ notebooks: .venv/ready-notebooks
 .venv/ready-browser: .venv/ready-test
 	-$(PIP) playwright
 	touch $@
+
+.venv/ready-docs: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[docs]'
+	touch $@ .venv/ready-run
 
 .venv/ready-notebooks: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[notebooks]'
@@ -109,4 +120,4 @@ notebooks: .venv/ready-notebooks
 	$(PYTHON) -m venv .venv
 
 clean:
-	rm -rf .venv .venv-gpu demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-gpu demo site docs/gallery .pytest_cache .mypy_cache .ruff_cache .hypothesis

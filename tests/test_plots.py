@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from runs import act_hourly, event
 
 from gpu_coord.activity.cells import build_activity
-from gpu_coord.plots.accounts import plot_influence, plot_raster, plot_roles
+from gpu_coord.plots.accounts import plot_influence, plot_meetings, plot_raster, plot_roles
 from gpu_coord.plots.chance import plot_gaps, plot_lags, plot_quantiles, plot_support
 from gpu_coord.plots.layouts import balance_forces, lay_out
 from gpu_coord.plots.networks import plot_network, select_strongest
@@ -617,7 +617,9 @@ def test_plot_gaps__steps_end_at_the_bounds_of_the_gaps(ax):
     assert plot_gaps(ax, pl.DataFrame(gaps)) is ax
     line = ax.lines[0]
     assert line.get_drawstyle() == "steps-pre"
-    assert line.get_xdata().tolist() == [1.0, 10.0] and line.get_ydata().tolist() == [5.0, 1.0]
+    # The first gap begins at 0, which a logarithmic axis does not have.
+    assert line.get_xdata().tolist() == [0.5, 1.0, 10.0]
+    assert line.get_ydata().tolist() == [5.0, 5.0, 1.0]
     said = "Shares come together most within 1 s of each other: 5 times what chance explains"
     assert read_title(ax)[0] == said
 
@@ -634,7 +636,7 @@ def test_plot_influence__bars_are_means_of_classes_the_largest_first(ax):
     widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
     assert widths == [[1.0, 3.0], [1.0, 0.0]]
     assert read_title(ax) == (
-        "Most followed are accounts of no label", "1 smaller classes are not drawn"
+        "Most followed are the accounts with no label", "1 smaller classes are not drawn"
     )  # fmt: skip
 
 
@@ -656,7 +658,7 @@ def test_plot_roles__draws_scored_accounts_in_the_mark_of_their_role(ax):
     assert points["core (1)"].get_sizes()[0] > points["amplifier (1)"].get_sizes()[0]
     assert read_title(ax) == (
         "2 of 4 accounts have a role: 1 core, 1 amplifier",
-        "2 accounts without both scores not drawn",
+        "without both scores, and not drawn: 2 accounts",
     )
     with pytest.raises(ValueError, match="after `gpu-coord roles`"):
         plot_roles(ax, accounts.drop("role"))
@@ -666,7 +668,21 @@ def test_plot_roles__without_scores_is_empty(ax):
     empty = {"role": ["none"], "influence": [0.0], "earliness_z": [None], "direction_z": [None]}
     plot_roles(ax, pl.DataFrame(empty))
     assert len(ax.collections) == 0
-    assert read_title(ax)[1] == "1 account without both scores not drawn"
+    assert read_title(ax)[1] == "without both scores, and not drawn: 1 account"
+
+
+def test_plot_meetings__has_a_bar_from_the_beginning_to_the_end_of_each_day(ax):
+    times = pl.Series([datetime(2021, 3, 1, 23), datetime(2021, 3, 3), datetime(2021, 3, 3, 5)])
+    assert plot_meetings(ax, times.dt.replace_time_zone("UTC")) is ax
+    bars = [(num2date(b.get_x()).day, b.get_width(), b.get_height()) for b in ax.patches]
+    assert bars == [(1, 1, 1), (3, 1, 2)]
+    assert read_title(ax)[0] == "3 meetings on 2 days, most on 2021-03-03 (2)"
+
+
+def test_plot_meetings__without_any_says_so(ax):
+    plot_meetings(ax, pl.Series([], dtype=pl.Datetime("ms", "UTC")))
+    assert read_title(ax)[0] == "The accounts did not meet"
+    ax.figure.canvas.draw()
 
 
 HOUR = 3600

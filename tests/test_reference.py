@@ -24,6 +24,7 @@ from gpu_coord.trust.calibration import calibrate
 
 # The page is made by a script beside the docs, which is no part of the package.
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+import gallery
 from reference import COMMON, FUNCTIONS, list_options, make_files
 
 PUBLIC = [name for name in gc.__all__[1:] if inspect.isfunction(getattr(gc, name))]
@@ -157,11 +158,17 @@ def read_names(tables):
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def every(tmp_path_factory):
+    """Return what every command made; a temporary folder lives as long as its findings."""
+    return list(run_every_command(tmp_path_factory.mktemp("every")))
+
+
+@pytest.fixture(scope="module")
+def written(every):
     """Return the columns of each table of each folder, by command."""
     found = {command: [] for command in read_columns()}
-    for made in run_every_command(tmp_path_factory.mktemp("every")):
-        if isinstance(made, Findings):  # which a temporary folder lives as long as
+    for made in every:
+        if isinstance(made, Findings):
             tables = {table: made.find(table) for table in made.tables}
             found[made.command].append(read_names(tables))
         else:
@@ -196,6 +203,47 @@ def test_columns__that_are_declared_are_in_some_table(command, written):
         columns = {column for tables in folders for column in tables.get(table, ())}
         absent = [d for d in list_declared(command, table) if not any(match(d, c) for c in columns)]
         assert not absent, f"no {table} of {command} has {absent}"
+
+
+# --- pictures ----------------------------------------------------------------------------------
+
+DRAWING = [name for name in plots.__all__ if name.startswith(("plot_", "draw_"))]
+
+
+def test_pictures__are_all_in_the_gallery_and_on_the_page():
+    page = (Path(__file__).parents[1] / "docs" / "plots.md").read_text()
+    assert set(DRAWING) <= set(gallery.PICTURES)
+    assert [name for name in DRAWING if f"`{name}`" not in page and f"`{name}(" not in page] == []
+
+
+def test_gallery__shows_each_picture_with_its_call():
+    page = gallery.write_page()
+    for name in DRAWING:
+        section = page.split(f"\n### {name}\n")[1].split("\n### ")[0]
+        assert all(f"]({file}" in section for _, file in gallery.list_files(name))
+        assert f"plots.{name}(" in section.split("```python\n")[1]
+
+
+@pytest.fixture(scope="module")
+def results(every):
+    """Return what the gallery draws, by the names that it has there."""
+    of = {made.command: made for made in reversed(every) if isinstance(made, Findings)}
+    store = gc.open_store(of["detect"].path.parent / "store")
+    named = {"run": "detect", "shares": "share", "calibration": "calibrate", "sweep": "sweep"}
+    named |= {"comparison": "compare"}
+    return {"store": store, "quick": store} | {name: of[each] for name, each in named.items()}
+
+
+# One test: a second process would run every command again.
+def test_gallery__draws_each_picture(results, tmp_path):
+    for name, picture in gallery.PICTURES.items():
+        theme, file = gallery.list_files(name)[-1]
+        gallery.draw_picture(picture, tmp_path / file, results, theme=theme)
+        content = (tmp_path / file).read_bytes()
+        assert content.startswith(b"<svg" if picture.suffix == ".svg" else b"\x89PNG"), name
+        if picture.has_themes:
+            size = [int.from_bytes(content[at : at + 4]) for at in (16, 20)]
+            assert size == [150 * inches for inches in picture.size], name
 
 
 # --- how do I ----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ Nothing is computed here that a table does not say, but means of its rows and wh
 Texts come from archives: they are cleaned, and never read as formulas.
 """
 
-from gpu_coord.plots.accounts import plot_influence, plot_raster, plot_roles
+from gpu_coord.plots.accounts import plot_influence, plot_meetings, plot_raster, plot_roles
 from gpu_coord.plots.chance import plot_gaps, plot_lags, plot_quantiles, plot_support
 from gpu_coord.plots.comparisons import plot_methods
 from gpu_coord.plots.layouts import lay_out
@@ -44,6 +44,7 @@ __all__ = [
     "plot_inclusion",
     "plot_influence",
     "plot_lags",
+    "plot_meetings",
     "plot_methods",
     "plot_network",
     "plot_quantiles",

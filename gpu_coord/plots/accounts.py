@@ -98,7 +98,9 @@ def _tell_leader(classes: pl.DataFrame, by: str) -> str:
     first = classes.sort("influence", descending=True, maintain_order=True).head(1)
     if not first.height or not first["influence"][0]:
         return "No class of accounts is followed by others"
-    return f"Most followed are accounts of {shorten(name_group(first['class'][0], by))}"
+    value = first["class"][0]
+    named = value if value == f"no {by}" else f"{by} {value}"
+    return f"Most followed are the accounts with {shorten(named)}"
 
 
 def plot_roles(
@@ -150,7 +152,7 @@ def plot_roles(
     if known.height:
         add_legend(ax)
     n_left_out = accounts.height - known.height
-    left_out = [f"{count(n_left_out, 'account')} without both scores not drawn"]
+    left_out = [f"without both scores, and not drawn: {count(n_left_out, 'account')}"]
     add_title(ax, _tell_roles(accounts["role"]), left_out if n_left_out else [])
     return ax
 
@@ -226,6 +228,40 @@ def plot_raster(
     used = f"{count(rows.height, 'account')} used the {kind} {shorten(value)}"
     add_title(ax, f"{used} in {count(n_bins, 'bin')} of {width}", left_out)
     return ax
+
+
+def plot_meetings(ax: "Axes", times: pl.Series) -> "Axes":
+    """Draw on how many occasions accounts met on each day.
+
+    Shows: a bar for each day, as high as the number of meetings: coincidences, or pairs of shares.
+    Read it: days with high bars between empty ones are campaigns, or news; an even row is a habit.
+    Then: look at what was shared on the highest days, with ``explain``.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    times
+        Of the meetings, such as ``time_source`` of `Findings.evidence` or of ``evidence.parquet``.
+    """
+    days = times.dt.truncate("1d").alias("day").value_counts(name="n").sort("day")
+    ax.bar(
+        days["day"].to_list(), days["n"].to_list(), width=1, align="edge",
+        color=shade(ax, COORDINATED),
+    )  # fmt: skip
+    ax.set(xlabel="time (UTC)", ylabel="meetings a day")
+    show_utc(ax)
+    add_title(ax, _tell_busiest(days))
+    return ax
+
+
+def _tell_busiest(days: pl.DataFrame) -> str:
+    """Say on how many days accounts met, and when most."""
+    if days.is_empty():
+        return "The accounts did not meet"
+    day, n = days.sort("n", "day", descending=[True, False]).row(0)
+    met = f"{count(int(days['n'].sum()), 'meeting')} on {count(days.height, 'day')}"
+    return f"{met}, most on {day:%Y-%m-%d} ({n:,})"
 
 
 def _list_cells(activity: "Activity", kind: str, value: str) -> pl.DataFrame:

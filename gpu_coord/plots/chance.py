@@ -13,6 +13,7 @@ from gpu_coord.plots.style import (
     add_title,
     require_columns,
     shade,
+    show_numbers,
 )
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def plot_lags(ax: "Axes", curves: pl.DataFrame, *, bin: str = "") -> "Axes":
     add_title(ax, _tell_peak(everyone, bin), left_out)
     ax.axhline(1, color=shade(ax, "black"), linewidth=0.8, linestyle="--")
     unit = f" of {bin}" if bin else ""
-    ax.set(xlabel=f"lag (bins{unit})", ylabel="coincidences, observed / expected")
+    ax.set(xlabel=f"lag (bins{unit})", ylabel="coincidences,\nobserved / expected")
     ax.set_ylim(bottom=0)
     add_legend(ax)
     return ax
@@ -162,8 +163,10 @@ def plot_support(ax: "Axes", edges: pl.DataFrame) -> "Axes":
     )
     if known.height:
         bounds: Any = (known["expected"].min(), known["expected"].max())
-        ax.plot(bounds, bounds, color=shade(ax, "black"), linewidth=0.8, linestyle="--")
+        ax.plot(bounds, bounds, color=shade(ax, "black"), linewidth=0.8, linestyle="--",
+                label="as many as expected")  # fmt: skip
     ax.set_ylim(bottom=0.7)
+    show_numbers(ax.xaxis, ax.yaxis)
     add_legend(ax)
     beyond = [edges.filter(tier == name).height for name in ("beyond_news", "beyond_habit")]
     finding = f"Of {edges.height:,} edges {beyond[0]:,} are beyond the news"
@@ -193,18 +196,21 @@ def plot_gaps(ax: "Axes", gaps: pl.DataFrame) -> "Axes":
     require_columns(
         gaps, ["max_gap", "ratio", "low", "high"], source="gaps.parquet of share with intervals"
     )
-    # A gap of a bin lies above the last bound and up to its own.
-    seconds = gaps["max_gap"].to_numpy()
-    low, high = (gaps[name].cast(pl.Float64).to_numpy() for name in ("low", "high"))
+    # A gap of a bin lies above the last bound and up to its own; the first begins at 0, which has
+    # no place on a logarithmic axis.
+    bins = pl.concat([gaps.head(1).with_columns(pl.col("max_gap") / 2), gaps])
+    seconds = bins["max_gap"].to_numpy()
+    low, high = (bins[name].cast(pl.Float64).to_numpy() for name in ("low", "high"))
     ax.fill_between(
         seconds, low, high, step="pre", color=shade(ax, "0.85"), label="copies, re-timed"
     )
-    ax.step(seconds, gaps["ratio"], where="pre", color=shade(ax, COORDINATED), label="the data")
+    ax.step(seconds, bins["ratio"], where="pre", color=shade(ax, COORDINATED), label="the data")
     ax.axhline(1, color=shade(ax, "black"), linewidth=0.8, linestyle="--")
     ax.set(
         xscale="log", yscale="log", xlabel="time between two shares (seconds)",
         ylabel="pairs of shares, observed / expected",
     )  # fmt: skip
+    show_numbers(ax.xaxis, ax.yaxis)
     add_legend(ax)
     add_title(ax, _tell_gap(gaps))
     return ax

@@ -70,8 +70,7 @@ def plot_methods(ax: "Axes", methods: pl.DataFrame, ranks: pl.DataFrame) -> "Axe
     )
     if len(archives) > 1:
         add_legend(ax)
-    best = (
-        f"{names[0].replace('_', ' ')} ranks accounts best" if names else "No method ranks accounts"
-    )
-    add_title(ax, f"{best}, by the mean rank in {count(len(archives), 'archive')}")
+    best = f"{names[0].replace('_', ' ')!r} ranks" if names else "No method ranks"
+    finding = f"{best} accounts best, by the mean rank in {count(len(archives), 'archive')}"
+    add_title(ax, finding, ["bold: methods of this package"])
     return ax

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 # Right, left, above, below, and the corners; then the same farther away.
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-_STEPS = (7, 13, 22)  # from the point, in typographic points
+_STEPS = (2, 7, 15)  # from the rim of the point, in typographic points
 _ALIGNED = {1: ("left", "bottom"), 0: ("center", "center"), -1: ("right", "top")}
 
 
-def name_points(ax: "Axes", places: np.ndarray, names: Sequence[str]) -> None:
+def name_points(ax: "Axes", places: np.ndarray, names: Sequence[str], *, areas: np.ndarray) -> None:
     """Write names beside points, where there is room, without lying over names or points named.
 
     Where the figure has a layout it is made first, so call this last.
@@ -35,6 +35,8 @@ def name_points(ax: "Axes", places: np.ndarray, names: Sequence[str]) -> None:
         Of the points that no name may lie over, the most important first, (n_points, 2).
     names
         Of the first of them.
+    areas
+        Of the points, in square typographic points.
     """
     if not names:
         return
@@ -42,8 +44,8 @@ def name_points(ax: "Axes", places: np.ndarray, names: Sequence[str]) -> None:
     ax.figure.canvas.figure.draw_without_rendering()
     points = ax.transData.transform(places)
     taken: list[Bbox] = []
-    for label in labels:
-        box = _find_room(ax, label, points, taken)
+    for label, radius in zip(labels, np.sqrt(areas / np.pi), strict=False):
+        box = _find_room(ax, label, points, taken, float(radius))
         if box is None:
             label.remove()
         else:
@@ -65,13 +67,13 @@ def _write_name(ax: "Axes", place: np.ndarray, text: str) -> "Annotation":
 
 
 def _find_room(
-    ax: "Axes", label: "Annotation", points: np.ndarray, taken: "list[Bbox]"
+    ax: "Axes", label: "Annotation", points: np.ndarray, taken: "list[Bbox]", radius: float
 ) -> "Bbox | None":
     """Move a name to the first place with room, and return its box; None where none has."""
     for step in _STEPS:
         for right, up in _SIDES:
             label.set(ha=_ALIGNED[right][0], va=_ALIGNED[up][1])
-            label.set_position((step * right * 0.8, step * up * 0.8))
+            label.set_position(((radius + step) * right, (radius + step) * up))
             box = label.get_window_extent().padded(1)
             if _has_room(box, ax.bbox, points, taken):
                 return box

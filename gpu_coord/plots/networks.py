@@ -239,8 +239,7 @@ def _draw_accounts(
     ax: "Axes", places: np.ndarray, shown: pl.DataFrame, values: pl.Series,
     colours: Mapping[str, str], *, colour_by: str,
 ) -> None:  # fmt: skip
-    crowd = min(1, _N_LARGE / max(shown.height, 1))
-    area = np.maximum(scale_areas(shown["influence"]) * crowd, _LEAST_AREA)
+    area, crowd = _measure_areas(shown), _find_crowd(shown)
     is_named = values.is_in(list(colours)).fill_null(value=False)
     parts = [
         (name_group(value, colour_by), values.eq_missing(value), colour)
@@ -265,6 +264,16 @@ def _draw_accounts(
         add_legend(ax)
 
 
+def _find_crowd(shown: pl.DataFrame) -> float:
+    """Return by how much points are smaller where they are many."""
+    return min(1, _N_LARGE / max(shown.height, 1))
+
+
+def _measure_areas(shown: pl.DataFrame) -> np.ndarray:
+    areas: np.ndarray = scale_areas(shown["influence"]) * _find_crowd(shown)
+    return np.maximum(areas, _LEAST_AREA)
+
+
 def _name_accounts(
     ax: "Axes", places: np.ndarray, shown: pl.DataFrame, *, name: str, n_named: int
 ) -> None:
@@ -273,7 +282,7 @@ def _name_accounts(
     )
     names = [shorten(text or "?") for text in ranked[name].head(n_named)]
     in_the_way = ranked["row"].head(max(n_named, _N_IN_THE_WAY)).to_numpy()
-    name_points(ax, places[in_the_way], names)
+    name_points(ax, places[in_the_way], names, areas=_measure_areas(shown)[in_the_way])
 
 
 def _tell_finding(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -154,6 +155,14 @@ def show_utc(ax: "Axes") -> None:
     ax.xaxis.set_major_locator(locator)
     formatter: Any = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_formatter(formatter)
+
+
+def show_numbers(*axes: "Axis") -> None:
+    """Label a logarithmic axis with numbers such as 0.1 and 1,000, not with powers."""
+    from matplotlib.ticker import FuncFormatter
+
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
 
 
 def add_legend(ax: "Axes", handles: "Sequence[Artist] | None" = None) -> None:

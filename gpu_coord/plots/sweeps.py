@@ -189,8 +189,14 @@ def _tell_range(values: pl.Series, name: str) -> str:
     known = values.fill_nan(None).drop_nulls()
     if known.is_empty():
         return f"{_spell_out(name).capitalize()}: unknown"
-    least, median, most = (f"{known.quantile(q, 'linear'):.4g}" for q in (0, 0.5, 1))
+    numbers = (float(known.quantile(q, "linear") or 0) for q in (0, 0.5, 1))
+    least, median, most = (_write_number(number, 4) for number in numbers)
     return f"{_spell_out(name).capitalize()}: median {median}, from {least} to {most}"
+
+
+def _write_number(number: float, n_digits: int) -> str:
+    """Return a number with so many digits; from 1,000 on without a fraction."""
+    return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.{n_digits}g}"
 
 
 def _spell(cells: pl.DataFrame, name: str) -> pl.Series:
@@ -204,7 +210,7 @@ def _number_squares(ax: "Axes", image: "AxesImage", grid: np.ndarray) -> None:
     brightness = np.ma.filled(image.norm(np.ma.masked_invalid(grid)), 1.0)
     for (row, column), number in np.ndenumerate(grid):
         ax.text(
-            column, row, "–" if np.isnan(number) else f"{number:.3g}", ha="center", va="center",
+            column, row, "–" if np.isnan(number) else _write_number(number, 3), ha="center", va="center",
             fontsize="x-small", color="white" if brightness[row, column] < 0.5 else "black",
         )  # fmt: skip
 
@@ -212,6 +218,8 @@ def _number_squares(ax: "Axes", image: "AxesImage", grid: np.ndarray) -> None:
 def _draw_choices(
     ax: "Axes", cells: pl.DataFrame, ranked: pl.DataFrame, varied: Sequence[str]
 ) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     names: list[str] = []
     for place, setting in enumerate(varied):
         spelt = _spell(ranked, setting)
@@ -222,4 +230,5 @@ def _draw_choices(
             names.append(f"{setting} = {choice}")
     ax.set_yticks(range(len(names)), names, fontsize="x-small")
     ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="specifications, ranked by value")

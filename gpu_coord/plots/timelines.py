@@ -114,9 +114,17 @@ def plot_accounts(
     show_plainly(ax.get_yticklabels())
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set(ylabel="accounts, the first to share at the top")
-    add_title(ax, "When each account shared it", ["orange: coordinated; blue: not coordinated"])
+    add_title(ax, _tell_accounts(table), ["orange: coordinated; blue: not coordinated"])
     _label_times(ax, table)
     return ax
+
+
+def _tell_accounts(table: pl.DataFrame) -> str:
+    """Say how many accounts shared it, and how many of them in coordination."""
+    n_accounts, n_together = (
+        shares["account_id"].n_unique() for shares in (table, table.filter("coordinated"))
+    )
+    return f"{count(n_accounts, 'account')} shared it, {n_together:,} of them coordinated"
 
 
 def thin_shares(table: pl.DataFrame, *, max_points: int) -> np.ndarray:

@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
-from gpu_coord.plots import plot_lags
+from gpu_coord.plots import plot_lags, plot_meetings
 from gpu_coord.reports.meetings import read_group_meetings
 from gpu_coord.reports.pictures import draw
 from gpu_coord.reports.tables import Table, make_table, show_text
 from gpu_coord.reports.words import NAMES
 from gpu_coord.results.findings import Findings
 from gpu_coord.results.strongest import list_strongest
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 N_GROUPS, N_NAMED, N_SEEN, N_LEADERS, N_ROWS = 12, 200, 50, 5, 10
 _EVIDENCE = {"a": "first", "b": "second", "kind": "kind", "value": "object", "time": "time, UTC",
@@ -115,7 +112,7 @@ def _draw_group(run: Findings, group: int, meetings: pl.DataFrame) -> list[Pictu
     pictures = []
     if meetings.height:
         said = f"Meetings of the members of group {group} by day"
-        pictures.append(Picture(draw(lambda ax: _plot_days(ax, meetings, said), 6, 2.6), said))
+        pictures.append(Picture(draw(lambda ax: plot_meetings(ax, meetings["time"]), 6, 2.6), said))
     if run.has("lags"):
         curves = run.read("lags").filter(pl.col("group").is_null() | (pl.col("group") == group))
         if (curves["group"] == group).any():
@@ -123,12 +120,3 @@ def _draw_group(run: Findings, group: int, meetings: pl.DataFrame) -> list[Pictu
             bin = run.settings["bin"]
             pictures.append(Picture(draw(lambda ax: plot_lags(ax, curves, bin=bin), 6, 2.6), said))
     return pictures
-
-
-def _plot_days(ax: "Axes", meetings: pl.DataFrame, title: str) -> None:
-    from gpu_coord.plots.style import COORDINATED, show_utc
-
-    days = meetings.group_by(pl.col("time").dt.truncate("1d")).len("n").sort("time")
-    ax.bar(days["time"].to_list(), days["n"].to_list(), width=1, color=COORDINATED)
-    ax.set(ylabel="meetings a day", title=title)
-    show_utc(ax)
