@@ -47,6 +47,10 @@ test-browser: .venv/ready-browser
 	-$(MAKE) assets
 	GPU_COORD_BROWSER=1 .venv/bin/python -m pytest tests/browser -rs
 
+screenshots: .venv/ready-browser
+	$(MAKE) assets
+	GPU_COORD_BROWSER=1 .venv/bin/python -m pytest tests/browser/screenshots.py
+
 test-gpu-install: .venv-gpu/ready-install
 	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest tests/gpu -m gpu_install
 

@@ -209,10 +209,9 @@ def _spell(cells: pl.DataFrame, name: str) -> pl.Series:
 def _number_squares(ax: "Axes", image: "AxesImage", grid: np.ndarray) -> None:
     brightness = np.ma.filled(image.norm(np.ma.masked_invalid(grid)), 1.0)
     for (row, column), number in np.ndenumerate(grid):
-        ax.text(
-            column, row, "–" if np.isnan(number) else _write_number(number, 3), ha="center", va="center",
-            fontsize="x-small", color="white" if brightness[row, column] < 0.5 else "black",
-        )  # fmt: skip
+        said = "–" if np.isnan(number) else _write_number(number, 3)
+        colour = "white" if brightness[row, column] < 0.5 else "black"
+        ax.text(column, row, said, ha="center", va="center", fontsize="x-small", color=colour)
 
 
 def _draw_choices(

@@ -200,9 +200,10 @@ def _list_meetings(
 
 def _describe_meeting(row: dict[str, Any]) -> str:
     first, second = row["time_source"], row["time_target"]
+    # The object is last: in the middle, one in Arabic or Hebrew would turn the times around.
     return show_text(
-        f"{row['kind']} {row['value']}: {first:%Y-%m-%d %H:%M:%S} and {second:%H:%M:%S} UTC, "
-        f"{abs(row['gap']):,.0f} s apart"
+        f"{first:%Y-%m-%d %H:%M:%S} and {second:%H:%M:%S} UTC, {abs(row['gap']):,.0f} s apart: "
+        f"{row['kind']} {row['value']}"
     )
 
 

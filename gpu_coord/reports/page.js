@@ -178,7 +178,7 @@
 
   const view = new Sigma(graph, byId("canvas"), {
     enableEdgeEvents: !isLarge, hideEdgesOnMove: isLarge, hideLabelsOnMove: isLarge,
-    labelRenderedSizeThreshold: 9, labelDensity: 0.5, zIndex: true,
+    labelRenderedSizeThreshold: 9, labelDensity: 0.5, labelGridCellSize: 200, zIndex: true,
     nodeReducer: (node, attributes) => {
       if (!linked.has(Number(node))) return { ...attributes, hidden: true };
       if (wanted.account === Number(node))

@@ -1,6 +1,5 @@
 """A report in headless Chromium: what people do with it, and what hostile archives cannot do."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,50 +8,15 @@ from hostile import HOSTILE, write_shares
 import gpu_coord as gc
 from gpu_coord.reports.report import LIBRARIES
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 REPORTS = Path(gc.__file__).parent / "reports"
 AXE = REPORTS / "libraries" / "node_modules" / "axe-core" / "axe.min.js"
 BUILT = REPORTS / "built"
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
     pytest.mark.skipif(not all((BUILT / name).is_file() for name in LIBRARIES),
                        reason="make assets has not run: it needs npm"),
     # Of the library that drives the browser.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]  # fmt: skip
-FLAGS = [
-    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Open a report; nothing in it may complain, ask or load."""
-    heard = []
-
-    def open_page(path, **choices):
-        page = browser.new_page(viewport={"width": 1200, "height": 900}, **choices)
-        page.on("console", lambda message: heard.append(message.text))
-        page.on("pageerror", lambda error: heard.append(str(error)))
-        page.on("dialog", lambda dialog: heard.append(dialog.message))
-        page.on("request", lambda request: heard.append(request.url)
-                if not request.url.startswith(("file:", "data:", "blob:")) else None)  # fmt: skip
-        page.goto(path.absolute().as_uri())
-        return page
-
-    yield open_page
-    assert heard == []
 
 
 def make_report(folder, names, **choices):
