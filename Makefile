@@ -71,10 +71,10 @@ $(BUILT)/sigma.js: $(LIBRARIES)/package-lock.json
 		{ echo '/*!'; cat $$library/LICENSE.txt; echo '*/'; cat $$each.min.js; } \
 		> ../../built/$$library.js; done
 
-# MkDocs and Material are pinned; their news about later versions are not for here.
+# Not --quiet, which hides warnings from --strict. The variable silences news about later versions.
 docs: .venv/ready-docs
 	.venv/bin/python docs/gallery.py
-	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 
 reference: .venv/ready-test
 	.venv/bin/python docs/reference.py
