@@ -498,6 +498,13 @@ def test_plot_sweep__shows_a_dash_where_nothing_is_known(ax):
     ax.figure.canvas.draw()
 
 
+def test_plot_sweep__writes_large_numbers_out(ax):
+    cells = make_cells().with_columns(n_edges=pl.col("n_edges") * 1000)
+    plot_sweep(ax, cells, x="kinds", y="bin", value="n_edges")
+    assert read_squares(ax) == ["112,000", "122,000", "12,000", "22,000"]
+    assert "median 67,000, from 12,000 to 122,000" in " ".join(read_title(ax))
+
+
 def test_plot_sweep__refuses_one_setting_twice_and_unknown_ones(ax):
     with pytest.raises(ValueError, match="x and y are both 'bin'"):
         plot_sweep(ax, make_cells(), x="bin", y="bin", value="n_edges")
@@ -620,6 +627,8 @@ def test_plot_gaps__steps_end_at_the_bounds_of_the_gaps(ax):
     # The first gap begins at 0, which a logarithmic axis does not have.
     assert line.get_xdata().tolist() == [0.5, 1.0, 10.0]
     assert line.get_ydata().tolist() == [5.0, 5.0, 1.0]
+    ax.set_xlim(0.05, 5000)
+    assert {"0.1", "1", "1,000"} <= set(read_ticks(ax, "x"))
     said = "Shares come together most within 1 s of each other: 5 times what chance explains"
     assert read_title(ax)[0] == said
 

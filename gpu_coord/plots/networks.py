@@ -270,8 +270,10 @@ def _find_crowd(shown: pl.DataFrame) -> float:
 
 
 def _measure_areas(shown: pl.DataFrame) -> np.ndarray:
-    areas: np.ndarray = scale_areas(shown["influence"]) * _find_crowd(shown)
-    return np.maximum(areas, _LEAST_AREA)
+    areas: np.ndarray = np.maximum(
+        scale_areas(shown["influence"]) * _find_crowd(shown), _LEAST_AREA
+    )
+    return areas
 
 
 def _name_accounts(
