@@ -20,6 +20,7 @@ SCALES = {
     "06_catalysts_and_boosters": {"preset": "small", "kinds": KINDS},
     "07_cpu_gpu_and_scale": {"n_posts": (6_000,), "kinds": KINDS[1:]},
     "08_which_method": {"preset": "small", "kinds": KINDS[1:], "n_permutations": 19},
+    "09_from_archive_to_figure": {"preset": "small", "kinds": KINDS},
 }
 
 
@@ -82,4 +83,4 @@ def test_notebook__begins_with_its_question_and_ends_with_a_decision(path):
 
 
 def test_notebooks__are_numbered_without_a_gap():
-    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(1, 9))
+    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(1, 10))

@@ -11,8 +11,10 @@ from gpu_coord.plots.style import (
     PALETTE,
     add_legend,
     add_title,
+    count,
     require_columns,
     shade,
+    show_number,
     show_numbers,
 )
 
@@ -121,7 +123,8 @@ def _tell_peak(everyone: pl.DataFrame, bin: str) -> str:
         return "Coincidences at each lag"
     lag, ratio = known.select("lag", "ratio").row(-1)
     unit = f" × {bin}" if bin and lag else ""
-    return f"Accounts coincide most at lag {lag}{unit}: {ratio:.2g} times what chance explains"
+    times = f"{show_number(ratio, 2)} times what chance explains"
+    return f"Accounts coincide most at lag {lag}{unit}: {times}"
 
 
 def plot_support(ax: "Axes", edges: pl.DataFrame) -> "Axes":
@@ -222,7 +225,7 @@ def _tell_gap(gaps: pl.DataFrame) -> str:
     if known.is_empty():
         return "Pairs of shares by the time between them"
     gap, ratio = known.select("max_gap", "ratio").row(-1)
-    times = f"{ratio:.2g} times what chance explains"
+    times = f"{show_number(ratio, 2)} times what chance explains"
     return f"Shares come together most within {gap:,g} s of each other: {times}"
 
 
@@ -234,7 +237,7 @@ def _label_quantiles(ax: "Axes", n_copies: int, *, is_cut: bool) -> None:
             "the data" + (" (cut off at the top)" if is_cut else ""),
             {"color": shade(ax, COORDINATED)},
         ),
-        (f"{n_copies} copies, days permuted", {"color": shade(ax, "0.6")}),
+        (f"{count(n_copies, 'copy')}, days permuted", {"color": shade(ax, "0.6")}),
         ("as expected by chance", {"color": shade(ax, "black"), "linestyle": "--"}),
     )
     handles = [Line2D([], [], label=label, **style) for label, style in lines]

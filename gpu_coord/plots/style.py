@@ -38,7 +38,7 @@ ROLE_COLOURS = {
     "core": "#d55e00", "catalyst": "#e69f00", "amplifier": "#0072b2", "bridge": "#009e73",
     "booster": "#cc79a7", "none": UNGROUPED,
 }  # fmt: skip
-_WORDS = {"community": "communities"}
+_WORDS = {"community": "communities", "copy": "copies"}
 _LETTER = 0.55  # the mean width of one, in heights of the font
 _AREAS = (14.0, 180.0)  # of points, in square typographic points
 _MAX_TEXT = 26  # characters of a name beside a picture
@@ -213,6 +213,17 @@ def count(number: int, noun: str) -> str:
     ('1 community', '1,200 edges')
     """
     return f"{number:,} {noun if number == 1 else _WORDS.get(noun, f'{noun}s')}"
+
+
+def show_number(number: float, digits: int) -> str:
+    """Return a number with so many significant digits, or all those before the point if more.
+
+    Examples
+    --------
+    >>> show_number(0.01234, 3), show_number(174.2, 2), show_number(1163, 3)
+    ('0.0123', '174', '1,163')
+    """
+    return f"{number:,.0f}" if abs(number) >= 10 ** (digits - 1) else f"{number:.{digits}g}"
 
 
 def _break_lines(ax: "Axes", text: str, size: float) -> str:

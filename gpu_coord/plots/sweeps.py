@@ -18,6 +18,7 @@ from gpu_coord.plots.style import (
     count,
     require_columns,
     shade,
+    show_number,
 )
 
 if TYPE_CHECKING:
@@ -189,14 +190,8 @@ def _tell_range(values: pl.Series, name: str) -> str:
     known = values.fill_nan(None).drop_nulls()
     if known.is_empty():
         return f"{_spell_out(name).capitalize()}: unknown"
-    numbers = (float(known.quantile(q, "linear") or 0) for q in (0, 0.5, 1))
-    least, median, most = (_write_number(number, 4) for number in numbers)
+    least, median, most = (show_number(known.quantile(q, "linear"), 4) for q in (0, 0.5, 1))
     return f"{_spell_out(name).capitalize()}: median {median}, from {least} to {most}"
-
-
-def _write_number(number: float, n_digits: int) -> str:
-    """Return a number with so many digits; from 1,000 on without a fraction."""
-    return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.{n_digits}g}"
 
 
 def _spell(cells: pl.DataFrame, name: str) -> pl.Series:
@@ -209,9 +204,11 @@ def _spell(cells: pl.DataFrame, name: str) -> pl.Series:
 def _number_squares(ax: "Axes", image: "AxesImage", grid: np.ndarray) -> None:
     brightness = np.ma.filled(image.norm(np.ma.masked_invalid(grid)), 1.0)
     for (row, column), number in np.ndenumerate(grid):
-        said = "–" if np.isnan(number) else _write_number(number, 3)
-        colour = "white" if brightness[row, column] < 0.5 else "black"
-        ax.text(column, row, said, ha="center", va="center", fontsize="x-small", color=colour)
+        said = "–" if np.isnan(number) else show_number(number, 3)
+        ax.text(
+            column, row, said, ha="center", va="center",
+            fontsize="x-small", color="white" if brightness[row, column] < 0.5 else "black",
+        )  # fmt: skip
 
 
 def _draw_choices(

@@ -10,8 +10,8 @@ from gpu_coord.plots import plot_lags, plot_meetings
 from gpu_coord.reports.meetings import read_group_meetings
 from gpu_coord.reports.pictures import draw
 from gpu_coord.reports.tables import Table, make_table, show_text
-from gpu_coord.reports.words import NAMES
 from gpu_coord.results.findings import Findings
+from gpu_coord.results.sentences import TIERS
 from gpu_coord.results.strongest import list_strongest
 
 N_GROUPS, N_NAMED, N_SEEN, N_LEADERS, N_ROWS = 12, 200, 50, 5, 10
@@ -65,7 +65,7 @@ def _build_group(
     more = f" and {len(members) - N_NAMED:,} more" if len(members) > N_NAMED else ""
     meetings = read_group_meetings(run, row["group"], show_ids=show_ids, texts=texts)
     title = f"Group {row['group']}: {row['size']:,} accounts" + (
-        f", {NAMES[str(row['tier'])]}" if row.get("tier") else ""
+        f", {TIERS[str(row['tier'])]}" if row.get("tier") else ""
     )
     return Group(
         title,

@@ -16,8 +16,8 @@ from gpu_coord.plots.style import PALETTE
 from gpu_coord.reports.meetings import read_meetings
 from gpu_coord.reports.pictures import draw
 from gpu_coord.reports.tables import show_text
-from gpu_coord.reports.words import NAMES
 from gpu_coord.results.findings import Findings
+from gpu_coord.results.sentences import TIERS
 
 N_MEETINGS = 5  # of a pair, the first
 _UNGROUPED = "#bfbfbf"
@@ -141,7 +141,7 @@ def _list_edges(
         drawn["lag"].to_list() if "lag" in drawn.columns else [int(run.is_directed)] * drawn.height
     )
     tier = (
-        [NAMES.get(str(each), "") for each in drawn["tier"]]
+        [TIERS.get(str(each), "") for each in drawn["tier"]]
         if "tier" in drawn.columns
         else [""] * drawn.height
     )

@@ -28,7 +28,6 @@ from gpu_coord.reports.tables import Table, make_facts, make_table, show_text
 from gpu_coord.reports.words import (
     BIBTEX,
     CITATION,
-    describe_finding,
     describe_origin,
     list_cautions,
     list_facts,
@@ -38,7 +37,7 @@ from gpu_coord.results.clock import Progress
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN
 from gpu_coord.results.origin import find_store
-from gpu_coord.results.sentences import describe_edges, describe_tests
+from gpu_coord.results.sentences import describe_edges, describe_finding, describe_tests
 from gpu_coord.results.strongest import list_strongest
 from gpu_coord.store.store import Store
 

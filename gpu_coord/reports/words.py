@@ -9,10 +9,9 @@ from gpu_coord import __version__
 from gpu_coord.ground.times import describe_seconds
 from gpu_coord.reports.tables import show_text
 from gpu_coord.results.findings import Findings
-from gpu_coord.results.sentences import list_warnings
+from gpu_coord.results.sentences import TIERS, list_warnings
 from gpu_coord.store.store import Store
 
-NAMES = {"beyond_news": "beyond the news", "beyond_habit": "beyond habit"}
 CITATION = (
     "gpu_coord contributors (2026). gpu_coord: accounts acting together in social-media archives, "
     f"and the evidence (version {__version__}) [computer software]."
@@ -28,33 +27,8 @@ BIBTEX = f"""@software{{gpu_coord,
   title   = {{Hidden messages: mapping nations' media campaigns}},
   journal = {{Computational and Mathematical Organization Theory}},
   year    = {{2023}},
+  doi     = {{10.1007/s10588-023-09382-7}},
 }}"""
-_DOES = {
-    "detect": "act together, or one a lag after the other,",
-    "share": "share the same things within seconds",
-    "coact": "do the same things at about the same time",
-}
-
-
-def describe_finding(run: Findings) -> str:
-    """Say in a sentence who was found, of which tier."""
-    summary = run.summary
-    n_edges = summary.get("n_network_edges", summary["n_edges"])
-    tier = NAMES.get(str(summary.get("network_tier")))
-    if not n_edges:
-        return "No pair of accounts is beyond chance; the strongest are listed nevertheless."
-    n_accounts = run.read("accounts", ["component"])["component"].count()
-    noun = "edges" if run.is_directed else "pairs"
-    how = f", {tier}" if tier else "; nothing was tested against chance"
-    said = (
-        f"{n_accounts:,} accounts {_DOES[run.command]} more than chance explains{how}: {n_edges:,} "
-        f"{noun}."
-        if tier
-        else f"{n_accounts:,} accounts {_DOES[run.command]} in {n_edges:,} {noun}{how}."
-    )
-    if n_groups := summary.get("n_groups"):
-        said += f" {n_groups:,} {'groups are' if n_groups > 1 else 'group is'} beyond the news."
-    return said
 
 
 def list_cautions(run: Findings) -> list[str]:
@@ -125,8 +99,20 @@ def _describe_detect(
         f"An account is active or inactive per bin of {settings['bin']} and entity ({about}). For "
         f"every ordered pair of accounts, lagged coincidences were counted at lags {lags}, and the "
         "edge from i to j is weighted by the coordination measure of Erhardt and Pentland (2023), "
-        "averaged over entities."
+        "averaged over entities.",
+        *_describe_period(settings),
     ]  # fmt: skip
+
+
+def _describe_period(settings: Mapping[str, Any]) -> list[str]:
+    """Say which posts were analysed, where not all, and what was done before and after a date."""
+    said = []
+    bounds = {"from": settings.get("start"), "before": settings.get("end")}
+    if kept := " and ".join(f"{word} {time}" for word, time in bounds.items() if time):
+        said.append(f"Only posts {kept} (UTC) were analysed.")
+    if split := settings.get("split_at"):
+        said.append(f"The same was done with posts before {split} (UTC) and from then on.")
+    return said
 
 
 def _describe_share(
@@ -157,7 +143,7 @@ def _describe_tests(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> 
         "entities and days explain (negative binomial, fitted to copies of the data with permuted "
         "days), and beyond the news if it did so more than pairs that met once "
         f"do{known}. P-values were adjusted after Benjamini and Hochberg at {settings['alpha']:g}; "
-        f"the network holds pairs {NAMES[summary['network_tier']]}."
+        f"the network holds pairs {TIERS[summary['network_tier']]}."
     )
 
 

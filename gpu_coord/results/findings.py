@@ -298,6 +298,19 @@ class Findings:
 
         return list_evidence(self, a, b, show_ids=show_ids)
 
+    def describe(self) -> str:
+        """Return in words what a run found, how sure that is, its strongest pair, and what is next.
+
+        Raises
+        ------
+        ValueError
+            This is no run.
+        """
+        from gpu_coord.results.sentences import describe
+
+        self.check_run()
+        return describe(self)
+
     # --- in the hands of other libraries -------------------------------------------------------
 
     def to_pandas(

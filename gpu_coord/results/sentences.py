@@ -1,9 +1,103 @@
 """A run -> what it says in sentences: which pairs are of which tier, how sure that is, and why."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
+
+TIERS = {"beyond_news": "beyond the news", "beyond_habit": "beyond habit"}
+_DOES = {
+    "detect": "act together, or one a lag after the other,",
+    "share": "share the same things within seconds",
+    "coact": "do the same things at about the same time",
+}
+_TESTED = {
+    "detect": "without --paper",
+    "share": "in the mode strict",
+    "coact": "with the merge fused",
+}
+
+
+def describe(findings: "Findings") -> str:
+    """Say of a run who was found, how sure that is, which pair stands out, and what to do next."""
+    said = (
+        describe_finding(findings),
+        describe_chance(findings),
+        describe_strongest(findings),
+        suggest_next(findings),
+    )
+    return "\n".join(filter(None, said))
+
+
+def describe_finding(findings: "Findings") -> str:
+    """Say in a sentence who was found, of which tier."""
+    summary = findings.summary
+    n_edges = summary.get("n_network_edges", summary["n_edges"])
+    tier = TIERS.get(str(summary.get("network_tier")))
+    if not n_edges:
+        return "No pair of accounts is beyond chance; the strongest are listed nevertheless."
+    n_accounts = findings.read("accounts", ["component"])["component"].count()
+    who = f"{n_accounts:,} accounts {_DOES[findings.command]}"
+    pairs = _count(n_edges, "edge" if findings.is_directed else "pair")
+    said = (
+        f"{who} more than chance explains, {tier}: {pairs}."
+        if tier
+        else f"{who} in {pairs}; nothing was tested against chance."
+    )
+    if n_groups := summary.get("n_groups"):
+        said += f" {n_groups:,} {'groups are' if n_groups > 1 else 'group is'} beyond the news."
+    return said
+
+
+def describe_strongest(findings: "Findings") -> str:
+    """Say of the pair that chance explains least how often it met, and how sure that is."""
+    strongest = findings.edges(1).to_dicts()
+    if not strongest:
+        return ""
+    pair = strongest[0]
+    leads = findings.is_directed and pair.get("lag", 1) > 0
+    ends = f"{pair['a']} {'→' if leads else 'and'} {pair['b']}"
+    if pair.get("expected_habit") is None:
+        return f"The strongest pair is {ends} (weight {pair['weight']:.3g}; not tested)."
+    objects = f" on {_count(pair['n_objects'], 'object')}" if pair.get("n_objects") else ""
+    return (
+        f"Chance explains {ends} least: {_count(pair['observed'], _name_unit(findings))}{objects}, "
+        f"where {_describe_expected(pair)}."
+    )
+
+
+def _describe_expected(pair: dict[str, Any]) -> str:
+    """Say how often habits, and habits and news, bring two accounts together, and what q is."""
+    said = f"habits make {pair['expected_habit']:.3g} (q of habit {pair['q_habit']:.2g})"
+    if pair.get("expected") is None:
+        return said
+    return f"{said}, and the news makes it {pair['expected']:.3g} (q {pair['q_value']:.2g})"
+
+
+def _name_unit(findings: "Findings") -> str:
+    """Return what is counted: hours, or bins where these are longer."""
+    from gpu_coord.ground.times import parse_duration
+
+    return "hour" if parse_duration(findings.settings.get("bin", "1h")) <= 3600 else "bin"
+
+
+def suggest_next(findings: "Findings") -> str:
+    """Say what to do with a run next."""
+    summary = findings.summary
+    if "network_tier" not in summary:
+        return f"Next: test it against chance, {_TESTED[findings.command]}."
+    if not summary["n_network_edges"]:
+        return "Next: look at the groups and at other bins, or bring more accounts and days."
+    if summary["network_tier"] == "beyond_habit":
+        return (
+            "Next: read what the pairs shared (evidence), and bring control accounts "
+            "(reference), since these may follow the same news."
+        )
+    return "Next: read what the pairs shared (evidence), and see whether other bins find them, too."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def describe_chance(findings: "Findings") -> str:
@@ -26,15 +120,18 @@ def _describe_tiers(findings: "Findings") -> list[str]:
         return ["Not tested against chance."]
     if "network_tier" not in summary:  # of version 0.1
         return [f"lambda {summary['lambda']:.2f}; {summary['n_significant']:,} significant edges."]
-    noun = "edges" if findings.content["directed"] else "pairs"
+    noun = "edge" if findings.content["directed"] else "pair"
+    beyond_habit, beyond_news = (
+        _count(summary[name], noun) for name in ("n_beyond_habit", "n_significant")
+    )
     known = "" if summary["lambda"] is None else (
         f" (strangers met {summary['lambda']:.2f} times as often as habits explain: lambda)"
     )  # fmt: skip
-    tier = summary["network_tier"].replace("_", " ")
+    tier = TIERS[summary["network_tier"]]
     return [
-        f"Beyond habit: {summary['n_beyond_habit']:,} {noun}, more than the two accounts' own "
+        f"Beyond habit: {beyond_habit}, more than the two accounts' own "
         "hours, entities and days explain; shared news is not excluded.",
-        f"Beyond the news: {summary['n_significant']:,} {noun}, more than what brings strangers "
+        f"Beyond the news: {beyond_news}, more than what brings strangers "
         f"together explains, too{known}; these are called significant.",
         f"The network holds those {tier}{_explain_choice(findings)}; at a false discovery "
         f"rate of {settings['alpha']:g}, about {summary['expected_false_edges']:.3g} of them may "
