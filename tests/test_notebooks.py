@@ -15,11 +15,21 @@ GRID = {"kinds": ["hashtag,mention"], "lags": ["1-1", "0-1"], "min_support": [1,
 SCALES = {
     "01_first_archive": {"preset": "small"},
     "02_hidden_messages": {"preset": "demo"},
-    "04_is_it_chance": {"preset": "small", "n_copies": 1, "kinds": KINDS[1:]},
+    "04_is_it_chance": {
+        "preset": "small",
+        "n_copies": 1,
+        "n_independent": 4_000,
+        "kinds": KINDS[1:],
+    },
     "05_choosing_parameters": {"preset": "small", "grid": GRID | {"alpha": [0.01, 0.05]}},
     "06_catalysts_and_boosters": {"preset": "small", "kinds": KINDS},
     "07_cpu_gpu_and_scale": {"n_posts": (6_000,), "kinds": KINDS[1:]},
-    "08_which_method": {"preset": "small", "kinds": KINDS[1:], "n_permutations": 19},
+    "08_which_method": {
+        "preset": "small",
+        "kinds": KINDS[1:],
+        "n_organic": 5_000,
+        "n_permutations": 19,
+    },
     "09_from_archive_to_figure": {"preset": "small", "kinds": KINDS},
 }
 
