@@ -13,6 +13,7 @@ from runs import act_hourly, event
 from gpu_coord.activity.cells import build_activity
 from gpu_coord.plots.accounts import plot_influence, plot_meetings, plot_raster, plot_roles
 from gpu_coord.plots.chance import plot_gaps, plot_lags, plot_quantiles, plot_support
+from gpu_coord.plots.comparisons import plot_methods
 from gpu_coord.plots.layouts import balance_forces, lay_out
 from gpu_coord.plots.networks import plot_network, select_strongest
 from gpu_coord.plots.style import COORDINATED, OTHERS, PALETTE, ROLE_COLOURS
@@ -735,3 +736,21 @@ def test_plot_raster__refuses_unknown_entities_and_too_few_names(ax, activity):
         plot_raster(ax, activity, "hashtag", "z")
     with pytest.raises(ValueError, match="there are 1 names for 3 accounts"):
         plot_raster(ax, activity, "hashtag", "x", names=pl.Series(["na"]))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "finding"),
+    [
+        ([1.0, 2.0, 3.0], "co shares ranks accounts best"),
+        ([1.5, 1.5, 3.0], "co shares and 1 other rank accounts best"),
+        ([2.0, 2.0, 2.0], "co shares and 2 others rank accounts best"),
+    ],
+)
+def test_plot_methods__says_which_methods_share_the_first_place(ranks, finding):
+    names = ["co_shares", "tfidf", "activity"]
+    methods = pl.DataFrame({"archive": "a", "method": names, "ranked": "accounts", "auc": 0.8,
+                            "auc_low": 0.7, "auc_high": 0.9})  # fmt: skip
+    order = pl.DataFrame({"method": names, "ranked": "accounts", "source": "plain",
+                          "mean_rank_auc": ranks})  # fmt: skip
+    ax = plot_methods(Figure(figsize=(9, 4)).subplots(), methods, order)
+    assert read_title(ax)[0] == f"{finding}, by the mean rank in 1 archive"

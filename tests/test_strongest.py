@@ -10,6 +10,7 @@ from runs import event, refuse, succeed
 
 import gpu_coord as gc
 from gpu_coord.groups.findings import TABLE_SCHEMA
+from gpu_coord.reports.words import write_methods
 from gpu_coord.results.strongest import hide_ids, list_strongest
 
 
@@ -117,6 +118,49 @@ def test_list_strongest__does_not_let_what_everybody_used_hide_the_rest(run):
     objects = list_strongest(run, "objects")
     carried = objects["coordination"] / (objects["n_accounts"] - 1)
     assert carried.to_list() == sorted(carried, reverse=True) and objects.height >= 3
+
+
+def test_describe__says_who_was_found_how_sure_that_is_and_what_is_next(run):
+    found, tests, strongest, then = run.describe().splitlines()
+    n_linked = run.read("accounts")["component"].count()
+    assert found.startswith(f"{n_linked} accounts act together, ")
+    assert found.endswith(f"beyond the news: {run.summary['n_significant']} edges.")
+    assert f"Beyond the news: {run.summary['n_significant']} edges, " in tests
+    pair = run.edges(1).row(0, named=True)
+    assert pair["lag"] == 1
+    assert f"{pair['a']} → {pair['b']} least: 25 hours on 3 objects" in strongest  # as planted
+    assert strongest.endswith(f"(q {pair['q_value']:.2g}).")
+    assert then.startswith("Next: read what the pairs shared")
+
+
+def test_describe__of_a_network_without_tests(run, make_store, tmp_path):
+    """No q is claimed where none was computed."""
+    paper = gc.detect(make_store(meet()), tmp_path / "run", kinds=("hashtag",), paper=True)
+    found, _, strongest, then = paper.describe().splitlines()
+    assert found.endswith("nothing was tested against chance.")
+    assert "→" in strongest and strongest.endswith("; not tested).")
+    assert then == "Next: test it against chance, without --paper."
+
+
+def test_describe__of_a_run_that_finds_nothing(make_store, tmp_path):
+    strangers = [each for each in meet() if each["account"].startswith("u")]
+    run = gc.detect(make_store(strangers), tmp_path / "run", kinds=("hashtag",), groups=0)
+    assert run.summary["n_network_edges"] == 0
+    said = run.describe().splitlines()
+    assert said[0].startswith("No pair of accounts is beyond chance")
+    assert said[-1].startswith("Next: look at the groups and at other bins")
+
+
+def test_write_methods__says_which_posts_were_analysed(make_store, tmp_path):
+    span = {"start": "1970-01-02", "split_at": "1970-01-12"}
+    run = gc.detect(make_store(meet()), tmp_path / "run", kinds=("hashtag",), paper=True, **span)
+    said = write_methods(run)
+    assert "counted at lag 1, and" in said
+    assert "Only posts from 1970-01-02 (UTC) were analysed." in said
+    assert "The same was done with posts before 1970-01-12 (UTC) and from then on." in said
+    assert said.endswith("No test of chance was made.")  # nor of groups
+    before = write_methods(gc.open_run(run.path / "before"))
+    assert "Only posts from 1970-01-02 and before 1970-01-12 (UTC) were analysed." in before
 
 
 def test_hide_ids__names_accounts_and_posts_by_pseudonyms():

@@ -185,7 +185,7 @@ def summarise_communities(network: Network, accounts: pl.DataFrame) -> pl.DataFr
 def summarise_classes(
     edges: pl.DataFrame, accounts: pl.DataFrame, *, kinds: Sequence[str]
 ) -> pl.DataFrame:
-    """Summarise the edges between classes of accounts (table 1 of the paper).
+    """Summarise the edges between classes of accounts, as the paper compares them.
 
     Parameters
     ----------

@@ -70,7 +70,17 @@ def plot_methods(ax: "Axes", methods: pl.DataFrame, ranks: pl.DataFrame) -> "Axe
     )
     if len(archives) > 1:
         add_legend(ax)
-    best = f"{names[0].replace('_', ' ')!r} ranks" if names else "No method ranks"
-    finding = f"{best} accounts best, by the mean rank in {count(len(archives), 'archive')}"
+    finding = f"{_tell_best(order)}, by the mean rank in {count(len(archives), 'archive')}"
     add_title(ax, finding, ["bold: methods of this package"])
     return ax
+
+
+def _tell_best(order: pl.DataFrame) -> str:
+    """Say which methods have the best mean rank; several may share it."""
+    if order.is_empty():
+        return "No method ranks accounts"
+    tied = order.filter(pl.col("mean_rank_auc") == order["mean_rank_auc"].min())["method"]
+    first = repr(tied[0].replace("_", " "))
+    if tied.len() == 1:
+        return f"{first} ranks accounts best"
+    return f"{first} and {count(tied.len() - 1, 'other')} rank accounts best"

@@ -80,9 +80,9 @@ def write_methods(run: Findings) -> str:
         f"(gpu-coord {run.command}; specification {run.content['specification'][:12]}).",
         *_DESCRIBERS[run.command](settings, run.content, about),
     ]
-    if summary.get("network_tier"):
-        said.append(_describe_tests(settings, summary))
-    if settings.get("groups"):
+    is_tested = bool(summary.get("network_tier"))
+    said.append(_describe_tests(settings, summary) if is_tested else "No test of chance was made.")
+    if run.has("groups"):  # a run with --paper looks for none
         said.append(
             "Groups were searched for on even days and tested on odd days and the other way round; "
             "a group is confirmed if four tests (crowd, margin, matched outsiders, permuted days) "
@@ -94,10 +94,11 @@ def write_methods(run: Findings) -> str:
 def _describe_detect(
     settings: Mapping[str, Any], content: Mapping[str, Any], about: str
 ) -> list[str]:
-    lags = ", ".join(map(str, settings["lags"]))
+    noun = "lag" if len(settings["lags"]) == 1 else "lags"
+    lags = f"{noun} {', '.join(map(str, settings['lags']))}"
     return [
         f"An account is active or inactive per bin of {settings['bin']} and entity ({about}). For "
-        f"every ordered pair of accounts, lagged coincidences were counted at lags {lags}, and the "
+        f"every ordered pair of accounts, lagged coincidences were counted at {lags}, and the "
         "edge from i to j is weighted by the coordination measure of Erhardt and Pentland (2023), "
         "averaged over entities.",
         *_describe_period(settings),

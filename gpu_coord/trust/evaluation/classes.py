@@ -1,7 +1,7 @@
 """Weights inside an operation, across its border and outside, and before and after a time.
 
 In: the edges of a run, and which of its accounts are positive. Out: mean weights per pair of
-accounts (table 1 of the paper, with the truth's labels) and their ratios.
+accounts, as the paper compares them, with the truth's labels, and their ratios.
 """
 
 from typing import Any
