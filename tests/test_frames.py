@@ -21,6 +21,7 @@ import gpu_coord as gc
 from gpu_coord.accounts.explanation import explain
 from gpu_coord.archive.ingest import read_labels
 from gpu_coord.archive.sources import ArchiveError
+from gpu_coord.ground.cards import write_table
 from gpu_coord.ground.terminal import clean
 from gpu_coord.results.strongest import list_strongest
 
@@ -389,7 +390,16 @@ def test_card__of_a_run_has_its_tier_and_the_strongest_pairs(runs, command):
     pairs = runs[command].edges(8)
     assert {*pairs["a"], *pairs["b"]} <= set(texts) and "a" not in texts
     assert "Beyond habit: " in said and "coordination is not inauthenticity" in said
+    found, *_, then = runs[command].describe().splitlines()
+    assert found in said and then in said
     assert "data:image/svg+xml" in runs[command]._repr_html_()
+
+
+def test_write_table__breaks_no_pseudonym_but_long_texts():
+    rows = [["acct-0123456789ab", "x" * 25, 3], ["acct-ba9876543210", "short", 4]]
+    card = Card(write_table("Pairs", ["A", "object", "n"], rows))
+    styles = [value for name, value in card.attributes if name == "style"][-3:]
+    assert ["nowrap" in style for style in styles] == [True, False, True]
 
 
 def test_card__has_the_picture_of_the_folder(runs, tmp_path):

@@ -11,13 +11,18 @@ from typing import Any
 
 from gpu_coord.ground.terminal import clean_lines, format_number
 
-_ENDS = "text-align: right; padding: 1px 10px 1px 0; white-space: nowrap"
-_STARTS = "text-align: left; padding: 1px 10px 1px 0"
+_STARTS = "text-align: left; padding: 1px 8px 1px 0"
+_WHOLE = "; white-space: nowrap"
+_ENDS = f"text-align: right; padding: 1px 8px 1px 0{_WHOLE}"
+_LONG = 24  # characters of a text that may be broken; pseudonyms are shorter
 
 
 def write_card(title: str, *parts: str) -> str:
     """Return a card; MathJax leaves alone what is of its class."""
-    style = "border: 1px solid #bbb; border-radius: 4px; padding: 8px 12px; max-width: 60em"
+    style = (
+        "border: 1px solid #bbb; border-radius: 4px; padding: 8px 12px; max-width: 66em; "
+        "overflow-x: auto"  # of tables wider than the page
+    )
     return (
         f'<div class="mathjax_ignore tex2jax_ignore" style="{style}">'
         f"<strong>{write_text(title)}</strong>{''.join(parts)}</div>"
@@ -39,16 +44,19 @@ def write_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]])
     rows = list(rows)
     if not rows:
         return ""
-    styles = [
-        _ENDS if any(isinstance(row[place], int | float) for row in rows) else _STARTS
-        for place in range(len(heads))
-    ]
+    styles = [_style_column([row[place] for row in rows]) for place in range(len(heads))]
     first = _write_row("th", heads, styles)
     body = "".join(_write_row("td", row, styles) for row in rows)
     return (
         f'<p style="margin: 8px 0 2px"><em>{write_text(title)}</em></p>'
-        f'<table style="border-collapse: collapse">{first}{body}</table>'
+        f'<table style="border-collapse: collapse; font-size: 90%">{first}{body}</table>'
     )
+
+
+def _style_column(cells: Sequence[Any]) -> str:
+    if any(isinstance(cell, int | float) for cell in cells):
+        return _ENDS
+    return _STARTS + _WHOLE if all(len(str(cell)) <= _LONG for cell in cells) else _STARTS
 
 
 def _write_row(element: str, cells: Sequence[Any], styles: Sequence[str]) -> str:

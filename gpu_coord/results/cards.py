@@ -11,7 +11,12 @@ from gpu_coord.ground.cards import write_card, write_lines, write_picture, write
 from gpu_coord.results.circles import draw_circle
 from gpu_coord.results.findings import Findings
 from gpu_coord.results.forms import RUN, SWEEP
-from gpu_coord.results.sentences import describe_chance, describe_edges
+from gpu_coord.results.sentences import (
+    describe_chance,
+    describe_edges,
+    describe_finding,
+    suggest_next,
+)
 
 _N_PAIRS, _N_OTHERS, _N_MEMBERS = 8, 4, 3
 _PAIRS = {
@@ -43,7 +48,7 @@ def _draw_run(findings: Findings) -> list[str]:
     groups = findings.groups()
     is_tested = "p" in groups.columns
     return [
-        write_lines(describe_chance(findings)),
+        write_lines(describe_finding(findings), describe_chance(findings)),
         _tabulate("The strongest pairs", findings.edges(_N_PAIRS), _PAIRS),
         _tabulate(
             "Groups with unusual co-activity" if is_tested else "Largest communities",
@@ -53,7 +58,7 @@ def _draw_run(findings: Findings) -> list[str]:
         _tabulate("Objects that carry the network", findings.objects(_N_OTHERS), _OBJECTS),
         _draw_network(findings),
         _write_counts(findings),
-        write_lines(describe_edges(findings)),
+        write_lines(suggest_next(findings), describe_edges(findings)),
     ]  # fmt: skip
 
 
