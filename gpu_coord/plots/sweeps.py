@@ -190,7 +190,9 @@ def _tell_range(values: pl.Series, name: str) -> str:
     known = values.fill_nan(None).drop_nulls()
     if known.is_empty():
         return f"{_spell_out(name).capitalize()}: unknown"
-    least, median, most = (show_number(known.quantile(q, "linear"), 4) for q in (0, 0.5, 1))
+    least, median, most = (
+        show_number(number, 4) for number in np.quantile(known.to_numpy(), (0, 0.5, 1))
+    )
     return f"{_spell_out(name).capitalize()}: median {median}, from {least} to {most}"
 
 

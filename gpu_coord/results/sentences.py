@@ -36,7 +36,7 @@ def describe_finding(findings: "Findings") -> str:
     tier = TIERS.get(str(summary.get("network_tier")))
     if not n_edges:
         return "No pair of accounts is beyond chance; the strongest are listed nevertheless."
-    n_accounts = findings.read("accounts", ["component"])["component"].count()
+    n_accounts = findings.read("accounts", ["community"])["community"].count()
     who = f"{n_accounts:,} accounts {_DOES[findings.command]}"
     pairs = _count(n_edges, "edge" if findings.is_directed else "pair")
     said = (
