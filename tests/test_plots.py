@@ -741,9 +741,9 @@ def test_plot_raster__refuses_unknown_entities_and_too_few_names(ax, activity):
 @pytest.mark.parametrize(
     ("ranks", "finding"),
     [
-        ([1.0, 2.0, 3.0], "co shares ranks accounts best"),
-        ([1.5, 1.5, 3.0], "co shares and 1 other rank accounts best"),
-        ([2.0, 2.0, 2.0], "co shares and 2 others rank accounts best"),
+        ([1.0, 2.0, 3.0], "'co shares' ranks accounts best"),
+        ([1.5, 1.5, 3.0], "'co shares' and 1 other rank accounts best"),
+        ([2.0, 2.0, 2.0], "'co shares' and 2 others rank accounts best"),
     ],
 )
 def test_plot_methods__says_which_methods_share_the_first_place(ranks, finding):
