@@ -140,7 +140,7 @@ def test_import__of_commands_and_settings_loads_nothing_heavy():
         for room, path, _ in MODULES
         if path.name in ("settings.py", "forms.py") or room in ("cli", "ground")
     ]
-    for columns in ("escapes", "urls", "texts"):  # they work on columns
+    for columns in ("escapes", "parquet", "urls", "texts"):  # they work on columns
         light.remove(f"gpu_coord.ground.{columns}")
     # Typer shows its help with rich.
     assert list_loaded(f"import {', '.join(light)}", of=set(HEAVY) - {"rich"}) == []

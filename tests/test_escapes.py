@@ -42,10 +42,12 @@ def test_write_csv__items_of_lists_stand_with_spaces():
 
 def read_latex(text):
     """Undo what `escape_latex` did; what it left alone must need no escape."""
-    names = {r"\textasciitilde{}": "~", r"\textasciicircum{}": "^", r"\textbackslash{}": "\\"}
+    names = {r"\textasciitilde{}": "~", r"\textasciicircum{}": "^", r"\textbackslash{}": "\\",
+             r"\textless{}": "<", r"\textgreater{}": ">", r"\textbar{}": "|",
+             "{[}": "[", "{]}": "]", "{*}": "*"}  # fmt: skip
     pattern = "|".join(map(re.escape, names)) + r"|\\[&%$#_{}]"
     rest = re.sub(pattern, "", text)
-    assert not set(rest) & set("&%$#_{}~^\\"), text
+    assert not set(rest) & set("&%$#_{}~^\\<>|[]*"), text
     return re.sub(pattern, lambda found: names.get(found[0], found[0][1:]), text)
 
 

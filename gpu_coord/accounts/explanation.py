@@ -338,7 +338,7 @@ def render(
     n_shown
         Coincidences to show.
     """
-    from gpu_coord.ground.terminal import clean_lines, print_table
+    from gpu_coord.ground.terminal import clean_line, print_line, print_table
 
     print_table(console, "Accounts", *_list_accounts(explanation, show_ids=show_ids), n_names=2)
     print_table(console, "Edges", *_list_edges(explanation))
@@ -348,7 +348,7 @@ def render(
     file = "evidence.parquet" if explanation.window_seconds is None else "pairs.parquet"
     said = [f"{_count(more, 'coincidence')} more in {file}."] if more else []
     for sentence in said + describe(explanation):
-        console.print(clean_lines(sentence), markup=False, highlight=False)
+        print_line(console, clean_line(sentence), soft_wrap=False)
 
 
 def _list_accounts(explanation: Explanation, *, show_ids: bool) -> tuple[list[str], list[Any]]:

@@ -57,6 +57,7 @@ from gpu_coord.ground.folders import (
     replace_folder,
 )
 from gpu_coord.ground.keywords import takes
+from gpu_coord.ground.parquet import scan_parquet
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.store import STORE_FILES, STORE_MARKER, Store, open_store, write_manifest
 from gpu_coord.store.tables import TableWriter, hash_file
@@ -377,9 +378,10 @@ def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
         if is_parquet:
             table = read_parquet(path)
             return table, table.columns
-        table = pl.read_csv(path, infer_schema=False)
+        content = path.read_bytes()  # not by its name, in which Polars looks for a pattern
+        table = pl.read_csv(content, infer_schema=False)
         # The names of the table are made distinct by the reader.
-        head = pl.read_csv(path, infer_schema=False, has_header=False, n_rows=1).row(0)
+        head = pl.read_csv(content, infer_schema=False, has_header=False, n_rows=1).row(0)
         return table, [name for name in head if name]
 
 
@@ -440,7 +442,7 @@ def _summarise(intake: Intake) -> dict[str, Any]:
     facts = intake.facts
     by_kind = dict(sorted(facts.pop("events_by_kind", {}).items()))
     sizes = {name: facts.pop(name) for name in ("posts", "accounts", "entities")}
-    posts = pl.scan_parquet(intake.folder / "posts.parquet")
+    posts = scan_parquet(intake.folder / "posts.parquet")
     n_posting = posts.select(pl.col("account").n_unique()).collect().item()
     totals = {
         **_count_records(others),

@@ -13,6 +13,7 @@ import polars as pl
 
 from gpu_coord.archive.ids import RESCUE, ROUNDED_ITEM, say_rounded
 from gpu_coord.archive.sources import SWALLOWED, ArchiveError
+from gpu_coord.ground.parquet import read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ def refuse_loss(folder: Path, facts: Mapping[str, Any], most: float) -> None:
     n_read, n_rejected = n_read - n_others, n_rejected - n_others
     if most >= 1 or (n_rejected <= most * n_read and (n_left or not n_rejected)):
         return
-    reasons = _list_reasons(pl.read_parquet(folder / "rejects.parquet"))
+    reasons = _list_reasons(read_parquet(folder / "rejects.parquet"))
     ways = [way for word, way in _WAYS_OUT.items() if any(word in said for said in reasons)]
     rest = ["--max-rejects 1 stores the others"] if n_left else []
     raise ArchiveError(
@@ -93,7 +94,7 @@ def warn_of_open_quotes(folder: Path, facts: Mapping[str, Any]) -> None:
     """Warn of records that hold all lines behind them, as their quote is never closed."""
     if not any(reason.startswith(SWALLOWED) for reason in facts["rejected_by_reason"]):
         return
-    rejects = pl.read_parquet(folder / "rejects.parquet")
+    rejects = read_parquet(folder / "rejects.parquet")
     for file, row, reason in rejects.filter(pl.col("reason").str.starts_with(SWALLOWED)).rows():
         n_lines = reason.removeprefix(SWALLOWED).removeprefix(", so ").split()[0]
         warnings.warn(

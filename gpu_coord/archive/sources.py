@@ -41,6 +41,7 @@ from gpu_coord.archive.layouts import (
     plain,
     recognise_layout,
 )
+from gpu_coord.ground import folders, parquet
 from gpu_coord.ground.files import check_file
 from gpu_coord.ground.threads import prefetch
 
@@ -264,10 +265,9 @@ def _list_files(given: Sequence[tuple[Path, str | None]]) -> dict[Path, Place]:
 def check_name(path: Path) -> None:
     """Refuse a path that cannot stand in a manifest."""
     try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        shown = str(path).encode(errors="backslashreplace").decode()
-        raise ArchiveError(f"The name {shown} is not UTF-8; rename it.") from error
+        folders.check_name(path)
+    except ValueError as error:
+        raise ArchiveError(str(error)) from error
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -925,7 +925,12 @@ def scan_parquet(path: Path) -> pl.LazyFrame:
     """Scan a Parquet file; one that Polars does not take as it stands is read, or refused."""
     with naming_errors(path, None):
         is_plain = not any(map(_is_odd, pq.read_schema(path)))
-    return pl.scan_parquet(path) if is_plain else read_parquet(path).lazy()
+    return parquet.scan_parquet(path) if is_plain else read_parquet(path).lazy()
+
+
+def scan_csv(path: Path) -> pl.LazyFrame:
+    """Scan a CSV file as text; its name is no pattern."""
+    return pl.scan_csv(path.absolute(), infer_schema=False, glob=False)
 
 
 def to_frame(table: pa.Table, name: str) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import hash_ids
+from gpu_coord.ground.parquet import read_parquet, scan_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,7 +203,7 @@ class Ids:
         if run == len(self._starts) - 1:
             return self._list_run()
         assert self._aside is not None
-        return pl.read_parquet(self._aside / f"{run}.parquet")
+        return read_parquet(self._aside / f"{run}.parquet")
 
     def _list_run(self) -> pl.DataFrame:
         """Return ``text``, ``platform`` and ``code`` of the ids in memory."""
@@ -231,7 +232,7 @@ class Ids:
         if self._run.n_codes:
             self._put_aside(self._aside)
         files = [self._aside / f"{run}.parquet" for run in range(len(self._starts) - 1)]
-        ids, text = pl.scan_parquet(files), pl.col("text")
+        ids, text = scan_parquet(*files), pl.col("text")
         for low, high in pairwise([None, *self._list_bounds(), None]):
             within = pl.lit(value=True) if low is None else text >= low
             within &= pl.lit(value=True) if high is None else text < high

@@ -101,7 +101,9 @@ def cpu(*, threads: int | None = None) -> Backend:
 def _scan_lazily(path: str, columns: list[str]) -> Any:
     import narwhals as nw
 
-    return nw.scan_parquet(path, backend="polars").select(columns)
+    from gpu_coord.ground.parquet import scan_parquet
+
+    return nw.from_native(scan_parquet(path)).select(columns)
 
 
 def _check_threads(threads: int | None) -> None:

@@ -527,7 +527,7 @@ def verify(
     from gpu_coord.results.verification import verify as check
 
     checked = check(folder)
-    request.show(checked, lambda: print(f"{folder}: {checked['n_tables']} tables are whole."))
+    request.show(checked, lambda: print_lines(f"{folder}: {checked['n_tables']} tables are whole."))
 
 
 COMMANDS = (  # in the order of the help

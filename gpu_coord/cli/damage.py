@@ -1,6 +1,7 @@
 """An error -> which file of which folder is damaged, where that is why."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 _READERS = {"polars", "narwhals", "pyarrow"}
@@ -60,7 +61,7 @@ def _describe_damage(folder: Path) -> str | None:
     try:
         verify(folder)
     except (ValueError, OSError) as damage:
-        return f"{str(damage).removesuffix('.')}, and check it with `gpu-coord verify {folder}`."
+        return f"{str(damage).removesuffix('.')}, and check it with `gpu-coord verify {quote(str(folder))}`."
     except KeyError:  # its marker is not as we write it, and describes no tables
         pass
     return None

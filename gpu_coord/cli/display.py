@@ -4,6 +4,7 @@ The terminal's libraries are loaded here, when there is something to show, and n
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -88,21 +89,22 @@ def print_top(
 
 def print_lines(*lines: str, wrap: bool = False) -> None:
     """Print sentences, each on a line; broken at the width of the terminal if ``wrap``."""
-    from gpu_coord.ground.terminal import clean_lines, open_consoles
+    from gpu_coord.ground.terminal import clean_line, open_consoles, print_line
 
     console = open_consoles()[0]
     for line in lines:
-        said = clean_lines(line)
+        said = clean_line(line)
         if wrap:  # no path is taken apart
             said = fill(said, console.width, break_long_words=False, break_on_hyphens=False)
-        console.print(said, soft_wrap=True, highlight=False, markup=False)
+        print_line(console, said)
 
 
 def say(kind: str, message: str) -> None:
     """Say one sentence beside the result: an error, a warning or a note."""
     from gpu_coord.ground.terminal import clean_lines
 
-    print(f"{kind}: {clean_lines(message)}", file=sys.stderr)
+    said = " ".join(clean_lines(message).split("\n"))  # a name of two lines begins no other message
+    print(f"{kind}: {said}", file=sys.stderr)
 
 
 def describe_cost(found: "Findings") -> str:
@@ -118,6 +120,11 @@ def describe_cost(found: "Findings") -> str:
 def describe_place(found: "Findings") -> str:
     """Say which specification a result is of, and where it is."""
     return f"specification {found.content['specification'][:12]}, in {found.path}"
+
+
+def write_command(*words: str) -> str:
+    """Write a command that people paste: a shell runs nothing of the names in it."""
+    return shlex.join(["gpu-coord", *words])
 
 
 def write_cost(seconds: float, peak: int) -> str:

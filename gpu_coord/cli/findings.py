@@ -9,6 +9,7 @@ from gpu_coord.cli.display import (
     print_lines,
     print_rows,
     print_top,
+    write_command,
 )
 from gpu_coord.results.sentences import (
     describe_chance,
@@ -218,14 +219,15 @@ def _print_classes(findings: "Findings") -> None:
 
 def _suggest_next(findings: "Findings", pairs: "pl.DataFrame") -> list[str]:
     """Return the commands that people would give next, ready to paste."""
-    path = findings.path
+    path = str(findings.path)
     if pairs.is_empty():
         return []
     a, b = pairs.select("a", "b").row(0)
+    ends = ["--", a, b] if a.startswith("-") or b.startswith("-") else [a, b]
     lines = [
-        f"Next: gpu-coord explain {path} {a} {b}",
-        f"      gpu-coord show {path} edges --account {a}",
-        f"      gpu-coord report {path}",
+        f"Next: {write_command('explain', path, *ends)}",
+        f"      {write_command('show', path, 'edges', '--account', a)}",
+        f"      {write_command('report', path)}",
     ]
     if findings.summary.get("n_network_edges") == 0:
         option = _ALL_EDGES.get(findings.command, "--paper")

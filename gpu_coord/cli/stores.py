@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpu_coord.cli.display import describe_cost, flatten, print_lines, print_rows, write_cost
+from gpu_coord.cli.display import (
+    describe_cost,
+    flatten,
+    print_lines,
+    print_rows,
+    write_command,
+    write_cost,
+)
 
 if TYPE_CHECKING:
     from gpu_coord.results.findings import Findings
@@ -57,8 +64,14 @@ def show_transplant(found: "Findings") -> None:
         "",
         describe_cost(found),
         "",
-        f"Next: gpu-coord ingest {found.path}/shares.parquet --store {found.path}-store "
-        f"--labels {found.path}/truth_accounts.parquet",
+        f"Next: {_suggest_ingest(str(found.path))}",
+    )
+
+
+def _suggest_ingest(path: str) -> str:
+    truth = f"{path}/truth_accounts.parquet"
+    return write_command(
+        "ingest", f"{path}/shares.parquet", "--store", f"{path}-store", "--labels", truth
     )
 
 

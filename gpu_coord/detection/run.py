@@ -29,6 +29,7 @@ from gpu_coord.detection.evidence import (
 )
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.detection.stages import Stages, choose_network, move_to_host, tabulate_ranks
+from gpu_coord.ground.parquet import scan_parquet
 from gpu_coord.groups.groups import Groups
 from gpu_coord.network.exports import export_network
 from gpu_coord.network.network import (
@@ -198,7 +199,7 @@ def _find_strongest(work: Work, found: _Found) -> Edges:
     """Return the edges that chance explains least, where it explains all: they are shown, too."""
     kinds = found.stages.activity.kinds
     first = (
-        pl.scan_parquet(work.folder / "edges.parquet")
+        scan_parquet(work.folder / "edges.parquet")
         .sort(
             "q_habit", "p_value", pl.col("expected_habit") / pl.col("n_hours"), "source", "target"
         )

@@ -4,8 +4,11 @@ import polars as pl
 
 UNSAFE = r"[\p{C}\p{Zl}\p{Zp}]"  # what `gpu_coord.ground.terminal` keeps from terminals
 _FORMULA = r"^\s*[=+\-@＝＋－＠]"
+# Brackets and stars in braces: after the end of a row they would be its options.
 _IN_LATEX = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"} | {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "[": "{[}", "]": "{]}", "*": "{*}",
 })  # fmt: skip
 _TIME = "%Y-%m-%dT%H:%M:%S%.3fZ"
 

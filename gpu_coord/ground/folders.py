@@ -41,6 +41,21 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def check_name(path: Path) -> None:
+    """Refuse a path that cannot be written as text, as markers and readers of tables need it.
+
+    Raises
+    ------
+    ValueError
+        It is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise ValueError(f"The name {shown} is not UTF-8; rename it.") from error
+
+
 def name_aside(path: Path) -> Path:
     """Return where a file is written before it takes its place; its suffix tells its format."""
     return path.with_name(f".{path.stem}.part{path.suffix}")
@@ -52,6 +67,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
     What was there stays untouched until then; after an error nothing of the new file remains.
     """
+    check_name(path)
     aside = name_aside(path)
     try:
         yield aside
@@ -137,6 +153,7 @@ def replace_folder(path: Path, marker: str, names: Collection[str]) -> Iterator[
     for the parameters and for what is refused.
     """
     path = path.resolve()
+    check_name(path)
     with _naming_place(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(path)

@@ -35,6 +35,17 @@ def clean(value: Any) -> str:
     return text if len(text) <= _MAX_WIDTH else f"{text[: _MAX_WIDTH - 1]}…"
 
 
+def clean_line(text: str) -> str:
+    r"""Return a sentence, whole however long it is, as one line that a terminal does not obey.
+
+    Examples
+    --------
+    >>> clean_line("acct\nerror: none") == "acct\ufffderror: none"
+    True
+    """
+    return _replace_unsafe(text)
+
+
 def clean_lines(text: str) -> str:
     """Return text, which may have many lines, without what a terminal would obey."""
     return "\n".join(_replace_unsafe(line) for line in text.splitlines())
@@ -75,19 +86,20 @@ def print_table(
     ]
     head, lines = lay_out(made, console.width)
     for line in wrap(clean(title), console.width):
-        _print_line(console, line, "bold")
+        print_line(console, line, "bold")
     for line in head:
-        _print_line(console, line, "bold")
+        print_line(console, line, "bold")
     if console.is_terminal and head:  # nothing is drawn into a file
-        _print_line(console, "─" * max(map(cell_len, (*head, *lines))))
+        print_line(console, "─" * max(map(cell_len, (*head, *lines))))
     for line in (*lines, ""):
-        _print_line(console, line)
+        print_line(console, line)
 
 
 def _make_column(head: str, values: Sequence[Any], *, is_name: bool) -> Column:
     is_number = any(isinstance(value, int | float) for value in values)
     write = _write_name if is_name else format_number
-    return Column(head, tuple(map(write, values)), is_number=is_number, is_name=is_name)
+    cells = tuple(map(write, values))
+    return Column(clean(head), cells, is_number=is_number, is_name=is_name)
 
 
 def _write_name(value: Any) -> str:
@@ -95,8 +107,13 @@ def _write_name(value: Any) -> str:
     return _replace_unsafe(value) if isinstance(value, str) else format_number(value)
 
 
-def _print_line(console: Console, line: str, style: str | None = None) -> None:
-    console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
+def print_line(
+    console: Console, line: str, style: str | None = None, *, soft_wrap: bool = True
+) -> None:
+    """Print a clean line as it stands: Rich reads no markup in it, and no ``:names:`` of emoji."""
+    console.print(
+        line, style=style, soft_wrap=soft_wrap, highlight=False, markup=False, emoji=False
+    )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import polars as pl
 from gpu_coord.activity.cells import Activity, build_activity
 from gpu_coord.activity.counts import count_margins, count_pairs, index_cells, plan_blocks
 from gpu_coord.activity.settings import CellSettings
+from gpu_coord.ground.parquet import list_columns
 from gpu_coord.model.cells import Edges, Transitions, cut_blocks
 from gpu_coord.model.ranking import rank_sites
 from gpu_coord.model.rows import Rows, fit_block, join
@@ -79,7 +80,7 @@ def read_candidates(run: Findings) -> pl.DataFrame:
     ValueError
         The run has no significance, or no significant edge.
     """
-    if "significant" not in pl.read_parquet_schema(run.find("edges")):
+    if "significant" not in list_columns(run.find("edges")):
         raise ValueError(
             f"the edges of {run.path} were not tested, so all pairs that ever coincide would be "
             "candidates; run without --paper or --all-edges, or leave --candidates out."

@@ -220,22 +220,32 @@ def _type_column(name: str, dtype: pl.DataType) -> str:
 
 def _declare_keys(owner: str, types: dict[str, str]) -> list[str]:
     return [
-        f'<key id="{owner}{number}" for="{owner}" attr.name="{_escape(name)}" attr.type="{kind}"/>'
-        for number, (name, kind) in enumerate(types.items())
+        f'<key id="{owner}{number}" for="{owner}" attr.name="{name}" attr.type="{kind}"/>'
+        for number, (name, kind) in enumerate(_name_attributes(types))
     ]
 
 
 def _declare_attributes(owner: str, types: dict[str, str]) -> list[str]:
     # GEXF readers would take a node's attribute called "label" for the format's own.
     titles = {"label": "class"} if owner == "node" else {}
+    titled = {titles.get(name, name): kind for name, kind in types.items()}
     return [
         f'<attributes class="{owner}" mode="static">',
         *(
-            f'<attribute id="{number}" title="{_escape(titles.get(name, name))}" type="{kind}"/>'
-            for number, (name, kind) in enumerate(types.items())
+            f'<attribute id="{number}" title="{name}" type="{kind}"/>'
+            for number, (name, kind) in enumerate(_name_attributes(titled))
         ),
         "</attributes>",
     ]
+
+
+def _name_attributes(types: dict[str, str]) -> list[tuple[str, str]]:
+    """Return names as XML holds them, with their types; readers refuse two that are alike."""
+    named: dict[str, str] = {}
+    for number, (name, kind) in enumerate(types.items()):
+        spelled = _escape(name)
+        named[f"{spelled} ({number})" if spelled in named else spelled] = kind
+    return list(named.items())
 
 
 def _join_attributes(types: dict[str, str], template: str) -> pl.Expr:

@@ -7,12 +7,14 @@ asked for.
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from gpu_coord.ground.choices import hash_json
 from gpu_coord.ground.folders import TemporaryFolder, copy_folder, read_marker
+from gpu_coord.ground.parquet import list_columns, read_parquet, scan_parquet
 from gpu_coord.results.forms import FORMS, RUN, SWEEP, Form, find_form
 from gpu_coord.store.store import STORE_MARKER
 
@@ -89,7 +91,7 @@ class Findings:
             if table in self.content.get("tables", {}):
                 raise FileNotFoundError(
                     f"{file} is missing; repeat the {self.form.noun}, and check it with "
-                    f"`gpu-coord verify {self.path}`."
+                    f"`gpu-coord verify {quote(str(self.path))}`."
                 )
             raise FileNotFoundError(f"{self.path} has no table {table!r}; it has {self.tables}.")
         return file
@@ -104,7 +106,7 @@ class Findings:
         That of a temporary folder is read here, as the folder may be gone when it is needed.
         """
         file = self.find(table)
-        return pl.scan_parquet(file) if self.kept is None else pl.read_parquet(file).lazy()
+        return scan_parquet(file) if self.kept is None else read_parquet(file).lazy()
 
     def read(self, table: str, columns: Collection[str] | None = None) -> pl.DataFrame:
         """Return a table, such as edges, accounts, entities, evidence or groups.
@@ -124,10 +126,9 @@ class Findings:
             It has no such column.
         """
         file = self.find(table)
-        if columns is None:
-            return pl.read_parquet(file)
-        self.check_columns(table, columns)
-        return pl.read_parquet(file, columns=list(columns))
+        if columns is not None:
+            self.check_columns(table, columns)
+        return read_parquet(file, columns)
 
     def check_columns(self, table: str, columns: Collection[str], *, remedy: str = "") -> None:
         """Refuse a table that lacks columns.
@@ -137,12 +138,12 @@ class Findings:
         ValueError
             It does; the message ends with the remedy.
         """
-        present = pl.read_parquet_schema(self.find(table))
+        present = list_columns(self.find(table))
         if missing := [name for name in columns if name not in present]:
             remedy = remedy or f"repeat `gpu-coord {self.command}`"
             raise ValueError(
                 f"the table {table} of {self.path} lacks the columns {missing}; it has "
-                f"{list(present)}; {remedy}."
+                f"{present}; {remedy}."
             )
 
     def read_network(self) -> pl.DataFrame:

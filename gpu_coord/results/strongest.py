@@ -10,6 +10,7 @@ import polars as pl
 
 from gpu_coord.ground.choices import check_choice
 from gpu_coord.ground.kinds import names_posts
+from gpu_coord.ground.parquet import list_columns
 from gpu_coord.results.findings import IN_NETWORK, Findings, open_run
 from gpu_coord.results.forms import RUN
 
@@ -207,7 +208,7 @@ def _name_ends(findings: Findings, edges: pl.DataFrame, *, show_ids: bool) -> pl
 
 
 def _list_groups(findings: Findings, account: str | None, *, show_ids: bool) -> pl.DataFrame:
-    if findings.has("groups") and "tier" in pl.read_parquet_schema(findings.find("groups")):
+    if findings.has("groups") and "tier" in list_columns(findings.find("groups")):
         # A set beyond habit stands on the test of days alone; p_value is the largest of all four.
         own = pl.when(tier="beyond_habit").then("p_days").otherwise("p_value")
         table = findings.read("groups").drop_nulls("tier").with_columns(p=own)

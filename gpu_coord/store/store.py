@@ -15,6 +15,7 @@ import polars as pl
 from gpu_coord import __version__
 from gpu_coord.ground.folders import TemporaryFolder, copy_folder, read_marker, write_json
 from gpu_coord.ground.kinds import names_accounts, names_posts
+from gpu_coord.ground.parquet import read_parquet, scan_parquet
 from gpu_coord.store.tables import check_tables, describe_table
 
 Table = Literal["posts", "events", "accounts", "entities", "rejects", "texts"]
@@ -39,11 +40,11 @@ class Store:
         That of a temporary store is read here, as its folder may be gone when it is needed.
         """
         file = self._find(table)
-        return pl.scan_parquet(file) if self.kept is None else pl.read_parquet(file).lazy()
+        return scan_parquet(file) if self.kept is None else read_parquet(file).lazy()
 
     def read(self, table: Table) -> pl.DataFrame:
         """Return a table in memory; ``table`` is one of ``TABLES``, or ``texts`` if it was kept."""
-        return pl.read_parquet(self._find(table))
+        return read_parquet(self._find(table))
 
     def save(self, folder: Path | str) -> Store:
         """Copy the store to a folder that stays, and return it there.

@@ -11,7 +11,7 @@ import polars as pl
 
 from gpu_coord.archive.ids import read_ids
 from gpu_coord.archive.ingest import read_labels
-from gpu_coord.archive.sources import ArchiveError, read_parquet, scan_parquet
+from gpu_coord.archive.sources import ArchiveError, read_parquet, scan_csv, scan_parquet
 
 POSITIVE_LABEL, CONTROL_LABEL = "operation", "control"
 EXTRA = ("role", "group", "campaign")
@@ -80,7 +80,7 @@ def _scan(path: Path) -> pl.LazyFrame | None:
     try:
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
-        table = scan_parquet(path) if is_parquet else pl.scan_csv(path, infer_schema=False)
+        table = scan_parquet(path) if is_parquet else scan_csv(path)
         table.collect_schema()
     except (OSError, pl.exceptions.PolarsError):
         return None

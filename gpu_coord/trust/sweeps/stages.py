@@ -29,6 +29,7 @@ from gpu_coord.chance.tiers import choose_tier
 from gpu_coord.detection.edges import no_edges
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.detection.stages import Stages, choose_network, move_to_host
+from gpu_coord.ground.parquet import scan_parquet
 from gpu_coord.groups.groups import Groups
 from gpu_coord.network.network import Network
 from gpu_coord.store.tables import to_arrow
@@ -136,7 +137,7 @@ class SharedStages(Stages):
         by_lag, rule = [], settings.rule
         for margin in margins:
             file = self._written.get((rule, margin.lag)) or self._write_edges(rule, margin)
-            by_lag.append(_to_edges(pl.scan_parquet(file).filter(passes).collect(), margin.lag))
+            by_lag.append(_to_edges(scan_parquet(file).filter(passes).collect(), margin.lag))
         return choose_lags(by_lag, n_accounts=self.activity.n_accounts, xp=np)
 
     def _write_edges(self, rule: WeightRule, margins: Margins) -> Path:

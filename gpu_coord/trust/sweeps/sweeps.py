@@ -32,6 +32,7 @@ from gpu_coord.ground.folders import (
     write_json,
 )
 from gpu_coord.ground.keywords import takes
+from gpu_coord.ground.parquet import read_parquet
 from gpu_coord.results.clock import Progress
 from gpu_coord.results.command import (
     Work,
@@ -351,7 +352,7 @@ class _Sweeping:
         }
 
     def _summarise(self, table: pl.DataFrame, chosen: dict[str, Any] | None) -> dict[str, Any]:
-        accounts = pl.read_parquet(self.work.folder / "accounts.parquet")
+        accounts = read_parquet(self.work.folder / "accounts.parquet")
         n_failed = table["n_accounts"].null_count()
         is_unscored = pl.col("n_accounts").is_not_null() & pl.col("reason").is_not_null()
         n_scored = table.height - n_failed - table.filter(is_unscored).height

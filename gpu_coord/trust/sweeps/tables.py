@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpu_coord.activity.counts import cut_rows
+from gpu_coord.ground.parquet import read_parquet, scan_parquet
 from gpu_coord.store.store import Store, name_accounts
 from gpu_coord.trust.sweeps.grid import OPTIONS, Cell, find_dtype
 from gpu_coord.trust.sweeps.multiverse import CORE_SHARE, compare_all, decompose_variance
@@ -86,7 +87,7 @@ def _tabulate_accounts(
 ) -> pl.DataFrame:
     n_cells, n_leading = np.zeros((2, accounts.height), np.int64)
     for digest, n_times in networks.items():
-        network = pl.read_parquet(results.find_network(digest, "accounts"))
+        network = read_parquet(results.find_network(digest, "accounts"))
         n_cells[network["account"].to_numpy()] += n_times
         n_leading[network.filter("leads")["account"].to_numpy()] += n_times
     share, share_leading = _divide(n_cells, n_done), _divide(n_leading, n_done)
@@ -136,7 +137,7 @@ def _plan_sources(
     """Cut the sources into ranges whose edges, of all networks together, fit the memory."""
     n_edges = np.zeros(n_accounts, np.int64)
     for digest in networks:
-        source = pl.read_parquet(results.find_network(digest, "edges"), columns=["source"])
+        source = read_parquet(results.find_network(digest, "edges"), columns=["source"])
         n_edges += np.bincount(source["source"].to_numpy(), minlength=n_accounts)
     return cut_rows(n_edges, memory // _EDGE_BYTES)
 
@@ -144,7 +145,7 @@ def _plan_sources(
 def _count_edges(results: Results, networks: dict[str, int], first: int, last: int) -> pl.DataFrame:
     inside = pl.col("source").is_between(first, last - 1)
     parts = [
-        pl.scan_parquet(results.find_network(digest, "edges"))
+        scan_parquet(results.find_network(digest, "edges"))
         .filter(inside)
         .with_columns(n_cells=pl.lit(n_times, pl.Int64))
         for digest, n_times in networks.items()
@@ -179,7 +180,7 @@ def _tabulate_ari(
 
 
 def _read_labels(results: Results, digest: str, n_accounts: int) -> np.ndarray:
-    network = pl.read_parquet(results.find_network(digest, "accounts"))
+    network = read_parquet(results.find_network(digest, "accounts"))
     labels = np.full(n_accounts, -1, np.int32)
     labels[network["account"].to_numpy()] = network["community"].to_numpy()
     return labels
