@@ -32,12 +32,17 @@ def list_columns(path: Path) -> list[str]:
 
 def read_rows(path: Path, names: Sequence[str], n_rows: int) -> Iterator[pl.DataFrame]:
     """Yield some columns of the posts as text, in their order, so many rows at a time."""
-    chosen = ", ".join(_URLS if name == URLS else f'CAST("{name}" AS TEXT)' for name in names)
+    chosen = ", ".join(_URLS if name == URLS else f"CAST({_quote(name)} AS TEXT)" for name in names)
     schema = dict.fromkeys(names, pl.String)
     with closing(_open(path)) as database:
         cursor = database.execute(f"SELECT {chosen} FROM {POSTS} ORDER BY rowid")
         while rows := cursor.fetchmany(n_rows):
             yield pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _quote(name: str) -> str:
+    """Return the name of a column as SQL takes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _open(path: Path) -> sqlite3.Connection:

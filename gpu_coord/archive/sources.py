@@ -428,7 +428,11 @@ def _list_names(file: Path, packing: Packing) -> list[str]:
         from gpu_coord.archive.databases import list_columns
 
         return list_columns(file)
-    schema = pq.read_schema(file) if packing == "parquet" else pa.ipc.open_file(file).schema
+    schema = (
+        pq.read_schema(parquet.locate(file))
+        if packing == "parquet"
+        else pa.ipc.open_file(file).schema
+    )
     return list(schema.names)
 
 
@@ -900,7 +904,10 @@ def _no_rows(names: list[str]) -> pl.DataFrame:
 
 def _read_parquet(source: Source, names: list[str]) -> Iterator[Batch]:
     n_bytes = source.path.stat().st_size
-    with naming_errors(source.path, source.member), pq.ParquetFile(source.path) as file:
+    with (
+        naming_errors(source.path, source.member),
+        pq.ParquetFile(parquet.locate(source.path)) as file,
+    ):
         n_rows, total = 0, max(file.metadata.num_rows, 1)
         for block in file.iter_batches(PARQUET_ROWS, columns=names):
             rows = np.arange(n_rows + 1, n_rows + block.num_rows + 1)
@@ -917,14 +924,14 @@ def read_parquet(path: Path) -> pl.DataFrame:
     ArchiveError
         The file is broken, or stores a column as what cannot be read.
     """
-    with naming_errors(path, None), pq.ParquetFile(path) as file:
+    with naming_errors(path, None), pq.ParquetFile(parquet.locate(path)) as file:
         return to_frame(file.read(), path.name)
 
 
 def scan_parquet(path: Path) -> pl.LazyFrame:
     """Scan a Parquet file; one that Polars does not take as it stands is read, or refused."""
     with naming_errors(path, None):
-        is_plain = not any(map(_is_odd, pq.read_schema(path)))
+        is_plain = not any(map(_is_odd, pq.read_schema(parquet.locate(path))))
     return parquet.scan_parquet(path) if is_plain else read_parquet(path).lazy()
 
 

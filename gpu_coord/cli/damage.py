@@ -61,7 +61,8 @@ def _describe_damage(folder: Path) -> str | None:
     try:
         verify(folder)
     except (ValueError, OSError) as damage:
-        return f"{str(damage).removesuffix('.')}, and check it with `gpu-coord verify {quote(str(folder))}`."
+        check = f"`gpu-coord verify {quote(str(folder))}`"
+        return f"{str(damage).removesuffix('.')}, and check it with {check}."
     except KeyError:  # its marker is not as we write it, and describes no tables
         pass
     return None

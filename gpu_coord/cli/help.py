@@ -5,8 +5,10 @@ Nothing but the standard library and Typer is loaded for it, and nothing is draw
 
 import textwrap
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from gpu_coord.cli.examples import EXAMPLES
@@ -16,6 +18,7 @@ from gpu_coord.ground.choices import ANALYSED, CHANCE, METHOD, OUTPUT
 PANELS = (ANALYSED, METHOD, CHANCE, OUTPUT, MACHINE)
 _LONGEST_FIRST = 24  # characters of a name beside which its help stands
 _GAP = 2
+_UsageError: Any = typer.BadParameter.__bases__[0]  # Typer has no other name for it
 
 Row = tuple[str, str]
 
@@ -46,6 +49,16 @@ class GroupedCommand(TyperCommand):
 class Program(TyperGroup):
     """The program, whose help lists the commands in whole sentences."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options before the command."""
+        with _clean_refusals():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the options of the command, and call it."""
+        with _clean_refusals():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write each command with what it does."""
         rows = [(name, command.help or "") for name, command in self.commands.items()]
@@ -56,6 +69,18 @@ class Program(TyperGroup):
         self.format_commands(ctx, formatter)
         rows = [_describe(param) for param in self.get_params(ctx)]
         _write_section(formatter, "Options", rows, _measure(rows))
+
+
+@contextmanager
+def _clean_refusals() -> Iterator[None]:
+    """Clean what Typer says of options that there are not: a shell may take them from names."""
+    try:
+        yield
+    except _UsageError as error:
+        from gpu_coord.ground.terminal import clean_line
+
+        error.message = clean_line(error.message)
+        raise
 
 
 def _place_argument(argument: Any) -> str:

@@ -1,10 +1,10 @@
 """Parquet files under the names that they have.
 
-Polars takes brackets and stars in a path for a pattern, a tilde for a home, and what begins like an
-address for one. A folder may be named so; its tables are still its own, and nobody else's.
+Polars takes brackets and stars in a path for a pattern and a tilde for a home; it and Arrow take
+what begins like an address for one. A folder may be named so; its tables are still its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
@@ -14,13 +14,13 @@ from gpu_coord.ground.folders import check_name
 
 def scan_parquet(*paths: Path | str) -> pl.LazyFrame:
     """Return what is in some files, one below the other, lazily."""
-    return pl.scan_parquet([_locate(path) for path in paths], glob=False)
+    return pl.scan_parquet([locate(path) for path in paths], glob=False)
 
 
-def read_parquet(path: Path | str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_parquet(path: Path | str, columns: Collection[str] | None = None) -> pl.DataFrame:
     """Return what is in a file, or some columns of it."""
     named = None if columns is None else list(columns)
-    return pl.read_parquet(_locate(path), columns=named, glob=False)
+    return pl.read_parquet(locate(path), columns=named, glob=False)
 
 
 def list_columns(path: Path | str) -> list[str]:
@@ -28,6 +28,13 @@ def list_columns(path: Path | str) -> list[str]:
     return scan_parquet(path).collect_schema().names()
 
 
-def _locate(path: Path | str) -> Path:
+def locate(path: Path | str) -> Path:
+    """Return where a file is, as readers of tables take it.
+
+    Raises
+    ------
+    ValueError
+        Its name is not UTF-8.
+    """
     check_name(Path(path))
     return Path(path).absolute()

@@ -21,7 +21,7 @@ from gpu_coord.plots.style import (
     scale_areas,
     shade,
     shorten,
-    show_plainly,
+    show_ticks,
     show_utc,
 )
 
@@ -82,8 +82,7 @@ def plot_influence(
     )
     named = drawn.select("class", "n").iter_rows()
     names = [f"{shorten(name_group(value, by))} ({n:,})" for value, n in named]
-    ax.set_yticks(row, names, fontsize="small")
-    show_plainly(ax.get_yticklabels())
+    show_ticks(ax.yaxis, names, fontsize="small")
     ax.invert_yaxis()
     ax.set(xlabel="mean over accounts of the summed weight of their edges")
     add_legend(ax)
@@ -218,14 +217,13 @@ def plot_raster(
     )
     _draw_ticks(ax, ticks, activity)
     shown = [] if names is None else [shorten(name) for name in names.gather(kept["account"])]
-    ax.set_yticks(range(len(shown)), shown, fontsize="xx-small")
-    show_plainly(ax.get_yticklabels())
+    show_ticks(ax.yaxis, shown, fontsize="xx-small")
     ax.set_ylim(kept.height - 0.4, -0.6)
     ax.set(ylabel="accounts, the first to use it at the top", xlabel="time (UTC)")
     n_left_out = rows.height - kept.height
     left_out = [f"{n_left_out:,} less active accounts are not drawn"] if n_left_out else []
     n_bins, width = cells["bin"].n_unique(), describe_seconds(activity.bin_seconds)
-    used = f"{count(rows.height, 'account')} used the {kind} {shorten(value)}"
+    used = f"{count(rows.height, 'account')} used the {shorten(kind)} {shorten(value)}"
     add_title(ax, f"{used} in {count(n_bins, 'bin')} of {width}", left_out)
     return ax
 

@@ -145,6 +145,15 @@ def show_plainly(texts: Sequence["Text"]) -> None:
         text.set_fontfamily(list(choose_fonts()))
 
 
+def show_ticks(axis: "Axis", names: Sequence[str], *, fontsize: str) -> None:
+    """Name the places of an axis, 0 and up, by texts as they stand."""
+    from gpu_coord.ground.terminal import clean
+
+    shown = [make_drawable(clean(name)) for name in names]
+    axis.set_ticks(range(len(shown)), shown, fontsize=fontsize)
+    show_plainly(axis.get_ticklabels())
+
+
 def show_utc(ax: "Axes") -> None:
     """Label times in UTC, whatever the machine's zone."""
     from datetime import UTC

@@ -19,6 +19,7 @@ from gpu_coord.plots.style import (
     require_columns,
     shade,
     show_number,
+    show_ticks,
 )
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def plot_sweep(ax: "Axes", cells: pl.DataFrame, *, x: str, y: str, value: str) -
           for name, order in ((y, rows), (x, columns))]  # fmt: skip
     grid[at[0], at[1]] = means[value].fill_null(float("nan")).to_numpy()
     image = ax.imshow(grid, cmap="cividis", aspect="auto", origin="lower")
-    ax.set_xticks(range(len(columns)), columns, fontsize="small")
-    ax.set_yticks(range(len(rows)), rows, fontsize="small")
+    show_ticks(ax.xaxis, columns, fontsize="small")
+    show_ticks(ax.yaxis, rows, fontsize="small")
     ax.set(xlabel=_spell_out(x), ylabel=_spell_out(y))
     ax.figure.colorbar(image, ax=ax, label=_spell_out(value))
     if grid.size <= _MAX_NUMBERED:
@@ -226,7 +227,7 @@ def _draw_choices(
             color = shade(ax, PALETTE[place % len(PALETTE)])
             ax.plot(at, np.full(at.size, len(names)), "|", color=color, markersize=6)
             names.append(f"{setting} = {choice}")
-    ax.set_yticks(range(len(names)), names, fontsize="x-small")
+    show_ticks(ax.yaxis, names, fontsize="x-small")
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="specifications, ranked by value")

@@ -21,7 +21,7 @@ from gpu_coord.plots.style import (
     scale_areas,
     shade,
     shorten,
-    show_plainly,
+    show_ticks,
     show_utc,
 )
 
@@ -110,8 +110,7 @@ def plot_accounts(
             markersize=7, gid=f"ticks-{label}",
         )  # fmt: skip
     shown = [_REST if name is None else shorten(name) for name in names]
-    ax.set_yticks(range(len(shown)), shown, fontsize="x-small")
-    show_plainly(ax.get_yticklabels())
+    show_ticks(ax.yaxis, shown, fontsize="x-small")
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set(ylabel="accounts, the first to share at the top")
     add_title(ax, _tell_accounts(table), ["orange: coordinated; blue: not coordinated"])

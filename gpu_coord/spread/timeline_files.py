@@ -23,6 +23,7 @@ from gpu_coord.ground.escapes import UNSAFE, write_csv
 from gpu_coord.ground.folders import replace_file
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.kinds import names_accounts, names_posts
+from gpu_coord.ground.parquet import locate
 from gpu_coord.ground.times import count_seconds, describe_seconds, parse_window
 from gpu_coord.plots.fonts import make_drawable
 from gpu_coord.plots.style import save_picture, show_plainly, use_theme
@@ -244,7 +245,7 @@ def _write_page(timeline: Timeline, path: Path) -> None:
     picture = _render_svg(figure, timeline)
     template = files("gpu_coord.spread").joinpath("timeline.html").read_text(encoding="utf-8")
     page = Template(template).substitute(
-        title=escape(f"{timeline.kind} {_show(timeline.shown)}"),
+        title=escape(_show(f"{timeline.kind} {timeline.shown}")),
         counts=escape(" ".join(_describe_spread(timeline))),
         series="\n".join(_list_boxes(figure)),
         picture=picture[picture.index("<svg") :],
@@ -257,7 +258,7 @@ _WRITERS: dict[str, Callable[[Timeline, Path], None]] = {
     ".png": _write_picture,
     ".svg": _write_svg,
     ".html": _write_page,
-    ".parquet": lambda timeline, path: timeline.table.write_parquet(path),
+    ".parquet": lambda timeline, path: timeline.table.write_parquet(locate(path)),
     ".csv": _write_csv,
     ".json": _write_timelinejs,
 }
@@ -303,8 +304,8 @@ def draw_timeline(timeline: Timeline, *, has_text: bool = True) -> "Figure":
 def _write_texts(figure: "Figure", timeline: Timeline) -> None:
     from gpu_coord.ground.terminal import clean
 
-    shown = make_drawable(clean(timeline.shown))
-    lines = (f"{timeline.kind} {shown}", *_describe_spread(timeline))
+    named = make_drawable(clean(f"{timeline.kind} {timeline.shown}"))
+    lines = (named, *_describe_spread(timeline))
     title = figure.suptitle("\n".join(lines), fontsize="medium", x=0.01, ha="left")
     notes = "\n".join(re.split(r"(?<=\.) ", _describe_notes(timeline)))
     below = figure.supxlabel(notes, fontsize="x-small", color="0.35", x=0.01, ha="left")

@@ -9,6 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpu_coord.ground.parquet import locate
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -44,7 +46,7 @@ def check_tables(folder: Path, tables: dict[str, Any], *, remedy: str) -> None:
 def describe_table(path: Path, *, remedy: str = "make the folder again") -> dict[str, Any]:
     """Return rows, size in bytes and sha256 of a Parquet file; say what to do without it."""
     try:
-        rows = pq.read_metadata(path).num_rows
+        rows = pq.read_metadata(locate(path)).num_rows
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing; {remedy}.") from error
     except (pa.ArrowInvalid, OSError) as error:
@@ -121,7 +123,7 @@ def read_parts(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.
             for part in range(file.num_record_batches):
                 yield pl.DataFrame(file.get_batch(part))
         return
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(locate(path)) as file:
         for part in range(file.num_row_groups):
             yield pl.DataFrame(file.read_row_group(part, columns=columns and list(columns)))
 
