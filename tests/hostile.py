@@ -1,6 +1,9 @@
 """Two hundred strings that are never more than text, wherever they are shown."""
 # ruff: noqa: E501 - one string may be long
 
+import re
+import unicodedata
+
 _RUNS = "alert(1)"
 SCRIPTS = [
     f"<script>{_RUNS}</script>", f"</script><script>{_RUNS}</script>", f"<ScRiPt>{_RUNS}</sCrIpT>",
@@ -44,6 +47,8 @@ LATEX = [
     "a_b", "50 %", "x & y", "#1", "$x$", "{", "}", "^", "~", "\\input{/etc/passwd}",
     "\\write18{reboot}", "$\\href{javascript:alert(1)}{x}$", "\\begin{verbatim}", "\\\\",
 ]  # fmt: skip
+# What Polars, Rich and regular expressions would take for others.
+PATTERNS = ["*", "^.*$", "^weight_.*$", ":bomb:", "\\1", "\\g<0>", "a[1]", "{name}", "_x"]
 BIDIRECTIONAL = [
     f"{mark}gnp.exe"
     for mark in "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -59,6 +64,7 @@ HOSTILE = [
     *FORMULAS,
     *TERMINAL,
     *LATEX,
+    *PATTERNS,
     *BIDIRECTIONAL,
     *INVISIBLE,
     *CONTROLS,
@@ -66,17 +72,18 @@ HOSTILE = [
 assert len(set(HOSTILE)) == len(HOSTILE) >= 200
 
 
-def write_shares(folder, names):
-    """Write shares in which each account, kind of name and label is one of the names.
+def write_shares(folder, names, *, kinds=("url", "hashtag", "hashtag")):
+    """Write shares in which each account, object and label is one of the names.
 
-    Account n and the next one share object n within five seconds, each day of four.
+    Account n and the next one share object n within five seconds, each day of four; the kinds of
+    objects take turns.
     """
     import polars as pl
 
     rows = [
         {"account_id": names[(n + end) % len(names)], "content_id": f"{n}.{end}.{day}",
          "object_id": names[n], "timestamp_share": 1_600_000_000 + 86_400 * day + 400 * n + 5 * end,
-         "kind": "hashtag" if n % 3 else "url"}
+         "kind": kinds[n % len(kinds)]}
         for n in range(len(names)) for end in (0, 1) for day in range(4)
     ]  # fmt: skip
     folder.mkdir()
@@ -84,3 +91,21 @@ def write_shares(folder, names):
     labels = {"account_id": names[:190], "label": names[-190:]}  # of classes there are 200 at most
     pl.DataFrame(labels).write_parquet(folder / "labels.parquet")
     return folder
+
+
+def is_safe(text):
+    """By the plain rule: no spreadsheet takes it for a formula, nothing in it is invisible."""
+    begins = text.lstrip()[:1] in tuple("=+-@＝＋－＠")
+    hidden = any(unicodedata.category(each)[0] == "C" or each in "\u2028\u2029" for each in text)
+    return not begins and not hidden
+
+
+def read_latex(text):
+    """Undo what `escape_latex` did; what it left alone must need no escape."""
+    names = {r"\textasciitilde{}": "~", r"\textasciicircum{}": "^", r"\textbackslash{}": "\\",
+             r"\textless{}": "<", r"\textgreater{}": ">", r"\textbar{}": "|",
+             "{[}": "[", "{]}": "]", "{*}": "*"}  # fmt: skip
+    pattern = "|".join(map(re.escape, names)) + r"|\\[&%$#_{}]"
+    rest = re.sub(pattern, "", text)
+    assert not set(rest) & set("&%$#_{}~^\\<>|[]*"), text
+    return re.sub(pattern, lambda found: names.get(found[0], found[0][1:]), text)

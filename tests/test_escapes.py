@@ -2,23 +2,15 @@
 
 import csv
 import io
-import re
 import unicodedata
 
 import polars as pl
-from hostile import HOSTILE
+from hostile import HOSTILE, is_safe, read_latex
 from runs import succeed, write_run
 
 from gpu_coord.ground.escapes import escape_latex, guard_cells, write_csv, write_latex
 
 TABLE = pl.DataFrame({"name": HOSTILE, "n": range(len(HOSTILE)), "less": -1.5})
-
-
-def is_safe(text):
-    """By the plain rule: no spreadsheet takes it for a formula, nothing in it is invisible."""
-    begins = text.lstrip()[:1] in tuple("=+-@＝＋－＠")
-    hidden = any(unicodedata.category(each)[0] == "C" or each in "\u2028\u2029" for each in text)
-    return not begins and not hidden
 
 
 def test_write_csv__no_cell_is_a_formula_or_hides_anything():
@@ -38,17 +30,6 @@ def test_write_csv__raw_leaves_texts_as_they_are():
 
 def test_write_csv__items_of_lists_stand_with_spaces():
     assert write_csv(pl.DataFrame({"members": [["a", "b"], []]})) == 'members\na b\n""\n'
-
-
-def read_latex(text):
-    """Undo what `escape_latex` did; what it left alone must need no escape."""
-    names = {r"\textasciitilde{}": "~", r"\textasciicircum{}": "^", r"\textbackslash{}": "\\",
-             r"\textless{}": "<", r"\textgreater{}": ">", r"\textbar{}": "|",
-             "{[}": "[", "{]}": "]", "{*}": "*"}  # fmt: skip
-    pattern = "|".join(map(re.escape, names)) + r"|\\[&%$#_{}]"
-    rest = re.sub(pattern, "", text)
-    assert not set(rest) & set("&%$#_{}~^\\<>|[]*"), text
-    return re.sub(pattern, lambda found: names.get(found[0], found[0][1:]), text)
 
 
 def test_escape_latex__can_be_undone():
