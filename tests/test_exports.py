@@ -165,6 +165,18 @@ def test_write__hostile_column_names_are_only_names(send, write):
 
 
 @WRITERS
+def test_write__names_that_xml_makes_alike_stay_two(send, write, tmp_path):
+    columns = {
+        f"weight_a{sign}b": pl.lit(value) for sign, value in (("\ufffe", 1.0), ("\uffff", 2.0))
+    }
+    _, edges = send(write, NODES, EDGES.with_columns(**columns))
+    told = [value for name, value in edges["n0", "n1"].items() if name.startswith("weight_")]
+    assert told == [1.0, 2.0]
+    write_graphml(tmp_path / "network", NODES, EDGES.with_columns(**columns))
+    assert len(igraph.Graph.Read_GraphML(str(tmp_path / "network")).es.attributes()) >= 3
+
+
+@WRITERS
 def test_write__only_ids_and_no_edges_or_nobody(send, write):
     nodes, edges = send(write, make_nodes(["a", "b"]), make_edges([]))
     assert nodes == {"n0": {"account_id": "a"}, "n1": {"account_id": "b"}}

@@ -27,6 +27,7 @@ from gpu_coord.plots.style import (
     shade,
     use_theme,
 )
+from gpu_coord.plots.sweeps import plot_specifications, plot_sweep
 from gpu_coord.plots.timelines import plot_accounts, plot_timeline
 
 SAMPLES = {
@@ -208,6 +209,20 @@ def test_pictures__read_no_hostile_name_as_anything_else(ax, tmp_path):
     said = [text.get_text() for text in ax.figure.findobj(Text)]
     assert {"$\\frac{", "_x", "<b>&amp;", "%s{}", "a\ufffd[31m\ufffd"} <= set(said)
     assert not any(unicodedata.category(sign) == "Cf" for text in said for sign in text)
+
+
+def test_pictures__of_settings_read_no_kind_as_a_formula(tmp_path):
+    hostile = ["$\\frac{", "a\x1b[31m\u202e", "<b>&amp;", "x\ny"]
+    cells = pl.DataFrame(
+        {"kinds": [[name] for name in hostile], "lag": [1, 1, 2, 2], "n": range(4)}
+    )
+    figure = Figure(layout="constrained")
+    curve, choices, squares = figure.subplots(3)
+    plot_specifications(curve, choices, cells, value="n", settings=["kinds"])
+    plot_sweep(squares, cells, x="lag", y="kinds", value="n")
+    draw_without_boxes(figure, tmp_path / "a.png")
+    said = [text.get_text() for text in figure.findobj(Text)]
+    assert {"$\\frac{", "kinds = $\\frac{", "a\ufffd[31m\ufffd", "x\ufffdy"} <= set(said)
 
 
 def test_add_title__breaks_lines_where_the_axes_end():
