@@ -23,6 +23,12 @@ def test_write_csv__no_cell_is_a_formula_or_hides_anything():
     assert guard_cells(plain).equals(plain)
 
 
+def test_write_csv__words_of_a_list_are_texts():
+    table = pl.DataFrame({"kind": ["=1+1"]})
+    for dtype in (pl.Categorical, pl.Enum(["=1+1"])):
+        assert write_csv(table.cast({"kind": dtype})) == "kind\n'=1+1\n"
+
+
 def test_write_csv__raw_leaves_texts_as_they_are():
     text = write_csv(TABLE, raw=True)
     assert [row[0] for row in csv.reader(io.StringIO(text, newline=""))][1:] == HOSTILE

@@ -26,6 +26,7 @@ from gpu_coord.cli.commands import COMMANDS
 FOLDER = "a[1]*?<b onload=x>\x1b[31m\n=1+1\u202e $(x) '\"&:bomb:"
 LINE = "x\x1b[31m\nerror: [red]$(x)\u202e:bomb:\x9b"
 SCRIPT, FORMULA = HOSTILE[0], "$\\href{javascript:alert(1)}{x}$"
+SCRIPTS = [name for name in HOSTILE if "<" in name and "alert(1)" in name]
 KINDS = [  # that an archive may have
     name
     for name in HOSTILE
@@ -183,7 +184,7 @@ class Page(HTMLParser):
 def check_page(text, name):
     """Nothing in it acts or is loaded, and no name is an element."""
     page = Page(text)
-    assert page.elements <= OURS, name
+    assert page.elements <= OURS and not any(script in text for script in SCRIPTS), name
     assert not any(each.startswith("on") for each in page.attributes), name
     assert all(each.startswith(("#", "data:image/")) for each in page.addresses), name
     check_plain(text.replace("\t", ""), name)

@@ -35,6 +35,7 @@ def write_csv(table: pl.DataFrame, *, raw: bool = False) -> str:
     """Return a table as CSV; ``raw`` leaves texts as they are. Items of lists stand with spaces."""
     lists = [name for name, dtype in table.schema.items() if isinstance(dtype, pl.List)]
     flat = table.with_columns(pl.col(name).list.join(" ") for name in lists)
+    flat = flat.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
     return (flat if raw else guard_cells(flat)).write_csv(datetime_format=_TIME)
 
 
