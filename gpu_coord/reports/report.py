@@ -5,10 +5,8 @@ the page lets no other script run, nor anything be loaded.
 """
 
 import json
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from markupsafe import Markup
 from gpu_coord import __version__
 from gpu_coord.ground.folders import replace_file
 from gpu_coord.ground.keywords import takes
+from gpu_coord.ground.policies import write_policy
 from gpu_coord.reports.groups import build_groups
 from gpu_coord.reports.networks import Network, build_network
 from gpu_coord.reports.others import build_other
@@ -107,7 +106,7 @@ def write_report(
     findings = open_run(run, *RUN.commands)
     if out is None and findings.kept is not None:
         raise ValueError("the run is temporary, and so would be a page beside it; name the file.")
-    path = findings.path.with_suffix(".html") if out is None else Path(out)
+    path = findings.path.with_name(f"{findings.path.name}.html") if out is None else Path(out)
     if path.resolve().is_relative_to(findings.path.resolve()):
         raise ValueError(
             f"{path} lies in {findings.path}, which is kept as it was made; write it elsewhere."
@@ -170,7 +169,7 @@ def _render(
     return str(
         _load_template().render(
             title=f"Unusual co-activity in {show_text(source)}",
-            policy=_write_policy(style, scripts),
+            policy=write_policy([style], scripts),
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
             data=Markup(_write_json(network)),
@@ -270,16 +269,3 @@ def _write_json(network: Network) -> str:
     }
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _write_policy(style: str, scripts: Sequence[str]) -> str:
-    """Return the content security policy: this style and these scripts, and nothing else at all."""
-    allowed = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
-    return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{_hash(style)}'; "
-        f"script-src {allowed}; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return b64encode(sha256(text.encode()).digest()).decode()

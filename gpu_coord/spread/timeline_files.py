@@ -24,6 +24,7 @@ from gpu_coord.ground.folders import replace_file
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.kinds import names_accounts, names_posts
 from gpu_coord.ground.parquet import locate
+from gpu_coord.ground.policies import write_policy
 from gpu_coord.ground.times import count_seconds, describe_seconds, parse_window
 from gpu_coord.plots.fonts import make_drawable
 from gpu_coord.plots.style import save_picture, show_plainly, use_theme
@@ -245,6 +246,7 @@ def _write_page(timeline: Timeline, path: Path) -> None:
     picture = _render_svg(figure, timeline)
     template = files("gpu_coord.spread").joinpath("timeline.html").read_text(encoding="utf-8")
     page = Template(template).substitute(
+        policy=write_policy([], re.findall("(?s)<script>(.*?)</script>", template)),
         title=escape(_show(f"{timeline.kind} {timeline.shown}")),
         counts=escape(" ".join(_describe_spread(timeline))),
         series="\n".join(_list_boxes(figure)),

@@ -7,6 +7,7 @@ from hostile import HOSTILE, write_shares
 
 import gpu_coord as gc
 from gpu_coord.reports.report import LIBRARIES
+from gpu_coord.spread.timeline_files import write_timeline
 
 REPORTS = Path(gc.__file__).parent / "reports"
 AXE = REPORTS / "libraries" / "node_modules" / "axe-core" / "axe.min.js"
@@ -84,6 +85,22 @@ def test_page__filters_change_what_is_drawn(plain, open_page):
     page.locator("#weight").fill("40")
     assert page.locator("#least").inner_text() == "the heaviest 60 %"
     assert count_shown(page) == (40, 40)  # all of one weight
+
+
+def test_timeline__runs_its_own_script_and_no_other(plain, browser, open_page, tmp_path):
+    write_timeline(plain[0].path.parent / "store", "name003", tmp_path / "page.html")
+    page = open_page(tmp_path / "page.html")
+    box = page.locator("input[data-series]").first
+    series = page.locator(f"#{box.get_attribute('data-series')}")
+    assert series.evaluate("it => it.style.display") == ""
+    box.uncheck()
+    assert series.evaluate("it => it.style.display") == "none"
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    slipped = text.replace("</h1>", "</h1><script>document.title = 'run'</script>")
+    (tmp_path / "page.html").write_text(slipped, encoding="utf-8")
+    refused = browser.new_page()
+    refused.goto((tmp_path / "page.html").as_uri())
+    assert refused.title() != "run"
 
 
 def test_page__tables_sort_and_search(plain, open_page):
