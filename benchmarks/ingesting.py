@@ -51,6 +51,7 @@ def _compare(file: Path, parse: str) -> list[str]:
     store = FOLDER / f"{file.parent.name}.store"
     parses, ingests, peak = [], [], 0.0
     for _ in range(5):
+        shutil.rmtree(store, ignore_errors=True)  # where there is one, it is compared first
         parses.append(run_command(sys.executable, "-c", parse, file)[0])
         seconds, held = gpu_coord("ingest", file, "--store", store)
         ingests.append(seconds)
