@@ -17,7 +17,7 @@ Each room answers one question; the public names stand with the room that they c
 ``trust``       Can I believe it? ``evaluate``, ``compare``, ``sweep``, ``transplant``.
 ``simulation``  What would be found if the truth were known? ``simulate``.
 ``plots``       What does it look like?
-``reports``     What do I hand to others? ``write_report``.
+``reports``     What do I hand to others, and look through myself? ``write_report``, ``explore``.
 ``results``     What did a command find? ``open_run``, ``verify``: every folder of results.
 ==============  ==================================================================================
 
@@ -50,6 +50,7 @@ _HOMES = {
     "open_run": "results.findings",
     "verify": "results.verification",
     "write_report": "reports.report",
+    "explore": "reports.explore",
 }
 __all__ = ["__version__", *_HOMES]
 

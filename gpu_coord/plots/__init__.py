@@ -7,7 +7,7 @@ Texts come from archives: they are cleaned, and never read as formulas.
 from gpu_coord.plots.accounts import plot_influence, plot_meetings, plot_raster, plot_roles
 from gpu_coord.plots.chance import plot_gaps, plot_lags, plot_quantiles, plot_support
 from gpu_coord.plots.comparisons import plot_methods
-from gpu_coord.plots.layouts import lay_out
+from gpu_coord.plots.layouts import lay_out, lay_out_groups
 from gpu_coord.plots.networks import draw_network, plot_network, select_strongest
 from gpu_coord.plots.style import (
     COORDINATED,
@@ -36,6 +36,7 @@ __all__ = [
     "ROLE_COLOURS",
     "draw_network",
     "lay_out",
+    "lay_out_groups",
     "list_groups",
     "measure_shares",
     "place_accounts",

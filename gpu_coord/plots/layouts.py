@@ -52,6 +52,39 @@ def lay_out(source: np.ndarray, target: np.ndarray, *, n_accounts: int, seed: in
     return places
 
 
+def lay_out_groups(groups: np.ndarray) -> np.ndarray:
+    """Place each group on a disc of its own, the discs in rows, the largest first.
+
+    That is for networks too large to be laid out by their edges: it takes no time, and says no
+    more than who is in which group.
+
+    Parameters
+    ----------
+    groups
+        The group of each account, (n_accounts,); those that come first lie in the middle.
+
+    Returns
+    -------
+        Horizontal and vertical places, (n_accounts, 2).
+    """
+    places = np.zeros((len(groups), 2))
+    ends = np.flatnonzero(np.diff(np.sort(groups))) + 1
+    parts = np.split(np.argsort(groups, kind="stable"), ends) if len(groups) else []
+    parts.sort(key=len, reverse=True)
+    for part, at in zip(parts, _pack([_fill_disc(len(part)) for part in parts]), strict=True):
+        places[part] = at
+    return places
+
+
+def _fill_disc(n_accounts: int) -> np.ndarray:
+    """Return places from (0, 0) on, about 1 apart, on a spiral as in a sunflower (Vogel 1979)."""
+    number = np.arange(n_accounts)
+    radius, angle = np.sqrt((number + 0.5) / np.pi), number * np.pi * (3 - np.sqrt(5))
+    places = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
+    shifted: np.ndarray = places - places.min(axis=0)
+    return shifted
+
+
 def balance_forces(
     source: np.ndarray, target: np.ndarray, start: np.ndarray, *, n_rounds: int = 150
 ) -> np.ndarray:

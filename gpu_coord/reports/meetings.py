@@ -75,8 +75,28 @@ def read_group_meetings(
         ``a`` (who was first), ``b``, ``kind``, ``value``, ``time`` (of a) and ``gap`` (seconds from
         a to b); accounts by pseudonym unless ``show_ids``.
     """
-    members = _list_members(run, group)["account_id"].implode()
-    within = pl.col("source").is_in(members) & pl.col("target").is_in(members)
+    members = _list_members(run, group)["account_id"]
+    return read_meetings_within(run, members, show_ids=show_ids, texts=texts)
+
+
+def read_meetings_within(
+    run: Findings, members: pl.Series, *, show_ids: bool, texts: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Return the meetings of accounts with each other; those of a single one with anybody.
+
+    Parameters
+    ----------
+    members
+        Account ids.
+    show_ids, texts
+        As of `show_objects`.
+
+    Returns
+    -------
+        As of `read_group_meetings`.
+    """
+    source, target = (pl.col(end).is_in(members.implode()) for end in ("source", "target"))
+    within = source & target if len(members) > 1 else source | target
     named = scan_meetings(run).filter(within).unique().select(
         "kind", "value", "gap", a="source", b="target", time="time_source"
     )  # fmt: skip
@@ -87,6 +107,30 @@ def read_group_meetings(
         ends = pl.col("a", "b").replace_strict(old, new, return_dtype=pl.String)
         found = found.with_columns(ends)
     return show_objects(run, found, show_ids=show_ids, texts=texts)
+
+
+def read_acts(run: Findings, *, show_ids: bool, n_rows: int) -> tuple[pl.DataFrame, int]:
+    """Return what accounts did when they met others, and of how many acts.
+
+    Parameters
+    ----------
+    show_ids
+        Name objects that are accounts or posts by their ids.
+    n_rows
+        So many at most; of more, evenly many over time.
+
+    Returns
+    -------
+        ``account_id``, ``time``, ``kind``, ``value``, by time.
+    """
+    met = scan_meetings(run)
+    ends = [
+        met.select("kind", "value", account_id=end, time=f"time_{end}")
+        for end in ("source", "target")
+    ]
+    acts = pl.concat(ends).unique().sort("time", "account_id", "kind", "value").collect()
+    shown = acts.gather_every(max(1, -(-acts.height // n_rows)))
+    return show_objects(run, shown, show_ids=show_ids, texts=None), acts.height
 
 
 def _list_members(run: Findings, group: int) -> pl.DataFrame:

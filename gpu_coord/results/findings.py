@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
+import gpu_coord
 from gpu_coord.ground.choices import hash_json
 from gpu_coord.ground.folders import TemporaryFolder, copy_folder, read_marker
 from gpu_coord.ground.parquet import list_columns, read_parquet, scan_parquet
@@ -311,6 +312,31 @@ class Findings:
 
         self.check_run()
         return describe(self)
+
+    def explore(self, *, show_ids: bool = False, max_edges: int = 50_000) -> Any:
+        """Show a run in JupyterLab: network, timeline, pairs and evidence, each selecting in all.
+
+        Parameters
+        ----------
+        show_ids
+            Name accounts, and objects that are accounts or posts, by their ids in the place of
+            pseudonyms.
+        max_edges
+            Networks of more edges are drawn as points without lines.
+
+        Returns
+        -------
+            See `gpu_coord.explore`.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            A library of the extra ``notebooks`` is not installed.
+        ValueError
+            This is no run, or ``max_edges`` is negative.
+        """
+        # Explorers are made of findings, and not known here but by their public name.
+        return gpu_coord.explore(self, show_ids=show_ids, max_edges=max_edges)
 
     # --- in the hands of other libraries -------------------------------------------------------
 

@@ -3,7 +3,7 @@
 Whatever tier the network is of: what is not beyond chance is listed, too, and said to be that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal, TypeVar, get_args
 
 import polars as pl
@@ -32,6 +32,7 @@ def list_strongest(
     show_ids: bool = False,
     n_rows: int | None = None,
     tier: Tier | None = None,
+    members: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """Return a part of a run, the strongest first.
 
@@ -50,6 +51,8 @@ def list_strongest(
         So many of them; all by default, which of edges takes the memory of all.
     tier
         Of edges and groups, those that reach this tier, ``beyond_habit`` or ``beyond_news``.
+    members
+        Of edges, those between these accounts, by their ids.
 
     Returns
     -------
@@ -76,7 +79,8 @@ def list_strongest(
         raise ValueError(f"the number of rows is {n_rows}; ask for 0 or more.")
     account_id = None if account is None else find_account(findings, account)["account_id"][0]
     if part == "edges":
-        return _list_edges(findings, account_id, show_ids=show_ids, n_rows=n_rows, tier=tier)
+        edges = _select_edges(findings, account_id, members)
+        return _list_edges(findings, edges, show_ids=show_ids, n_rows=n_rows, tier=tier)
     found = _LISTS[part](findings, account_id, show_ids=show_ids)
     found = found if tier is None else _select_tier(findings, found, tier)
     return found if n_rows is None else found.head(n_rows)
@@ -122,17 +126,25 @@ def find_account(findings: Findings, name: str) -> pl.DataFrame:
 # --- pairs ---------------------------------------------------------------------------------
 
 
+def _select_edges(
+    findings: Findings, account: str | None, members: Collection[str] | None
+) -> pl.LazyFrame:
+    edges = findings.scan("edges").select(pl.exclude("^weight_.*$"))
+    if account is not None:
+        edges = edges.filter((pl.col("source") == account) | (pl.col("target") == account))
+    return edges if members is None else edges.filter(
+        pl.col("source").is_in(list(members)) & pl.col("target").is_in(list(members))
+    )  # fmt: skip
+
+
 def _list_edges(
     findings: Findings,
-    account: str | None,
+    edges: pl.LazyFrame,
     *,
     show_ids: bool,
     n_rows: int | None,
     tier: Tier | None,
 ) -> pl.DataFrame:
-    edges = findings.scan("edges").select(pl.exclude("^weight_.*$"))
-    if account is not None:
-        edges = edges.filter((pl.col("source") == account) | (pl.col("target") == account))
     edges = edges if tier is None else _select_tier(findings, edges, tier)
     columns = edges.collect_schema().names()
     ranked = edges.pipe(_sort_edges, columns)
