@@ -25,9 +25,17 @@ from gpu_coord.results.strongest import find_account, list_strongest
 
 _N_ROWS = 1_000  # of tables
 _N_NAMED = 8  # of the accounts selected
-_HEIGHT = 420  # of pictures, in pixels
+_HEIGHT, _LOW, _WIDE = 480, 260, 4.0  # pixels of the network and the timeline; the form of that
 _COLOURS = {str(place): colour for place, colour in enumerate(PALETTE)} | {UNGROUPED: "#bfbfbf"}
-_SELECTED = "#d5281e"
+_SIZES = [1, *np.linspace(3, 12, 20)]  # of points, in pixels
+_CELLS: dict[str, Any] = {  # for each table and each update, as users have settings of their own
+    "allow_html": False, "maxBytes": 0, "maxRows": 0, "show_dtypes": False, "scrollX": True,
+    "pageLength": 8, "lengthMenu": [8, 20, 100], "style": "width:100%;margin:0",
+}  # fmt: skip
+_NETWORK = "Network, coloured by community."
+_TIMELINE = (
+    "Acts in meetings: a row for each account. The axis is in your time zone; points say UTC."
+)
 _BUTTONS = ["pan_zoom", "lasso", "full_screen", "reset"]
 _PAIRS = {
     "a": "A", "b": "B", "tier": "tier", "lag": "lag", "weight": "weight", "n_objects": "objects",
@@ -39,7 +47,7 @@ _EVIDENCE = {
     "value": "object",
 }  # fmt: skip
 _STYLE: dict[str, Any] = {
-    "height": _HEIGHT, "color_by": "hue", "color_map": _COLOURS, "tooltip": True,
+    "color_by": "hue", "color_map": _COLOURS, "tooltip": True,
     "tooltip_histograms": False,
 }  # fmt: skip
 
@@ -159,7 +167,7 @@ class Explorer:
         self._listed = self._list_pairs()
         shown = _shape(self._listed, _PAIRS)
         with self._telling():
-            self.pairs.update(shown, selected_rows=[])
+            self.pairs.update(shown, selected_rows=[], **_CELLS)
         self._said["pairs"].value = write_lines(_describe_pairs(self._listed.height, len(ids)))
         self._show(self._ids)
 
@@ -178,7 +186,9 @@ class Explorer:
             if self.network is not None:
                 self.network.widget.selection = points
             if self.timeline is not None:
-                self.timeline.widget.selection = acts[:0]
+                shown = rows if len(ids) else np.arange(self._scene.accounts.height)
+                heights, scale = self._scene.place_acts(shown), (0, max(len(shown), 1))
+                self.timeline.y(heights, scale=scale, animate=False)
                 self.timeline.widget.filter = acts if len(ids) else None
         self._show_meetings(ids)
         self._said["selected"].value = write_lines(self._describe_selected(ids, len(rows)))
@@ -188,7 +198,8 @@ class Explorer:
         found = read_meetings_within(scene.run, ids, show_ids=scene.show_ids, texts=None)
         time = pl.col("time").dt.strftime(TIME)
         shown = found.sort("time", "a", "b").head(_N_ROWS).with_columns(time)
-        self.evidence.update(_shape(shown, _EVIDENCE))
+        self.evidence.update(_shape(shown, _EVIDENCE), **_CELLS)
+        self.evidence.layout.display = None if found.height else "none"
         self._said["evidence"].value = write_lines(_describe_meetings(found.height, len(ids)))
 
     def _describe_selected(self, ids: pl.Series, n_drawn: int) -> str:
@@ -211,11 +222,13 @@ class Explorer:
                 ipywidgets.HTML(write_lines(*how_sure)),
                 ipywidgets.HBox(controls),
                 said["selected"],
-                _put_beside(_frame("Network", self.network), _frame("Acts by time, UTC", self.timeline)),
                 _put_beside(
+                    _put_under(_NETWORK, self.network),
                     ipywidgets.VBox([said["pairs"], self.pairs]),
-                    ipywidgets.VBox([said["evidence"], self.evidence]),
                 ),
+                _put_under(_TIMELINE, self.timeline),
+                said["evidence"],
+                self.evidence,
                 ipywidgets.HTML(write_lines(*caution)),
             ]
         )
@@ -225,17 +238,21 @@ class Explorer:
 
 
 def _draw_network(scene: Scene, ends: np.ndarray) -> Any:
-    points = scene.accounts[ends]
+    size = np.sqrt(scene.accounts["edges"] / scene.accounts["edges"].max()).to_numpy()[ends]
+    # Of the ends of an account the first is its point, and the others are lines' ends alone.
+    size[np.setdiff1d(np.arange(len(ends)), np.unique(ends, return_index=True)[1])] = 0
+    points = scene.accounts[ends].with_columns(size=size)
     middle, half = _frame_square(scene.accounts)
     scales = {axis: tuple(middle[axis] + half * np.array([-1, 1])) for axis in ("x", "y")}
     plot = jscatter.Scatter(
         data=points.to_pandas(), x="x", y="y", x_scale=scales["x"], y_scale=scales["y"], axes=False,
-        opacity=1, opacity_unselected=0.35, color_selected=_SELECTED,
-        tooltip_properties=["account", "community", "edges", "posts"], size=5, **_STYLE,
+        opacity=1, opacity_unselected=0.35,
+        tooltip_properties=["account", "community", "edges", "posts"], height=_HEIGHT,
+        size_by="size", size_map=_SIZES, **_STYLE,
     )  # fmt: skip
     if scene.source.size:
         plot.connect(by=np.tile(np.arange(scene.source.size), 2), straight=True)
-        plot.connection_color(by="inherit")
+        plot.connection_color(by="hue", map=_COLOURS)
         plot.connection_opacity(_choose_opacity(scene.source.size))
         plot.connection_size(1)
     return plot
@@ -254,19 +271,19 @@ def _choose_opacity(n_lines: int) -> float:
 
 
 def _draw_timeline(scene: Scene) -> Any:
-    return jscatter.Scatter(
-        data=scene.acts.to_pandas(), x="moment", x_scale="time", y="row", size=4, opacity=0.8,
-        zoom_on_filter=True, tooltip_properties=["account", "community", "time", "kind", "object"],
-        **_STYLE,
+    heights = scene.place_acts(np.arange(scene.accounts.height))
+    plot = jscatter.Scatter(
+        data=scene.acts.with_columns(height=heights).to_pandas(), x="moment", x_scale="time",
+        y="height", y_scale=(0, scene.accounts.height), size=4, opacity=0.8, height=_LOW,
+        tooltip_properties=["account", "community", "time", "kind", "object"], **_STYLE,
     )  # fmt: skip
+    plot.options(regl_scatterplot_options={"aspectRatio": _WIDE})
+    return plot
 
 
 def _make_table(**choices: Any) -> Any:
     """Return an empty table; its cells are text, whatever settings the user has."""
-    return ITable(
-        pl.DataFrame(), allow_html=False, maxBytes=0, maxRows=0, show_dtypes=False,
-        style="width:100%;margin:0", **choices,
-    )  # fmt: skip
+    return ITable(pl.DataFrame(), **_CELLS, **choices)
 
 
 def _shape(table: pl.DataFrame, heads: dict[str, str]) -> pl.DataFrame:
@@ -278,13 +295,13 @@ def _shape(table: pl.DataFrame, heads: dict[str, str]) -> pl.DataFrame:
     return shown.rename({name: heads[name] for name in known})
 
 
-def _frame(title: str, plot: Any) -> Any:
+def _put_under(title: str, plot: Any) -> Any:
     said = ipywidgets.HTML(write_lines(title))
     return ipywidgets.VBox([said, plot.show(buttons=_BUTTONS)] if plot is not None else [said])
 
 
 def _put_beside(*parts: Any) -> Any:
-    columns = "minmax(0, 1fr) minmax(0, 1fr)"
+    columns = "minmax(0, 2fr) minmax(0, 3fr)"
     return ipywidgets.GridBox(
         parts, layout=ipywidgets.Layout(grid_template_columns=columns, grid_gap="12px")
     )

@@ -25,10 +25,10 @@ class Scene:
 
     run: Findings
     show_ids: bool
-    accounts: pl.DataFrame  # account_id, account (its name), community, edges, posts, hue, x, y
+    accounts: pl.DataFrame  # account_id, account (its name), community, edges, posts, hue, x, y, row (of acts)
     source: np.ndarray  # of each line, a row of accounts; none where accounts are points
     target: np.ndarray
-    acts: pl.DataFrame  # place (a row of accounts), row (from below), moment (ms), time, kind, object
+    acts: pl.DataFrame  # place (a row of accounts), account, moment (ms), time, kind, object, …
     said: str
 
     def list_ends(self) -> np.ndarray:
@@ -36,6 +36,19 @@ class Scene:
         if not self.source.size:
             return np.arange(self.accounts.height)
         return np.concatenate([self.source, self.target])
+
+    def place_acts(self, shown: np.ndarray) -> np.ndarray:
+        """Return the height of each act where the accounts shown have a row each, 1 apart.
+
+        Parameters
+        ----------
+        shown
+            Rows of accounts; acts of others lie at 0.
+        """
+        heights = np.zeros(self.accounts.height)
+        ranked = shown[np.argsort(self.accounts["row"].to_numpy()[shown])]
+        heights[ranked] = np.arange(len(ranked)) + 0.5
+        return heights[self.acts["place"].to_numpy()]
 
     def find(self, ids: pl.Series) -> np.ndarray:
         """Return the rows of accounts, without those that are not drawn."""
@@ -70,7 +83,7 @@ def build_scene(run: Findings, *, show_ids: bool, max_edges: int) -> Scene:
     acts, n_acts = read_acts(run, show_ids=show_ids, n_rows=MAX_ACTS)
     return Scene(
         run, show_ids, named, *((source, target) if has_lines else (source[:0], target[:0])),
-        _place_acts(acts, named), _describe(linked.height, named.height, acts.height, n_acts,
+        _name_acts(acts, named), _describe(linked.height, named.height, acts.height, n_acts,
                                             max_edges),
     )  # fmt: skip
 
@@ -91,7 +104,12 @@ def _name(accounts: pl.DataFrame, places: np.ndarray, *, show_ids: bool) -> pl.D
         "account_id", "community", account=clean_column(name), edges="n_edges", posts="n_posts",
         hue=hue,
     )  # fmt: skip
-    return named.with_columns(x=places[:, 0], y=places[:, 1])
+    return named.with_columns(
+        x=places[:, 0],
+        y=places[:, 1],
+        row=pl.struct(pl.col("community").fill_null(2**31 - 1), -pl.col("edges").cast(pl.Int64),
+                      "account_id").rank("ordinal"),
+    )  # fmt: skip
 
 
 def clean_column(texts: pl.Expr) -> pl.Expr:
@@ -99,26 +117,18 @@ def clean_column(texts: pl.Expr) -> pl.Expr:
     return texts.str.replace_all(r"\s+", " ").str.replace_all(UNSAFE, "\ufffd")
 
 
-def _place_acts(acts: pl.DataFrame, accounts: pl.DataFrame) -> pl.DataFrame:
-    """Give each account a row, those of a community side by side."""
-    rows = (
-        accounts.with_row_index("place")
-        .sort("community", "edges", "account_id", descending=[False, True, False], nulls_last=True)
-        .with_row_index("row")
+def _name_acts(acts: pl.DataFrame, accounts: pl.DataFrame) -> pl.DataFrame:
+    """Return what the accounts did that are drawn, with their names."""
+    who = accounts.with_row_index("place").select(
+        "account_id", "place", "hue", "account", "community"
     )
-    placed = acts.join(
-        rows.select("account_id", "place", "row", "hue", "account", "community"),
-        on="account_id",
-        maintain_order="left",
-    )
-    cleaned = clean_column(pl.col("kind", "value").cast(pl.String))
+    named = acts.join(who, on="account_id", maintain_order="left")
     time = pl.col("time").dt
-    return (
-        placed.with_columns(cleaned)
-        .with_columns(moment=time.epoch("ms").cast(pl.Float64), time=time.strftime(TIME))
-        .rename({"value": "object"})
-        .drop("account_id")
-    )
+    return named.with_columns(
+        clean_column(pl.col("kind", "value").cast(pl.String)),
+        moment=time.epoch("ms").cast(pl.Float64),
+        time=time.strftime(TIME),
+    ).rename({"value": "object"})
 
 
 def _describe(n_edges: int, n_accounts: int, n_shown: int, n_acts: int, max_edges: int) -> str:
