@@ -69,11 +69,13 @@ class Explorer:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._ends, self._actors = scene.list_ends(), scene.acts["place"].to_numpy()
+        self._owners, self._actors = (each["place"].to_numpy() for each in (scene.points, scene.acts))
+        self._is_tip = scene.points["is_tip"].to_numpy()
+        self._is_first = _mark_first(scene.points)
         self._groups = list_strongest(scene.run, "groups", show_ids=True)
         self._ids: pl.Series = scene.accounts["account_id"].clear()
         self._listed, self._is_told = pl.DataFrame(), False
-        self.network = _draw_network(scene, self._ends) if self._ends.size else None
+        self.network = _draw_network(scene) if self._owners.size else None
         self.timeline = _draw_timeline(scene) if self._actors.size else None
         self.pairs, self.evidence = _make_table(select="single"), _make_table()
         self.search = ipywidgets.Text(
@@ -115,9 +117,10 @@ class Explorer:
     # --- what people do ------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        for plot, owners in ((self.network, self._ends), (self.timeline, self._actors)):
-            if plot is not None:
-                plot.widget.observe(self._heed(self._read_points(owners)), "selection")
+        if self.network is not None:
+            self.network.widget.observe(self._heed(self._read_points), "selection")
+        if self.timeline is not None:
+            self.timeline.widget.observe(self._heed(self._read_acts), "selection")
         self.pairs.observe(self._heed(self._show_row), "selected_rows")
         self.search.observe(self._heed(self._find), "value")
         self.group.observe(self._heed(self._select_group), "value")
@@ -127,10 +130,17 @@ class Explorer:
         """Do something with a new value, unless it is our own doing."""
         return lambda change: None if self._is_told else act(change["new"])
 
-    def _read_points(self, owners: np.ndarray) -> Callable[[Any], None]:
-        return lambda points: self._select(
-            self._scene.accounts["account_id"][np.unique(owners[np.asarray(points, dtype=int)])]
-        )
+    def _read_points(self, points: Any) -> None:
+        """Select the accounts of points; tips of their neighbours' edges count where alone."""
+        points = np.asarray(points, dtype=int)
+        own = points[~self._is_tip[points]]
+        self._select_places(self._owners[own if own.size else points])
+
+    def _read_acts(self, acts: Any) -> None:
+        self._select_places(self._actors[np.asarray(acts, dtype=int)])
+
+    def _select_places(self, places: np.ndarray) -> None:
+        self._select(self._scene.accounts["account_id"][np.unique(places)])
 
     def _show_row(self, rows: list[int]) -> None:
         """Look at the pair of a row; the accounts selected stay what they were."""
@@ -180,7 +190,7 @@ class Explorer:
     def _show(self, ids: pl.Series) -> None:
         """Show accounts, those selected or those of a pair, in all views but the pairs."""
         rows = self._scene.find(ids)
-        points = np.flatnonzero(np.isin(self._ends, rows)).astype(np.uint32)
+        points = np.flatnonzero(self._is_first & np.isin(self._owners, rows)).astype(np.uint32)
         acts = np.flatnonzero(np.isin(self._actors, rows)).astype(np.uint32)
         with self._telling():
             if self.network is not None:
@@ -237,37 +247,43 @@ class Explorer:
 # --- the views -----------------------------------------------------------------------------------
 
 
-def _draw_network(scene: Scene, ends: np.ndarray) -> Any:
-    size = np.sqrt(scene.accounts["edges"] / scene.accounts["edges"].max()).to_numpy()[ends]
-    # Of the ends of an account the first is its point, and the others are lines' ends alone.
-    size[np.setdiff1d(np.arange(len(ends)), np.unique(ends, return_index=True)[1])] = 0
-    points = scene.accounts[ends].with_columns(size=size)
-    middle, half = _frame_square(scene.accounts)
-    scales = {axis: tuple(middle[axis] + half * np.array([-1, 1])) for axis in ("x", "y")}
+def _mark_first(points: pl.DataFrame) -> np.ndarray:
+    """Tell which points stand for their accounts: the first of each that is no tip."""
+    is_first = pl.struct("place", "is_tip").is_first_distinct() & ~pl.col("is_tip")
+    return points.select(is_first).to_series().to_numpy()
+
+
+def _draw_network(scene: Scene) -> Any:
+    accounts = scene.accounts.with_row_index("place").with_columns(
+        size=(pl.col("edges") / pl.col("edges").max()).sqrt()
+    )
+    points = scene.points.join(accounts, on="place", maintain_order="left").with_columns(
+        size=pl.when(_mark_first(scene.points)).then("size").otherwise(0.0)
+    )
+    x, y = _frame_square(scene.points)
     plot = jscatter.Scatter(
-        data=points.to_pandas(), x="x", y="y", x_scale=scales["x"], y_scale=scales["y"], axes=False,
-        opacity=1, opacity_unselected=0.35,
-        tooltip_properties=["account", "community", "edges", "posts"], height=_HEIGHT,
-        size_by="size", size_map=_SIZES, **_STYLE,
+        data=points.to_pandas(), x="x", y="y", x_scale=x, y_scale=y, axes=False, height=_HEIGHT,
+        size_by="size", size_map=_SIZES, opacity=1, opacity_unselected=0.35,
+        tooltip_properties=["account", "community", "edges", "posts"], **_STYLE,
     )  # fmt: skip
-    if scene.source.size:
-        plot.connect(by=np.tile(np.arange(scene.source.size), 2), straight=True)
-        plot.connection_color(by="hue", map=_COLOURS)
-        plot.connection_opacity(_choose_opacity(scene.source.size))
-        plot.connection_size(1)
+    if scene.has_lines:
+        plot.connect(by=points["star"].to_numpy(), straight=True)
+        plot.connection_color(by="hue", map=_COLOURS).connection_size(1)
+        plot.connection_opacity(_choose_opacity(scene.points.height))
     return plot
 
 
-def _frame_square(accounts: pl.DataFrame) -> tuple[dict[str, float], float]:
-    """Return the middle of all places and half the side of the square around them."""
-    low, high = accounts.select("x", "y").min(), accounts.select("x", "y").max()
-    middle = {axis: (low[axis][0] + high[axis][0]) / 2 for axis in ("x", "y")}
-    return middle, max(high[axis][0] - low[axis][0] for axis in ("x", "y")) / 2 or 1.0
+def _frame_square(points: pl.DataFrame) -> Iterator[tuple[float, float]]:
+    """Return where the square around all points begins and ends, on either axis."""
+    places = points.select("x", "y")
+    low, high = places.min().row(0), places.max().row(0)
+    half = max(b - a for a, b in zip(low, high, strict=True)) / 2 or 1.0
+    return (((a + b) / 2 - half, (a + b) / 2 + half) for a, b in zip(low, high, strict=True))
 
 
-def _choose_opacity(n_lines: int) -> float:
+def _choose_opacity(n_points: int) -> float:
     """Return how dark a line is: many lie over each other."""
-    return float(np.clip(6 / np.sqrt(n_lines), 0.06, 0.5))
+    return float(np.clip(5 / np.sqrt(n_points), 0.03, 0.3))
 
 
 def _draw_timeline(scene: Scene) -> Any:

@@ -15,6 +15,7 @@ from gpu_coord.results.findings import Findings
 
 MAX_LAID_OUT = 5_000  # accounts; the forces between more take minutes
 MAX_ACTS = 200_000  # that are drawn by time
+_SHORT = 0.15  # of the other account, where accounts lie about 1 apart
 TIME = "%Y-%m-%d %H:%M:%S"
 UNGROUPED = "none"  # the hue of accounts in no community
 
@@ -25,17 +26,11 @@ class Scene:
 
     run: Findings
     show_ids: bool
-    accounts: pl.DataFrame  # account_id, account (its name), community, edges, posts, hue, x, y, row (of acts)
-    source: np.ndarray  # of each line, a row of accounts; none where accounts are points
-    target: np.ndarray
+    accounts: pl.DataFrame  # account_id, account (its name), community, edges, posts, hue, row
+    points: pl.DataFrame  # place (a row of accounts), x, y, is_tip
+    has_lines: bool  # points of an account and the tips of its edges are a line, in turns
     acts: pl.DataFrame  # place (a row of accounts), account, moment (ms), time, kind, object, …
     said: str
-
-    def list_ends(self) -> np.ndarray:
-        """Return the account of each point: both ends of each line, else each account."""
-        if not self.source.size:
-            return np.arange(self.accounts.height)
-        return np.concatenate([self.source, self.target])
 
     def place_acts(self, shown: np.ndarray) -> np.ndarray:
         """Return the height of each act where the accounts shown have a row each, 1 apart.
@@ -78,14 +73,45 @@ def build_scene(run: Findings, *, show_ids: bool, max_edges: int) -> Scene:
         for end in ("source", "target")
     )
     places = _place(accounts, source, target)
-    has_lines = linked.height <= max_edges
-    named = _name(accounts, places, show_ids=show_ids)
+    has_lines = 0 < linked.height <= max_edges
+    named = _name(accounts, show_ids=show_ids)
     acts, n_acts = read_acts(run, show_ids=show_ids, n_rows=MAX_ACTS)
     return Scene(
-        run, show_ids, named, *((source, target) if has_lines else (source[:0], target[:0])),
-        _name_acts(acts, named), _describe(linked.height, named.height, acts.height, n_acts,
-                                            max_edges),
+        run, show_ids, named,
+        draw_stars(source, target, places) if has_lines else _draw_points(places),
+        has_lines, _name_acts(acts, named),
+        _describe(linked.height, named.height, acts.height, n_acts, max_edges),
     )  # fmt: skip
+
+
+def draw_stars(source: np.ndarray, target: np.ndarray, places: np.ndarray) -> pl.DataFrame:
+    """Return a line for each account that visits the tips of its edges: it, a tip, it, a tip, …
+
+    What draws lines takes time that grows with how many there are times how long they are in all,
+    so that a line for each edge would take ten times as long. Tips end short of the other account,
+    which keeps the point of that to itself.
+
+    Returns
+    -------
+        ``place`` (the account of a point, of a tip the other one), ``x``, ``y``, ``is_tip``, and
+        ``star`` (the account of the line).
+    """
+    ends = np.unique(
+        np.column_stack([np.concatenate([source, target]), np.concatenate([target, source])]),
+        axis=0,
+    )
+    own, other = places[ends[:, 0]], places[ends[:, 1]]
+    length = np.maximum(np.hypot(*(other - own).T), 1e-9)[:, None]
+    tips = other - (other - own) / length * np.minimum(_SHORT, length / 3)
+    at = np.stack([own, tips], axis=1).reshape(-1, 2)
+    return pl.DataFrame(
+        {"place": ends.ravel(), "x": at[:, 0], "y": at[:, 1], "star": np.repeat(ends[:, 0], 2)}
+    ).with_columns(is_tip=pl.int_range(pl.len()) % 2 == 1)
+
+
+def _draw_points(places: np.ndarray) -> pl.DataFrame:
+    frame = pl.DataFrame({"x": places[:, 0], "y": places[:, 1]}).with_row_index("place")
+    return frame.with_columns(pl.lit(value=False).alias("is_tip"))
 
 
 def _place(accounts: pl.DataFrame, source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -97,7 +123,7 @@ def _place(accounts: pl.DataFrame, source: np.ndarray, target: np.ndarray) -> np
     return places
 
 
-def _name(accounts: pl.DataFrame, places: np.ndarray, *, show_ids: bool) -> pl.DataFrame:
+def _name(accounts: pl.DataFrame, *, show_ids: bool) -> pl.DataFrame:
     hue = (pl.col("community") % len(PALETTE)).cast(pl.String).fill_null(UNGROUPED)
     name = pl.col("account_id" if show_ids else "pseudonym")
     named = accounts.select(
@@ -105,8 +131,6 @@ def _name(accounts: pl.DataFrame, places: np.ndarray, *, show_ids: bool) -> pl.D
         hue=hue,
     )  # fmt: skip
     return named.with_columns(
-        x=places[:, 0],
-        y=places[:, 1],
         row=pl.struct(pl.col("community").fill_null(2**31 - 1), -pl.col("edges").cast(pl.Int64),
                       "account_id").rank("ordinal"),
     )  # fmt: skip
