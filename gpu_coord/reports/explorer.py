@@ -13,6 +13,7 @@ import jscatter
 import numpy as np
 import polars as pl
 from itables.widget import ITable
+from jscatter.annotations import Line
 
 from gpu_coord.ground.cards import write_lines
 from gpu_coord.plots import PALETTE
@@ -28,6 +29,8 @@ _N_NAMED = 8  # of the accounts selected
 _HEIGHT, _LOW, _WIDE = 480, 260, 4.0  # pixels of the network and the timeline; the form of that
 _COLOURS = {str(place): colour for place, colour in enumerate(PALETTE)} | {UNGROUPED: "#bfbfbf"}
 _SIZES = [1, *np.linspace(3, 12, 20)]  # of points, in pixels
+_LIT: dict[str, Any] = {"line_color": "#333333", "line_width": 1}  # edges among those selected
+_N_LIT = 5_000  # ends of edges; more are not lit
 _CELLS: dict[str, Any] = {  # for each table and each update, as users have settings of their own
     "allow_html": False, "maxBytes": 0, "maxRows": 0, "show_dtypes": False, "scrollX": True,
     "pageLength": 8, "lengthMenu": [8, 20, 100], "style": "width:100%;margin:0",
@@ -191,10 +194,13 @@ class Explorer:
         """Show accounts, those selected or those of a pair, in all views but the pairs."""
         rows = self._scene.find(ids)
         points = np.flatnonzero(self._is_first & np.isin(self._owners, rows)).astype(np.uint32)
+        lines = self._scene.join(rows) if len(rows) else []
         acts = np.flatnonzero(np.isin(self._actors, rows)).astype(np.uint32)
         with self._telling():
             if self.network is not None:
                 self.network.widget.selection = points
+                few = lines if sum(map(len, lines)) <= _N_LIT else []
+                self.network.annotations([Line(line.tolist(), **_LIT) for line in few])
             if self.timeline is not None:
                 shown = rows if len(ids) else np.arange(self._scene.accounts.height)
                 heights, scale = self._scene.place_acts(shown), (0, max(len(shown), 1))
@@ -269,7 +275,11 @@ def _draw_network(scene: Scene) -> Any:
     if scene.has_lines:
         plot.connect(by=points["star"].to_numpy(), straight=True)
         plot.connection_color(by="hue", map=_COLOURS).connection_size(1)
-        plot.connection_opacity(_choose_opacity(scene.points.height))
+        opacity = _choose_opacity(scene.points.height)
+        plot.connection_opacity(opacity)
+        # A line is of many edges, so that none lights up; what is selected is drawn over it.
+        dark = {"pointConnectionTolerance": 1, "pointConnectionOpacityActive": opacity}
+        plot.options(regl_scatterplot_options=dark)
     return plot
 
 

@@ -28,9 +28,24 @@ class Scene:
     show_ids: bool
     accounts: pl.DataFrame  # account_id, account (its name), community, edges, posts, hue, row
     points: pl.DataFrame  # place (a row of accounts), x, y, is_tip
-    has_lines: bool  # points of an account and the tips of its edges are a line, in turns
+    places: np.ndarray  # of accounts, (n_accounts, 2)
+    pairs: np.ndarray  # of accounts that are linked, (n_pairs, 2)
+    has_lines: bool
     acts: pl.DataFrame  # place (a row of accounts), account, moment (ms), time, kind, object, …
     said: str
+
+    def join(self, shown: np.ndarray) -> list[np.ndarray]:
+        """Return lines along the edges among accounts, or along all of a single one.
+
+        Parameters
+        ----------
+        shown
+            Rows of accounts.
+        """
+        is_in = np.isin(self.pairs, shown)
+        pairs = self.pairs[is_in.any(axis=1) if len(shown) == 1 else is_in.all(axis=1)]
+        starts = np.flatnonzero(np.diff(pairs[:, 0])) + 1
+        return [self.places[star.ravel()] for star in np.split(pairs, starts) if len(star)]
 
     def place_acts(self, shown: np.ndarray) -> np.ndarray:
         """Return the height of each act where the accounts shown have a row each, 1 apart.
@@ -73,40 +88,59 @@ def build_scene(run: Findings, *, show_ids: bool, max_edges: int) -> Scene:
         for end in ("source", "target")
     )
     places = _place(accounts, source, target)
+    pairs = _pair(source, target, len(places))
     has_lines = 0 < linked.height <= max_edges
     named = _name(accounts, show_ids=show_ids)
     acts, n_acts = read_acts(run, show_ids=show_ids, n_rows=MAX_ACTS)
     return Scene(
         run, show_ids, named,
-        draw_stars(source, target, places) if has_lines else _draw_points(places),
-        has_lines, _name_acts(acts, named),
+        draw_stars(pairs, places) if has_lines else _draw_points(places),
+        places, pairs, has_lines, _name_acts(acts, named),
         _describe(linked.height, named.height, acts.height, n_acts, max_edges),
     )  # fmt: skip
 
 
-def draw_stars(source: np.ndarray, target: np.ndarray, places: np.ndarray) -> pl.DataFrame:
-    """Return a line for each account that visits the tips of its edges: it, a tip, it, a tip, …
+def _pair(source: np.ndarray, target: np.ndarray, n_accounts: int) -> np.ndarray:
+    """Return each pair of accounts that are linked once, first the one that has more edges."""
+    n_edges = np.bincount(np.concatenate([source, target]), minlength=n_accounts)
+    is_turned = (n_edges[source] < n_edges[target]) | (
+        (n_edges[source] == n_edges[target]) & (source > target)
+    )
+    ends = np.where(is_turned[:, None], np.c_[target, source], np.c_[source, target])
+    pairs: np.ndarray = np.unique(ends, axis=0)
+    return pairs
+
+
+def draw_stars(pairs: np.ndarray, places: np.ndarray) -> pl.DataFrame:
+    """Return lines that go from an account to the tips of its edges: it, a tip, it, a tip, …
 
     What draws lines takes time that grows with how many there are times how long they are in all,
     so that a line for each edge would take ten times as long. Tips end short of the other account,
-    which keeps the point of that to itself.
+    but for one that stands for an account without a line of its own.
+
+    Parameters
+    ----------
+    pairs
+        Rows of accounts, (n_pairs, 2), by the first, whose line it is.
+    places
+        Of all accounts, (n_accounts, 2).
 
     Returns
     -------
         ``place`` (the account of a point, of a tip the other one), ``x``, ``y``, ``is_tip``, and
         ``star`` (the account of the line).
     """
-    ends = np.unique(
-        np.column_stack([np.concatenate([source, target]), np.concatenate([target, source])]),
-        axis=0,
-    )
-    own, other = places[ends[:, 0]], places[ends[:, 1]]
+    others, first = np.unique(pairs[:, 1], return_index=True)
+    is_tip = np.ones(len(pairs), dtype=bool)
+    is_tip[first[~np.isin(others, pairs[:, 0])]] = False
+    own, other = places[pairs[:, 0]], places[pairs[:, 1]]
     length = np.maximum(np.hypot(*(other - own).T), 1e-9)[:, None]
-    tips = other - (other - own) / length * np.minimum(_SHORT, length / 3)
-    at = np.stack([own, tips], axis=1).reshape(-1, 2)
+    short = np.where(is_tip[:, None], np.minimum(_SHORT, length / 3), 0)
+    at = np.stack([own, other - (other - own) / length * short], axis=1).reshape(-1, 2)
     return pl.DataFrame(
-        {"place": ends.ravel(), "x": at[:, 0], "y": at[:, 1], "star": np.repeat(ends[:, 0], 2)}
-    ).with_columns(is_tip=pl.int_range(pl.len()) % 2 == 1)
+        {"place": pairs.ravel(), "x": at[:, 0], "y": at[:, 1], "star": np.repeat(pairs[:, 0], 2),
+         "is_tip": np.stack([np.zeros_like(is_tip), is_tip], axis=1).ravel()}
+    )  # fmt: skip
 
 
 def _draw_points(places: np.ndarray) -> pl.DataFrame:
