@@ -28,8 +28,9 @@ _N_ROWS = 1_000  # of tables
 _N_NAMED = 8  # of the accounts selected
 _HEIGHT, _LOW, _WIDE = 480, 260, 4.0  # pixels of the network and the timeline; the form of that
 _COLOURS = {str(place): colour for place, colour in enumerate(PALETTE)} | {UNGROUPED: "#bfbfbf"}
-_SIZES = [1, *np.linspace(3, 12, 20)]  # of points, in pixels
-_LIT: dict[str, Any] = {"line_color": "#333333", "line_width": 1}  # edges among those selected
+_SIZES = (1, 12)  # of points, in pixels
+_LINE = "#777777"
+_LIT: dict[str, Any] = {"line_color": "#333333", "line_width": 2}  # edges among those selected
 _N_LIT = 5_000  # ends of edges; more are not lit
 _CELLS: dict[str, Any] = {  # for each table and each update, as users have settings of their own
     "allow_html": False, "maxBytes": 0, "maxRows": 0, "show_dtypes": False, "scrollX": True,
@@ -72,9 +73,10 @@ class Explorer:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._owners, self._actors = (each["place"].to_numpy() for each in (scene.points, scene.acts))
-        self._is_tip = scene.points["is_tip"].to_numpy()
-        self._is_first = _mark_first(scene.points)
+        self._owners, self._actors = (
+            each["place"].to_numpy() for each in (scene.points, scene.acts)
+        )
+        self._is_first = scene.points["is_first"].to_numpy()
         self._groups = list_strongest(scene.run, "groups", show_ids=True)
         self._ids: pl.Series = scene.accounts["account_id"].clear()
         self._listed, self._is_told = pl.DataFrame(), False
@@ -120,10 +122,9 @@ class Explorer:
     # --- what people do ------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        if self.network is not None:
-            self.network.widget.observe(self._heed(self._read_points), "selection")
-        if self.timeline is not None:
-            self.timeline.widget.observe(self._heed(self._read_acts), "selection")
+        for plot, owners in ((self.network, self._owners), (self.timeline, self._actors)):
+            if plot is not None:
+                plot.widget.observe(self._heed(self._read_points(owners)), "selection")
         self.pairs.observe(self._heed(self._show_row), "selected_rows")
         self.search.observe(self._heed(self._find), "value")
         self.group.observe(self._heed(self._select_group), "value")
@@ -133,17 +134,10 @@ class Explorer:
         """Do something with a new value, unless it is our own doing."""
         return lambda change: None if self._is_told else act(change["new"])
 
-    def _read_points(self, points: Any) -> None:
-        """Select the accounts of points; tips of their neighbours' edges count where alone."""
-        points = np.asarray(points, dtype=int)
-        own = points[~self._is_tip[points]]
-        self._select_places(self._owners[own if own.size else points])
-
-    def _read_acts(self, acts: Any) -> None:
-        self._select_places(self._actors[np.asarray(acts, dtype=int)])
-
-    def _select_places(self, places: np.ndarray) -> None:
-        self._select(self._scene.accounts["account_id"][np.unique(places)])
+    def _read_points(self, owners: np.ndarray) -> Callable[[Any], None]:
+        """Return what selects the accounts of points."""
+        ids = self._scene.accounts["account_id"]
+        return lambda points: self._select(ids[np.unique(owners[np.asarray(points, dtype=int)])])
 
     def _show_row(self, rows: list[int]) -> None:
         """Look at the pair of a row; the accounts selected stay what they were."""
@@ -224,7 +218,9 @@ class Explorer:
             return f"All {n_all:,} accounts; a click, or the lasso, selects some of them."
         names = self._scene.accounts.filter(pl.col("account_id").is_in(ids.implode()))["account"]
         more = " …" if len(names) > _N_NAMED else ""
-        beside = f", {len(ids) - n_drawn:,} of them not in the network" if n_drawn < len(ids) else ""
+        beside = (
+            f", {len(ids) - n_drawn:,} of them not in the network" if n_drawn < len(ids) else ""
+        )
         said = f"{len(ids):,} accounts of {n_all:,}{beside}"
         return f"{said}: {', '.join(names.head(_N_NAMED))}{more}" if n_drawn else f"{said}."
 
@@ -253,54 +249,46 @@ class Explorer:
 # --- the views -----------------------------------------------------------------------------------
 
 
-def _mark_first(points: pl.DataFrame) -> np.ndarray:
-    """Tell which points stand for their accounts: the first of each that is no tip."""
-    is_first = pl.struct("place", "is_tip").is_first_distinct() & ~pl.col("is_tip")
-    return points.select(is_first).to_series().to_numpy()
-
-
 def _draw_network(scene: Scene) -> Any:
     accounts = scene.accounts.with_row_index("place").with_columns(
-        size=(pl.col("edges") / pl.col("edges").max()).sqrt()
+        size=(pl.col("edges") / pl.col("edges").max()).sqrt(),
+        x=scene.places[:, 0],
+        y=scene.places[:, 1],
     )
     points = scene.points.join(accounts, on="place", maintain_order="left").with_columns(
-        size=pl.when(_mark_first(scene.points)).then("size").otherwise(0.0)
+        size=pl.when("is_first").then("size").otherwise(0.0)
     )
-    x, y = _frame_square(scene.points)
+    x, y = _frame_square(scene.places)
     plot = jscatter.Scatter(
         data=points.to_pandas(), x="x", y="y", x_scale=x, y_scale=y, axes=False, height=_HEIGHT,
-        size_by="size", size_map=_SIZES, opacity=1, opacity_unselected=0.35,
+        size_by="size", size_map=_SIZES, opacity=1, opacity_by=None, opacity_unselected=0.3,
         tooltip_properties=["account", "community", "edges", "posts"], **_STYLE,
     )  # fmt: skip
-    if scene.has_lines:
-        plot.connect(by=points["star"].to_numpy(), straight=True)
-        plot.connection_color(by="hue", map=_COLOURS).connection_size(1)
-        opacity = _choose_opacity(scene.points.height)
-        plot.connection_opacity(opacity)
-        # A line is of many edges, so that none lights up; what is selected is drawn over it.
-        dark = {"pointConnectionTolerance": 1, "pointConnectionOpacityActive": opacity}
-        plot.options(regl_scatterplot_options=dark)
-    return plot
+    return _draw_lines(plot, points) if scene.has_lines else plot
 
 
-def _frame_square(points: pl.DataFrame) -> Iterator[tuple[float, float]]:
-    """Return where the square around all points begins and ends, on either axis."""
-    places = points.select("x", "y")
-    low, high = places.min().row(0), places.max().row(0)
-    half = max(b - a for a, b in zip(low, high, strict=True)) / 2 or 1.0
-    return (((a + b) / 2 - half, (a + b) / 2 + half) for a, b in zip(low, high, strict=True))
+def _draw_lines(plot: Any, points: pl.DataFrame) -> Any:
+    opacity = float(np.clip(12 / np.sqrt(points.height), 0.05, 0.4))  # many lie over each other
+    plot.connect(by=points["walk"].to_numpy(), straight=True)
+    plot.connection_color(default=_LINE).connection_size(1).connection_opacity(opacity)
+    # A line is of many edges, so that none lights up; what is selected is drawn over it.
+    dark = {"pointConnectionTolerance": 1, "pointConnectionOpacityActive": opacity}
+    return plot.options(regl_scatterplot_options=dark)
 
 
-def _choose_opacity(n_points: int) -> float:
-    """Return how dark a line is: many lie over each other."""
-    return float(np.clip(5 / np.sqrt(n_points), 0.03, 0.3))
+def _frame_square(places: np.ndarray) -> list[tuple[float, float]]:
+    """Return where the square around all places begins and ends, on either axis."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    half = float((high - low).max()) / 2 or 1.0
+    return [(middle - half, middle + half) for middle in ((low + high) / 2).tolist()]
 
 
 def _draw_timeline(scene: Scene) -> Any:
     heights = scene.place_acts(np.arange(scene.accounts.height))
     plot = jscatter.Scatter(
         data=scene.acts.with_columns(height=heights).to_pandas(), x="moment", x_scale="time",
-        y="height", y_scale=(0, scene.accounts.height), size=4, opacity=0.8, height=_LOW,
+        y="height", y_scale=(0, scene.accounts.height), size=4, opacity=0.8, opacity_by=None,
+        height=_LOW,
         tooltip_properties=["account", "community", "time", "kind", "object"], **_STYLE,
     )  # fmt: skip
     plot.options(regl_scatterplot_options={"aspectRatio": _WIDE})

@@ -3,6 +3,7 @@
 The one idea: accounts are rows of one table, and whatever is drawn knows the row that it stands for.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,6 @@ from gpu_coord.results.findings import Findings
 
 MAX_LAID_OUT = 5_000  # accounts; the forces between more take minutes
 MAX_ACTS = 200_000  # that are drawn by time
-_SHORT = 0.15  # of the other account, where accounts lie about 1 apart
 TIME = "%Y-%m-%d %H:%M:%S"
 UNGROUPED = "none"  # the hue of accounts in no community
 
@@ -27,7 +27,7 @@ class Scene:
     run: Findings
     show_ids: bool
     accounts: pl.DataFrame  # account_id, account (its name), community, edges, posts, hue, row
-    points: pl.DataFrame  # place (a row of accounts), x, y, is_tip
+    points: pl.DataFrame  # place (a row of accounts), is_first (of it), walk (of a line)
     places: np.ndarray  # of accounts, (n_accounts, 2)
     pairs: np.ndarray  # of accounts that are linked, (n_pairs, 2)
     has_lines: bool
@@ -44,8 +44,7 @@ class Scene:
         """
         is_in = np.isin(self.pairs, shown)
         pairs = self.pairs[is_in.any(axis=1) if len(shown) == 1 else is_in.all(axis=1)]
-        starts = np.flatnonzero(np.diff(pairs[:, 0])) + 1
-        return [self.places[star.ravel()] for star in np.split(pairs, starts) if len(star)]
+        return [self.places[each] for each in walk(pairs)]
 
     def place_acts(self, shown: np.ndarray) -> np.ndarray:
         """Return the height of each act where the accounts shown have a row each, 1 apart.
@@ -88,64 +87,66 @@ def build_scene(run: Findings, *, show_ids: bool, max_edges: int) -> Scene:
         for end in ("source", "target")
     )
     places = _place(accounts, source, target)
-    pairs = _pair(source, target, len(places))
+    pairs = _pair(source, target)
     has_lines = 0 < linked.height <= max_edges
     named = _name(accounts, show_ids=show_ids)
     acts, n_acts = read_acts(run, show_ids=show_ids, n_rows=MAX_ACTS)
     return Scene(
         run, show_ids, named,
-        draw_stars(pairs, places) if has_lines else _draw_points(places),
+        _list_points(pairs, len(places)) if has_lines else _list_points(pairs[:0], len(places)),
         places, pairs, has_lines, _name_acts(acts, named),
         _describe(linked.height, named.height, acts.height, n_acts, max_edges),
     )  # fmt: skip
 
 
-def _pair(source: np.ndarray, target: np.ndarray, n_accounts: int) -> np.ndarray:
-    """Return each pair of accounts that are linked once, first the one that has more edges."""
-    n_edges = np.bincount(np.concatenate([source, target]), minlength=n_accounts)
-    is_turned = (n_edges[source] < n_edges[target]) | (
-        (n_edges[source] == n_edges[target]) & (source > target)
-    )
-    ends = np.where(is_turned[:, None], np.c_[target, source], np.c_[source, target])
-    pairs: np.ndarray = np.unique(ends, axis=0)
+def _pair(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return each pair of accounts that are linked once, whichever follows."""
+    pairs: np.ndarray = np.unique(np.sort(np.c_[source, target], axis=1), axis=0)
     return pairs
 
 
-def draw_stars(pairs: np.ndarray, places: np.ndarray) -> pl.DataFrame:
-    """Return lines that go from an account to the tips of its edges: it, a tip, it, a tip, …
+def walk(pairs: np.ndarray) -> list[np.ndarray]:
+    """Return walks from account to account that go along each edge once.
 
-    What draws lines takes time that grows with how many there are times how long they are in all,
-    so that a line for each edge would take ten times as long. Tips end short of the other account,
-    but for one that stands for an account without a line of its own.
+    What draws lines takes time that grows with how many there are times how long they are in all:
+    a line for each edge of 50,000 took ten times as long. Each account of a walk stands there
+    twice, so that lines have no joints, which would be spikes where they turn back.
 
     Parameters
     ----------
     pairs
-        Rows of accounts, (n_pairs, 2), by the first, whose line it is.
-    places
-        Of all accounts, (n_accounts, 2).
-
-    Returns
-    -------
-        ``place`` (the account of a point, of a tip the other one), ``x``, ``y``, ``is_tip``, and
-        ``star`` (the account of the line).
+        Accounts that are linked, (n_pairs, 2).
     """
-    others, first = np.unique(pairs[:, 1], return_index=True)
-    is_tip = np.ones(len(pairs), dtype=bool)
-    is_tip[first[~np.isin(others, pairs[:, 0])]] = False
-    own, other = places[pairs[:, 0]], places[pairs[:, 1]]
-    length = np.maximum(np.hypot(*(other - own).T), 1e-9)[:, None]
-    short = np.where(is_tip[:, None], np.minimum(_SHORT, length / 3), 0)
-    at = np.stack([own, other - (other - own) / length * short], axis=1).reshape(-1, 2)
-    return pl.DataFrame(
-        {"place": pairs.ravel(), "x": at[:, 0], "y": at[:, 1], "star": np.repeat(pairs[:, 0], 2),
-         "is_tip": np.stack([np.zeros_like(is_tip), is_tip], axis=1).ravel()}
-    )  # fmt: skip
+    ends: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for edge, (a, b) in enumerate(pairs.tolist()):
+        ends[a].append((b, edge))
+        ends[b].append((a, edge))
+    is_new = [True] * len(pairs)
+    found = [_walk_from(start, ends, is_new) for start in ends for _ in range(len(ends[start]))]
+    return [np.repeat(each, 2) for each in found if len(each) > 1]
 
 
-def _draw_points(places: np.ndarray) -> pl.DataFrame:
-    frame = pl.DataFrame({"x": places[:, 0], "y": places[:, 1]}).with_row_index("place")
-    return frame.with_columns(pl.lit(value=False).alias("is_tip"))
+def _walk_from(at: int, ends: dict[int, list[tuple[int, int]]], is_new: list[bool]) -> list[int]:
+    walked = [at]
+    while ends[at]:
+        other, edge = ends[at].pop()
+        if is_new[edge]:
+            is_new[edge] = False
+            walked.append(other)
+            at = other
+    return walked
+
+
+def _list_points(pairs: np.ndarray, n_accounts: int) -> pl.DataFrame:
+    """Return the accounts on walks along edges; each account once where there are none."""
+    walks = walk(pairs) or [np.arange(n_accounts)]
+    points = pl.DataFrame(
+        {
+            "place": np.concatenate(walks),
+            "walk": np.repeat(np.arange(len(walks)), [*map(len, walks)]),
+        }
+    )
+    return points.with_columns(is_first=pl.col("place").is_first_distinct())
 
 
 def _place(accounts: pl.DataFrame, source: np.ndarray, target: np.ndarray) -> np.ndarray:
