@@ -1364,3 +1364,33 @@ def write_report(
         Texts are to be shown and the store is not there, ``out`` lies in the run, or the run is
         temporary and ``out`` is left out.
     """
+
+def explore(
+    run: Findings | Path | str,
+    *,
+    show_ids: bool = False,
+    max_edges: int = 50000,
+) -> Explorer:
+    """Show a run in JupyterLab: network, timeline, pairs and evidence, each selecting in all.
+
+    Parameters
+    ----------
+    run
+        A run of `detect`, `share` or `coact`, or its folder.
+    show_ids
+        Name accounts, and objects that are accounts or posts, by their ids; otherwise by
+        pseudonyms.
+    max_edges
+        Networks of more edges are drawn as points without lines.
+
+    Returns
+    -------
+        What a notebook shows; its `select` and `selected` are the accounts selected.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        A library of the extra ``notebooks`` is not installed.
+    ValueError
+        This is no run, or ``max_edges`` is negative.
+    """

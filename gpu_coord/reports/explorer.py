@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from itables.widget import ITable
 from jscatter.annotations import Line
+from matplotlib.colors import to_rgb
 
 from gpu_coord.ground.cards import write_lines
 from gpu_coord.plots import PALETTE
@@ -29,9 +30,9 @@ _N_NAMED = 8  # of the accounts selected
 _HEIGHT, _LOW, _WIDE = 480, 260, 4.0  # pixels of the network and the timeline; the form of that
 _COLOURS = {str(place): colour for place, colour in enumerate(PALETTE)} | {UNGROUPED: "#bfbfbf"}
 _SIZES = (1, 12)  # of points, in pixels
+_MARGIN = 0.55  # half the side of the picture, as a share of what is in it
 _LINE = "#777777"
-_LIT: dict[str, Any] = {"line_color": "#333333", "line_width": 2}  # edges among those selected
-_N_LIT = 5_000  # ends of edges; more are not lit
+_LIT = "#222222"  # edges among the accounts selected
 _CELLS: dict[str, Any] = {  # for each table and each update, as users have settings of their own
     "allow_html": False, "maxBytes": 0, "maxRows": 0, "show_dtypes": False, "scrollX": True,
     "pageLength": 8, "lengthMenu": [8, 20, 100], "style": "width:100%;margin:0",
@@ -80,6 +81,7 @@ class Explorer:
         self._groups = list_strongest(scene.run, "groups", show_ids=True)
         self._ids: pl.Series = scene.accounts["account_id"].clear()
         self._listed, self._is_told = pl.DataFrame(), False
+        self._timed = np.arange(scene.accounts.height)  # the accounts that have rows
         self.network = _draw_network(scene) if self._owners.size else None
         self.timeline = _draw_timeline(scene) if self._actors.size else None
         self.pairs, self.evidence = _make_table(select="single"), _make_table()
@@ -187,21 +189,25 @@ class Explorer:
     def _show(self, ids: pl.Series) -> None:
         """Show accounts, those selected or those of a pair, in all views but the pairs."""
         rows = self._scene.find(ids)
-        points = np.flatnonzero(self._is_first & np.isin(self._owners, rows)).astype(np.uint32)
-        lines = self._scene.join(rows) if len(rows) else []
-        acts = np.flatnonzero(np.isin(self._actors, rows)).astype(np.uint32)
         with self._telling():
             if self.network is not None:
-                self.network.widget.selection = points
-                few = lines if sum(map(len, lines)) <= _N_LIT else []
-                self.network.annotations([Line(line.tolist(), **_LIT) for line in few])
+                points = np.flatnonzero(self._is_first & np.isin(self._owners, rows))
+                self.network.widget.selection = points.astype(np.uint32)
+                self.network.annotations(_light(self._scene.join(rows) if rows.size else []))
             if self.timeline is not None:
-                shown = rows if len(ids) else np.arange(self._scene.accounts.height)
-                heights, scale = self._scene.place_acts(shown), (0, max(len(shown), 1))
-                self.timeline.y(heights, scale=scale, animate=False)
-                self.timeline.widget.filter = acts if len(ids) else None
+                self._show_acts(rows if len(ids) else None)
         self._show_meetings(ids)
         self._said["selected"].value = write_lines(self._describe_selected(ids, len(rows)))
+
+    def _show_acts(self, rows: np.ndarray | None) -> None:
+        """Give the accounts shown a row each in the timeline, and hide the acts of others."""
+        shown = np.arange(self._scene.accounts.height) if rows is None else rows
+        if not np.array_equal(shown, self._timed):
+            heights = self._scene.place_acts(shown)
+            self.timeline.y(heights, scale=(0, max(len(shown), 1)), animate=False)
+        acts = None if rows is None else np.flatnonzero(np.isin(self._actors, rows))
+        self.timeline.widget.filter = None if acts is None else acts.astype(np.uint32)
+        self._timed = shown
 
     def _show_meetings(self, ids: pl.Series) -> None:
         scene = self._scene
@@ -218,10 +224,8 @@ class Explorer:
             return f"All {n_all:,} accounts; a click, or the lasso, selects some of them."
         names = self._scene.accounts.filter(pl.col("account_id").is_in(ids.implode()))["account"]
         more = " …" if len(names) > _N_NAMED else ""
-        beside = (
-            f", {len(ids) - n_drawn:,} of them not in the network" if n_drawn < len(ids) else ""
-        )
-        said = f"{len(ids):,} accounts of {n_all:,}{beside}"
+        noun = "account" if len(ids) == 1 else "accounts"
+        said = f"{len(ids):,} {noun} selected, {n_drawn:,} of the {n_all:,} in the network"
         return f"{said}: {', '.join(names.head(_N_NAMED))}{more}" if n_drawn else f"{said}."
 
     def _arrange(self) -> Any:
@@ -250,10 +254,14 @@ class Explorer:
 
 
 def _draw_network(scene: Scene) -> Any:
-    accounts = scene.accounts.with_row_index("place").with_columns(
-        size=(pl.col("edges") / pl.col("edges").max()).sqrt(),
-        x=scene.places[:, 0],
-        y=scene.places[:, 1],
+    accounts = (
+        scene.accounts.drop("account_id")
+        .with_row_index("place")
+        .with_columns(
+            size=(pl.col("edges") / pl.col("edges").max()).sqrt(),
+            x=scene.places[:, 0],
+            y=scene.places[:, 1],
+        )
     )
     points = scene.points.join(accounts, on="place", maintain_order="left").with_columns(
         size=pl.when("is_first").then("size").otherwise(0.0)
@@ -276,10 +284,17 @@ def _draw_lines(plot: Any, points: pl.DataFrame) -> Any:
     return plot.options(regl_scatterplot_options=dark)
 
 
+def _light(lines: list[np.ndarray]) -> list[Line]:
+    """Return lines over those of the network, the paler the more there are."""
+    n_ends = sum(map(len, lines))
+    colour = (*to_rgb(_LIT), float(np.clip(20 / max(n_ends, 1) ** 0.5, 0.25, 1)))
+    return [Line(line.tolist(), line_color=colour) for line in lines]
+
+
 def _frame_square(places: np.ndarray) -> list[tuple[float, float]]:
     """Return where the square around all places begins and ends, on either axis."""
     low, high = places.min(axis=0), places.max(axis=0)
-    half = float((high - low).max()) / 2 or 1.0
+    half = float((high - low).max()) * _MARGIN or 1.0
     return [(middle - half, middle + half) for middle in ((low + high) / 2).tolist()]
 
 

@@ -1,6 +1,6 @@
 """A run -> what an explorer draws: accounts with places, the lines between them, acts by time.
 
-The one idea: accounts are rows of one table, and whatever is drawn knows the row that it stands for.
+The one idea: accounts are rows of one table, and what is drawn knows for which row it stands.
 """
 
 from collections import defaultdict
@@ -15,6 +15,7 @@ from gpu_coord.reports.meetings import read_acts
 from gpu_coord.results.findings import Findings
 
 MAX_LAID_OUT = 5_000  # accounts; the forces between more take minutes
+MAX_LIT = 2_500  # edges that are lit among the accounts selected
 MAX_ACTS = 200_000  # that are drawn by time
 TIME = "%Y-%m-%d %H:%M:%S"
 UNGROUPED = "none"  # the hue of accounts in no community
@@ -41,10 +42,14 @@ class Scene:
         ----------
         shown
             Rows of accounts.
+
+        Returns
+        -------
+            Places, (n, 2), for each line; none where there are too many to be told apart.
         """
         is_in = np.isin(self.pairs, shown)
         pairs = self.pairs[is_in.any(axis=1) if len(shown) == 1 else is_in.all(axis=1)]
-        return [self.places[each] for each in walk(pairs)]
+        return [self.places[each] for each in walk(pairs)] if len(pairs) <= MAX_LIT else []
 
     def place_acts(self, shown: np.ndarray) -> np.ndarray:
         """Return the height of each act where the accounts shown have a row each, 1 apart.
