@@ -11,6 +11,7 @@ from gpu_coord.activity.cells import Activity
 from gpu_coord.archive.ingest import AnyPath
 from gpu_coord.backend import Backend
 from gpu_coord.model.influence import InfluenceModel as InfluenceModel
+from gpu_coord.reports.explorer import Explorer
 from gpu_coord.results.clock import Progress
 from gpu_coord.results.findings import Findings
 from gpu_coord.simulation.simulation import Simulation

@@ -82,8 +82,8 @@ class Explorer:
         self._ids: pl.Series = scene.accounts["account_id"].clear()
         self._listed, self._is_told = pl.DataFrame(), False
         self._timed = np.arange(scene.accounts.height)  # the accounts that have rows
-        self.network = _draw_network(scene) if self._owners.size else None
-        self.timeline = _draw_timeline(scene) if self._actors.size else None
+        self.network: Any = _draw_network(scene) if self._owners.size else None
+        self.timeline: Any = _draw_timeline(scene) if self._actors.size else None
         self.pairs, self.evidence = _make_table(select="single"), _make_table()
         self.search = ipywidgets.Text(
             description="Find", placeholder="account", continuous_update=False

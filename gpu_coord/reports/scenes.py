@@ -62,7 +62,8 @@ class Scene:
         heights = np.zeros(self.accounts.height)
         ranked = shown[np.argsort(self.accounts["row"].to_numpy()[shown])]
         heights[ranked] = np.arange(len(ranked)) + 0.5
-        return heights[self.acts["place"].to_numpy()]
+        placed: np.ndarray = heights[self.acts["place"].to_numpy()]
+        return placed
 
     def find(self, ids: pl.Series) -> np.ndarray:
         """Return the rows of accounts, without those that are not drawn."""
@@ -188,11 +189,15 @@ def _name_acts(acts: pl.DataFrame, accounts: pl.DataFrame) -> pl.DataFrame:
     )
     named = acts.join(who, on="account_id", maintain_order="left")
     time = pl.col("time").dt
-    return named.with_columns(
-        clean_column(pl.col("kind", "value").cast(pl.String)),
-        moment=time.epoch("ms").cast(pl.Float64),
-        time=time.strftime(TIME),
-    ).rename({"value": "object"})
+    return (
+        named.with_columns(
+            clean_column(pl.col("kind", "value").cast(pl.String)),
+            moment=time.epoch("ms").cast(pl.Float64),
+            time=time.strftime(TIME),
+        )
+        .drop("account_id")
+        .rename({"value": "object"})
+    )
 
 
 def _describe(n_edges: int, n_accounts: int, n_shown: int, n_acts: int, max_edges: int) -> str:
