@@ -9,6 +9,7 @@ import pytest
 from hostile import HOSTILE, write_shares
 
 import gpu_coord as gc
+from gpu_coord.plots import lay_out_groups
 from gpu_coord.reports import explore as exploring
 from gpu_coord.reports.scenes import walk
 
@@ -128,10 +129,18 @@ def test_explorer__names_pseudonyms_unless_told(run):
 @needs_widgets
 def test_explorer__draws_points_alone_beyond_max_edges(run):
     explorer = run.explore(max_edges=23)
-    assert not explorer.network.widget.connect and len(explorer.network._data) == 24
+    assert explorer.network.connect()["by"] is None and len(explorer.network._data) == 24
     explorer.network.widget.selection = np.array([0], dtype=np.uint32)
     assert len(explorer.selected) == 1
-    assert run.explore(max_edges=24).network.widget.connect
+    assert run.explore(max_edges=24).network.connect()["by"]
+
+
+@needs_widgets
+def test_explorer__draws_lines_once_a_view_is_there(explorer):
+    explorer._repr_mimebundle_()
+    assert not explorer.network.widget.connect
+    explorer.network.widget.set_trait("dom_element_id", "a")
+    assert explorer.network.widget.connect
 
 
 @needs_widgets
@@ -187,3 +196,14 @@ def test_walk__goes_along_each_edge_once():
         walked.update(tuple(sorted(step)) for step in pairwise(stops))
     assert walked == Counter(map(tuple, pairs.tolist()))
     assert len(walk(pairs)) < len(pairs) / 4
+
+
+def test_lay_out_groups__keeps_groups_apart_and_accounts_about_one_apart():
+    groups = np.random.default_rng(3).integers(0, 6, 300)
+    places = lay_out_groups(groups)
+    apart = np.hypot(*(places[:, None] - places[None, :]).transpose(2, 0, 1))
+    np.fill_diagonal(apart, np.inf)
+    nearest = apart.min(axis=1)
+    assert (groups[apart.argmin(axis=1)] == groups).all()
+    assert 0.7 < nearest.min() and nearest.max() < 1.3
+    assert lay_out_groups(groups[:0]).shape == (0, 2)

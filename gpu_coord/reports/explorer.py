@@ -27,7 +27,7 @@ from gpu_coord.results.strongest import find_account, list_strongest
 
 _N_ROWS = 1_000  # of tables
 _N_NAMED = 8  # of the accounts selected
-_HEIGHT, _LOW, _WIDE = 480, 260, 4.0  # pixels of the network and the timeline; the form of that
+_HEIGHT, _LOW, _WIDE = 420, 260, 4.0  # pixels of the network and the timeline; the form of that
 _COLOURS = {str(place): colour for place, colour in enumerate(PALETTE)} | {UNGROUPED: "#bfbfbf"}
 _SIZES = (1, 12)  # of points, in pixels
 _MARGIN = 0.55  # half the side of the picture, as a share of what is in it
@@ -119,7 +119,13 @@ class Explorer:
         self._select(pl.concat([self._ids.clear(), *found]))
 
     def _repr_mimebundle_(self, **choices: Any) -> Any:
+        self._join_points(when=False)
         return self.widget._repr_mimebundle_(**choices)
+
+    def _join_points(self, *, when: bool) -> None:
+        """Draw the lines, once a view is there: where accounts are selected before, none come."""
+        if self.network is not None and self._scene.has_lines:
+            self.network.widget.connect = when
 
     # --- what people do ------------------------------------------------------------------------
 
@@ -127,6 +133,9 @@ class Explorer:
         for plot, owners in ((self.network, self._owners), (self.timeline, self._actors)):
             if plot is not None:
                 plot.widget.observe(self._heed(self._read_points(owners)), "selection")
+        if self.network is not None:  # each view has an id of its own
+            made = "dom_element_id"
+            self.network.widget.observe(lambda change: self._join_points(when=True), made)
         self.pairs.observe(self._heed(self._show_row), "selected_rows")
         self.search.observe(self._heed(self._find), "value")
         self.group.observe(self._heed(self._select_group), "value")
@@ -330,7 +339,7 @@ def _put_under(title: str, plot: Any) -> Any:
 
 
 def _put_beside(*parts: Any) -> Any:
-    columns = "minmax(0, 2fr) minmax(0, 3fr)"
+    columns = "minmax(0, 1fr) minmax(0, 1fr)"
     return ipywidgets.GridBox(
         parts, layout=ipywidgets.Layout(grid_template_columns=columns, grid_gap="12px")
     )
