@@ -20,9 +20,14 @@ from gpu_coord.ground.cards import write_lines
 from gpu_coord.plots import PALETTE
 from gpu_coord.reports.meetings import read_meetings_within
 from gpu_coord.reports.scenes import TIME, UNGROUPED, Scene, clean_column
-from gpu_coord.reports.words import NAMES, describe_finding, list_cautions
+from gpu_coord.reports.words import list_cautions
 from gpu_coord.results.evidence import find_pair
-from gpu_coord.results.sentences import describe_edges, describe_tests
+from gpu_coord.results.sentences import (
+    TIERS,
+    describe_edges,
+    describe_finding,
+    describe_tests,
+)
 from gpu_coord.results.strongest import find_account, list_strongest
 
 _N_ROWS = 1_000  # of tables
@@ -349,7 +354,7 @@ def _put_beside(*parts: Any) -> Any:
 
 
 def _list_groups(groups: pl.DataFrame) -> list[tuple[str, int | None]]:
-    tiers = [NAMES[str(t)] for t in groups["tier"]] if "tier" in groups.columns else None
+    tiers = [TIERS[str(t)] for t in groups["tier"]] if "tier" in groups.columns else None
     noun = "Group" if tiers else "Community"
     return [
         ("–", None),
