@@ -14,7 +14,7 @@ pytestmark = [
 
 def test_site__loads_nothing_and_searches_without_a_server(open_page):
     page = open_page(SITE / "index.html")
-    page.fill("input.md-search__input", "beyond the news")
+    page.locator("input.md-search__input").press_sequentially("beyond the news")
     page.locator(".md-search-result__item a", has_text="Is it chance?").first.wait_for()
 
 
