@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import time
+import warnings
 import zipfile
 from hashlib import sha256
 from itertools import count
@@ -323,18 +324,39 @@ def test_ingest__an_open_quote_in_a_malformed_last_record_counts_once(ingest_byt
 
 
 @pytest.mark.parametrize("opened", ['c,"x,3,103', 'c,x,3,"103'])  # too few fields, and enough
+@pytest.mark.parametrize("more", ["", ",unread"])  # is the last column one that is read?
+@pytest.mark.parametrize("n_lines", [1, 1000])
 @pytest.mark.parametrize("block_bytes", [1 << 24, 1 << 12])
 def test_ingest__warns_of_the_lines_that_an_open_quote_takes_along(
-    ingest_bytes, monkeypatch, opened, block_bytes
+    ingest_bytes, monkeypatch, opened, more, n_lines, block_bytes
 ):
     monkeypatch.setattr(sources, "BLOCK_BYTES", block_bytes)
-    lines = "".join(f"d,x,{n},{200 + n}\n" for n in range(1000))
-    said = r"file: a quote that opens in record 3 is never closed, so the 1,000 lines behind it"
+    good = "".join(f"{line}{more}\n" for line in SHARES.splitlines())
+    if more and '3,"' in opened:
+        opened = 'c,x,3,103,"y'
+    lines = "".join(f"d,x,{n},{200 + n}{more}\n" for n in range(n_lines))
+    behind = "line behind it is" if n_lines == 1 else "1,000 lines behind it are"
+    said = rf"file: a quote that opens in record 3 is never closed, so the {behind} not read"
     with pytest.warns(UserWarning, match=said):
-        store = ingest_bytes(SHARES + opened + "\n" + lines)
+        store = ingest_bytes(f"{good}{opened}\n{lines}")
     (reject,) = store.read("rejects").rows()
-    assert reject[:2] == ("file", 3) and "1,000 more lines" in reject[2]
+    assert reject[:2] == ("file", 3)
     assert list_accounts(store) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'c,x,3,103,5" pipe,"two\nlines"\n' + "d,x,4,104\n" * 9,  # too many fields
+        'c5" x,x,3,103\n' + "d,x,4,104\n" * 3 + 'e,x,5,"1\n0\n5"\n',  # a last one that is closed
+        'c,"x,3,103',  # nothing is behind it
+    ],
+)
+def test_ingest__an_odd_quote_alone_takes_nothing_along(ingest_bytes, lines):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store = ingest_bytes(SHARES + lines)
+    assert store.read("rejects").height >= 1
 
 
 @pytest.mark.filterwarnings("ignore:file. a quote that opens")

@@ -159,6 +159,39 @@ def test_replace_folder__clears_what_a_killed_process_left(there, tmp_path, mome
     assert read_marker(there, "mark.json") == {"gpu_coord": "1"}
 
 
+def test_replace_folder__holds_what_it_removes(there, tmp_path, monkeypatch):
+    """Nobody can take a folder for theirs between the look at it and its removal."""
+    for state in ("new", "old", "gone"):
+        (tmp_path / f".there.{state}-12345678").mkdir()
+    remove, held = leftovers.shutil.rmtree, []
+
+    def watch(folder, **choices):
+        if folder.name.endswith("12345678"):
+            with leftovers.hold(folder) as is_free:
+                held.append(not is_free)
+        remove(folder, **choices)
+
+    monkeypatch.setattr(leftovers.shutil, "rmtree", watch)
+    with replace(there) as folder:
+        write_json(folder / "mark.json", {"gpu_coord": "2"})
+    assert held == [True] * 3
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_replace_folder__puts_no_half_of_a_removed_folder_back(tmp_path):
+    (tmp_path / ".there.gone-12345678").mkdir()
+    (tmp_path / ".there.gone-12345678" / "mark.json").write_text('{"gpu_coord": "1"}')
+    with pytest.raises(OSError, match="broken off"), replace(tmp_path / "there"):
+        raise OSError("broken off")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clear_leftovers__skips_what_is_no_folder_of_ours(tmp_path):
+    (tmp_path / ".there.old-12345678").write_text("notes")
+    leftovers.clear_leftovers(tmp_path / "there")
+    assert (tmp_path / ".there.old-12345678").read_text() == "notes"
+
+
 def test_replace_folder__leaves_alone_what_others_write(there, tmp_path):
     (tmp_path / ".there.new-notes").mkdir()  # no name of ours
     with write_slowly(there, "written"):

@@ -57,6 +57,7 @@ from gpu_coord.ground.folders import (
     replace_folder,
 )
 from gpu_coord.ground.keywords import takes
+from gpu_coord.ground.leftovers import clear_leftovers
 from gpu_coord.ground.parquet import scan_parquet
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.store import STORE_FILES, STORE_MARKER, Store, open_store, write_manifest
@@ -180,6 +181,7 @@ def _ingest(
     for path, name in named:
         if not name.strip():
             raise ValueError(f"The label of {path} is empty; write NAME=PATH.")
+    clear_leftovers(target.resolve())  # a store that comes back is not replaced unasked
     check_replaceable(target, STORE_MARKER, STORE_FILES)
     wanted = Wanted(**settings.wanted)
     sources, ignored = find_sources([*((path, None) for path in given), *named], wanted)
@@ -216,7 +218,7 @@ def _ingest(
         write_manifest(folder, {**head, **facts})
     warn_of_nothing(facts["inputs"])
     warn_of_damage(facts)
-    warn_of_open_quotes(target, facts)
+    warn_of_open_quotes(intake.swallowed)
     return open_store(target)
 
 

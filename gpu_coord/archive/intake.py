@@ -67,6 +67,7 @@ class Intake:
     mended: Counter[str] = field(default_factory=Counter)  # ids, by column
     facts: dict[str, Any] = field(default_factory=dict)  # for the manifest
     n_bytes_done: int = 0
+    swallowed: list[tuple[str, int, int]] = field(default_factory=list)  # file, record, lines
 
     def __post_init__(self) -> None:
         self.entities = Entities(self.staged)
@@ -83,6 +84,8 @@ class Intake:
             tally.n_read += batch.frame.height + len(batch.malformed)
             rows, reasons = zip(*batch.malformed, strict=True) if batch.malformed else ((), ())
             self.reject(tally, pl.Series(rows, dtype=pl.Int64), pl.Series(reasons, dtype=pl.String))
+            if batch.swallowed is not None:
+                self.swallowed.append((tally.source.name, *batch.swallowed))
             named = batch.frame.rename(tally.source.columns, strict=False)
             self.missing.update(count_words(named))
             self.progress("read", self.n_bytes_done + batch.position, n_bytes)

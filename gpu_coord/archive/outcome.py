@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gpu_coord.archive.ids import RESCUE, ROUNDED_ITEM, say_rounded
-from gpu_coord.archive.sources import SWALLOWED, ArchiveError
+from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.ground.parquet import read_parquet
 
 if TYPE_CHECKING:
@@ -90,16 +90,19 @@ def warn_of_nothing(inputs: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def warn_of_open_quotes(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Warn of records that hold all lines behind them, as their quote is never closed."""
-    if not any(reason.startswith(SWALLOWED) for reason in facts["rejected_by_reason"]):
-        return
-    rejects = read_parquet(folder / "rejects.parquet")
-    for file, row, reason in rejects.filter(pl.col("reason").str.starts_with(SWALLOWED)).rows():
-        n_lines = reason.removeprefix(SWALLOWED).removeprefix(", so ").split()[0]
+def warn_of_open_quotes(swallowed: Sequence[tuple[str, int, int]]) -> None:
+    """Warn of records that hold all lines behind them, as their quote is never closed.
+
+    Parameters
+    ----------
+    swallowed
+        File, record and number of lines.
+    """
+    for file, row, n_lines in swallowed:
+        lines = "line behind it is" if n_lines == 1 else f"{n_lines:,} lines behind it are"
         warnings.warn(
-            f"{file}: a quote that opens in record {row:,} is never closed, so the {n_lines} lines "
-            "behind it are not read; close it and ingest again.",
+            f"{file}: a quote that opens in record {row:,} is never closed, so the {lines} not "
+            "read; close it and ingest again.",
             stacklevel=_CALLER,
         )
 

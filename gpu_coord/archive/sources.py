@@ -59,7 +59,6 @@ MAX_LINE_BYTES = 1 << 28  # of JSON lines, which are held whole and several time
 N_ROOMS = 6  # blocks of a CSV file that are held at a time
 HEAD_BYTES, MAX_HEAD_BYTES = 1 << 20, 1 << 26
 PARQUET_ROWS = 1 << 17
-SWALLOWED = "a quote that opens in this record is never closed"
 OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
 NO_RECORD = "the line is no record of this layout"
 UNEXACT_ID = "the line gives an id that is neither text nor a whole number"
@@ -157,6 +156,8 @@ class Batch:
     rows: np.ndarray  # record numbers (1 = first after the header), one per row of the frame
     malformed: list[tuple[int, str]] = field(default_factory=list)  # record number, reason
     position: int = 0  # bytes of the file read so far
+    # The record whose quote is never closed, and how many lines behind it are part of it.
+    swallowed: tuple[int, int] | None = None
 
 
 plain_name = plain
@@ -673,11 +674,13 @@ class CheckedBytes:
     def __init__(self, stream: CountedBytes):
         self._stream, self._tail = stream, np.empty(0, np.uint8)
         self.n_quotes, self.closed = 0, False
+        self.end = b""  # the last byte that is no end of a line
 
     def read(self, n_bytes: int) -> memoryview:
         """Read like a file."""
         block = self._stream.read_block(n_bytes)
         self.n_quotes += _count_quotes(block)
+        self.end = bytes(block[-64:]).rstrip(b"\r\n")[-1:] or self.end
         # The tail of the last block and the head of this one are one character.
         n_head = int(np.argmin(np.append(block[:3] >> 6 == 2, False))) if self._tail.size else 0
         _check_text(np.concatenate([self._tail, block[:n_head]]), 0, self._tail.size + n_head)
@@ -785,7 +788,7 @@ def _read_csv(source: Source, names: list[str]) -> Iterator[Batch]:
             ):
                 n_rows += batch.frame.height
                 fresh, n_told = malformed[n_told:], max(n_told, len(malformed))
-                yield Batch(batch.frame, batch.rows, fresh + batch.malformed, batch.position)
+                yield replace(batch, malformed=fresh + batch.malformed)
             if len(malformed) > n_told:  # behind the last good record
                 yield Batch(_no_rows(names), np.empty(0, np.int64), malformed[n_told:])
             return
@@ -811,9 +814,6 @@ def _read_csv_blocks(
 
     def set_aside(row: Any) -> str:
         reason = f"{row.actual_columns} fields where the header has {n_columns}"
-        n_lines = row.text.rstrip("\r\n").count("\n")
-        if n_lines and row.text.count('"') % 2:
-            reason = _say_swallowed(n_lines)
         malformed.append((row.number - 1, reason))
         return "skip"
 
@@ -834,9 +834,13 @@ def _read_csv_blocks(
             # The CSV reader is many blocks ahead, so the last position would be too far.
             position = stream.positions[min(n_blocks, len(stream.positions) - 1)]
             yield Batch(frame, _number_records(at, malformed), position=position)
-        if checked.n_quotes % 2:
-            last = n_seen + len(malformed)
-            yield Batch(_no_rows(names), np.empty(0, np.int64), [(last, OPEN_QUOTE)])
+    if checked.n_quotes % 2:
+        last = n_seen + len(malformed)
+        # Where the file ends with a quote nobody can tell which one was too many.
+        n_lines = 0 if checked.end == b'"' else _count_swallowed(source, block_bytes)
+        swallowed = (last, n_lines) if n_lines else None
+        nothing = _no_rows(names), np.empty(0, np.int64)
+        yield Batch(*nothing, [(last, OPEN_QUOTE)], swallowed=swallowed)
 
 
 def _open_csv(
@@ -845,12 +849,17 @@ def _open_csv(
     block_bytes: int,
     set_aside: Callable[[Any], str],
     dialect: Dialect,
+    *,
+    has_header: bool = True,
 ) -> Any:
     # One thread, so that the numbers of malformed records are exact.
     return pa_csv.open_csv(
         pa.PythonFile(stream, mode="r"),
         read_options=pa_csv.ReadOptions(
-            use_threads=False, block_size=block_bytes, skip_rows=dialect.n_notes
+            use_threads=False,
+            block_size=block_bytes,
+            skip_rows=dialect.n_notes,
+            autogenerate_column_names=not has_header,
         ),
         parse_options=pa_csv.ParseOptions(
             delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=set_aside
@@ -876,7 +885,9 @@ def _hold_last(batches: Iterator[Batch]) -> Iterator[Batch]:
     held: Batch | None = None
     for batch in batches:
         if batch.malformed and batch.malformed[0][1] == OPEN_QUOTE:
-            held = held and _take_last(held, batch.malformed[0][0])
+            without = replace(batch, malformed=[])
+            taken = _take_last(held, batch.malformed[0][0]) if held else without
+            held = replace(taken, swallowed=batch.swallowed)
             continue
         if held is not None:
             yield held
@@ -888,14 +899,32 @@ def _hold_last(batches: Iterator[Batch]) -> Iterator[Batch]:
 def _take_last(batch: Batch, number: int) -> Batch:
     if not batch.rows.size or batch.rows[-1] != number:
         return batch  # the last record has the wrong number of fields and is listed already
-    cells = batch.frame.row(-1)
-    n_lines = sum(cell.rstrip("\r\n").count("\n") for cell in cells if cell)
-    reason = _say_swallowed(n_lines) if n_lines else OPEN_QUOTE
-    return Batch(batch.frame[:-1], batch.rows[:-1], [(number, reason)], batch.position)
+    return Batch(batch.frame[:-1], batch.rows[:-1], [(number, OPEN_QUOTE)], batch.position)
 
 
-def _say_swallowed(n_lines: int) -> str:
-    return f"{SWALLOWED}, so {n_lines:,} more lines are part of it"
+def _count_swallowed(source: Source, block_bytes: int) -> int:
+    """Return how many lines the last record of a file takes along, whose quote is never closed.
+
+    They are in its last field, which need not be one that is read; so the file is read again.
+    """
+    last: dict[str, Any] = {"n_bad": 0, "number": 0, "text": ""}
+
+    def set_aside(row: Any) -> str:
+        last.update(n_bad=last["n_bad"] + 1, number=row.number - 1, text=row.text)
+        return "skip"
+
+    n_seen, cell = -1, ""  # without the header
+    name = f"f{source.dialect.n_columns - 1}"
+    with open_stream(source.path, source.member) as stream:
+        checked = CheckedBytes(stream)
+        reader = _open_csv(
+            checked, [name], block_bytes, set_aside, source.dialect, has_header=False
+        )
+        for block in reader:
+            n_seen += block.num_rows
+            cell = block.column(0)[-1].as_py() if block.num_rows else cell
+    is_bad = last["number"] == n_seen + last["n_bad"]
+    return str(last["text"] if is_bad else cell).rstrip("\r\n").count("\n")
 
 
 def _no_rows(names: list[str]) -> pl.DataFrame:

@@ -183,13 +183,17 @@ def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    with hold(path), make_aside(path, "old") as old:  # a lock goes along with what is renamed
+    # A lock goes along with what is renamed; where another process has it, it swaps as well, and
+    # the later one stays.
+    with hold(path), make_aside(path, "old") as old:
         try:
             path.rename(old)
             new.rename(path)
         except BaseException:
             if not path.exists():
                 old.rename(path)
+            shutil.rmtree(old, ignore_errors=True)  # nothing came into it, or it is gone
             raise
-        finally:
-            shutil.rmtree(old, ignore_errors=True)
+        with make_aside(path, "gone") as gone:  # so that no half of it is ever put back
+            old.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)

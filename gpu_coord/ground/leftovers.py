@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-State = Literal["new", "old"]  # what is to appear under a name; what stood there
+# What is to appear under a name; what stood there and may come back; what is being removed.
+State = Literal["new", "old", "gone"]
 
 
 @contextmanager
@@ -51,15 +52,19 @@ def clear_leftovers(path: Path) -> None:
     for folder in _list_leftovers(path, "old"):
         if not path.exists():
             folder.rename(path)
-    for folder in (*_list_leftovers(path, "old"), *_list_leftovers(path, "new")):
-        shutil.rmtree(folder, ignore_errors=True)
+    for state in get_args(State):
+        for folder in _list_leftovers(path, state):  # held while it is removed
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _list_leftovers(path: Path, state: State) -> Iterator[Path]:
     form = re.compile(rf"\.{re.escape(path.name)}\.{state}-[a-z0-9_]{{8}}")
     beside = path.parent.iterdir() if path.parent.is_dir() else ()
     for folder in sorted(each for each in beside if form.fullmatch(each.name)):
-        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:  # another process removed it, or it is another user's, or no folder
+            continue
         try:
             if _lock(descriptor):
                 yield folder
