@@ -260,7 +260,7 @@ def test_ingest__reads_numbers_of_any_length_and_what_python_writes_for_none(tmp
     long = "1" * n_digits
     text = rf'"a \"n\": {long}, NaN"'
     lines = [
-        list_line(account_id=long, followers=f"-{long}", text=text),
+        list_line(account_id=long, followers=f"-{long}", text=text, views="NaN"),
         list_line(object_id=long, followers="NaN"),
         list_line(content_id="2", likes="-Infinity", kind="NaN"),
     ]
@@ -277,7 +277,7 @@ def test_ingest__reads_numbers_of_any_length_and_what_python_writes_for_none(tmp
 def test_ingest__a_first_json_line_may_be_long_but_not_endless(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "HEAD_BYTES", 64)
     lines = [list_line(text=f'"{"y" * 500}"'), list_line(content_id="2")]
-    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    (tmp_path / "t.jsonl").write_text("\ufeff\n" + "\n".join(lines))
     assert ingest(tmp_path / "t.jsonl", tmp_path / "store").manifest["totals"]["posts"] == 2
     monkeypatch.setattr(sources, "MAX_HEAD_BYTES", 100)
     with pytest.raises(ArchiveError, match=r"no line holds a JSON object in its first"):

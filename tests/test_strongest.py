@@ -148,7 +148,11 @@ def test_describe__of_a_run_that_finds_nothing(make_store, tmp_path):
     assert run.summary["n_network_edges"] == 0
     said = run.describe().splitlines()
     assert said[0].startswith("No pair of accounts is beyond chance")
-    assert said[-1].startswith("Next: look at the groups and at other bins")
+    assert said[-1].startswith(
+        "Next: look at other bins, or bring more"
+    )  # no groups were asked for
+    paper = gc.detect(make_store(strangers[:2]), tmp_path / "none", kinds=("hashtag",), paper=True)
+    assert paper.describe().startswith("No pair of accounts is in the network; nothing was tested")
 
 
 def test_write_methods__says_which_posts_were_analysed(make_store, tmp_path):

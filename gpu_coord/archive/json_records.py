@@ -76,7 +76,8 @@ def quote_unexact(lines: pl.Series) -> pl.Series:
 def mend_numbers(lines: pl.Series) -> pl.Series:
     """Return JSON objects with text for numbers of many digits, and null for what is no number.
 
-    The readers refuse both; Python writes ``NaN`` and ``Infinity``.
+    That is done behind keys: in lists nothing tells them from what is in a text. The readers refuse
+    both; Python writes ``NaN`` and ``Infinity``.
     """
     quoted = lines.str.replace_all(_LONG, r'${1}"${2}"${3}')
     return quoted.str.replace_all(_NO_NUMBER, r"${1}null${2}")

@@ -57,6 +57,7 @@ Packing = Literal["csv", "jsonl", "parquet", "arrow", "sqlite"]
 BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
 MAX_LINE_BYTES = 1 << 28  # of JSON lines, which are held whole and several times
 N_ROOMS = 6  # blocks of a CSV file that are held at a time
+BOM = b"\xef\xbb\xbf"
 HEAD_BYTES, MAX_HEAD_BYTES = 1 << 20, 1 << 26
 PARQUET_ROWS = 1 << 17
 OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be cut off"
@@ -327,7 +328,8 @@ def _list_members(file: Path) -> list[str | None]:
 def _recognise(file: Path, member: str | None, label: str | None, wanted: Wanted) -> Source:
     with open_stream(file, member) as stream:
         head = stream.read(HEAD_BYTES)
-        if head.lstrip().startswith(b"{") and b"\n" not in head:  # records may be long
+        begun = head.removeprefix(BOM).lstrip()
+        if begun.startswith(b"{") and b"\n" not in begun:  # records may be long
             head += stream.readline(MAX_HEAD_BYTES)
     name = _join(file.name, member)
     packing, headers = _read_headers(file, member, head)
@@ -485,16 +487,22 @@ def _list_headers(name: str, text: str) -> list[tuple[list[str], Dialect]]:
     return sorted(found, key=lambda each: (each[1].n_notes, -each[1].n_columns))
 
 
+def _split_lines(text: str) -> pl.Series:
+    from gpu_coord.archive.json_records import mend_numbers
+
+    return mend_numbers(pl.Series("line", text.split("\n")).str.strip_chars())
+
+
 def _read_keys(text: str) -> list[str]:
     """Return the keys of all JSON objects among the lines of a text: any may lack some."""
-    lines = pl.Series("line", text.split("\n")).str.strip_chars()
+    lines = _split_lines(text)
     objects = lines.filter(lines.str.json_path_match("$").str.starts_with("{"))
     return list(dict.fromkeys(key for line in objects for key in json.loads(line)))
 
 
 def _read_page_keys(text: str, key: str) -> list[str]:
     """Return the keys of the records in a list that each line has under a key."""
-    lines = pl.Series("line", text.split("\n")).str.strip_chars()
+    lines = _split_lines(text)
     whole = lines.filter(lines.str.json_path_match("$").is_not_null())
     listed = map(json.loads, whole)
     pages = [page[key] for page in listed if isinstance(page, dict) and key in page]

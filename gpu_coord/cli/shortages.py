@@ -15,6 +15,7 @@ _LACKS = {
     errno.EMFILE: "too many files are open; raise the limit with ulimit -n",
 }
 _NO_THREAD = "no further thread can be started; allow more with ulimit -u or give fewer --threads"
+_LIBRARIES = {"polars", "pyarrow", "pyo3_runtime"}
 _NUMBER = re.compile(r"(?:\(os error |\[[Ee]rrno )([0-9]+)[])]")
 
 
@@ -26,7 +27,8 @@ def explain_shortage(error: BaseException | None) -> str | None:
         return str(error)
     said = _LACKS.get(_find_number(error)) or _name_thread(error)
     if said is None:
-        return explain_shortage(error.__cause__ or error.__context__)
+        before = None if error.__suppress_context__ else error.__context__
+        return explain_shortage(error.__cause__ or before)
     return f"{said}, then run it again: what was being written is not there."
 
 
@@ -36,9 +38,12 @@ def _find_number(error: BaseException) -> int:
         return errno.ENOMEM
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    found = _NUMBER.search(str(error))
+    # What we say ourselves may hold a name with such words in it.
+    is_foreign = type(error) is OSError or type(error).__module__.split(".")[0] in _LIBRARIES
+    found = _NUMBER.search(str(error)) if is_foreign else None
     return int(found[1]) if found else 0
 
 
 def _name_thread(error: BaseException) -> str | None:
-    return _NO_THREAD if "can't start new thread" in str(error) else None
+    is_it = isinstance(error, RuntimeError) and str(error).startswith("can't start new thread")
+    return _NO_THREAD if is_it else None

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 TIERS = {"beyond_news": "beyond the news", "beyond_habit": "beyond habit"}
 _DOES = {
     "detect": "act together, or one a lag after the other,",
-    "share": "share the same things within seconds",
+    "share": "share the same things at nearly the same time",
     "coact": "do the same things at about the same time",
 }
 _TESTED = {
@@ -34,15 +34,18 @@ def describe_finding(findings: "Findings") -> str:
     summary = findings.summary
     n_edges = summary.get("n_network_edges", summary["n_edges"])
     tier = TIERS.get(str(summary.get("network_tier")))
+    untested = "" if "lambda" in summary else "; nothing was tested against chance"
     if not n_edges:
-        return "No pair of accounts is beyond chance; the strongest are listed nevertheless."
+        return (
+            f"No pair of accounts is {'in the network' if untested else 'beyond chance'}{untested}."
+        )
     n_accounts = findings.read("accounts", ["community"])["community"].count()
     who = f"{n_accounts:,} accounts {_DOES[findings.command]}"
     pairs = _count(n_edges, "edge" if findings.is_directed else "pair")
     said = (
         f"{who} more than chance explains, {tier}: {pairs}."
         if tier
-        else f"{who} in {pairs}; nothing was tested against chance."
+        else f"{who} in {pairs}{untested}."
     )
     if n_groups := summary.get("n_groups"):
         said += f" {n_groups:,} {'groups are' if n_groups > 1 else 'group is'} beyond the news."
@@ -68,10 +71,16 @@ def describe_strongest(findings: "Findings") -> str:
 
 def _describe_expected(pair: dict[str, Any]) -> str:
     """Say how often habits, and habits and news, bring two accounts together, and what q is."""
-    said = f"habits make {pair['expected_habit']:.3g} (q of habit {pair['q_habit']:.2g})"
+    habits = _write(pair["expected_habit"])
+    said = f"habits make {habits} (q of habit {pair['q_habit']:.2g})"
     if pair.get("expected") is None:
         return said
-    return f"{said}, and the news makes it {pair['expected']:.3g} (q {pair['q_value']:.2g})"
+    news = _write(pair["expected"])
+    return f"{said}, and the news makes it {news} (q {pair['q_value']:.2g})"
+
+
+def _write(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _name_unit(findings: "Findings") -> str:
@@ -84,16 +93,20 @@ def _name_unit(findings: "Findings") -> str:
 def suggest_next(findings: "Findings") -> str:
     """Say what to do with a run next."""
     summary = findings.summary
-    if "network_tier" not in summary:
+    if "lambda" not in summary:
         return f"Next: test it against chance, {_TESTED[findings.command]}."
-    if not summary["n_network_edges"]:
-        return "Next: look at the groups and at other bins, or bring more accounts and days."
-    if summary["network_tier"] == "beyond_habit":
+    cuts = "bins" if findings.command == "detect" else "windows"
+    if not summary.get("n_network_edges", summary["n_edges"]):
+        groups = "the groups and at " if "n_groups" in summary else ""
+        return f"Next: look at {groups}other {cuts}, or bring more accounts and days."
+    if summary.get("network_tier") == "beyond_habit":
         return (
             "Next: read what the pairs shared (evidence), and bring control accounts "
             "(reference), since these may follow the same news."
         )
-    return "Next: read what the pairs shared (evidence), and see whether other bins find them, too."
+    return (
+        f"Next: read what the pairs shared (evidence), and see whether other {cuts} find them, too."
+    )
 
 
 def _count(number: int, noun: str) -> str:
