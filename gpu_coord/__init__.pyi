@@ -297,7 +297,7 @@ def detect(
     alpha
         Share of false findings to accept. The false discovery rate.
     groups
-        Groups to look for on each half of the days; 0: none. The slowest stage.
+        Groups to look for on each half of days; 0: none. The slowest stage.
     tier
         Which edges make the network. Those beyond the two accounts' habits, or also beyond the
         news; auto: the latter where it can be told from coordination.

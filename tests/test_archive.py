@@ -616,7 +616,7 @@ def test_read_labels__names_a_folder_in_its_place(tmp_path, monkeypatch, read):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "shares.csv").write_text(SHARES)
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(ValueError, match=r"here is a folder; labels are one CSV or Parquet"):
+    with pytest.raises(ArchiveError, match=r"here is a folder; labels are one CSV or Parquet"):
         read(".")
 
 

@@ -374,7 +374,7 @@ def test_read_seeds__refuses_what_holds_none(tmp_path, name, content, message):
 
 
 def test_read_seeds__refuses_other_things(tmp_path):
-    with pytest.raises(ValueError, match="is a folder"):
+    with pytest.raises(ArchiveError, match="is a folder"):
         read_seeds(tmp_path)
     with pytest.raises(FileNotFoundError):
         read_seeds(tmp_path / "absent.txt")

@@ -169,7 +169,22 @@ def test_save__refuses_what_holds_something_else_and_replaces_its_like(runs, tmp
     with pytest.raises(FileExistsError, match=r"has no run\.json of ours"):
         runs["detect"].save(tmp_path / "notes")
     runs["share"].save(tmp_path / "kept")
-    assert runs["detect"].save(tmp_path / "kept").command == "detect"
+    assert runs["share"].save(tmp_path / "kept").command == "share"
+    with pytest.raises(FileExistsError, match="kept holds another run; give --overwrite"):
+        runs["detect"].save(tmp_path / "kept")
+    assert runs["detect"].save(tmp_path / "kept", overwrite=True).command == "detect"
+
+
+def test_files__of_others_are_not_replaced(runs, tmp_path):
+    mine = tmp_path / "tweets.csv"
+    mine.write_text("precious")
+    for write in (runs["detect"].to_graphml, lambda path: gc.write_report(runs["detect"], path)):
+        with pytest.raises(FileExistsError, match=r"tweets\.csv exists and is no .*not replaced"):
+            write(mine)
+        write(tmp_path / "made")
+        write(tmp_path / "made")
+        (tmp_path / "made").unlink()
+    assert mine.read_text() == "precious"
 
 
 def test_store__without_a_folder_is_there_as_long_as_somebody_has_it(tmp_path, store):

@@ -191,6 +191,10 @@ def test_show__prints_the_run_again(run):
     summary = json.loads(succeed("show", run.path, "--json").stdout)
     assert summary == run.summary | {"why": run.content["chance"]["why"], "warnings": []}
     said = succeed("show", run.path).stdout
-    assert said.startswith("Beyond habit: ") and "The strongest pairs" in said
+    assert (
+        said.startswith(run.describe().splitlines()[0][:40])
+        and "Beyond habit: " in said
+        and "The strongest pairs" in said
+    )
     assert "no store" not in refuse(1, "show", run.path / "nowhere")
     refuse(2, "show", run.path, "hubs")

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 import gpu_coord as gc
 from gpu_coord.cli import app
-from gpu_coord.cli.display import describe_counts
 from gpu_coord.ground.tables import Column, lay_out, wrap
 from gpu_coord.ground.terminal import print_table
+from gpu_coord.results.sentences import describe_counts
 
 WIDTH = 60
 DRAWN = re.compile("[\x1b\u2500-\u259f]")  # codes of colours, lines and bars

@@ -43,11 +43,11 @@ from gpu_coord.archive.sources import (
     naming_errors,
     plain_name,
     read_parquet,
+    refuse_no_file,
     show_columns,
 )
 from gpu_coord.archive.tables import REJECTS, Exclusion
 from gpu_coord.archive.x_archive import ingest_x_archive
-from gpu_coord.ground.files import check_file
 from gpu_coord.ground.folders import (
     WAY_OUT,
     TemporaryFolder,
@@ -223,7 +223,7 @@ def _ingest(
 
 
 def _hash_table(path: Path) -> str:
-    check_file(path, _TABLE_RULE)
+    refuse_no_file(path, _TABLE_RULE)
     return hash_file(path)
 
 
@@ -372,7 +372,7 @@ def _read_label_rows(path: Path, columns: Sequence[str], extra: Sequence[str]) -
 
 def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
     """Return the table and its header as it stands in the file."""
-    check_file(path, _TABLE_RULE)
+    refuse_no_file(path, _TABLE_RULE)
     check_name(path)
     with naming_errors(path, None):
         with path.open("rb") as file:

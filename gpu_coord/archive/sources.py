@@ -254,7 +254,7 @@ def _list_files(given: Sequence[tuple[Path, str | None]]) -> dict[Path, Place]:
         if not path.exists():
             raise FileNotFoundError(f"There is no file or folder {path}.")
         if not path.is_dir():
-            check_file(path, "an archive is read several times: write it to a file first")
+            refuse_no_file(path, "an archive is read several times: write it to a file first")
         root = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
         place = Place(root, label, path.is_file())
         for found in [path] if place.is_named else _walk(path):
@@ -262,6 +262,14 @@ def _list_files(given: Sequence[tuple[Path, str | None]]) -> dict[Path, Place]:
             file = found.resolve()
             files[file] = _merge_places(file, files.get(file, place), place)
     return files
+
+
+def refuse_no_file(path: Path, rule: str) -> None:
+    """Refuse a folder, a device or a pipe; see `gpu_coord.ground.files.check_file`."""
+    try:
+        check_file(path, rule)
+    except ValueError as error:
+        raise ArchiveError(str(error)) from error
 
 
 def check_name(path: Path) -> None:

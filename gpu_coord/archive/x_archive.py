@@ -163,7 +163,8 @@ def judge_tweets(
 def _read_whole(ids: pl.Series) -> pl.Series:
     """Read digits as whole numbers below 2^63; null where there is anything else."""
     numbers = ids.cast(pl.Int64, strict=False)
-    at = (ids.is_not_null() & (numbers.is_null() | (ids < "0") | (ids >= ":"))).arg_true()
+    is_odd = numbers.is_null() | (ids < "0") | (ids >= ":") | (ids.str.len_bytes() > 19)
+    at = (ids.is_not_null() & is_odd).arg_true()
     if not at.len():
         return numbers
     digits = ids.gather(at).str.strip_chars().str.extract(r"^([0-9]{1,19})$")

@@ -132,21 +132,6 @@ def write_cost(seconds: float, peak: int) -> str:
     return f"{seconds:.1f} s and {peak / 1e9:.2f} GB at most"
 
 
-_ONE = {
-    "accounts": "account", "bins": "bin", "communities": "community", "components": "component",
-    "edges": "edge", "entities": "entity", "groups": "group", "pairs": "pair",
-}  # fmt: skip
-
-
-def describe_counts(summary: dict[str, Any]) -> str:
-    """Return the counts of a summary in words: ``12 accounts, 1 group``."""
-    counts = [(key[2:].split("_"), value) for key, value in summary.items() if key.startswith("n_")]
-    return ", ".join(
-        f"{number:,} {' '.join(_ONE.get(word, word) if number == 1 else word for word in words)}"
-        for words, number in counts
-    )
-
-
 def flatten(content: dict[str, Any], *, prefix: str = "") -> list[tuple[str, Any]]:
     """Return what is nested as one list, each value under its whole name."""
     rows: list[tuple[str, Any]] = []

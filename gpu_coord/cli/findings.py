@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 from gpu_coord.cli.display import (
     Rows,
     describe_cost,
-    describe_counts,
     print_lines,
     print_rows,
     print_top,
@@ -13,7 +12,9 @@ from gpu_coord.cli.display import (
 )
 from gpu_coord.results.sentences import (
     describe_chance,
+    describe_counts,
     describe_edges,
+    describe_finding,
     explain_tier,
     list_warnings,
 )
@@ -34,13 +35,16 @@ _PAIRS = {
     "a": "A", "b": "B", "tier": "tier", "lag": "lag", "n_objects": "objects",
     "median_gap": "gap, s", "a_first": "A 1st", "observed": "hours", "expected": "chance",
 }  # fmt: skip
+# Of layers that were fused nothing else is known of a pair.
+_FUSED = {"a": "A", "b": "B", "tier": "tier", "weight": "weight", "layers": "layers",
+          "q_value": "q of news", "q_habit": "q of habit"}  # fmt: skip
 _UNTESTED = {"a": "A", "b": "B", "weight": "weight", "lag": "lag", "n_objects": "objects",
              "median_gap": "gap, s", "a_first": "A 1st", "layers": "layers"}  # fmt: skip
 
 
 def show_run(findings: "Findings", *, show_ids: bool) -> None:
     """Print a run: what was found and how sure it is, tables, what it has cost, what is next."""
-    print_lines(describe_chance(findings), "", wrap=True)
+    print_lines(describe_finding(findings), describe_chance(findings), "", wrap=True)
     pairs = _list_part(findings, "edges", show_ids=show_ids, n_rows=_N_PAIRS)
     _print_pairs(findings, pairs)
     _print_groups(findings, show_ids=show_ids)
@@ -126,7 +130,8 @@ def _print_pairs(findings: "Findings", table: "pl.DataFrame") -> None:
 def _print_table_of_pairs(findings: "Findings", table: "pl.DataFrame", *, n_shown: int) -> None:
     import polars as pl
 
-    heads, title = _PAIRS if "tier" in table.columns else _UNTESTED, _name_pairs(findings)
+    tested = _FUSED if findings.command == "coact" else _PAIRS
+    heads, title = tested if "tier" in table.columns else _UNTESTED, _name_pairs(findings)
     columns = {name: head for name, head in heads.items() if name in table.columns}
     table = table.head(n_shown).with_columns(
         pl.col("^median_gap$").round(),
@@ -220,6 +225,7 @@ def _print_classes(findings: "Findings") -> None:
 def _suggest_next(findings: "Findings", pairs: "pl.DataFrame") -> list[str]:
     """Return the commands that people would give next, ready to paste."""
     path = str(findings.path)
+    path = f"./{path}" if path.startswith("-") else path  # no option
     if pairs.is_empty():
         return []
     a, b = pairs.select("a", "b").row(0)

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from gpu_coord.cli.display import choose_id, describe_cost, describe_counts, print_lines, print_top
+from gpu_coord.cli.display import choose_id, describe_cost, print_lines, print_top
+from gpu_coord.results.sentences import describe_counts
 
 if TYPE_CHECKING:
     import polars as pl

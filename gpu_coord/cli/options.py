@@ -16,9 +16,7 @@ _OUTPUT = {"rich_help_panel": OUTPUT}
 _MACHINE = {"rich_help_panel": MACHINE}
 
 Store = Annotated[Path, typer.Argument(help="A store made by `gpu-coord ingest`.", **_INPUT)]
-Source = Annotated[
-    Path, typer.Argument(help="A store made by `gpu-coord ingest`, or one file.", **_INPUT)
-]
+Source = Annotated[Path, typer.Argument(help="A store of `gpu-coord ingest`, or a file.", **_INPUT)]
 Run = Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.", **_INPUT)]
 NewRun = Annotated[Path, typer.Option(help="The run folder to write.", **_OUTPUT)]
 NewFolder = Annotated[Path, typer.Option(help="The folder to write.", **_OUTPUT)]

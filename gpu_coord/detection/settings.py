@@ -16,7 +16,7 @@ class GroupSettings(LagSettings, TestSettings):
 
     groups: int = choose(
         4,
-        "Groups to look for on each half of the days; 0: none.",
+        "Groups to look for on each half of days; 0: none.",
         detail="The slowest stage.",
         at_least=0,
         panel=CHANCE,

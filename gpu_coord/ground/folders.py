@@ -61,6 +61,34 @@ def name_aside(path: Path) -> Path:
     return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
+def check_file_replaceable(path: Path, mark: str, noun: str) -> None:
+    """Refuse a path that holds anything but an earlier file of the same sort.
+
+    Parameters
+    ----------
+    path
+        Where a file is to appear.
+    mark
+        What such a file has near its beginning.
+    noun
+        What it is called.
+
+    Raises
+    ------
+    FileExistsError
+        There is something else.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        if mark.encode() in file.read(4096):
+            return
+    raise FileExistsError(
+        f"{path} exists and is no {noun}, so it is not replaced; choose another path or remove it "
+        "yourself."
+    )
+
+
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
     """Yield the path of a file beside ``path`` that takes its place when the block succeeds.

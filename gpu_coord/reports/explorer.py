@@ -170,6 +170,9 @@ class Explorer:
         if matches.is_empty():
             matches = accounts.filter(pl.col("account").str.contains(text, literal=True))
         self._select(matches["account_id"].clear() if not text else matches["account_id"])
+        if matches.is_empty():
+            said = f"No account of the network has {text} in its name."
+            self._said["selected"].value = write_lines(said)
 
     def _select_group(self, place: int | None) -> None:
         members = [] if place is None else self._groups["members"][place]
@@ -219,6 +222,8 @@ class Explorer:
         if not np.array_equal(shown, self._timed):
             heights = self._scene.place_acts(shown)
             self.timeline.y(heights, scale=(0, max(len(shown), 1)), animate=False)
+        # Whoever draws the same lasso again selects again.
+        self.timeline.widget.selection = np.empty(0, np.uint32)
         acts = None if rows is None else np.flatnonzero(np.isin(self._actors, rows))
         self.timeline.widget.filter = None if acts is None else acts.astype(np.uint32)
         self._timed = shown

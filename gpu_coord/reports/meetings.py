@@ -109,15 +109,19 @@ def read_meetings_within(
     return show_objects(run, found, show_ids=show_ids, texts=texts)
 
 
-def read_acts(run: Findings, *, show_ids: bool, n_rows: int) -> tuple[pl.DataFrame, int]:
-    """Return what accounts did when they met others, and of how many acts.
+def read_acts(
+    run: Findings, accounts: pl.Series, *, show_ids: bool, n_rows: int
+) -> tuple[pl.DataFrame, int]:
+    """Return what some accounts did when they met others, and of how many acts.
 
     Parameters
     ----------
+    accounts
+        Their ids.
     show_ids
         Name objects that are accounts or posts by their ids.
     n_rows
-        So many at most; of more, evenly many over time.
+        So many at most; of more, every so-manyth.
 
     Returns
     -------
@@ -128,7 +132,8 @@ def read_acts(run: Findings, *, show_ids: bool, n_rows: int) -> tuple[pl.DataFra
         met.select("kind", "value", account_id=end, time=f"time_{end}")
         for end in ("source", "target")
     ]
-    acts = pl.concat(ends).unique().sort("time", "account_id", "kind", "value").collect()
+    of_them = pl.concat(ends).filter(pl.col("account_id").is_in(accounts.implode()))
+    acts = of_them.unique().sort("time", "account_id", "kind", "value").collect()
     shown = acts.gather_every(max(1, -(-acts.height // n_rows)))
     return show_objects(run, shown, show_ids=show_ids, texts=None), acts.height
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from gpu_coord import __version__
-from gpu_coord.ground.folders import replace_file
+from gpu_coord.ground.folders import check_file_replaceable, replace_file
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.policies import write_policy
 from gpu_coord.reports.groups import build_groups
@@ -106,13 +106,15 @@ def write_report(
     findings = open_run(run, *RUN.commands)
     if out is None and findings.kept is not None:
         raise ValueError("the run is temporary, and so would be a page beside it; name the file.")
-    path = findings.path.with_name(f"{findings.path.name}.html") if out is None else Path(out)
+    folder = findings.path if findings.path.name else findings.path.absolute()
+    path = folder.with_name(f"{folder.name}.html") if out is None else Path(out)
     if path.resolve().is_relative_to(findings.path.resolve()):
         raise ValueError(
             f"{path} lies in {findings.path}, which is kept as it was made; write it elsewhere."
         )
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file.")
+    check_file_replaceable(path, 'name="generator" content="gpu_coord"', "page of a run")
     known = _find_store(findings, store)
     texts = _read_texts(known, findings) if settings.texts else None
     tell = progress or (lambda stage, done, total: None)

@@ -96,7 +96,7 @@ def build_scene(run: Findings, *, show_ids: bool, max_edges: int) -> Scene:
     pairs = _pair(source, target)
     has_lines = 0 < linked.height <= max_edges
     named = _name(accounts, show_ids=show_ids)
-    acts, n_acts = read_acts(run, show_ids=show_ids, n_rows=MAX_ACTS)
+    acts, n_acts = read_acts(run, named["account_id"], show_ids=show_ids, n_rows=MAX_ACTS)
     return Scene(
         run, show_ids, named,
         _list_points(pairs, len(places)) if has_lines else _list_points(pairs[:0], len(places)),

@@ -13,6 +13,7 @@ from gpu_coord.results.findings import Findings
 from gpu_coord.results.forms import RUN, SWEEP
 from gpu_coord.results.sentences import (
     describe_chance,
+    describe_counts,
     describe_edges,
     describe_finding,
     suggest_next,
@@ -105,12 +106,7 @@ def _draw_counts(findings: Findings) -> list[str]:
 
 
 def _write_counts(findings: Findings) -> str:
-    counts = [
-        f"{value:,} {name[2:].replace('_', ' ')}"
-        for name, value in findings.summary.items()
-        if name.startswith("n_") and isinstance(value, int)
-    ]
-    return write_lines(", ".join(counts))
+    return write_lines(describe_counts(findings.summary))
 
 
 def _tabulate(title: str, table: pl.DataFrame, heads: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ import polars as pl
 
 import gpu_coord
 from gpu_coord.ground.choices import hash_json
-from gpu_coord.ground.folders import TemporaryFolder, copy_folder, read_marker
+from gpu_coord.ground.folders import WAY_OUT, TemporaryFolder, copy_folder, read_marker
 from gpu_coord.ground.parquet import list_columns, read_parquet, scan_parquet
 from gpu_coord.results.forms import FORMS, RUN, SWEEP, Form, find_form
 from gpu_coord.store.store import STORE_MARKER
@@ -434,20 +434,24 @@ class Findings:
 
     # --- the folder ----------------------------------------------------------------------------
 
-    def save(self: Kind, folder: Path | str) -> Kind:
+    def save(self: Kind, folder: Path | str, *, overwrite: bool = False) -> Kind:
         """Copy the findings to a folder that stays, and return them there.
 
         Parameters
         ----------
         folder
-            Where to; findings of the same form that are there are replaced, anything else is
-            refused.
+            Where to; the same findings, made before, are replaced there.
+        overwrite
+            Replace any findings of the same form.
 
         Raises
         ------
         FileExistsError
-            The path holds anything but findings of the same form.
+            The path holds anything else.
         """
+        held = read_marker(Path(folder), self.form.marker)
+        if held is not None and not overwrite and _differ(held, self.content):
+            raise FileExistsError(f"{folder} holds another {self.form.noun}; {WAY_OUT}.")
         copy_folder(self.path, Path(folder), self.form.marker, self.form.names)
         return replace(self, path=Path(folder), kept=None)
 
@@ -477,6 +481,11 @@ class Findings:
         tier = str(self.summary.get("network_tier", "")).replace("_", " ")
         said = f"{sizes}; network {tier}" if tier else sizes
         return f"Findings({self.command} {where}: {said})"
+
+
+def _differ(held: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Tell whether two findings are of other commands, settings or inputs."""
+    return any(held.get(name) != wanted.get(name) for name in ("command", "specification", "input"))
 
 
 def open_run(path: "Findings | Path | str", *commands: str) -> Findings:

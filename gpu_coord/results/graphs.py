@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
+from gpu_coord.ground.folders import check_file_replaceable
 from gpu_coord.network.exports import write_graphml
 from gpu_coord.results.findings import IN_NETWORK, Findings
 
@@ -55,6 +56,7 @@ def make_igraph(findings: Findings, *, show_ids: bool) -> Any:
 
 def save_graphml(findings: Findings, path: Path | str, *, show_ids: bool) -> None:
     """Write the network of a run as GraphML; see `Findings.to_graphml`."""
+    check_file_replaceable(Path(path), "<graphml", "GraphML")
     accounts, edges = _read_network(findings, show_ids=show_ids)
     numbers = {end: _number(edges[end], accounts["account_id"]) for end in ("source", "target")}
     write_graphml(

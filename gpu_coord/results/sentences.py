@@ -18,6 +18,12 @@ _TESTED = {
 }
 
 
+_ONE = {
+    "accounts": "account", "bins": "bin", "communities": "community", "components": "component",
+    "edges": "edge", "entities": "entity", "groups": "group", "pairs": "pair",
+}  # fmt: skip
+
+
 def describe(findings: "Findings") -> str:
     """Say of a run who was found, how sure that is, which pair stands out, and what to do next."""
     said = (
@@ -60,8 +66,10 @@ def describe_strongest(findings: "Findings") -> str:
     pair = strongest[0]
     leads = findings.is_directed and pair.get("lag", 1) > 0
     ends = f"{pair['a']} {'→' if leads else 'and'} {pair['b']}"
-    if pair.get("expected_habit") is None:
+    if pair.get("q_habit") is None:
         return f"The strongest pair is {ends} (weight {pair['weight']:.3g}; not tested)."
+    if pair.get("expected_habit") is None:  # fused layers
+        return f"Chance explains {ends} least: q of habit {pair['q_habit']:.2g}."
     objects = f" on {_count(pair['n_objects'], 'object')}" if pair.get("n_objects") else ""
     return (
         f"Chance explains {ends} least: {_count(pair['observed'], _name_unit(findings))}{objects}, "
@@ -106,6 +114,15 @@ def suggest_next(findings: "Findings") -> str:
         )
     return (
         f"Next: read what the pairs shared (evidence), and see whether other {cuts} find them, too."
+    )
+
+
+def describe_counts(summary: dict[str, Any]) -> str:
+    """Return the counts of a summary in words: ``12 accounts, 1 group``."""
+    counts = [(key[2:].split("_"), value) for key, value in summary.items() if key.startswith("n_")]
+    return ", ".join(
+        f"{number:,} {' '.join(_ONE.get(word, word) if number == 1 else word for word in words)}"
+        for words, number in counts
     )
 
 

@@ -21,6 +21,7 @@ from gpu_coord.archive.sources import (
     naming_errors,
     plain_name,
     read_parquet,
+    refuse_no_file,
     show_columns,
 )
 from gpu_coord.ground.choices import AUTO
@@ -120,6 +121,7 @@ def read_seeds(seeds: Seeds) -> pl.DataFrame:
 
 def _read_seed_file(path: Path) -> pl.DataFrame:
     rule = "seeds are one file: text, CSV or Parquet"
+    refuse_no_file(path, rule)
     content = read_small(path, rule=rule, most=_MAX_SEED_BYTES)
     with naming_errors(path, None):
         if content[:4] == b"PAR1":

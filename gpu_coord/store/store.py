@@ -13,7 +13,13 @@ from typing import Any, Literal
 import polars as pl
 
 from gpu_coord import __version__
-from gpu_coord.ground.folders import TemporaryFolder, copy_folder, read_marker, write_json
+from gpu_coord.ground.folders import (
+    WAY_OUT,
+    TemporaryFolder,
+    copy_folder,
+    read_marker,
+    write_json,
+)
 from gpu_coord.ground.kinds import names_accounts, names_posts
 from gpu_coord.ground.parquet import read_parquet, scan_parquet
 from gpu_coord.store.tables import check_tables, describe_table
@@ -46,19 +52,25 @@ class Store:
         """Return a table in memory; ``table`` is one of ``TABLES``, or ``texts`` if it was kept."""
         return read_parquet(self._find(table))
 
-    def save(self, folder: Path | str) -> Store:
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> Store:
         """Copy the store to a folder that stays, and return it there.
 
         Parameters
         ----------
         folder
-            Where to; a store that is there is replaced, anything else is refused.
+            Where to; a store of the same inputs, read in the same way, is replaced there.
+        overwrite
+            Replace any store.
 
         Raises
         ------
         FileExistsError
-            The path holds anything but a store.
+            The path holds anything else.
         """
+        held, own = read_marker(Path(folder), STORE_MARKER), self.manifest
+        if held is not None and not overwrite:
+            if any(held.get(name) != own.get(name) for name in ("inputs", "settings")):
+                raise FileExistsError(f"{folder} holds another store; {WAY_OUT}.")
         copy_folder(self.path, Path(folder), STORE_MARKER, STORE_FILES)
         return open_store(folder)
 
