@@ -135,6 +135,23 @@ def test_report__says_what_entered_left_and_stayed(plain, tmp_path):
     assert "Compared with run" in page.source
 
 
+def test_report__compares_pairs_without_order_where_one_network_has_none(plain, tmp_path):
+    store = plain.path.parent / "store"
+    other = gc.detect(store, tmp_path / "hours", kinds=["url", "hashtag"], paper=True, lags=(0,))
+    page = write(other, tmp_path, others=[plain])
+    now, before = (
+        {frozenset(ends) for ends in run.read_network().select("source", "target").iter_rows()}
+        for run in (other, plain)
+    )
+    assert len(now) < other.read_network().height  # both directions of a pair are edges
+    said = f"{len(now - before)} entered, {len(before - now)} left, {len(now & before)} stayed."
+    assert f"Pairs of the network: {said}" in page.source
+    section = page.source[page.source.index('id="other-1"') :]
+    assert "weight before" not in section
+    differs = section[section.index("What differs") :].split("</table>")[0]
+    assert "share → detect" in differs and "url, hashtag" not in differs  # in another order
+
+
 def test_report__shows_other_results(plain, tmp_path):
     sweep = gc.sweep(plain.path.parent / "store", {"kinds": ["hashtag"], "paper": [True],
                      "min_support": [1, 2]}, tmp_path / "sweep")  # fmt: skip

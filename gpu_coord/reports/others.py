@@ -73,8 +73,12 @@ def _tabulate(other: Findings, name: str, number: int, n_rows: int) -> Table:
 
 
 def compare_runs(run: Findings, other: Findings, *, number: int, n_rows: int) -> Other:
-    """Return what entered, left and changed from another run to this one, of pairs and accounts."""
-    mine, theirs = (_read_pairs(each) for each in (run, other))
+    """Return what entered, left and changed from another run to this one, of pairs and accounts.
+
+    A pair is ordered where both networks say who followed whom.
+    """
+    is_ordered = run.is_directed and other.is_directed
+    mine, theirs = (_read_pairs(each, is_ordered=is_ordered) for each in (run, other))
     joined = mine.join(theirs, on=_PAIR, how="full", coalesce=True, suffix="_before")
     is_new, is_lost = pl.col("weight_before").is_null(), pl.col("weight").is_null()
     joined = joined.with_columns(
@@ -87,13 +91,9 @@ def compare_runs(run: Findings, other: Findings, *, number: int, n_rows: int) ->
     counts = dict(joined["change"].value_counts().iter_rows())
     entered, left = (len(a - b) for a, b in (accounts, accounts[::-1]))
     stayed = len(accounts[0] & accounts[1])
-    changed = {
-        name: f"{_spell(other.settings[name])} → {_spell(value)}"
-        for name, value in run.settings.items()
-        if name in other.settings and other.settings[name] != value
-    }
-    heads = {"source": "A", "target": "B", "change": "change", "weight_before": "weight before",
-             "weight": "weight now"}  # fmt: skip
+    heads = {"source": "A", "target": "B", "change": "change"}
+    if run.command == other.command:  # weights of others are in other units
+        heads |= {"weight_before": "weight before", "weight": "weight now"}
     return Other(
         f"other-{number}",
         f"Compared with {show_text(other.path.name)}",
@@ -104,16 +104,35 @@ def compare_runs(run: Findings, other: Findings, *, number: int, n_rows: int) ->
         ],
         [],
         [
-            make_facts(f"settings-{number}", "Settings that differ", changed),
+            make_facts(f"settings-{number}", "What differs", _list_changes(run, other)),
             make_table(f"pairs-{number}", "Pairs", joined, heads, n_rows=n_rows),
         ],
     )
 
 
-def _read_pairs(run: Findings) -> pl.DataFrame:
+def _list_changes(run: Findings, other: Findings) -> dict[str, str]:
+    """Return by name how the command and the settings of two runs differ."""
+    before, now = ({"command": each.command} | each.settings for each in (other, run))
+    return {
+        name: f"{_spell(before[name])} → {_spell(value)}"
+        for name, value in now.items()
+        if name in before and not _is_same(before[name], value)
+    }
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Tell whether two settings are the same; lists of words in any order are."""
+    are_lists = isinstance(one, list) and isinstance(other, list)
+    return sorted(map(str, one)) == sorted(map(str, other)) if are_lists else bool(one == other)
+
+
+def _read_pairs(run: Findings, *, is_ordered: bool) -> pl.DataFrame:
     """Return the pairs of a network by pseudonym, each once at its largest weight."""
     names = run.read("accounts", ["account_id", "pseudonym"])
     edges = run.read_network().select(
         pl.col(_PAIR).replace_strict(*names, return_dtype=pl.String), pl.col("weight").cast(float)
     )
+    if not is_ordered:
+        ends = pl.min_horizontal(_PAIR), pl.max_horizontal(_PAIR)
+        edges = edges.with_columns(source=ends[0], target=ends[1])
     return edges.group_by(_PAIR).agg(pl.col("weight").max())

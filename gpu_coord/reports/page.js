@@ -199,7 +199,7 @@
     linked = new Set();
     for (const edge of shown) linked.add(edges.source[edge]).add(edges.target[edge]);
     byId("shown").textContent = `${linked.size.toLocaleString("en")} accounts and `
-      + `${shown.size.toLocaleString("en")} pairs are shown.`;
+      + `${shown.size.toLocaleString("en")} lines are shown.`;
     view.refresh();
   }
 
