@@ -68,7 +68,8 @@ def test_detect__prints_its_summary_as_one_json_object(detect):
 
 def test_detect__says_first_what_was_found_and_how_sure_it_is(detect, tmp_path):
     said = " ".join(succeed(*detect).stdout.split())
-    assert said.startswith("Beyond habit: 0 edges") and "Beyond the news: 0 edges" in said
+    assert said.startswith("No pair of accounts is beyond chance. Beyond habit: 0 edges")
+    assert "Beyond the news: 0 edges" in said
     assert "The least q of habit is " in said and "news and coordination cannot be told" in said
     assert "The strongest pairs: none is beyond chance" in said
     assert "Next: gpu-coord explain" in said
