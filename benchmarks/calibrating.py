@@ -265,7 +265,7 @@ def _run_months():
     folder = FOLDER / "months.store"
     gc.ingest([source], folder)
     for start, end in pairwise(MONTHS):
-        run = detect(folder, FOLDER / "months.run", start=start, end=end, groups=0)
+        run = detect(folder, FOLDER / "months.run", start=start, end=end, groups=0, overwrite=True)
         edges = run.read("edges")
         parts = {"the network": run.read_network(), "beyond news": edges.filter("significant"),
                  "beyond habit": edges.drop_nulls("tier")}  # fmt: skip

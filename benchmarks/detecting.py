@@ -21,7 +21,9 @@ def _run_june() -> list[str]:
     runs: dict[str, list[tuple[float, float]]] = {"--paper": [], "--groups 0": [], "": []}
     for n_round in range(4):
         for options, figures in runs.items():
-            figure = gpu_coord("detect", store, "--out", FOLDER / "june2020.run", *options.split())
+            figure = gpu_coord(
+                "detect", store, "--out", FOLDER / "june2020.run", "--overwrite", *options.split()
+            )
             if n_round:
                 figures.append(figure)
     medians = {options: sorted(figures)[1] for options, figures in runs.items()}
@@ -41,7 +43,7 @@ def _run_large() -> list[str]:
     for options in ("--paper", "--groups 0"):
         seconds, peak = gpu_coord(
             "detect", store, "--out", FOLDER / "large.run", "--kinds", "object",
-            "--min-support", "2", *options.split(),
+            "--min-support", "2", "--overwrite", *options.split(),
         )  # fmt: skip
         figures = f"{seconds:.1f} s, peak {peak:.2f} GB"
         lines.append(f"detect {options}: {_describe('large')}, min support 2: {figures}")

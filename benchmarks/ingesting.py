@@ -68,7 +68,9 @@ def _measure_growth() -> list[str]:
     peaks = []
     for n_posts in GROWTH:
         folder = _simulate(n_posts)
-        _, held = gpu_coord("ingest", folder / "tweets.csv", "--store", FOLDER / "growth.store")
+        _, held = gpu_coord(
+            "ingest", folder / "tweets.csv", "--store", FOLDER / "growth.store", "--overwrite"
+        )
         peaks.append(held)
     few, many = peaks
     return [f"ingest, peak memory: {few:.2f} GB for {GROWTH[0]:,} posts, {many:.2f} GB for "

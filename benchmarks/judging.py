@@ -84,7 +84,9 @@ def _run_transplants(name, source, kinds, weeks):
         stores.append(gc.ingest([folder / "shares.parquet"], store))
         truths.append(folder / "truth_accounts.parquet")
     kind = kinds.partition("=")[0]
-    found = gc.compare(stores, truths, FOLDER / "comparison", kinds=(kind,), n_resamples=0)
+    found = gc.compare(
+        stores, truths, FOLDER / "comparison", kinds=(kind,), n_resamples=0, overwrite=True
+    )
     if source == IRA:  # every other week chose the score
         yield from _tell(f"{name}, held out", found, lambda archive: int(archive[-7]) % 2 == 1)
         yield from _tell(f"{name}, chosen by", found, lambda archive: int(archive[-7]) % 2 == 0)
@@ -113,7 +115,7 @@ def _run_communities():
     truth = categories.select(account_id=pl.col("account").cast(pl.String),
                               label=pl.col("account_category"))  # fmt: skip
     for name, span in MONTHS.items():
-        found = gc.compare(_ingest(IRA), truth, FOLDER / "comparison", **span)
+        found = gc.compare(_ingest(IRA), truth, FOLDER / "comparison", overwrite=True, **span)
         for row in found.read("groups").sort("ami", descending=True).iter_rows(named=True):
             shown = {key: row[key] for key in ("ami", "ari", "purity", "coverage")}
             said = ", ".join(f"{k} {'-' if v is None else f'{v:.2f}'}" for k, v in shown.items())
