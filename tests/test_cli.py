@@ -71,7 +71,7 @@ def test_detect__says_first_what_was_found_and_how_sure_it_is(detect, tmp_path):
     assert said.startswith("No pair of accounts is beyond chance. Beyond habit: 0 edges")
     assert "Beyond the news: 0 edges" in said
     assert "The least q of habit is " in said and "news and coordination cannot be told" in said
-    assert "The strongest pairs: none is beyond chance" in said
+    assert "The strongest pairs: none is beyond chance (chance: habit)" in said
     assert "Next: gpu-coord explain" in said
     untested = " ".join(invoke(*detect, "--paper").stdout.split())
     assert untested.startswith("2 accounts act together, or one a lag after the other, in 1 edge")

@@ -195,6 +195,7 @@ def test_show__prints_the_run_again(run):
         said.startswith(run.describe().splitlines()[0][:40])
         and "Beyond habit: " in said
         and "The strongest pairs" in said
+        and "(chance: habit, news)" in " ".join(said.split())
     )
     assert "no store" not in refuse(1, "show", run.path / "nowhere")
     refuse(2, "show", run.path, "hubs")

@@ -138,12 +138,15 @@ def _print_table_of_pairs(findings: "Findings", table: "pl.DataFrame", *, n_show
         (pl.col("^a_first$") * 100).round().cast(pl.Int64).cast(pl.String) + "%",
     )
     if "tier" in columns:
-        if "expected_habit" in table.columns and findings.summary["network_tier"] != _NEWS:
+        by_habit = "expected_habit" in table.columns and findings.summary["network_tier"] != _NEWS
+        if by_habit:
             table = table.with_columns(expected="expected_habit")
         if tier := _find_only(table["tier"]):
             columns.pop("tier")
             said = ": none is beyond chance" if tier == _NONE else f", all {tier}"
             title = _STRONGEST + said
+        if "expected" in columns:
+            title += f" (chance: {'habit' if by_habit else 'habit, news'})"
         short = pl.col("tier").str.replace("^beyond ", "").replace(_NONE, "–")
         table = table.with_columns(pl.col("^expected$").round_sig_figs(3), tier=short)
     print_top(title, table, columns, n_shown=n_shown, show_ids=True, n_names=2)
