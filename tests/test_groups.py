@@ -20,7 +20,7 @@ from gpu_coord.groups.crowds import (
 )
 from gpu_coord.groups.draws import draw_slots, draw_unit, make_key, open_stream, shuffle
 from gpu_coord.groups.findings import pair_trials
-from gpu_coord.groups.folds import Calendar, Fold, find_obstacle, split_days
+from gpu_coord.groups.folds import Calendar, find_obstacle, index_fold, split_days
 from gpu_coord.groups.groups import find_groups
 from gpu_coord.groups.matches import compare_matches, draw_matches
 from gpu_coord.groups.members import assess_accounts
@@ -174,9 +174,39 @@ def tabulate_pairs(fold, rhythms):
     return *tables, np.mean(weights)
 
 
-def score_by_hand(fold, rhythms):
-    observed, expected, variance, mean_weight = tabulate_pairs(fold, rhythms)
-    z = (observed - expected) / np.sqrt(variance + 0.5 * mean_weight**2)
+def tabulate_meetings(fold, rhythms):
+    """Return observed, expected, variance of every pair, and the mean weight of an event.
+
+    The middle two are still to be multiplied by how likely the pair is within reach; what the
+    events of either then weigh is taken from its own hours.
+    """
+    tables, weights = np.zeros((3, fold.n_accounts, fold.n_accounts)), []
+    own = rhythms.share * rhythms.reached
+    for visits in list_strata(fold).values():
+        weight = np.array(weigh([slot for slots in visits.values() for slot in slots], fold))
+        weights += [weight[slot] for slots in visits.values() for slot in slots]
+        by_hour = [(weight**p).reshape(-1, rhythms.bins_per_hour).mean(axis=1) for p in (1, 2)]
+        for i, j in itertools.permutations(visits, 2):
+            for first, second in itertools.product(visits[i], visits[j]):
+                if abs(first - second) <= fold.calendar.reach:
+                    tables[0, i, j] += (weight[first] + weight[second]) / 2
+            for table, mean in zip(tables[1:], by_hour, strict=True):
+                both = (np.average(mean, weights=own[i]) + np.average(mean, weights=own[j])) / 2
+                table[i, j] += len(visits[i]) * len(visits[j]) * both
+    return *tables, np.mean(weights)
+
+
+def score_by_hand(fold, rhythms, *, pooled=False):
+    """Return z of all pairs; if pooled, of pairs that never coincide by everybody's rhythm."""
+    observed, expected, variance, mean_weight = tabulate_meetings(fold, rhythms)
+    hours = np.abs(np.subtract.outer(*2 * [np.arange(fold.calendar.n_slots)]))
+    share = np.repeat(rhythms.share, rhythms.bins_per_hour, axis=1) / rhythms.bins_per_hour
+    everybody = np.repeat(rhythms.pooled, rhythms.bins_per_hour) / rhythms.bins_per_hour
+    within = hours <= fold.calendar.reach
+    near = share @ within @ share.T
+    if pooled:
+        near = np.where(observed > 0, near, everybody @ within @ everybody)
+    z = (observed - near * expected) / np.sqrt(near * variance + 0.5 * mean_weight**2)
     return np.clip(z, -2, 6)
 
 
@@ -423,12 +453,12 @@ def test_score_pairs__keeps_the_highest_where_there_are_too_many(ordinary):
     np.testing.assert_allclose(found[kept], z[kept], atol=1e-5)
     rest = ~kept & ~np.eye(len(z), dtype=bool)
     assert 0.2 < kept.mean() < 0.8
-    meets = tabulate_pairs(fold, rhythms)[2] > 0
+    quick = score_by_hand(fold, rhythms, pooled=True)
     for row in range(len(z)):
-        # Each account's ten highest are there, of those it shares a stratum with.
-        highest = np.argsort(-np.where(meets[row], z[row], -9))[:10]
-        assert kept[row, highest].all()
-        assert scores.base[row] == pytest.approx(z[row, rest[row]].mean(), abs=1e-5)
+        # Each account's ten highest are there, as far as they are positive.
+        highest = np.argsort(-z[row])[:10]
+        assert kept[row, highest[z[row, highest] > 1e-5]].all()
+        assert scores.base[row] == pytest.approx(quick[row, rest[row]].mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("n_kept", [None, 10])
@@ -622,9 +652,9 @@ def make_fold(rows, calendar, n_accounts, days):
     rows = np.array(sorted(rows)).reshape(-1, 4)
     strata, first = np.unique(rows[:, :2], axis=0, return_index=True)
     visits, starts = np.unique(rows[:, :3], axis=0, return_index=True)
-    return Fold(
-        calendar=calendar,
-        n_accounts=n_accounts,
+    return index_fold(
+        calendar,
+        n_accounts,
         day=days,
         stratum_day=strata[:, 0].astype(np.int32),
         stratum_entity=strata[:, 1].astype(np.int32),

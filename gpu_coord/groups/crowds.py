@@ -16,6 +16,7 @@ from gpu_coord.groups.folds import Fold, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
 
 _BLOCK_BYTES = 16 << 20  # counts by lag of some days, of what was seen and all replicates
+_MOST_IN_PAIRS = 16  # events of a set in a stratum; of more, each slot looks at those around it
 _CROWD_PRIOR = 2.0  # events of everybody that are added to a crowd, and to what it should be
 
 # Sums of weights up to some dozens are exact to far less than this; what is closer to 0 is 0.
@@ -64,23 +65,22 @@ def replicate_crowd(
         Of the chance numbers.
     """
     hidden = inside if hidden is None else inside | hidden
-    strata = np.flatnonzero(fold.count_visits(inside) >= 2)
+    strata = fold.find_strata(inside, n_visits=2)
 
     n_rows, n_lags = 1 + n_replicates, fold.calendar.reach + 1
 
-    def work(strata: Any) -> Any:
+    def work(strata: Any) -> tuple[Any, int]:
         new_day = np.diff(fold.stratum_day[strata], prepend=-1) != 0
         by_lag = np.zeros((np.count_nonzero(new_day), n_rows, n_lags))
         day = np.cumsum(new_day) - 1
-        _replicate_strata(strata, day, fold, inside, hidden, rhythms, key, by_lag)
-        return clear_rounding(np.einsum("drl,lc->drc", by_lag, lag_weights))
+        n_crowded = _replicate_strata(strata, day, fold, inside, hidden, rhythms, key, by_lag)
+        return clear_rounding(np.einsum("drl,lc->drc", by_lag, lag_weights)), n_crowded
 
     days_at_once = max(1, _BLOCK_BYTES // (8 * n_rows * n_lags))
-    days = list(fold.map_strata(strata, work, days_at_once=days_at_once))
-    has_outsider = np.diff(fold.stratum_start) > fold.count_visits(hidden)
-    n_crowded = int(has_outsider[strata].sum())
+    blocks = list(fold.map_strata(strata, work, days_at_once=days_at_once))
     empty = np.zeros((0, n_rows, lag_weights.shape[1]))
-    return Coincidences(np.concatenate([empty, *days]), strata.size, n_crowded)
+    by_day = np.concatenate([empty, *(days for days, _ in blocks)])
+    return Coincidences(by_day, strata.size, sum(n_crowded for _, n_crowded in blocks))
 
 
 def learn_profile(found: Coincidences) -> Any:
@@ -139,19 +139,25 @@ def studentise_days(by_day: Any, *, baseline: float = 1.0) -> Any:
 
 @numba.njit(cache=CACHE, nogil=True)
 def count_outsiders(stratum: int, fold: Fold, hidden: Any, share: Any, counts: Any,
-                    expected: Any) -> None:  # fmt: skip
-    """Count the events of who is not hidden by slot, and by hour what their rhythms promise."""
+                    expected: Any) -> bool:  # fmt: skip
+    """Count the events of who is not hidden by slot, and by hour what their rhythms promise.
+
+    Return whether there is anyone.
+    """
     counts[:] = 0.0
     expected[:] = 0.0
+    found = False
     for visit in range(fold.stratum_start[stratum], fold.stratum_start[stratum + 1]):
         account = fold.visit_account[visit]
         if hidden[account]:
             continue
+        found = True
         first, last = fold.visit_start[visit], fold.visit_start[visit + 1]
         for event in range(first, last):
             counts[fold.event_slot[event]] += 1.0
         for hour in range(expected.size):
             expected[hour] += (last - first) * share[account, hour]
+    return found
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -171,20 +177,47 @@ def tilt_slots(counts: Any, expected: Any, rhythms: Rhythms, tilt: Any) -> None:
 def _add_coincidences(slots: Any, visit_end: Any, weight: Any, reach: int, counts: Any,
                       by_lag: Any) -> None:  # fmt: skip
     """Add half the weight of each event for each event of another visit within reach of it."""
+    if slots.size <= _MOST_IN_PAIRS:
+        _add_pairs(slots, visit_end, weight, reach, by_lag)
+    else:
+        _add_events(slots, visit_end, weight, reach, counts, by_lag)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _add_pairs(slots: Any, visit_end: Any, weight: Any, reach: int, by_lag: Any) -> None:
+    """Add pair by pair: where there are few events."""
+    first = 0
+    for visit in range(visit_end.size - 1):
+        last = visit_end[visit]
+        for event in range(first, last):
+            slot = slots[event]
+            for other in range(last, slots.size):
+                lag = abs(slots[other] - slot)
+                if lag <= reach:
+                    by_lag[lag] += 0.5 * (weight[slot] + weight[slots[other]])
+        first = last
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _add_events(slots: Any, visit_end: Any, weight: Any, reach: int, counts: Any,
+                by_lag: Any) -> None:  # fmt: skip
+    """Add event by event, from counts of the slots; these are 0 before and after."""
     n_slots = counts.size
     for event in range(slots.size):
         counts[slots[event]] += 1.0
+    for slot in range(n_slots):
+        if counts[slot] > 0.0:
+            half = 0.5 * weight[slot] * counts[slot]
+            for other in range(max(slot - reach, 0), min(slot + reach + 1, n_slots)):
+                by_lag[abs(other - slot)] += half * counts[other]
     first = 0
     for visit in range(visit_end.size):
         for event in range(first, visit_end[visit]):
             slot = slots[event]
-            half = 0.5 * weight[slot]
-            for other in range(max(slot - reach, 0), min(slot + reach + 1, n_slots)):
-                by_lag[abs(other - slot)] += half * counts[other]
             for own in range(first, visit_end[visit]):
                 lag = abs(slots[own] - slot)
                 if lag <= reach:
-                    by_lag[lag] -= half
+                    by_lag[lag] -= 0.5 * weight[slot]
         first = visit_end[visit]
     for event in range(slots.size):
         counts[slots[event]] = 0.0
@@ -192,13 +225,16 @@ def _add_coincidences(slots: Any, visit_end: Any, weight: Any, reach: int, count
 
 @numba.njit(cache=CACHE, nogil=True)
 def _replicate_stratum(stratum: int, fold: Fold, inside: Any, hidden: Any, rhythms: Rhythms,
-                       key: Any, by_lag: Any) -> None:  # fmt: skip
-    """Add the coincidences of a stratum, as seen and in each replicate, by lag."""
+                       key: Any, by_lag: Any) -> bool:  # fmt: skip
+    """Add the coincidences of a stratum, as seen and in each replicate, by lag.
+
+    Return whether an outsider was there.
+    """
     n_slots, reach, visit_start = fold.calendar.n_slots, fold.calendar.reach, fold.visit_start
     share, width = rhythms.share, rhythms.bins_per_hour
     counts, weight, tilt = np.empty(n_slots), np.empty(n_slots), np.empty(n_slots)
     expected = np.empty(share.shape[1])
-    count_outsiders(stratum, fold, hidden, share, counts, expected)
+    is_crowded = count_outsiders(stratum, fold, hidden, share, counts, expected)
     weigh_slots(counts, fold, weight)
     tilt_slots(counts, expected, rhythms, tilt)
     first, last = fold.stratum_start[stratum], fold.stratum_start[stratum + 1]
@@ -231,11 +267,16 @@ def _replicate_stratum(stratum: int, fold: Fold, inside: Any, hidden: Any, rhyth
                        slots[start : visit_end[visit]], state)  # fmt: skip
             start = visit_end[visit]
         _add_coincidences(slots, visit_end, weight, reach, counts, by_lag[replicate])
+    return is_crowded
 
 
 @numba.njit(cache=CACHE, nogil=True)
 def _replicate_strata(strata: Any, day: Any, fold: Fold, inside: Any, hidden: Any,
-                      rhythms: Rhythms, key: Any, by_lag: Any) -> None:  # fmt: skip
-    """Add the coincidences of strata to those of their days."""
+                      rhythms: Rhythms, key: Any, by_lag: Any) -> int:  # fmt: skip
+    """Add the coincidences of strata to those of their days; return how many have an outsider."""
+    n_crowded = 0
     for place in range(strata.size):
-        _replicate_stratum(strata[place], fold, inside, hidden, rhythms, key, by_lag[day[place]])
+        n_crowded += _replicate_stratum(
+            strata[place], fold, inside, hidden, rhythms, key, by_lag[day[place]]
+        )
+    return n_crowded

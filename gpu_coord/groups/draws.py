@@ -18,6 +18,7 @@ _UNIT = 2.0**-53
 
 # Drawn bins that are taken already are drawn again so often before the rest is listed.
 _MAX_TRIES = 32
+_MOST_COMPARED = 64  # bins that a number is compared with one by one
 
 
 def make_key(*names: int) -> Any:
@@ -94,7 +95,12 @@ def _holds(slots: Any, n: int, slot: int) -> bool:
 def _draw_slot(cumulative: Any, state: Any) -> int:
     last = cumulative.size - 1
     wanted = draw_unit(state) * cumulative[last]
-    return int(min(np.searchsorted(cumulative, wanted, side="right"), last))
+    if cumulative.size > _MOST_COMPARED:
+        return int(min(np.searchsorted(cumulative, wanted, side="right"), last))
+    slot = 0
+    for place in range(last):  # all of them, without a branch: faster than to search
+        slot += cumulative[place] <= wanted
+    return slot
 
 
 @numba.njit(cache=CACHE, nogil=True)

@@ -6,6 +6,7 @@ one idea: neighbouring days lie in different folds, so coincidences never cross 
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from math import prod
 from typing import Any, NamedTuple
 
 import numba
@@ -48,6 +49,10 @@ class Fold(NamedTuple):
     visit_account: Any  # ascending within a stratum, (n_visits,)
     visit_start: Any  # events of each visit, (n_visits + 1,)
     event_slot: Any  # ascending within a visit, (n_events,)
+    visit_stratum: Any  # (n_visits,)
+    account_start: Any  # visits of each account in `account_visit`, (n_accounts + 1,)
+    account_visit: Any  # ascending within an account, (n_visits,)
+    surprise: Any  # weight of an event with 0, 1, ... others around it
     n_threads: int = 1  # blocks of strata that are worked on at a time
 
     @property
@@ -61,11 +66,6 @@ class Fold(NamedTuple):
         return int(self.stratum_day.size)
 
     @property
-    def visit_stratum(self) -> Any:
-        """The stratum of each visit, (n_visits,)."""
-        return np.repeat(np.arange(self.n_strata), np.diff(self.stratum_start))
-
-    @property
     def activity(self) -> Any:
         """Events of each account, (n_accounts,)."""
         sizes = np.diff(self.visit_start)
@@ -77,9 +77,17 @@ class Fold(NamedTuple):
         marked[accounts] = True
         return marked
 
-    def count_visits(self, marked: Any) -> Any:
-        """Count the visits of marked accounts to each stratum, (n_strata,)."""
-        return _count_visits(marked, self.stratum_start, self.visit_account)
+    def list_visits(self, marked: Any) -> Any:
+        """Return the visits of marked accounts, by account."""
+        accounts = np.flatnonzero(marked)
+        first, last = self.account_start[accounts], self.account_start[accounts + 1]
+        return self.account_visit[join_ranges(first, last)]
+
+    def find_strata(self, marked: Any, *, n_visits: int = 1) -> Any:
+        """Return the strata that at least so many marked accounts visit, ascending."""
+        visits = self.list_visits(marked)
+        strata, n_marked = np.unique(self.visit_stratum[visits], return_counts=True)
+        return strata[n_marked >= n_visits]
 
     def map_strata(
         self, strata: Any, work: Callable[[Any], Any], *, days_at_once: int = 0
@@ -149,13 +157,32 @@ def split_days(activity: Activity) -> tuple[Any, tuple[Fold, Fold]]:
     entity, bin, account = activity.read_cells()
     accounts, account = np.unique(account, return_inverse=True)
     day, slot = np.divmod(bin.astype(np.int64) + activity.first_bin, calendar.n_slots)
-    order = np.lexsort((slot, account, entity, day))
-    cells = tuple(column[order] for column in (day, entity, account, slot))
+    cells = _sort_cells((day, entity, account, slot))
     days = _list_days(activity, calendar)
     folds = (_build_fold(calendar, days, accounts.size, cells, parity) for parity in (0, 1))
     n_threads = max(1, activity.backend.threads)
     even, odd = (fold._replace(n_threads=n_threads) for fold in folds)
     return accounts, (even, odd)
+
+
+def _sort_cells(columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Sort rows of small numbers by all columns: packed into one where they fit into 63 bits."""
+    least = [int(column.min(initial=0)) for column in columns]
+    most = [int(column.max(initial=0)) for column in columns]
+    sizes = [last - first + 1 for first, last in zip(least, most, strict=True)]
+    if prod(sizes) >= 1 << 63:
+        order = np.lexsort(columns[::-1])
+        return tuple(column[order] for column in columns)
+    key = np.zeros(columns[0].size, np.int64)
+    for column, low, size in zip(columns, least, sizes, strict=True):
+        key *= size
+        key += column - low
+    key.sort()
+    rows = []
+    for low, size in zip(least[::-1], sizes[::-1], strict=True):
+        key, column = np.divmod(key, size)
+        rows.append(column + low)
+    return tuple(rows[::-1])
 
 
 def _build_fold(calendar: Calendar, days: Any, n_accounts: int, cells: Any, parity: int) -> Fold:
@@ -166,9 +193,9 @@ def _build_fold(calendar: Calendar, days: Any, n_accounts: int, cells: Any, pari
     new_visit = new_stratum.copy()
     new_visit[1:] |= account[1:] != account[:-1]
     strata, visits = np.flatnonzero(new_stratum), np.flatnonzero(new_visit)
-    return Fold(
-        calendar=calendar,
-        n_accounts=n_accounts,
+    return index_fold(
+        calendar,
+        n_accounts,
         day=days,
         stratum_day=np.searchsorted(days, day[strata]).astype(np.int32),
         stratum_entity=entity[strata].astype(np.int32),
@@ -179,13 +206,28 @@ def _build_fold(calendar: Calendar, days: Any, n_accounts: int, cells: Any, pari
     )
 
 
-@numba.njit(cache=CACHE, nogil=True)
-def _count_visits(marked: Any, stratum_start: Any, visit_account: Any) -> Any:
-    n_visits = np.zeros(stratum_start.size - 1, np.int64)
-    for stratum in range(n_visits.size):
-        for visit in range(stratum_start[stratum], stratum_start[stratum + 1]):
-            n_visits[stratum] += marked[visit_account[visit]]
-    return n_visits
+def index_fold(calendar: Calendar, n_accounts: int, **columns: Any) -> Fold:
+    """Return a fold with what follows from its columns: the visits of each account, and weights."""
+    stratum_start, account = columns["stratum_start"], columns["visit_account"]
+    n_most = int(np.diff(columns["visit_start"][stratum_start]).max(initial=0))
+    return Fold(
+        calendar=calendar,
+        n_accounts=n_accounts,
+        **columns,
+        visit_stratum=np.repeat(
+            np.arange(stratum_start.size - 1, dtype=np.int32), np.diff(stratum_start)
+        ),
+        account_start=np.append(0, np.cumsum(np.bincount(account, minlength=n_accounts))),
+        account_visit=np.argsort(account, kind="stable").astype(np.int32),
+        surprise=np.log(1.0 + _SURPRISE * n_accounts / (np.arange(n_most + 1) + 1.0)),
+    )
+
+
+def join_ranges(first: Any, last: Any) -> Any:
+    """Return the numbers of all ranges, one range after the other."""
+    sizes = last - first
+    before = np.cumsum(sizes) - sizes
+    return np.repeat(first - before, sizes) + np.arange(int(sizes.sum()))
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -200,7 +242,7 @@ def weigh_slots(counts: Any, fold: Fold, weight: Any) -> None:
             window += counts[slot + reach]
         if slot > reach:
             window -= counts[slot - reach - 1]
-        weight[slot] = np.log(1.0 + _SURPRISE * fold.n_accounts / (window + 1.0))
+        weight[slot] = fold.surprise[int(window)]
 
 
 @numba.njit(cache=CACHE, nogil=True)

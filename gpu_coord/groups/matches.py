@@ -19,7 +19,7 @@ _MIN_NEIGHBOURS = 10
 _MIN_SPARE = 5  # neighbours beyond one for each member; with many, matches are no longer near
 _MAX_NEIGHBOURS = 2000  # bounds memory; one is free for every member up to here
 _RATIO_PRIOR = 10.0  # weight of coincidences that ratios are shrunk by
-_BLOCK_DISTANCES = 200_000  # sorted in one call of the kernel: some 0.1 s
+_BLOCK_NEIGHBOURS = 10_000  # found in one call of the kernel: some 0.1 s
 
 
 def draw_matches(fold: Fold, rhythms: Rhythms, members: Any, *, n_replicates: int, key: Any) -> Any:
@@ -84,35 +84,83 @@ def _list_neighbours(fold: Fold, rhythms: Rhythms, members: Any, outsiders: Any)
     """Return the outsiders nearest to each member, nearest first, (n_members, n_neighbours)."""
     n_near = min(max(_MIN_NEIGHBOURS, members.size + _MIN_SPARE), _MAX_NEIGHBOURS, outsiders.size)
     size = np.log1p(fold.activity)
-    step = max(1, _BLOCK_DISTANCES // outsiders.size)
-    blocks = [members[first : first + step] for first in range(0, members.size, step)]
+    outsiders = outsiders[np.argsort(size[outsiders], kind="stable")]
+    starts = np.searchsorted(size[outsiders], size[members])
+    step = max(1, _BLOCK_NEIGHBOURS // n_near)
+    blocks = [slice(first, first + step) for first in range(0, members.size, step)]
 
-    def work(block: Any) -> Any:
-        return _find_nearest(block, outsiders, size, rhythms.share, n_near)
+    def work(block: slice) -> Any:
+        return _find_nearest(members[block], starts[block], outsiders, size, rhythms.share, n_near)
 
     return np.concatenate(list(map_ahead(blocks, work, n_threads=fold.n_threads)))
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _find_nearest(members: Any, outsiders: Any, size: Any, share: Any, n_near: int) -> Any:
-    near = np.empty((members.size, n_near), np.int32)
-    distance = np.empty(n_near)
+def _find_nearest(members: Any, starts: Any, outsiders: Any, size: Any, share: Any,
+                  n_near: int) -> Any:  # fmt: skip
+    """Look from each member's own activity outwards, until activity alone is too far."""
+    near, distance = np.empty((members.size, n_near), np.int32), np.empty(n_near)
     for row in range(members.size):
         member, n_found = members[row], 0
-        for other in outsiders:
+        below, above = starts[row] - 1, starts[row]
+        while below >= 0 or above < outsiders.size:
+            less = size[member] - size[outsiders[below]] if below >= 0 else np.inf
+            more = size[outsiders[above]] - size[member] if above < outsiders.size else np.inf
+            if n_found == n_near and min(less, more) > distance[0]:
+                break
+            if less < more:
+                other, below = outsiders[below], below - 1
+            else:
+                other, above = outsiders[above], above + 1
             apart = 0.0
             for hour in range(share.shape[1]):
                 apart += abs(share[member, hour] - share[other, hour])
-            apart = abs(size[member] - size[other]) + 2.0 * apart
-            if n_found == n_near and apart >= distance[n_near - 1]:
-                continue
-            n_found = min(n_found + 1, n_near)
-            place = n_found - 1
-            while place > 0 and distance[place - 1] > apart:
-                distance[place], near[row, place] = distance[place - 1], near[row, place - 1]
-                place -= 1
-            distance[place], near[row, place] = apart, other
+            apart = min(less, more) + 2.0 * apart
+            if n_found < n_near:
+                _raise_farthest(distance, near[row], n_found, apart, other)
+                n_found += 1
+            elif _is_farther(distance[0], near[row, 0], apart, other):
+                _sink_nearer(distance, near[row], n_near, apart, other)
+        for last in range(n_near - 1, 0, -1):  # the heap, taken apart: nearest first
+            apart, other = distance[last], near[row, last]
+            distance[last], near[row, last] = distance[0], near[row, 0]
+            _sink_nearer(distance, near[row], last, apart, other)
     return near
+
+
+@numba.njit(cache=CACHE, nogil=True, inline="always")
+def _is_farther(distance: float, account: int, other_distance: float, other: int) -> bool:
+    """Compare two accounts by distance; of equal ones the later is farther."""
+    return distance > other_distance or (distance == other_distance and account > other)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _raise_farthest(distance: Any, near: Any, place: int, apart: float, other: int) -> None:
+    """Put an account at the end of a heap that has the farthest first."""
+    while place > 0:
+        above = (place - 1) // 2
+        if not _is_farther(apart, other, distance[above], near[above]):
+            break
+        distance[place], near[place] = distance[above], near[above]
+        place = above
+    distance[place], near[place] = apart, other
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sink_nearer(distance: Any, near: Any, n: int, apart: float, other: int) -> None:
+    """Put an account in the place of the first of such a heap of n."""
+    place = 0
+    while 2 * place + 1 < n:
+        below = 2 * place + 1
+        if below + 1 < n and _is_farther(
+            distance[below + 1], near[below + 1], distance[below], near[below]
+        ):
+            below += 1
+        if not _is_farther(distance[below], near[below], apart, other):
+            break
+        distance[place], near[place] = distance[below], near[below]
+        place = below
+    distance[place], near[place] = apart, other
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -151,8 +199,7 @@ def _sum_sets(fold: Fold, rhythms: Rhythms, row: Any, times: Any) -> Any:
         _sum_strata(strata, fold, rhythms, row, times, sums)
         return sums
 
-    strata = np.flatnonzero(fold.count_visits(row >= 0) >= 2)
-    return sum(fold.map_strata(strata, work), nothing)
+    return sum(fold.map_strata(fold.find_strata(row >= 0, n_visits=2), work), nothing)
 
 
 @numba.njit(cache=CACHE, nogil=True)

@@ -29,7 +29,8 @@ def assess_accounts(fold: Fold, rhythms: Rhythms, inside: Any, *, baseline: floa
     """
     from scipy import special
 
-    met_anyone = (fold.count_visits(inside) > 0) & (np.diff(fold.stratum_start) > 1)
+    strata = fold.find_strata(inside)
+    strata = strata[fold.stratum_start[strata + 1] - fold.stratum_start[strata] > 1]
     nothing = np.zeros((3, fold.n_accounts))
 
     def work(strata: Any) -> Any:
@@ -37,7 +38,7 @@ def assess_accounts(fold: Fold, rhythms: Rhythms, inside: Any, *, baseline: floa
         _meet_in_strata(strata, fold, inside, rhythms, sums)
         return sums
 
-    sums = sum(fold.map_strata(np.flatnonzero(met_anyone), work), nothing)
+    sums = sum(fold.map_strata(strata, work), nothing)
     met, mean, variance = sums[0], baseline * sums[1], baseline * sums[2]
     p_value = np.ones(fold.n_accounts)
     some = (met > 0) & (mean > 0) & (variance > 0)

@@ -24,6 +24,7 @@ class Rhythms(NamedTuple):
     share: Any  # (n_accounts, n_hours)
     pooled: Any  # everybody, (n_hours,)
     reached: Any  # shares that lie within reach of each hour of the same day, (n_accounts, n_hours)
+    around: Any  # the same of everybody, (n_hours,)
     bins_per_hour: int
 
 
@@ -38,8 +39,9 @@ def estimate_rhythms(folds: tuple[Fold, Fold]) -> Rhythms:
     cohorts = _mix_cohorts(counts, pooled)
     share = smooth + _ACCOUNT_PRIOR * cohorts
     share /= share.sum(axis=1, keepdims=True)
-    reached = np.einsum("ih,hk->ik", share, _reach_hours(calendar, width))
-    return Rhythms(share, pooled, reached, width)
+    near = _reach_hours(calendar, width)
+    reached, around = (np.einsum("...h,hk->...k", each, near) for each in (share, pooled))
+    return Rhythms(share, pooled, reached, around, width)
 
 
 def _find_width(n_slots: int) -> int:

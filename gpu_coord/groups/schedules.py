@@ -12,10 +12,11 @@ from gpu_coord.backend.pairs import CACHE
 from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.crowds import clear_rounding
 from gpu_coord.groups.draws import open_stream, shuffle
-from gpu_coord.groups.folds import BLOCK_EVENTS, Fold, weigh_slots
+from gpu_coord.groups.folds import BLOCK_EVENTS, Fold, join_ranges, weigh_slots
 
 # Orders of days that are drawn in one call of the kernel: some 0.2 s.
 _ORDER_BYTES = 64 << 20
+_MOST_IN_PAIRS = 32  # events of a set on an entity; of more, each looks at what is around it
 
 
 def permute_days(
@@ -60,21 +61,23 @@ def permute_days(
 
 def _list_events(fold: Fold, inside: Any) -> tuple[Any, ...]:
     """Return entity, member (-1 outside), day and slot of events on entities of two members."""
-    visit = np.repeat(np.arange(fold.visit_account.size), np.diff(fold.visit_start))
-    stratum = fold.visit_stratum[visit]
-    account = fold.visit_account[visit]
-    entity = fold.stratum_entity[stratum]
     number = np.where(inside, np.cumsum(inside) - 1, -1)
-    member = number[account]
-    n_members = int(inside.sum())
-    used = np.unique(entity[member >= 0].astype(np.int64) * n_members + member[member >= 0])
-    entities, n_users = np.unique(used // max(n_members, 1), return_counts=True)
-    kept = np.isin(entity, entities[n_users >= 2])
-    rows = np.flatnonzero(kept)
-    day = fold.stratum_day[stratum[rows]]
-    order = np.lexsort((fold.event_slot[rows], day, member[rows], entity[rows]))
-    rows = rows[order]
-    return entity[rows], member[rows], day[order], fold.event_slot[rows]
+    n_members = max(int(inside.sum()), 1)
+    visits = fold.list_visits(inside)
+    visited = fold.stratum_entity[fold.visit_stratum[visits]].astype(np.int64)
+    pairs = np.unique(visited * n_members + number[fold.visit_account[visits]])
+    entities, n_users = np.unique(pairs // n_members, return_counts=True)
+    is_met = np.zeros(int(fold.stratum_entity.max(initial=0)) + 1, bool)
+    is_met[entities[n_users >= 2]] = True
+    strata = np.flatnonzero(is_met[fold.stratum_entity])
+    visits = join_ranges(fold.stratum_start[strata], fold.stratum_start[strata + 1])
+    sizes = fold.visit_start[visits + 1] - fold.visit_start[visits]
+    slot = fold.event_slot[join_ranges(fold.visit_start[visits], fold.visit_start[visits + 1])]
+    stratum = np.repeat(fold.visit_stratum[visits], sizes)
+    entity, day = fold.stratum_entity[stratum], fold.stratum_day[stratum]
+    member = np.repeat(number[fold.visit_account[visits]], sizes)
+    order = np.lexsort((slot, day, member, entity))
+    return entity[order], member[order], day[order], slot[order]
 
 
 def _block_entities(events: tuple[Any, ...]) -> list[tuple[int, int]]:
@@ -116,52 +119,103 @@ def _permute_block(entity: Any, member: Any, day: Any, slot: Any, orders: Any, f
                    profile: Any) -> Any:  # fmt: skip
     """Sum over entities; the events of an entity: outsiders first, then by member and day."""
     n_days, n_slots, reach = orders.shape[2], fold.calendar.n_slots, fold.calendar.reach
-    totals = np.zeros(orders.shape[0])
-    counts, weight = np.zeros((n_days, n_slots)), np.empty((n_days, n_slots))
+    # Empty slots before and after each day: what lies within reach is read without a look at ends.
+    stride = n_slots + 2 * reach
+    totals, kernel = np.zeros(orders.shape[0]), np.empty(2 * reach + 1)
+    for place in range(kernel.size):
+        kernel[place] = profile[abs(place - reach)]
+    counts, weight = np.zeros(n_days * stride), np.full(n_days * stride, fold.surprise[0])
+    cell, alone = np.empty(entity.size, np.int32), np.empty(entity.size)
+    visit_end = np.empty(entity.size, np.int32)
     first = 0
     while first < entity.size:
         last, own = first, first
         while last < entity.size and entity[last] == entity[first]:
-            if member[last] < 0:
-                counts[day[last], slot[last]] += 1.0
-                own = last + 1
+            own += member[last] < 0
             last += 1
-        for row in range(n_days):
-            weigh_slots(counts[row], fold, weight[row])
-        for event in range(first, own):
-            counts[day[event], slot[event]] = 0.0
+        _weigh_days(first, own, day, slot, fold, stride, counts, weight)
+        _meet_alone(own, last, member, day, slot, profile, alone, visit_end)
+        is_small = last - own <= _MOST_IN_PAIRS
         for replicate in range(orders.shape[0]):
-            totals[replicate] += _sum_entity(
-                own, last, member, day, slot, orders[replicate], reach, profile, weight, counts
-            )
+            order = orders[replicate]
+            for event in range(own, last):
+                cell[event] = order[member[event], day[event]] * stride + reach + slot[event]
+            if is_small:
+                totals[replicate] += _sum_pairs(own, last, cell, visit_end, profile, weight)
+            else:
+                totals[replicate] += _sum_events(own, last, cell, kernel, alone, weight, counts)
+        for event in range(first, own):
+            start = day[event] * stride
+            weight[start : start + stride] = fold.surprise[0]
         first = last
     return totals
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_entity(own: int, last: int, member: Any, day: Any, slot: Any, order: Any, reach: int,
-                profile: Any, weight: Any, counts: Any) -> float:  # fmt: skip
-    """Sum the coincidences of different members on the days where their events land."""
-    n_slots = counts.shape[1]
+def _weigh_days(first: int, own: int, day: Any, slot: Any, fold: Fold, stride: int, counts: Any,
+                weight: Any) -> None:  # fmt: skip
+    """Write the weights of days with outsiders; counts are 0 before and after."""
+    n_slots, reach = fold.calendar.n_slots, fold.calendar.reach
+    for event in range(first, own):
+        counts[day[event] * stride + reach + slot[event]] += 1.0
+    weighed = -1
+    for event in range(first, own):
+        if day[event] != weighed:
+            weighed = day[event]
+            start = weighed * stride + reach
+            weigh_slots(counts[start : start + n_slots], fold, weight[start : start + n_slots])
+    for event in range(first, own):
+        counts[day[event] * stride + reach + slot[event]] = 0.0
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _meet_alone(own: int, last: int, member: Any, day: Any, slot: Any, profile: Any,
+                alone: Any, visit_end: Any) -> None:  # fmt: skip
+    """Write what each event meets of its own member's day, and where that day ends.
+
+    It stays together in any order of days.
+    """
+    first = own
+    for event in range(own, last):
+        if member[event] != member[first] or day[event] != day[first]:
+            visit_end[first:event] = event
+            first = event
+        alone[event] = profile[0]
+        for other in range(first, event):
+            lag = slot[event] - slot[other]
+            if lag < profile.size:
+                alone[event] += profile[lag]
+                alone[other] += profile[lag]
+    visit_end[first:last] = last
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_pairs(own: int, last: int, cell: Any, visit_end: Any, profile: Any,
+               weight: Any) -> float:  # fmt: skip
+    """Sum the coincidences of different members, pair by pair: where there are few events."""
     total = 0.0
     for event in range(own, last):
-        counts[order[member[event], day[event]], slot[event]] += 1.0
+        at = cell[event]
+        for other in range(visit_end[event], last):
+            lag = abs(cell[other] - at)
+            if lag < profile.size:
+                total += 0.5 * (weight[at] + weight[cell[other]]) * profile[lag]
+    return total
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_events(own: int, last: int, cell: Any, kernel: Any, alone: Any, weight: Any,
+                counts: Any) -> float:  # fmt: skip
+    """Sum the coincidences of different members, event by event; counts are 0 before and after."""
+    reach, total = kernel.size // 2, 0.0
     for event in range(own, last):
-        lands, at = order[member[event], day[event]], slot[event]
-        met = 0.0
-        for other in range(max(at - reach, 0), min(at + reach + 1, n_slots)):
-            met += profile[abs(other - at)] * counts[lands, other]
-        other = event
-        while other >= own and member[other] == member[event] and day[other] == day[event]:
-            if at - slot[other] <= reach:
-                met -= profile[at - slot[other]]
-            other -= 1
-        other = event + 1
-        while other < last and member[other] == member[event] and day[other] == day[event]:
-            if slot[other] - at <= reach:
-                met -= profile[slot[other] - at]
-            other += 1
-        total += 0.5 * weight[lands, at] * met
+        counts[cell[event]] += 1.0
     for event in range(own, last):
-        counts[order[member[event], day[event]], slot[event]] = 0.0
+        before = cell[event] - reach
+        met = -alone[event]
+        for place in range(kernel.size):
+            met += kernel[place] * counts[before + place]
+        total += 0.5 * weight[cell[event]] * met
+    for event in range(own, last):
+        counts[cell[event]] = 0.0
     return total

@@ -1,10 +1,11 @@
 """A fold -> z of every pair of accounts that share a stratum: surprise beyond the rhythms.
 
 The one idea: a coincidence weighs the more the fewer others were there, and what is expected of a
-pair follows from how often both visit a stratum and from their daily rhythms. For ranking only.
+pair follows from how often both visit a stratum and from their daily rhythms: how likely they are
+within reach is one number of the pair, what that weighs one of each visit. For ranking only.
 """
 
-from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numba
@@ -12,14 +13,14 @@ import numpy as np
 
 from gpu_coord.backend.pairs import CACHE
 from gpu_coord.ground.threads import map_ahead
-from gpu_coord.groups.folds import Fold, count_stratum, weigh_slots
+from gpu_coord.groups.folds import BLOCK_EVENTS, Fold, count_stratum, weigh_slots
 from gpu_coord.groups.rhythms import Rhythms
 
 _LOWEST, _HIGHEST = -2.0, 6.0  # z is clipped: no single pair makes a group
 MOST_PAIRS = 1 << 24  # are kept, of 40 bytes while the rows are put together
 _ROW_BYTES = 12
 _BLOCK_BYTES = 16 << 20
-_BLOCK_PRODUCTS = 5_000_000  # visits of others met in one call of the kernel: some 0.2 s
+_BLOCK_PRODUCTS = 10_000_000  # visits of others met in one call of the kernel: some 0.2 s
 
 
 class Scores(NamedTuple):
@@ -59,77 +60,83 @@ def score_pairs(fold: Fold, rhythms: Rhythms, *, memory: int, n_kept: int | None
     n_kept
         How many of each account's are kept, from `limit_pairs`.
     """
-    rows = _Rows(fold, rhythms, block_bytes=max(1, min(memory // 8, _BLOCK_BYTES)))
+    weights = _weigh_fold(fold, rhythms)
+    blocks = _plan_rows(fold, block_bytes=max(1, min(memory // 8, _BLOCK_BYTES)))
+
+    def work(block: tuple[int, int, int]) -> tuple[Any, ...]:
+        return _score_block(*block, fold, rhythms, weights, n_kept)
+
+    parts = list(map_ahead(blocks, work, n_threads=fold.n_threads))
+    source, target, z, total = map(np.concatenate, zip(*parts, strict=True))
+    del parts
     if n_kept is None:
-        lowest, total = np.full(fold.n_accounts, -np.inf), None
-    else:
-        lowest, total = rows.summarise(n_kept)
-    source, target, z = rows.collect(lowest)
-    return _mirror(source, target, z, total, fold.n_accounts)
+        return _mirror(source, target, z, None, fold.n_accounts)
+    first, second = np.minimum(source, target), np.maximum(source, target)
+    pair = first.astype(np.int64) * fold.n_accounts + second
+    order = np.argsort(pair)  # one of the highest of both accounts stands twice, with the same z
+    pair = pair[order]
+    is_new = np.diff(pair, prepend=-1) != 0
+    source, target = np.divmod(pair[is_new], fold.n_accounts)
+    return _mirror(source, target, z[order[is_new]], total, fold.n_accounts)
 
 
-class _Rows:
-    """Computes rows of z, block by block."""
+class _Weights(NamedTuple):
+    """What events weigh, and what coincidences are expected to."""
 
-    def __init__(self, fold: Fold, rhythms: Rhythms, *, block_bytes: int) -> None:
-        by_account = np.argsort(fold.visit_account, kind="stable")
-        accounts = np.arange(fold.n_accounts + 1)
-        self.fold, self.rhythms = fold, rhythms
-        self.account_start = np.searchsorted(fold.visit_account[by_account], accounts)
-        self.account_visit = by_account
-        self.visit_stratum = fold.visit_stratum
-        self.noise = 0.5 * _mean_weight(fold) ** 2
-        n_met = np.diff(fold.stratum_start)[self.visit_stratum[by_account]]
-        total = np.concatenate([[0], np.cumsum(n_met)])[self.account_start]
-        self.n_met = np.diff(total)
-        self.bound = np.minimum(self.n_met, fold.n_accounts)
-        self.block_bytes = block_bytes
+    event: Any  # (n_events,)
+    # Half of what a visit's events would weigh as coincidences with its own rhythm, (n_visits,).
+    expected: Any
+    squared: Any  # the same of the squares, (n_visits,)
+    noise: float  # variance of a pair that has met once
 
-    def plan(self) -> list[tuple[int, int]]:
-        """Return ranges of accounts with about as much to hold and to do."""
-        cost = np.maximum(self.bound * _ROW_BYTES / self.block_bytes, self.n_met / _BLOCK_PRODUCTS)
-        # One more for each account: an empty row takes time too.
-        block = np.floor(np.cumsum(cost + 1e-5)).astype(np.int64)
-        bounds = np.flatnonzero(np.diff(block, prepend=-1, append=-1))
-        return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
 
-    def score(self, first: int, last: int, *, half: int) -> tuple[Any, Any, Any]:
-        """Return the source, target and z of a range of sources; if half, of later targets only."""
-        n_bound = int(self.bound[first:last].sum())
-        target, z = np.empty(n_bound, np.int32), np.empty(n_bound, np.float32)
-        n_kept = np.empty(last - first, np.int64)
-        end = _score_rows(
-            first, last, half, self.account_start, self.account_visit, self.visit_stratum,
-            self.fold, self.rhythms, self.noise, target, z, n_kept,
-        )  # fmt: skip
-        source = np.repeat(np.arange(first, last, dtype=np.int32), n_kept)
-        return source, target[:end], z[:end]
+def _weigh_fold(fold: Fold, rhythms: Rhythms) -> _Weights:
+    own = rhythms.share * rhythms.reached
+    own = (own / own.sum(axis=1, keepdims=True)).astype(np.float32)
+    expected, squared = np.empty((2, fold.visit_account.size), np.float32)
+    event = np.empty(fold.n_events, np.float32)
+    starts = fold.visit_start[fold.stratum_start]
+    ends = np.searchsorted(starts, np.arange(BLOCK_EVENTS, fold.n_events, BLOCK_EVENTS))
+    bounds = np.unique(np.concatenate([[0], ends, [fold.n_strata]]))
 
-    def summarise(self, n_kept: int) -> Any:
-        """Return of each account the n-th highest z, and the sum of all."""
+    def work(block: tuple[int, int]) -> None:
+        _weigh_strata(*block, fold, own, rhythms.bins_per_hour, event, expected, squared)
 
-        def work(block: tuple[int, int]) -> tuple[Any, Any]:
-            source, _, z = self.score(*block, half=0)
-            starts = np.searchsorted(source, np.arange(block[0], block[1] + 1))
-            lowest, total = _find_lowest(starts, z, n_kept)
-            return lowest, total
+    for _ in map_ahead(pairwise(bounds.tolist()), work, n_threads=fold.n_threads):
+        pass
+    noise = 0.5 * float(event.mean(dtype=np.float64)) ** 2 if fold.n_events else 0.0
+    return _Weights(event, expected, squared, noise)
 
-        return self._join(work)
 
-    def collect(self, lowest: Any) -> Any:
-        """Return each pair once that is among the highest of either account."""
+def _plan_rows(fold: Fold, *, block_bytes: int) -> list[tuple[int, int, int]]:
+    """Return ranges of accounts with about as much to do, and the most pairs that each can have."""
+    n_met = np.diff(fold.stratum_start)[fold.visit_stratum[fold.account_visit]]
+    n_met = np.diff(np.concatenate([[0], np.cumsum(n_met)])[fold.account_start])
+    bound = np.minimum(n_met, fold.n_accounts)
+    # One more for each account: an empty row takes time too.
+    cost = np.maximum(bound * _ROW_BYTES / block_bytes, n_met / _BLOCK_PRODUCTS) + 1e-5
+    block = np.floor(np.cumsum(cost)).astype(np.int64)
+    bounds = np.flatnonzero(np.diff(block, prepend=-1, append=-1))
+    ranges = pairwise(bounds.tolist())
+    return [(first, last, int(bound[first:last].sum())) for first, last in ranges]
 
-        def work(block: tuple[int, int]) -> tuple[Any, Any, Any]:
-            source, target, z = self.score(*block, half=1)
-            kept = z >= np.minimum(lowest[source], lowest[target])
-            return source[kept], target[kept], z[kept]
 
-        return self._join(work)
+def _score_block(
+    first: int, last: int, n_bound: int, fold: Fold, rhythms: Rhythms, weights: _Weights,
+    n_kept: int | None,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Return source, target and z of the pairs of a range of sources, and the sum of each.
 
-    def _join(self, work: Callable[[tuple[int, int]], tuple[Any, ...]]) -> Iterator[Any]:
-        """Return the columns that come of all ranges of accounts."""
-        parts = list(map_ahead(self.plan(), work, n_threads=self.fold.n_threads))
-        return map(np.concatenate, zip(*parts, strict=True))
+    Each pair once, from its smaller account; or the highest of each source, and all in the sums.
+    """
+    target, z = np.empty(n_bound, np.int32), np.empty(n_bound, np.float32)
+    n_found, total = np.empty(last - first, np.int64), np.empty(last - first)
+    end = _score_rows(
+        first, last, -1 if n_kept is None else n_kept, fold, rhythms, weights, target, z, n_found,
+        total,
+    )  # fmt: skip
+    source = np.repeat(np.arange(first, last, dtype=np.int32), n_found)
+    return source, target[:end].copy(), z[:end].copy(), total
 
 
 def _mirror(source: Any, target: Any, z: Any, total: Any, n_accounts: int) -> Scores:
@@ -161,33 +168,6 @@ def _fill_mirror(source: Any, target: Any, z: Any, base: Any, free: Any, column:
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _find_lowest(starts: Any, z: Any, n_kept: int) -> Any:
-    lowest, total = np.full(starts.size - 1, -np.inf), np.zeros(starts.size - 1)
-    for row in range(starts.size - 1):
-        values = z[starts[row] : starts[row + 1]]
-        total[row] = values.sum()
-        if values.size > n_kept:
-            lowest[row] = np.sort(values)[values.size - n_kept]
-    return lowest, total
-
-
-def _mean_weight(fold: Fold) -> float:
-    """Return the mean weight of an event, all accounts counted."""
-    return float(_sum_weights(fold)) / max(fold.n_events, 1)
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _sum_weights(fold: Fold) -> float:
-    counts, weight = np.empty(fold.calendar.n_slots), np.empty(fold.calendar.n_slots)
-    total = 0.0
-    for stratum in range(fold.stratum_start.size - 1):
-        count_stratum(stratum, fold, counts)
-        weigh_slots(counts, fold, weight)
-        total += (counts * weight).sum()
-    return total
-
-
-@numba.njit(cache=CACHE, nogil=True)
 def average_slots(weight: Any, width: int, power: int, averaged: Any) -> None:
     """Write the mean of a power of the weights over the bins of each hour."""
     for hour in range(averaged.size):
@@ -197,96 +177,156 @@ def average_slots(weight: Any, width: int, power: int, averaged: Any) -> None:
         averaged[hour] = total / width
 
 
-@numba.njit(cache=CACHE, nogil=True, fastmath=True)
-def _dot(first: Any, second: Any, other_first: Any, other_second: Any) -> float:
-    total = 0.0
-    for hour in range(first.size):
-        total += first[hour] * other_first[hour] + second[hour] * other_second[hour]
-    return total
-
-
 @numba.njit(cache=CACHE, nogil=True)
-def _expect_visit(share: Any, reached: Any, mean: Any, n_events: int, own: Any,
-                  other: Any) -> None:  # fmt: skip
-    """Write what another visit's reach and share are to be multiplied with.
+def _weigh_strata(first: int, last: int, fold: Fold, own: Any, bins_per_hour: int,
+                  event_weight: Any, expected: Any, squared: Any) -> None:  # fmt: skip
+    """Write the weight of each event of some strata, and what each visit's are expected to be.
 
-    A coincidence has the mean of the weights of both events: half of it for either side.
+    Where few others are awake an event weighs more: who has such a rhythm, expects that.
     """
-    for hour in range(mean.size):
-        own[hour] = 0.5 * n_events * share[hour] * mean[hour]
-        other[hour] = 0.5 * n_events * reached[hour] * mean[hour]
+    counts, weight = np.empty(fold.calendar.n_slots), np.empty(fold.calendar.n_slots)
+    mean, mean_square = np.empty((2, own.shape[1]), np.float32)
+    for stratum in range(first, last):
+        count_stratum(stratum, fold, counts)
+        weigh_slots(counts, fold, weight)
+        average_slots(weight, bins_per_hour, 1, mean)
+        average_slots(weight, bins_per_hour, 2, mean_square)
+        for visit in range(fold.stratum_start[stratum], fold.stratum_start[stratum + 1]):
+            account = fold.visit_account[visit]
+            half = 0.5 * (fold.visit_start[visit + 1] - fold.visit_start[visit])
+            expected[visit] = half * _multiply_hours(own[account], mean)
+            squared[visit] = half * _multiply_hours(own[account], mean_square)
+            for event in range(fold.visit_start[visit], fold.visit_start[visit + 1]):
+                event_weight[event] = weight[fold.event_slot[event]]
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _meet_visits(mine: int, other: int, fold: Fold, weight: Any) -> float:
+def _meet_visits(first: int, second: int, fold: Fold, event_weight: Any) -> float:
     """Sum the weights of coincidences of two visits, the mean of the weights of both events."""
     visit_start, event_slot, reach = fold.visit_start, fold.event_slot, fold.calendar.reach
     total = 0.0
-    stop = visit_start[other + 1]
-    start = visit_start[other]
-    for event in range(visit_start[mine], visit_start[mine + 1]):
+    start, stop = visit_start[second], visit_start[second + 1]
+    for event in range(visit_start[first], visit_start[first + 1]):
         slot = event_slot[event]
         while start < stop and event_slot[start] < slot - reach:
             start += 1
         for met in range(start, stop):
             if event_slot[met] > slot + reach:
                 break
-            total += 0.5 * (weight[slot] + weight[event_slot[met]])
+            total += 0.5 * (event_weight[event] + event_weight[met])
+    return total
+
+
+@numba.njit(cache=CACHE, nogil=True, fastmath=True)
+def _multiply_hours(first: Any, second: Any) -> float:
+    """Return the sum of products: in whatever order is fastest, but always in the same."""
+    total = 0.0
+    for hour in range(first.size):
+        total += first[hour] * second[hour]
     return total
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _score_rows(first: int, last: int, half: int, account_start: Any, account_visit: Any,
-                visit_stratum: Any, fold: Fold, rhythms: Rhythms, noise: float, target: Any,
-                z: Any, n_kept: Any) -> int:  # fmt: skip
-    """Write target and z of the pairs of the sources first..last-1; return how many there are."""
-    n_slots, n_accounts, n_hours = fold.calendar.n_slots, fold.n_accounts, rhythms.share.shape[1]
-    stratum_start, visit_start = fold.stratum_start, fold.visit_start
-    share, reached = rhythms.share, rhythms.reached
-    counts, weight, mean = np.empty(n_slots), np.empty(n_slots), np.empty(n_hours)
-    rhythm = np.empty((4, n_hours))
-    observed, expected = np.zeros(n_accounts), np.zeros(n_accounts)
-    variance = np.zeros(n_accounts)
-    listed = np.empty(n_accounts, np.int32)
+def _score_rows(first: int, last: int, n_kept: int, fold: Fold, rhythms: Rhythms,
+                weights: _Weights, target: Any, z: Any, n_found: Any,
+                total: Any) -> int:  # fmt: skip
+    """Write target and z of the pairs of the sources first..last-1; return how many there are.
+
+    n_kept -1: all pairs with a later account; otherwise the highest of each source.
+    """
+    # Observed weight, expected weight and its square, for each other account.
+    sums = np.zeros((fold.n_accounts, 3), np.float32)
+    listed = np.empty(fold.n_accounts, np.int32)
     end = 0
     for source in range(first, last):
-        n_listed = 0
-        for position in range(account_start[source], account_start[source + 1]):
-            mine = account_visit[position]
-            stratum = visit_stratum[mine]
-            start = mine + 1 if half else stratum_start[stratum]
-            stop = stratum_start[stratum + 1]
-            if stop - start < 1 or stop - stratum_start[stratum] < 2:
-                continue
-            count_stratum(stratum, fold, counts)
-            weigh_slots(counts, fold, weight)
-            n_events = visit_start[mine + 1] - visit_start[mine]
-            for power in range(1, 3):
-                average_slots(weight, rhythms.bins_per_hour, power, mean)
-                _expect_visit(share[source], reached[source], mean, n_events,
-                              rhythm[2 * power - 2], rhythm[2 * power - 1])  # fmt: skip
-            for other in range(start, stop):
+        n_listed = _meet_others(source, n_kept, fold, weights, sums, listed)
+        if n_kept < 0:
+            found = listed[:n_listed]
+            found.sort()
+        start = end
+        end, total[source - first] = _score_row(
+            source, listed[:n_listed], n_kept, rhythms, weights.noise, sums, target, z, end
+        )
+        if n_kept >= 0 and end - start > n_kept:
+            end = _keep_highest(start, end, n_kept, target, z)
+        n_found[source - first] = end - start
+    for place in range(end):
+        z[place] = min(max(z[place], _LOWEST), _HIGHEST)
+    return end
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _meet_others(source: int, n_kept: int, fold: Fold, weights: _Weights, sums: Any,
+                 listed: Any) -> int:  # fmt: skip
+    """Add up what an account and each other one did in the same strata; return how many they are.
+
+    n_kept -1: only with later accounts.
+    """
+    visit_start, event_slot, event_weight = fold.visit_start, fold.event_slot, weights.event
+    reach, n_listed = fold.calendar.reach, 0
+    for place in range(fold.account_start[source], fold.account_start[source + 1]):
+        mine = fold.account_visit[place]
+        stratum = fold.visit_stratum[mine]
+        event = visit_start[mine]
+        n_events = visit_start[mine + 1] - event
+        expected, squared = weights.expected[mine], weights.squared[mine]
+        start = mine + 1 if n_kept < 0 else fold.stratum_start[stratum]
+        met = visit_start[start]
+        for other in range(start, fold.stratum_start[stratum + 1]):
+            next_met = visit_start[other + 1]
+            n_others = next_met - met
+            if other != mine:
                 account = fold.visit_account[other]
-                if account == source:
-                    continue
-                if variance[account] == 0.0:
+                if sums[account, 1] == 0.0:
                     listed[n_listed] = account
                     n_listed += 1
-                n_others = visit_start[other + 1] - visit_start[other]
-                observed[account] += _meet_visits(mine, other, fold, weight)
-                expected[account] += n_others * _dot(
-                    rhythm[0], rhythm[1], reached[account], share[account]
-                )
-                variance[account] += n_others * _dot(
-                    rhythm[2], rhythm[3], reached[account], share[account]
-                )
-        found = listed[:n_listed]
-        found.sort()
-        for account in found:
-            excess = (observed[account] - expected[account]) / np.sqrt(variance[account] + noise)
-            target[end] = account
-            z[end] = min(max(excess, _LOWEST), _HIGHEST)
+                if n_events == 1 and n_others == 1:
+                    if abs(event_slot[event] - event_slot[met]) <= reach:
+                        sums[account, 0] += 0.5 * (event_weight[event] + event_weight[met])
+                else:
+                    sums[account, 0] += _meet_visits(min(mine, other), max(mine, other), fold,
+                                                     event_weight)  # fmt: skip
+                sums[account, 1] += n_others * expected + n_events * weights.expected[other]
+                sums[account, 2] += n_others * squared + n_events * weights.squared[other]
+            met = next_met
+    return n_listed
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _score_row(source: int, found: Any, n_kept: int, rhythms: Rhythms, noise: float, sums: Any,
+               target: Any, z: Any, end: int) -> Any:  # fmt: skip
+    """Write z of a row; return where it ends, and the sum of all.
+
+    n_kept -1: of all pairs; otherwise what is positive. Of pairs that never coincide only the sum
+    is needed then, and everybody's rhythm is good enough.
+    """
+    total, pooled = 0.0, _multiply_hours(rhythms.pooled, rhythms.around)
+    for account in found:
+        observed, expected, squared = sums[account]
+        sums[account] = 0.0
+        near = pooled
+        if n_kept < 0 or observed > 0.0:
+            low, high = min(source, account), max(source, account)
+            near = _multiply_hours(rhythms.share[low], rhythms.reached[high])
+        excess = (observed - near * expected) / np.sqrt(near * squared + noise)
+        total += min(max(excess, _LOWEST), _HIGHEST)
+        if n_kept < 0 or excess > 0.0:
+            target[end], z[end] = account, excess
             end += 1
-            observed[account] = expected[account] = variance[account] = 0.0
-        n_kept[source - first] = n_listed
-    return end
+    return end, total
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _keep_highest(start: int, end: int, n_kept: int, target: Any, z: Any) -> int:
+    """Move the highest of a row to its start, of equal ones those that come first."""
+    lowest = np.partition(z[start:end], end - start - n_kept)[end - start - n_kept]
+    n_equal = n_kept
+    for place in range(start, end):
+        n_equal -= z[place] > lowest
+    kept = start
+    for place in range(start, end):
+        if z[place] > lowest or (z[place] == lowest and n_equal > 0):
+            n_equal -= z[place] == lowest
+            target[kept], z[kept] = target[place], z[place]
+            kept += 1
+    return kept
