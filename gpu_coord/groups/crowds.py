@@ -267,7 +267,7 @@ def _replicate_stratum(stratum: int, fold: Fold, inside: Any, hidden: Any, rhyth
                        slots[start : visit_end[visit]], state)  # fmt: skip
             start = visit_end[visit]
         _add_coincidences(slots, visit_end, weight, reach, counts, by_lag[replicate])
-    return is_crowded
+    return bool(is_crowded)
 
 
 @numba.njit(cache=CACHE, nogil=True)
