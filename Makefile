@@ -8,16 +8,26 @@
 # make test-browser       checks reports in a browser (needs npm and chromium)
 # make docs              builds the site of the docs, with a gallery of all pictures, into site/
 # make screenshots       takes the pictures of a report that README shows (needs npm and chromium)
+# make lock              renews lock.txt: all versions with their hashes (UPGRADE= keeps what still fits)
+# make test-package      checks the wheel, the licences of what it needs, and the SBOM
+# make sbom              lists what the package runs with, with licences (dist/gpu-coord.cdx.json)
 # make reference          writes tables of options and columns, and the stub, as the code has them
-.PHONY: demo test docs screenshots fuzz reference assets test-browser test-gpu-contract test-gpu-install lint bench notebooks clean
+.PHONY: demo test docs screenshots fuzz reference assets test-browser test-gpu-contract test-gpu-install test-package sbom lock lint bench notebooks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
 	&& echo $$p && break; done)
-# What is imported is compiled then: to compile all that comes takes half of the time.
-PIP = .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check \
-	--constraint constraints.txt
+# What is installed has the version and a hash of lock.txt, uv among it, or is not installed.
+UV = .venv/bin/uv
+export UV_HTTP_TIMEOUT ?= 180
+export UV_SYSTEM_CERTS ?= 1
+LOCKED = pip install --quiet --require-hashes --constraint lock.txt --requirement pyproject.toml
+INSTALL = $(UV) $(LOCKED) --python .venv/bin/python
+EDITABLE = $(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+UPGRADE ?= --upgrade
+COMPILE = $(UV) pip compile --quiet $(UPGRADE) --universal --python-version 3.11.5 --generate-hashes \
+	--no-annotate --custom-compile-command 'make lock'
 
 GPU_PIP = .venv-gpu/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
 WORKERS ?= logical
@@ -54,6 +64,25 @@ screenshots: .venv/ready-browser
 test-gpu-install: .venv-gpu/ready-install
 	GPU_COORD_GPU_CONTRACT=1 .venv-gpu/bin/python -m pytest tests/gpu -m gpu_install
 
+# All that is fetched is fetched before; the wheel is made from the source archive.
+test-package: dist/gpu-coord.cdx.json
+	-$(MAKE) assets
+	rm -f dist/*.whl dist/*.tar.gz
+	$(UV) build --quiet --offline --no-build-isolation --python .venv/bin/python --out-dir dist
+	$(UV) pip install --quiet --offline --no-index --python .venv-package/bin/python --reinstall-package gpu-coord dist/*.whl
+	GPU_COORD_PACKAGE=1 .venv/bin/python -m pytest tests/package
+	.venv/bin/pip-licenses --python .venv-package/bin/python
+
+sbom: dist/gpu-coord.cdx.json
+dist/gpu-coord.cdx.json: .venv-package/ready
+	mkdir -p dist
+	.venv/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --output-file $@ .venv-package/bin/python
+
+lock: .venv/bin/uv
+	$(COMPILE) --extra docs --extra notebooks --extra test \
+		--group set-up --group browser --group package --output-file lock.txt pyproject.toml
+	$(COMPILE) --no-deps --output-file tests/gpu/lock.txt tests/gpu/stand_ins.txt tests/gpu/wheels.txt
+
 lint: .venv/ready-test
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
@@ -85,30 +114,41 @@ bench: .venv/ready-test
 notebooks: .venv/ready-notebooks
 	.venv/bin/python -m jupyter lab notebooks
 
-.venv/ready-run: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable .
+.venv/ready-run: pyproject.toml lock.txt | .venv/bin/uv
+	$(INSTALL) --group set-up
+	$(EDITABLE)
 	touch $@
 
-.venv/ready-test: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable '.[test]'
+.venv/ready-test: pyproject.toml lock.txt | .venv/bin/uv
+	$(INSTALL) --group set-up --extra test
+	$(EDITABLE)
 	touch $@ .venv/ready-run
 
 .venv/ready-browser: .venv/ready-test
-	-$(PIP) playwright
+	-$(INSTALL) --group browser
 	touch $@
 
-.venv/ready-docs: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable '.[docs]'
+.venv/ready-docs: pyproject.toml lock.txt | .venv/bin/uv
+	$(INSTALL) --group set-up --extra docs
+	$(EDITABLE)
 	touch $@ .venv/ready-run
 
-.venv/ready-notebooks: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable '.[notebooks]'
+.venv/ready-notebooks: pyproject.toml lock.txt | .venv/bin/uv
+	$(INSTALL) --group set-up --extra notebooks
+	$(EDITABLE)
+	touch $@
+
+# What the package runs with, and nothing else.
+.venv-package/ready: .venv/ready-test
+	$(INSTALL) --group package
+	$(UV) venv --quiet --clear --python .venv/bin/python .venv-package
+	$(UV) $(LOCKED) --python .venv-package/bin/python
 	touch $@
 
 # What the tests need stands in the other environment already: it is looked up there.
-.venv-gpu/ready-contract: .venv/ready-test tests/gpu/stand_ins.txt tests/gpu/wheels.txt | .venv-gpu/bin/python
+.venv-gpu/ready-contract: .venv/ready-test tests/gpu/lock.txt | .venv-gpu/bin/python
 	.venv-gpu/bin/python tests/gpu/borrow.py .venv
-	$(GPU_PIP) --no-deps --requirement tests/gpu/stand_ins.txt --requirement tests/gpu/wheels.txt
+	$(UV) pip install --quiet --python .venv-gpu/bin/python --no-deps --require-hashes --requirement tests/gpu/lock.txt
 	touch $@
 
 .venv-gpu/ready-install: pyproject.toml | .venv-gpu/bin/python
@@ -119,9 +159,15 @@ notebooks: .venv/ready-notebooks
 .venv-gpu/bin/python: | .venv/bin/python
 	.venv/bin/python -m venv .venv-gpu
 
+.venv/bin/uv: lock.txt | .venv/bin/python
+	sed -n '/^uv==/,/[^\\]$$/p' lock.txt > .venv/uv.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--requirement .venv/uv.txt
+	touch $@
+
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "gpu_coord needs Python 3.11 to 3.13; none was found. Set PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
 clean:
-	rm -rf .venv .venv-gpu demo site docs/gallery .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-gpu .venv-package dist demo site docs/gallery .pytest_cache .mypy_cache .ruff_cache .hypothesis

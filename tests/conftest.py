@@ -45,13 +45,16 @@ REAL_DATA = Path(os.environ.get("GPU_COORD_DATA", CHECKOUT.parent / "shared" / "
 
 # Reports in a browser are asked for by make test-browser, which gets the libraries they need.
 USES_BROWSER = os.environ.get("GPU_COORD_BROWSER") == "1"
-collect_ignore = [] if USES_BROWSER else ["browser"]
+# The wheel, installed, is tested by make test-package, which builds it.
+USES_PACKAGE = os.environ.get("GPU_COORD_PACKAGE") == "1"
+collect_ignore = ["browser"] * (not USES_BROWSER) + ["package"] * (not USES_PACKAGE)
 
 # Programs that a machine may lack, and what cannot be tested there. A test says that it needs one
 # by pytest.mark.needs(name); what needs g++ is skipped where the shim would call it.
 PROGRAMS = {
     "bash": "what README and docs tell people to type",
     "g++": "the kernels on the host",
+    "npm": "the libraries of reports",
 }
 
 
@@ -61,6 +64,8 @@ def pytest_report_header() -> list[str]:
     lines = [f"backends under test: {backends}; real data (GPU_COORD_DATA): {state}"]
     if not USES_BROWSER:
         lines.append("tests/browser NOT COLLECTED: make test-browser runs them")
+    if not USES_PACKAGE:
+        lines.append("tests/package NOT COLLECTED: make test-package runs them")
     lines += [
         f"{name} ABSENT: tests of {tested} are SKIPPED"
         for name, tested in PROGRAMS.items()
