@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,17 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
 # Not locked: one excludes the other, and both are NVIDIA's to pin.
 EXTRAS = PROJECT["project"]["optional-dependencies"].keys() - {"gpu-cu12", "gpu-cu13"}
-ENTRY = re.compile(r"^([\w.-]+)==(\S+)(?: ; [^\\\n]+)? \\\n((?:    --hash=sha256:[0-9a-f]{64}.*\n)+)", re.M)
+HASHES = r"(?:\\\n    --hash=sha256:[0-9a-f]{64} ?)+"
+ENTRY = re.compile(rf"^([\w.-]+)==(\S+) (?:; [^\\\n]+ )?{HASHES}\n", re.MULTILINE)
 
 
+@cache
 def read_lock(path: Path) -> dict[str, str]:
     """Read the version of each package; a line that is no part of an entry is an error."""
-    text = "".join(line for line in path.open() if not line.startswith("#"))
-    assert not ENTRY.sub("", text).strip()
-    return {canonicalize_name(name): version for name, version, _ in ENTRY.findall(text)}
+    lines = path.read_text().splitlines(keepends=True)
+    text = "".join(line for line in lines if not line.startswith("#"))
+    assert not ENTRY.sub("", text)
+    return {canonicalize_name(name): version for name, version in ENTRY.findall(text)}
 
 
 def list_wanted() -> list[str]:
