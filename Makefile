@@ -8,7 +8,7 @@
 # make test-browser       checks reports in a browser (needs npm and chromium)
 # make docs              builds the site of the docs, with a gallery of all pictures, into site/
 # make screenshots       takes the pictures of a report that README shows (needs npm and chromium)
-# make lock              renews lock.txt: all versions with their hashes (UPGRADE= keeps what still fits)
+# make lock              renews lock.txt (UPGRADE= keeps the versions that still fit)
 # make test-package      checks the wheel, the licences of what it needs, and the SBOM
 # make sbom              lists what the package runs with, with licences (dist/gpu-coord.cdx.json)
 # make reference          writes tables of options and columns, and the stub, as the code has them
@@ -69,14 +69,15 @@ test-package: dist/gpu-coord.cdx.json
 	-$(MAKE) assets
 	rm -f dist/*.whl dist/*.tar.gz
 	$(UV) build --quiet --offline --no-build-isolation --python .venv/bin/python --out-dir dist
-	$(UV) pip install --quiet --offline --no-index --python .venv-package/bin/python --reinstall-package gpu-coord dist/*.whl
+	$(UV) pip install --quiet --offline --no-index --reinstall-package gpu-coord \
+		--python .venv-package/bin/python dist/*.whl
 	GPU_COORD_PACKAGE=1 .venv/bin/python -m pytest tests/package
-	.venv/bin/pip-licenses --python .venv-package/bin/python
 
 sbom: dist/gpu-coord.cdx.json
 dist/gpu-coord.cdx.json: .venv-package/ready
 	mkdir -p dist
-	.venv/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --output-file $@ .venv-package/bin/python
+	.venv/bin/cyclonedx-py environment --output-reproducible --no-validate \
+		--pyproject pyproject.toml --output-file $@ .venv-package/bin/python
 
 lock: .venv/bin/uv
 	$(COMPILE) --extra docs --extra notebooks --extra test \

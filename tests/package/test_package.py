@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import tarfile
 import zipfile
 from importlib.metadata import distributions
@@ -78,6 +79,27 @@ def test_what_runs_is_the_wheel(tmp_path):
     words = [BIN / "python", "-c", "import gpu_coord; print(gpu_coord.__file__)"]
     done = subprocess.run(words, cwd=tmp_path, env={}, check=True, capture_output=True, text=True)
     assert Path(done.stdout.strip()).is_relative_to(BIN.parent)
+
+
+def check_licences(environment: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Hold what is installed against the licences that pyproject.toml allows."""
+    program = Path(sys.executable).with_name("pip-licenses")
+    return subprocess.run(
+        [program, "--python", environment / "bin" / "python", *words],
+        cwd=CHECKOUT, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_what_runs_with_the_package_is_permissive():
+    done = check_licences(BIN.parent)
+    assert done.returncode == 0, done.stderr
+    assert {"gpu-coord", "numpy"} <= {line.split()[0] for line in done.stdout.splitlines()}
+
+
+def test_a_licence_that_is_not_is_found():
+    done = check_licences(Path(sys.prefix), "--packages", "igraph")
+    assert done.returncode == 1
+    assert "igraph" in done.stderr
 
 
 def test_the_sbom_lists_all_that_is_installed():
