@@ -3,7 +3,7 @@
 The one idea: what everyone who is as active at the same hours does as well is no mark of the set.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -67,17 +67,29 @@ def compare_matches(fold: Fold, rhythms: Rhythms, members: Any, matches: Any) ->
     -------
         (2, 1 + n_replicates).
     """
-    pool, drawn = np.unique(matches, return_inverse=True)
-    times = np.zeros((pool.size + members.size, 1 + matches.shape[0]), np.uint16)
-    column = np.arange(1, 1 + matches.shape[0])[:, None]
-    np.add.at(times, (drawn.reshape(matches.shape), column), 1)
-    times[pool.size :, 0] = 1
-    row = np.full(fold.n_accounts, -1, np.int64)
-    row[pool] = np.arange(pool.size)
-    row[members] = pool.size + np.arange(members.size)
-    observed, expected, variance = _sum_sets(fold, rhythms, row, times)
+    sets = _list_sets(fold, members, matches)
+    observed, expected, variance = _sum_sets(fold, rhythms, sets)
     excess = (observed - expected) / np.sqrt(variance + 1)
     return np.stack([excess, (observed + _RATIO_PRIOR) / (expected + _RATIO_PRIOR)])
+
+
+class _Sets(NamedTuple):
+    """Which sets each account is in: the members first, then the matched ones."""
+
+    start: Any  # of each account's, (n_accounts + 1,)
+    number: Any  # ascending within an account
+    times: Any  # that it is in the set
+    n_sets: int
+
+
+def _list_sets(fold: Fold, members: Any, matches: Any) -> _Sets:
+    n_sets = 1 + matches.shape[0]
+    number = np.repeat(np.arange(1, n_sets), matches.shape[1])
+    key = matches.ravel().astype(np.int64) * n_sets + number
+    key, times = np.unique(np.append(key, members * n_sets), return_counts=True)
+    account, number = np.divmod(key, n_sets)
+    start = np.searchsorted(account, np.arange(fold.n_accounts + 1))
+    return _Sets(start, number.astype(np.int32), times.astype(np.int32), n_sets)
 
 
 def _list_neighbours(fold: Fold, rhythms: Rhythms, members: Any, outsiders: Any) -> Any:
@@ -190,91 +202,113 @@ def _draw_sets(near: Any, n_near: int, n_sets: int, n_accounts: int, key: Any) -
     return drawn
 
 
-def _sum_sets(fold: Fold, rhythms: Rhythms, row: Any, times: Any) -> Any:
+def _sum_sets(fold: Fold, rhythms: Rhythms, sets: _Sets) -> Any:
     """Sum observed and expected coincidences and their variance over strata, for every set."""
-    nothing = np.zeros((3, times.shape[1]))
+    nothing = np.zeros((3, sets.n_sets))
 
     def work(strata: Any) -> Any:
         sums = nothing.copy()
-        _sum_strata(strata, fold, rhythms, row, times, sums)
+        _sum_strata(strata, fold, rhythms, sets, sums)
         return sums
 
-    return sum(fold.map_strata(fold.find_strata(row >= 0, n_visits=2), work), nothing)
+    strata = fold.find_strata(np.diff(sets.start) > 0, n_visits=2)
+    return sum(fold.map_strata(strata, work), nothing)
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_stratum(stratum: int, fold: Fold, rhythms: Rhythms, row: Any, times: Any,
+def _sum_strata(strata: Any, fold: Fold, rhythms: Rhythms, sets: _Sets, sums: Any) -> None:
+    for stratum in strata:
+        _sum_stratum(stratum, fold, rhythms, sets, sums)
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_stratum(stratum: int, fold: Fold, rhythms: Rhythms, sets: _Sets,
                  sums: Any) -> None:  # fmt: skip
     """Add one stratum to the sums of all sets in which two accounts visit it."""
-    n_slots, reach = fold.calendar.n_slots, fold.calendar.reach
-    visit_account, visit_start, event_slot = fold.visit_account, fold.visit_start, fold.event_slot
-    share, reached = rhythms.share, rhythms.reached
-    n_hours = share.shape[1]
-    counts, weight = np.empty(n_slots), np.empty(n_slots)
-    mean, mean_square = np.empty(n_hours), np.empty(n_hours)
+    first, last = fold.stratum_start[stratum], fold.stratum_start[stratum + 1]
+    n_present = np.zeros(sets.n_sets + 1, np.int64)
+    for visit in range(first, last):
+        account = fold.visit_account[visit]
+        for place in range(sets.start[account], sets.start[account + 1]):
+            n_present[sets.number[place] + 1] += 1
+    if n_present.max() < 2:
+        return
+    # Visits and times by set: those of a set stand together, in the order of the visits.
+    start = np.cumsum(n_present)
+    visits, times = np.empty(start[-1], np.int64), np.empty(start[-1])
+    free = start[:-1].copy()
+    for visit in range(first, last):
+        account = fold.visit_account[visit]
+        for place in range(sets.start[account], sets.start[account + 1]):
+            number = sets.number[place]
+            visits[free[number]], times[free[number]] = visit, sets.times[place]
+            free[number] += 1
+    counts, weight = np.zeros(fold.calendar.n_slots), np.empty(fold.calendar.n_slots)
+    mean = np.empty((2, rhythms.share.shape[1]))
     count_stratum(stratum, fold, counts)
     weigh_slots(counts, fold, weight)
-    average_slots(weight, rhythms.bins_per_hour, 1, mean)
-    average_slots(weight, rhythms.bins_per_hour, 2, mean_square)
-    first, last = fold.stratum_start[stratum], fold.stratum_start[stratum + 1]
-    visits = np.empty(last - first, np.int64)
-    own = np.zeros((last - first, 3))
-    n_visits = 0
+    average_slots(weight, rhythms.bins_per_hour, 1, mean[0])
+    average_slots(weight, rhythms.bins_per_hour, 2, mean[1])
+    counts[:] = 0.0
+    own, spread = np.empty((last - first, 3)), np.empty((2, mean.shape[1]))
     for visit in range(first, last):
-        account = visit_account[visit]
-        if row[account] < 0:
-            continue
-        visits[n_visits] = visit
-        start, stop = visit_start[visit], visit_start[visit + 1]
-        for event in range(start, stop):
-            for other in range(start, stop):
-                if abs(event_slot[event] - event_slot[other]) <= reach:
-                    own[n_visits, 0] += weight[event_slot[event]]
-        for hour in range(n_hours):
-            both = (stop - start) ** 2 * share[account, hour] * reached[account, hour]
-            own[n_visits, 1] += both * mean[hour]
-            own[n_visits, 2] += both * mean_square[hour]
-        n_visits += 1
-    rhythm, around = np.empty(n_hours), np.empty(n_hours)
-    for column in range(times.shape[1]):
-        n_present = 0
-        for position in range(n_visits):
-            n_present += times[row[visit_account[visits[position]]], column] > 0
-        if n_present < 2:
-            continue
-        counts[:] = 0.0
-        rhythm[:] = 0.0
-        around[:] = 0.0
-        observed, expected, variance = 0.0, 0.0, 0.0
-        for position in range(n_visits):
-            visit = visits[position]
-            account = visit_account[visit]
-            n_times = float(times[row[account], column])
-            if n_times == 0.0:
-                continue
-            start, stop = visit_start[visit], visit_start[visit + 1]
-            for event in range(start, stop):
-                counts[event_slot[event]] += n_times
-            for hour in range(n_hours):
-                rhythm[hour] += n_times * (stop - start) * share[account, hour]
-                around[hour] += n_times * (stop - start) * reached[account, hour]
-            observed -= n_times * n_times * own[position, 0]
-            expected -= n_times * n_times * own[position, 1]
-            variance -= n_times * n_times * own[position, 2]
-        for slot in range(n_slots):
-            if counts[slot] > 0.0:
-                for other in range(max(slot - reach, 0), min(slot + reach + 1, n_slots)):
-                    observed += weight[slot] * counts[slot] * counts[other]
-        for hour in range(n_hours):
-            expected += rhythm[hour] * around[hour] * mean[hour]
-            variance += rhythm[hour] * around[hour] * mean_square[hour]
-        sums[0, column] += 0.5 * observed
-        sums[1, column] += 0.5 * expected
-        sums[2, column] += 0.5 * variance
+        account = fold.visit_account[visit]
+        if sets.start[account + 1] > sets.start[account]:
+            _meet_itself(visit, fold, rhythms, weight, mean, own[visit - first])
+    for number in range(sets.n_sets):
+        if start[number + 1] - start[number] >= 2:
+            chosen = slice(start[number], start[number + 1])
+            _sum_set(visits[chosen], times[chosen], first, fold, rhythms, weight, mean, own,
+                     counts, spread, sums[:, number])  # fmt: skip
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def _sum_strata(strata: Any, fold: Fold, rhythms: Rhythms, row: Any, times: Any,
-                sums: Any) -> None:  # fmt: skip
-    for stratum in strata:
-        _sum_stratum(stratum, fold, rhythms, row, times, sums)
+def _meet_itself(visit: int, fold: Fold, rhythms: Rhythms, weight: Any, mean: Any,
+                 own: Any) -> None:  # fmt: skip
+    """Write what a visit's events make with each other: observed, expected and variance."""
+    start, stop = fold.visit_start[visit], fold.visit_start[visit + 1]
+    account = fold.visit_account[visit]
+    own[:] = 0.0
+    for event in range(start, stop):
+        for other in range(start, stop):
+            if abs(fold.event_slot[event] - fold.event_slot[other]) <= fold.calendar.reach:
+                own[0] += weight[fold.event_slot[event]]
+    for hour in range(mean.shape[1]):
+        both = (stop - start) ** 2 * rhythms.share[account, hour] * rhythms.reached[account, hour]
+        own[1] += both * mean[0, hour]
+        own[2] += both * mean[1, hour]
+
+
+@numba.njit(cache=CACHE, nogil=True)
+def _sum_set(visits: Any, times: Any, first: int, fold: Fold, rhythms: Rhythms, weight: Any,
+             mean: Any, own: Any, counts: Any, spread: Any, sums: Any) -> None:  # fmt: skip
+    """Add a set's visits of one stratum; counts are 0 before and after, spread is overwritten."""
+    n_slots, reach, event_slot = fold.calendar.n_slots, fold.calendar.reach, fold.event_slot
+    spread[:] = 0.0
+    rhythm, around = spread
+    observed, expected, variance = 0.0, 0.0, 0.0
+    for place in range(visits.size):
+        visit, n_times = visits[place], times[place]
+        account = fold.visit_account[visit]
+        start, stop = fold.visit_start[visit], fold.visit_start[visit + 1]
+        for event in range(start, stop):
+            counts[event_slot[event]] += n_times
+        for hour in range(rhythm.size):
+            rhythm[hour] += n_times * (stop - start) * rhythms.share[account, hour]
+            around[hour] += n_times * (stop - start) * rhythms.reached[account, hour]
+        observed -= n_times * n_times * own[visit - first, 0]
+        expected -= n_times * n_times * own[visit - first, 1]
+        variance -= n_times * n_times * own[visit - first, 2]
+    for slot in range(n_slots):
+        if counts[slot] > 0.0:
+            for other in range(max(slot - reach, 0), min(slot + reach + 1, n_slots)):
+                observed += weight[slot] * counts[slot] * counts[other]
+    for hour in range(rhythm.size):
+        expected += rhythm[hour] * around[hour] * mean[0, hour]
+        variance += rhythm[hour] * around[hour] * mean[1, hour]
+    for place in range(visits.size):
+        for event in range(fold.visit_start[visits[place]], fold.visit_start[visits[place] + 1]):
+            counts[event_slot[event]] = 0.0
+    sums[0] += 0.5 * observed
+    sums[1] += 0.5 * expected
+    sums[2] += 0.5 * variance
