@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 FOLDER = Path(os.environ.get("GPU_COORD_BENCH", ".benchmarks"))
 
@@ -44,10 +44,24 @@ def median_ratio(slow: list[float], fast: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
+class Cost(NamedTuple):
+    """What a command took."""
+
+    seconds: float
+    cpu_seconds: float  # of all threads, user and system
+    peak: float  # memory, GB
+
+
 def run_command(
     *command: str | Path, environment: dict[str, str] | None = None
 ) -> tuple[float, float]:
     """Run a command to its end; return its seconds and its peak memory in GB."""
+    cost = weigh_command(*command, environment=environment)
+    return cost.seconds, cost.peak
+
+
+def weigh_command(*command: str | Path, environment: dict[str, str] | None = None) -> Cost:
+    """Run a command to its end; return what it took."""
     start = time.perf_counter()
     process = subprocess.Popen(
         [str(part) for part in command],
@@ -58,7 +72,8 @@ def run_command(
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(map(str, command))} ended with {process.returncode}")
-    return time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9
+    seconds = time.perf_counter() - start
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9)
 
 
 def gpu_coord(*arguments: str | Path) -> tuple[float, float]:
