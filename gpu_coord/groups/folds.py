@@ -155,7 +155,8 @@ def split_days(activity: Activity) -> tuple[Any, tuple[Fold, Fold]]:
     """
     calendar = read_calendar(activity)
     entity, bin, account = activity.read_cells()
-    accounts, account = np.unique(account, return_inverse=True)
+    is_active = np.bincount(account, minlength=activity.n_accounts) > 0
+    accounts, account = np.flatnonzero(is_active), (np.cumsum(is_active) - 1)[account]
     day, slot = np.divmod(bin.astype(np.int64) + activity.first_bin, calendar.n_slots)
     cells = _sort_cells((day, entity, account, slot))
     days = _list_days(activity, calendar)
