@@ -69,9 +69,9 @@ def cpu(*, threads: int | None = None) -> Backend:
         There are less than 1 or more than 256 threads.
     """
     import numba
-    import psutil
 
     from gpu_coord.backend import graphs, pairs
+    from gpu_coord.ground.memory import count_free_memory
 
     _check_threads(threads)
     n_usable = numba.config.NUMBA_NUM_THREADS
@@ -90,7 +90,7 @@ def cpu(*, threads: int | None = None) -> Backend:
         communities=graphs.label_communities,
         ranks=graphs.rank_accounts,
         cores=graphs.count_cores,
-        free_memory=lambda: int(psutil.virtual_memory().available),
+        free_memory=count_free_memory,
         threads=n_threads,
         device=f"{platform.processor() or platform.machine()}, {n_threads} threads",
         versions={"python": platform.python_version()}

@@ -5,8 +5,6 @@ any blocks and any number of threads. A kernel that works on a block of sources 
 and lets others run. These kernels, and no others, have a second implementation for the GPU.
 """
 
-import os
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,11 +12,18 @@ import numba
 import numpy as np
 from numba.core.caching import IndexDataCacheFile
 
+def _can_keep() -> bool:
+    """Ask Numba whether it finds a folder for compiled code: it looks where it will write."""
+    try:
+        numba.njit(cache=True)(_can_keep)
+    except RuntimeError:  # no folder can be written to, that of NUMBA_CACHE_DIR neither
+        return False
+    return True
+
+
 # Compiled code is kept where NUMBA_CACHE_DIR says, beside this file or in the home folder;
 # without any of these, for one process.
-CACHE = "NUMBA_CACHE_DIR" in os.environ or any(
-    os.access(folder, os.W_OK) for folder in (Path(__file__).parent, Path.home())
-)
+CACHE = _can_keep()
 
 
 def _name_code(files: Any, number: int) -> str:

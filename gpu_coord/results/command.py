@@ -24,6 +24,7 @@ from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import find_form
 from gpu_coord.results.origin import Inputs, describe_backend, describe_origin
 from gpu_coord.results.replacement import refuse_other
+from gpu_coord.results.room import Room, make_room
 from gpu_coord.store.store import Store, check_outside, open_store
 from gpu_coord.store.tables import describe_file, describe_table
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gpu_coord.backend import Backend
 
 _LEAST_MEMORY = 2 << 30
+_SMALL_BLOCKS = 16 << 20  # which are as good as any
 _THREAD_MEMORY = 256 << 20
 
 
@@ -57,6 +59,7 @@ class Work:
         self.inputs = dict(inputs or {})
         self.labels, self.clock = labels, StageClock(progress)
         self._store, self._backend, self._memory = store, backend, memory
+        self.room: Room = make_room(memory)
         self._unlike = unlike
         self.content: dict[str, Any] = {}
 
@@ -77,8 +80,12 @@ class Work:
 
     @property
     def memory(self) -> int:
-        """The bytes that what is under way may take."""
-        return self._memory or choose_memory(self.backend)
+        """The bytes that blocks under way may take: half of what is left, the rest is for tables.
+
+        More than some gigabytes makes nothing faster.
+        """
+        usual = choose_memory(self.backend)
+        return min(usual, self._memory or usual, max(_SMALL_BLOCKS, self.room.left // 2))
 
     def take(self, name: str, value: Findings | Path | str | None, *commands: str) -> Any:
         """Open a result that this one is also made from, and name it among the inputs."""
@@ -275,7 +282,9 @@ _DESCRIBED = {
     "a CSV or Parquet file.",
     "overwrite": "Replace any result that is there.",
     "backend": "Where to compute; the default is `gpu_coord.backend.choose`'s.",
-    "memory": "Bytes that what is under way may take; by default 2 GB, or half of what is free.",
+    "memory": "Bytes that the process may hold; by default nine tenths of what is free, within the "
+    "limits of the machine, its container and its shell. What will not fit is refused before it is "
+    "begun. Results do not depend on it.",
     "progress": "Called with the stage, the work done and the work in all.",
 }
 
@@ -349,7 +358,7 @@ def _list_parameters(
 
 
 def choose_memory(backend: "Backend") -> int:
-    """Return the bytes that what is under way may take unless told otherwise."""
+    """Return the most bytes that blocks under way need."""
     return min(backend.free_memory() // 2, max(_LEAST_MEMORY, backend.threads * _THREAD_MEMORY))
 
 

@@ -1,0 +1,77 @@
+"""How much memory a command may hold, and the refusal of what would not fit, before it is begun.
+
+The one idea: what a stage will hold is estimated from counts that are known before it; the process
+holds a part already, and the limit of machine, container or user is met by what is left.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from gpu_coord.ground.memory import count_free_memory, count_held_memory
+
+# The libraries and their threads take that much before anything is read: less is no limit.
+LEAST = 500_000_000
+
+# Of what is free, what a command takes unless it is told how much: others live here, too.
+_SAFE_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Room:
+    """The memory of a command."""
+
+    limit: int  # bytes that the process may hold
+    asked: int | None  # as the user said
+
+    @property
+    def left(self) -> int:
+        """Bytes that may still be taken."""
+        return max(0, self.limit - count_held_memory())
+
+    def require(self, n_bytes: float, what: str, *, way_out: str) -> None:
+        """Refuse what will not fit.
+
+        Parameters
+        ----------
+        n_bytes
+            What will be held beside what is held now.
+        what
+            What that is, the subject of a sentence in the plural.
+        way_out
+            What the user may do beside giving more, the end of a sentence.
+
+        Raises
+        ------
+        MemoryError
+            It is more than what is left; the message names the size that would do.
+        """
+        needed = n_bytes + count_held_memory()
+        if needed <= self.limit:
+            return
+        # Held memory differs by a few percent from run to run.
+        enough = f"{ceil(needed * 1.03 / 1e8) / 10:.1f}GB"
+        if self.asked is not None and self.limit == max(self.asked, LEAST):
+            raise MemoryError(
+                f"{what} take about {needed / 1e9:.1f} GB in all, and --memory allows "
+                f"{self.limit / 1e9:.1f} GB; give --memory {enough}, or {way_out}."
+            )
+        raise MemoryError(
+            f"{what} take about {needed / 1e9:.1f} GB in all, and {self.limit / 1e9:.1f} GB are "
+            f"there, by what is free and the limits of container and shell; make room for {enough}, "
+            f"or {way_out}."
+        )
+
+
+def make_room(asked: int | None) -> Room:
+    """Return the memory of a command that begins now.
+
+    Parameters
+    ----------
+    asked
+        Bytes that the process may hold; by default a safe share of what is free. Less than the
+        libraries take counts as that.
+    """
+    held, free = count_held_memory(), count_free_memory()
+    if asked is None:
+        return Room(held + int(free * _SAFE_SHARE), None)
+    return Room(min(max(asked, LEAST), held + free), asked)
