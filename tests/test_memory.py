@@ -117,23 +117,29 @@ def test_count_held_memory__grows_with_what_is_held():
 
 def test_require__says_what_would_do():
     held = count_held_memory()
-    room = Room(held + 100 * MB, held + 100 * MB)
+    room = Room(held + 100 * MB, is_asked=True)
     room.require(90 * MB, "edges", way_out="choose less")
     with pytest.raises(MemoryError, match=r"--memory ([0-9.]+)GB, or choose less") as caught:
-        Room(LEAST, 1).require(2e9, "edges", way_out="choose less")
+        Room(LEAST, is_asked=True).require(2e9, "edges", way_out="choose less")
     said = float(str(caught.value).split("give --memory ")[1].split("GB")[0])
-    Room(int(said * 1e9), int(said * 1e9)).require(2e9, "edges", way_out="choose less")
+    Room(int(said * 1e9), is_asked=True).require(2e9, "edges", way_out="choose less")
     assert said * 1e9 < 1.1 * (2e9 + count_held_memory())
 
 
 def test_require__says_that_the_machine_is_small():
-    with pytest.raises(MemoryError, match=r"^Edges take .* GB are there.*make room for"):
-        Room(LEAST, None).require(1e12, "Edges", way_out="choose less")
+    with pytest.raises(MemoryError, match=r"^Edges take .* GB are free.*make room for"):
+        Room(LEAST, is_asked=False).require(1e12, "Edges", way_out="choose less")
 
 
-def test_make_room__never_exceeds_what_is_free():
+def test_make_room__is_within_what_is_free():
     most = psutil.virtual_memory().total
     assert make_room(10**18).limit <= most
+    assert not make_room(10**18).is_asked
     assert make_room(None).limit < most
-    assert make_room(1).limit == LEAST
-    assert make_room(2 * LEAST).limit == min(2 * LEAST, make_room(10**18).limit)
+    assert make_room(None).left > 0
+
+
+def test_make_room__grants_what_is_asked_and_what_is_held():
+    asked = count_held_memory() + 400 * MB
+    assert make_room(asked) == Room(asked, is_asked=True)
+    assert make_room(1).left > 200 * MB

@@ -33,7 +33,7 @@ from gpu_coord.store.queries import (
 from gpu_coord.store.store import Store, open_store
 
 MAX_BINS = 2**31 - 1
-_USUAL_KINDS = ("hashtag", "url", "mention")
+USUAL_KINDS = ("hashtag", "url", "mention")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def build_activity(
     """
     settings = MatchSettings(**choices)
     store = open_store(store)
-    kinds = settings.kinds or choose_kinds(store, usual=_USUAL_KINDS)
+    kinds = settings.kinds or choose_kinds(store, usual=USUAL_KINDS)
     backend = backend or choose()
     bin_ms = 1000 * parse_duration(settings.bin)
     span = select_range(settings.start_ms, settings.end_ms)

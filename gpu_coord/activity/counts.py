@@ -263,7 +263,7 @@ def plan_blocks(
 
     A block of one source may pass the budget: it holds at most n_accounts pairs.
     """
-    bounds = [_bound_pairs(index, margin, min_support=min_support) for margin in margins]
+    bounds = [bound_pairs(index, margin, min_support=min_support) for margin in margins]
     n_pairs = index.backend.to_host(sum(bounds[1:], bounds[0]))
     return cut_rows(n_pairs, memory // _PAIR_BYTES)
 
@@ -276,7 +276,7 @@ def cut_rows(sizes: Any, most: int) -> list[tuple[int, int]]:
     return [(first, last) for first, last in pairwise(edges) if first < last]
 
 
-def _bound_pairs(index: CellIndex, margins: Margins, *, min_support: int) -> Any:
+def bound_pairs(index: CellIndex, margins: Margins, *, min_support: int) -> Any:
     """Return the most pairs with enough support that each source can have."""
     return index.backend.xp.minimum(margins.n_coincidences // min_support, index.n_accounts - 1)
 
@@ -289,7 +289,7 @@ def count_pairs(
     A coincidence: the source is active on an entity in a bin, and the target ``lag`` bins later.
     """
     backend, xp = index.backend, index.backend.xp
-    bound = _bound_pairs(index, margins, min_support=min_support)[first:last]
+    bound = bound_pairs(index, margins, min_support=min_support)[first:last]
     n_kept, target, support = backend.pairs.count_pairs(
         first, last, bound, margins.n_coincidences, index.account_start, index.cell_column,
         margins.lagged_column, index.column_start, index.column_account, min_support,

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numba.core.caching import IndexDataCacheFile
 
+
 def _can_keep() -> bool:
     """Ask Numba whether it finds a folder for compiled code: it looks where it will write."""
     try:

@@ -76,7 +76,7 @@ Backend = Annotated[
     BackendChoice, typer.Option(help="Where to compute; gpu never falls back.", **_MACHINE)
 ]
 Memory = Annotated[
-    str | None, typer.Option(help="For pairs, like 8GB (2GB, or half of the free).", **_MACHINE)
+    str | None, typer.Option(help="Most to hold, like 8GB (nine tenths of the free).", **_MACHINE)
 ]
 Threads = Annotated[
     int | None,

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from gpu_coord.ground.files import MEGABYTE, read_small
+from gpu_coord.results.room import LEAST
 
 
 def read_lines(path: Path) -> list[str]:
@@ -33,7 +34,15 @@ def split_label(text: str) -> tuple[str, Path]:
 
 
 def parse_memory(text: str | None) -> int | None:
-    """Return the bytes of a size like 8GB, where one is given."""
+    """Return the bytes of a size like 8GB, where one is given.
+
+    Raises
+    ------
+    ValueError
+        The text is no size.
+    MemoryError
+        The libraries alone take more.
+    """
     if not text:
         return None
     match = re.fullmatch(r"([0-9.]+)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
@@ -43,4 +52,9 @@ def parse_memory(text: str | None) -> int | None:
         size = 0
     if size < 1_000_000:
         raise ValueError(f"--memory is {text!r}; write a size of 1MB or more, like 8GB.")
+    if size < LEAST:
+        raise MemoryError(
+            f"--memory is {text!r}, and the libraries alone take {LEAST / 1e9:g} GB; give "
+            f"{LEAST / 1e9:g}GB or more."
+        )
     return size

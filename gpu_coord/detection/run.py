@@ -27,6 +27,7 @@ from gpu_coord.detection.evidence import (
     link_groups,
     write_evidence,
 )
+from gpu_coord.detection.room import check_events, check_pairs
 from gpu_coord.detection.settings import DetectSettings
 from gpu_coord.detection.stages import Stages, choose_network, move_to_host, tabulate_ranks
 from gpu_coord.ground.parquet import scan_parquet
@@ -93,12 +94,14 @@ class _Found:
 def _run(work: Work, settings: DetectSettings, *, graphs: bool, is_half: bool = False) -> None:
     """Write one run: the stages in their order, their cost and their files."""
     with work.time("activity"):
+        check_events(work, settings)
         chosen = settings.pick(MatchSettings)
         activity = build_activity(work.store, labels=work.labels, backend=work.backend, **chosen)
         if not is_half:  # of the strays of a half it was said before
             work.describe(stretched=_warn_of_strays(work, activity))
         stages = Stages(activity, memory=work.memory, progress=work.clock.report)
         margins = stages.list_margins(settings.lags)
+        check_pairs(work, settings, stages, margins)
     tests = choice = groups = None
     if settings.is_tested:
         with work.time("chance"):

@@ -1,4 +1,4 @@
-"""The memory that this process may still take: the least that the machine, a container, a shell allow.
+"""The memory that this process may still take, by machine, container and shell.
 
 The one idea: a limit that lies above us, at any level, is met before the machine is full.
 """

@@ -9,8 +9,11 @@ from math import ceil
 
 from gpu_coord.ground.memory import count_free_memory, count_held_memory
 
-# The libraries and their threads take that much before anything is read: less is no limit.
+# The libraries and their threads take that much before anything is read.
 LEAST = 500_000_000
+
+# What any command may add to what the process holds as it begins.
+_ALWAYS = 300_000_000
 
 # Of what is free, what a command takes unless it is told how much: others live here, too.
 _SAFE_SHARE = 0.9
@@ -21,7 +24,7 @@ class Room:
     """The memory of a command."""
 
     limit: int  # bytes that the process may hold
-    asked: int | None  # as the user said
+    is_asked: bool  # whether the user said so; otherwise there is no more
 
     @property
     def left(self) -> int:
@@ -50,15 +53,15 @@ class Room:
             return
         # Held memory differs by a few percent from run to run.
         enough = f"{ceil(needed * 1.03 / 1e8) / 10:.1f}GB"
-        if self.asked is not None and self.limit == max(self.asked, LEAST):
+        if self.is_asked:
             raise MemoryError(
                 f"{what} take about {needed / 1e9:.1f} GB in all, and --memory allows "
                 f"{self.limit / 1e9:.1f} GB; give --memory {enough}, or {way_out}."
             )
         raise MemoryError(
             f"{what} take about {needed / 1e9:.1f} GB in all, and {self.limit / 1e9:.1f} GB are "
-            f"there, by what is free and the limits of container and shell; make room for {enough}, "
-            f"or {way_out}."
+            f"free within the limits of machine, container and shell; make room for {enough}, or "
+            f"{way_out}."
         )
 
 
@@ -68,10 +71,11 @@ def make_room(asked: int | None) -> Room:
     Parameters
     ----------
     asked
-        Bytes that the process may hold; by default a safe share of what is free. Less than the
-        libraries take counts as that.
+        Bytes that the process may hold; by default a safe share of what is free. What it holds
+        already, and a little more, is always granted.
     """
     held, free = count_held_memory(), count_free_memory()
     if asked is None:
-        return Room(held + int(free * _SAFE_SHARE), None)
-    return Room(min(max(asked, LEAST), held + free), asked)
+        return Room(held + int(free * _SAFE_SHARE), is_asked=False)
+    granted = max(asked, held + _ALWAYS)
+    return Room(min(granted, held + free), is_asked=granted <= held + free)

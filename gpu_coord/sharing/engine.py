@@ -19,6 +19,7 @@ from gpu_coord.network.exports import export_network
 from gpu_coord.network.network import Network, build_network
 from gpu_coord.results.command import Work
 from gpu_coord.results.findings import IN_NETWORK
+from gpu_coord.results.room import Room
 from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.merging import LayerEdges
 from gpu_coord.sharing.settings import CoactSettings, ShareSettings
@@ -177,7 +178,7 @@ class Run(ABC):
         reports = self._divide_report("edges", [pairs.n_pairs for pairs in self.pairs])
         for trace, pairs, report in zip(self.traces, self.pairs, reports, strict=True):
             weigh = partial(self._weigh_runs, trace)
-            found = weigh_layers(trace.layers, pairs, weigh, report=report)
+            found = weigh_layers(trace.layers, pairs, weigh, report=report, room=self.work.room)
             for layer, edges in zip(trace.layers, found, strict=True):
                 yield LayerEdges(layer, self._finish(pairs, edges))
 
@@ -284,6 +285,7 @@ def weigh_layers(
     weigh: Callable[[Layer, EdgeRuns], pl.DataFrame],
     *,
     report: Report | None = None,
+    room: Room | None = None,
 ) -> list[pl.DataFrame]:
     """Weigh the edges of layers that have their pairs in common.
 
@@ -297,6 +299,8 @@ def weigh_layers(
         Returns a row for each edge: ``source, target`` and more.
     report
         Called with the pairs weighed so far.
+    room
+        What all edges must fit into; by default what is free.
 
     Returns
     -------
@@ -312,7 +316,7 @@ def weigh_layers(
                 near = time[newer] - time[older] <= layer.window_ms
             runs = group_pairs(pairs.shares, older[near], newer[near], directed=layer.is_directed)
             frames.append(weigh(layer, runs))
-        check_room(sum(part.height for frames in parts for part in frames))
+        check_room(sum(part.height for frames in parts for part in frames), room=room)
     # Accounts are gathered by the smaller row, which is not always that of a source.
     return [
         pl.concat(frames).sort("source", "target") if layer.is_directed else pl.concat(frames)

@@ -26,7 +26,7 @@ from gpu_coord.sharing.layers import Layer
 from gpu_coord.sharing.peers import coornet, coortweet, qut
 from gpu_coord.sharing.peers.comparison import compare_edges, describe_exactly
 from gpu_coord.sharing.settings import Mode, ShareSettings
-from gpu_coord.sharing.shares import list_post_times, read_shares
+from gpu_coord.sharing.shares import check_shares, list_post_times, read_shares
 from gpu_coord.sharing.streams import Pairs, count_pairs
 from gpu_coord.sharing.strict import Blocks, EdgeRuns, count_windows, join_blocks, weigh_edges
 from gpu_coord.sharing.tables import mark_edges, mirror_edges, name_ends
@@ -53,6 +53,8 @@ class Strict(Run):
 
     def _read(self) -> list[Trace]:
         settings, work, kinds = self.settings, self.work, self.settings.kinds or ()
+        if self.objects is None and settings.min_participation == 1:
+            check_shares(work.room, work.store, kinds, settings)
         shares = read_shares(
             work.store, kinds=kinds, min_participation=settings.min_participation,
             labels=work.labels, objects=self.objects, **settings.pick(TimeRange),

@@ -15,9 +15,11 @@ import polars as pl
 
 from gpu_coord.backend import choose
 from gpu_coord.ground.choices import hash_json
+from gpu_coord.results.room import Room
 from gpu_coord.sharing.settings import ObjectSettings
 from gpu_coord.store.queries import (
     choose_kinds,
+    count_events,
     count_posts,
     label_accounts,
     map_entities,
@@ -26,8 +28,10 @@ from gpu_coord.store.queries import (
     select_range,
     to_milliseconds,
 )
+from gpu_coord.store.settings import TimeRange
 from gpu_coord.store.store import Store
 
+_SHARE_BYTES = 300  # of a share at the peak, measured
 _TIME_UNITS = {86_400: "days", 3600: "hours", 60: "minutes"}
 Chosen = TypeVar("Chosen", bound=ObjectSettings)
 
@@ -102,6 +106,19 @@ def fill_kinds(settings: Chosen, store: Store) -> Chosen:
     return (
         settings if settings.kinds else replace(settings, kinds=choose_kinds(store, usual=("url",)))
     )
+
+
+def check_shares(room: Room, store: Store, kinds: Sequence[str], span: TimeRange) -> None:
+    """Refuse more shares than can be held, before any is read.
+
+    Raises
+    ------
+    MemoryError
+        They are too many.
+    """
+    n_shares = count_events(store, kinds, start=span.start_ms, end=span.end_ms)
+    way_out = "choose fewer kinds or a time range"
+    room.require(_SHARE_BYTES * n_shares, f"{n_shares:,} shares", way_out=way_out)
 
 
 def read_shares(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpu_coord.backend import choose
+from gpu_coord.results.room import Room
 from gpu_coord.sharing.shares import Shares
 from gpu_coord.sharing.strict import Blocks, join_blocks
 from gpu_coord.sharing.windows import cut_ranges
@@ -21,13 +22,21 @@ _EDGE_BYTES = 200
 _WAY_OUT = "choose a shorter window, a larger --min-participation or a time range"
 
 
-def check_room(n_edges: int, *, bytes_each: int = _EDGE_BYTES, way_out: str = _WAY_OUT) -> None:
+def check_room(
+    n_edges: int,
+    *,
+    room: Room | None = None,
+    bytes_each: int = _EDGE_BYTES,
+    way_out: str = _WAY_OUT,
+) -> None:
     """Refuse edges that the tests and the network have no memory for, before it is exhausted.
 
     Parameters
     ----------
     n_edges
         Found so far.
+    room
+        Of the command; by default what is free.
     bytes_each
         What an edge takes from here on.
     way_out
@@ -38,6 +47,8 @@ def check_room(n_edges: int, *, bytes_each: int = _EDGE_BYTES, way_out: str = _W
     MemoryError
         There are too many.
     """
+    if room is not None:
+        room.require(n_edges * bytes_each, f"{n_edges:,} edges, found so far,", way_out=way_out)
     needed, free = n_edges * bytes_each, choose("cpu").free_memory()
     if needed > free:
         raise MemoryError(

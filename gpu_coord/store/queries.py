@@ -76,6 +76,22 @@ def choose_kinds(store: Store, *, usual: tuple[str, ...]) -> tuple[str, ...]:
     return usual if kinds.issuperset(usual) or not kinds else tuple(sorted(kinds))
 
 
+def count_events(
+    store: Store, kinds: Sequence[str], *, start: int | None = None, end: int | None = None
+) -> int:
+    """Count the events of some kinds in a time range; those of domains are those of their urls."""
+    events = store.scan("events")
+    if start is not None:
+        events = events.filter(pl.col("time") >= start)
+    if end is not None:
+        events = events.filter(pl.col("time") < end)
+    counted = events.group_by(pl.col("kind").cast(pl.String)).len().collect(engine="streaming")
+    by_kind = dict(counted.iter_rows())
+    return sum(
+        by_kind.get(kind, by_kind.get("url", 0) if kind == "domain" else 0) for kind in set(kinds)
+    )
+
+
 def map_entities(store: Store, kinds: Sequence[str]) -> pl.DataFrame:
     """Return the entities asked for: store entity -> kind, value; domains stand for their urls."""
     stored = store.scan("entities").with_columns(pl.col("kind").cast(pl.String))
