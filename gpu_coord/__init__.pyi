@@ -270,7 +270,9 @@ def detect(
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
-        Bytes that what is under way may take; by default 2 GB, or half of what is free.
+        Bytes that the process may hold; by default nine tenths of what is free, within the
+        limits of the machine, its container and its shell. What will not fit is refused before
+        it is begun. Results do not depend on it.
     progress
         Called with the stage, the work done and the work in all.
     start
@@ -392,9 +394,9 @@ def share(
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
-        Bytes that the pairs under way may take; by default 2 GB, or half of what is free. All
-        pairs of the busiest account are weighed at once, whatever this is. Beside them come some
-        600 bytes for each share and 350 for each edge.
+        Bytes that the process may hold; by default nine tenths of what is free. All pairs of the
+        busiest account are weighed at once, whatever this is. Some 400 bytes for each share and
+        350 for each edge must fit, else they are refused.
     progress
         Called with the stage, the work done and the work in all.
     kinds
@@ -504,7 +506,7 @@ def coact(
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
-        As of `share`; 100 bytes for each edge of each layer; of texts, see
+        As of `share`; edges take 100 bytes each in each layer; of texts, see
         `gpu_coord.sharing.texts.find_similar`.
     progress
         Called with the stage, the work done and the work in all.
@@ -634,7 +636,9 @@ def run_cycle(
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
-        Bytes that what is under way may take; by default 2 GB, or half of what is free.
+        Bytes that the process may hold; by default nine tenths of what is free, within the
+        limits of the machine, its container and its shell. What will not fit is refused before
+        it is begun. Results do not depend on it.
     progress
         Called with the stage, the work done and the work in all.
     kinds
@@ -751,7 +755,9 @@ def fit_model(
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
-        Bytes that what is under way may take; by default 2 GB, or half of what is free.
+        Bytes that the process may hold; by default nine tenths of what is free, within the
+        limits of the machine, its container and its shell. What will not fit is refused before
+        it is begun. Results do not depend on it.
     progress
         Called with the stage, the work done and the work in all.
     start

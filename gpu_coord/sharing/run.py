@@ -20,9 +20,9 @@ def share(work: Work, *, objects: pl.DataFrame | None = None, graphs: bool = Fal
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
-        Bytes that the pairs under way may take; by default 2 GB, or half of what is free. All
-        pairs of the busiest account are weighed at once, whatever this is. Beside them come some
-        600 bytes for each share and 350 for each edge.
+        Bytes that the process may hold; by default nine tenths of what is free. All pairs of the
+        busiest account are weighed at once, whatever this is. Some 400 bytes for each share and
+        350 for each edge must fit, else they are refused.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def coact(work: Work, *, graphs: bool = False) -> None:
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
-        As of `share`; 100 bytes for each edge of each layer; of texts, see
+        As of `share`; edges take 100 bytes each in each layer; of texts, see
         `gpu_coord.sharing.texts.find_similar`.
 
     Raises
