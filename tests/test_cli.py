@@ -252,6 +252,7 @@ def test_simulate__and_demo_write_where_they_are_told(tmp_path):
         (["cycle", "STORE", "--seeds", "/dev/zero", "--out", "RUN"], 1, "is a device"),
         (["detect", "STORE", "--out", "RUN", "--memory", "lots"], 1, "--memory is 'lots'"),
         (["detect", "STORE", "--out", "RUN", "--memory", "1KB"], 1, "1MB or more"),
+        (["detect", "STORE", "--out", "RUN", "--memory", "64MB"], 3, "give 0.5GB or more"),
         (["detect", "STORE", "--out", "RUN", "--alpha", "2"], 1, "alpha is 2"),
         (["detect", "STORE", "--out", "RUN", "--kinds", "object", "--lag", "99"], 1, "lag is 99"),
         (["detect", "STORE", "--out", "RUN", "--match", "op"], 1, "labelled 'op'"),

@@ -7,8 +7,11 @@ import sys
 import psutil
 import pytest
 
+from gpu_coord.detection.run import detect
 from gpu_coord.ground.memory import count_free_memory, count_held_memory
+from gpu_coord.results import command
 from gpu_coord.results.room import LEAST, Room, make_room
+from gpu_coord.sharing.run import share
 
 MB = 1 << 20
 V1 = "27 21 0:24 {subtree} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
@@ -117,18 +120,25 @@ def test_count_held_memory__grows_with_what_is_held():
 
 def test_require__says_what_would_do():
     held = count_held_memory()
-    room = Room(held + 100 * MB, is_asked=True)
-    room.require(90 * MB, "edges", way_out="choose less")
+    room = Room(held + 400 * MB, is_asked=True, held=held)
+    room.require(200 * MB, "edges", way_out="choose less")
     with pytest.raises(MemoryError, match=r"--memory ([0-9.]+)GB, or choose less") as caught:
-        Room(LEAST, is_asked=True).require(2e9, "edges", way_out="choose less")
+        Room(LEAST, is_asked=True, held=held).require(2e9, "edges", way_out="choose less")
     said = float(str(caught.value).split("give --memory ")[1].split("GB")[0])
-    Room(int(said * 1e9), is_asked=True).require(2e9, "edges", way_out="choose less")
-    assert said * 1e9 < 1.1 * (2e9 + count_held_memory())
+    Room(int(said * 1e9), is_asked=True, held=held).require(2e9, "edges", way_out="choose less")
+    assert said * 1e9 < 1.1 * (2.2e9 + held)
+
+
+def test_require__counts_what_comes_on_top_from_now():
+    room = Room(count_held_memory() + 100 * MB, is_asked=True, held=0)
+    room.require(90 * MB, "edges", way_out="choose less", is_more=True)
+    with pytest.raises(MemoryError, match="edges take about"):
+        room.require(110 * MB, "edges", way_out="choose less", is_more=True)
 
 
 def test_require__says_that_the_machine_is_small():
     with pytest.raises(MemoryError, match=r"^Edges take .* GB are free.*make room for"):
-        Room(LEAST, is_asked=False).require(1e12, "Edges", way_out="choose less")
+        Room(LEAST, is_asked=False, held=0).require(1e12, "Edges", way_out="choose less")
 
 
 def test_make_room__is_within_what_is_free():
@@ -141,5 +151,48 @@ def test_make_room__is_within_what_is_free():
 
 def test_make_room__grants_what_is_asked_and_what_is_held():
     asked = count_held_memory() + 400 * MB
-    assert make_room(asked) == Room(asked, is_asked=True)
+    room = make_room(asked)
+    assert (room.limit, room.is_asked) == (asked, True)
     assert make_room(1).left > 200 * MB
+
+
+# Four accounts, each in the company of each other on two objects: 12 ordered pairs in a bin. And
+# one alone, later, with which there are bins enough.
+ROWS = [*((a, o, f"{a}{o}", 100) for a in "abcd" for o in "xy"), ("e", "z", "ez", 1_000_000)]
+CHOICES = {"kinds": ["object"], "lags": (0,), "paper": True}
+LATE = 150_000_000  # of libraries
+
+
+def limit(monkeypatch, n_bytes):
+    room = Room(LATE + n_bytes, is_asked=True, held=0)
+    monkeypatch.setattr(command, "make_room", lambda _: room)
+
+
+@pytest.mark.parametrize(
+    "n_bytes, said",
+    [(9 * 240 - 1, "9 events take"), (9 * 160 + 12 * 400 - 1, "12 pairs of accounts that coin")],
+)
+def test_detect__refuses_what_will_not_fit(make_table_store, tmp_path, monkeypatch, n_bytes, said):
+    store = make_table_store(ROWS)
+    limit(monkeypatch, n_bytes)
+    with pytest.raises(MemoryError, match=f"^{said}.*give --memory 0.2GB, or choose"):
+        detect(store, tmp_path / "run", **CHOICES)
+    assert not (tmp_path / "run").exists()
+    limit(monkeypatch, 9 * 160 + 12 * 400)
+    assert detect(store, tmp_path / "run", **CHOICES).summary["n_edges"] == 12
+
+
+def test_detect__counts_the_events_that_are_asked_for(make_table_store, tmp_path, monkeypatch):
+    store = make_table_store([*ROWS, *((f"f{n}", "x", f"f{n}", 10_000_000) for n in range(40))])
+    limit(monkeypatch, 9 * 160 + 12 * 400)
+    with pytest.raises(MemoryError, match=r"^49 events"):
+        detect(store, tmp_path / "run", **CHOICES)
+    assert detect(store, tmp_path / "run", end="1970-02-01", **CHOICES).summary["n_edges"] == 12
+
+
+def test_share__refuses_shares_that_will_not_fit(make_table_store, tmp_path, monkeypatch):
+    store = make_table_store(ROWS)
+    limit(monkeypatch, 9 * 700 - 1)
+    with pytest.raises(MemoryError, match=r"^9 shares take"):
+        share(store, tmp_path / "run", kinds="object", window="60s", tests=False)
+    assert not (tmp_path / "run").exists()

@@ -14,11 +14,12 @@ from gpu_coord.ground.threads import map_ahead
 from gpu_coord.results.command import Work
 from gpu_coord.store.queries import choose_kinds, count_events
 
-# Bytes at the peak, measured on archives of 20,000 to 1.3 million events; rather too few, so that
+# Bytes at the peak, measured on archives of 20,000 to 13 million events; rather too few, so that
 # nothing is refused that would have fitted.
-_EVENT_BYTES = 250  # of an event, while cells are made of it
-_TESTED_CELL_BYTES, _TESTED_PAIR_BYTES = 200, 90  # of a cell, and of a pair at a lag: all tested
-_CELL_BYTES, _EDGE_BYTES = 100, 250  # where every pair is an edge of the network
+_EVENT_BYTES = 240  # of an event, whatever comes of it
+_CELL_BYTES = 160  # of a cell, beside pairs
+_TESTED_BYTES = 90  # of a pair at a lag, where all are tested
+_EDGE_BYTES = 400  # of a pair that is an edge of the network, as all are where none is tested
 _FEWER_EVENTS = "choose a time range, fewer --kinds or a larger --min-posts"
 _FEWER_PAIRS = "choose a larger --min-support or --min-posts, fewer --lags or a time range"
 
@@ -39,21 +40,17 @@ def check_pairs(
     work: Work, settings: DetectSettings, stages: Stages, margins: Sequence[Margins]
 ) -> None:
     """Refuse more pairs of accounts than can be held, before any is tested or weighed."""
-    cells, pair = (
-        (_TESTED_CELL_BYTES, _TESTED_PAIR_BYTES)
-        if settings.is_tested
-        else (_CELL_BYTES, _EDGE_BYTES)
-    )
-    held = cells * stages.activity.n_cells
+    held = _CELL_BYTES * stages.activity.n_cells
+    each = _TESTED_BYTES if settings.is_tested else _EDGE_BYTES
     most = sum(
         int(bound_pairs(stages.index, margin, min_support=settings.min_support).sum())
         for margin in margins
     )
-    if held + pair * most <= work.room.left:
+    if work.room.has(held + each * most):
         return
     n_pairs = _count_pairs(settings, stages, margins)
     what = f"{n_pairs:,} pairs of accounts that coincide"
-    work.room.require(held + pair * n_pairs, what, way_out=_FEWER_PAIRS)
+    work.room.require(held + each * n_pairs, what, way_out=_FEWER_PAIRS)
 
 
 def _count_pairs(settings: DetectSettings, stages: Stages, margins: Sequence[Margins]) -> int:

@@ -1,7 +1,7 @@
 """How much memory a command may hold, and the refusal of what would not fit, before it is begun.
 
-The one idea: what a stage will hold is estimated from counts that are known before it; the process
-holds a part already, and the limit of machine, container or user is met by what is left.
+The one idea: what a command will hold at its peak is estimated from counts that are known before;
+what the process held as it began comes on top.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,10 @@ from gpu_coord.ground.memory import count_free_memory, count_held_memory
 # The libraries and their threads take that much before anything is read.
 LEAST = 500_000_000
 
-# What any command may add to what the process holds as it begins.
+# What any command may add to what the process holds as it begins; libraries that are loaded late
+# take half of it.
 _ALWAYS = 300_000_000
+_LATE = 150_000_000
 
 # Of what is free, what a command takes unless it is told how much: others live here, too.
 _SAFE_SHARE = 0.9
@@ -25,30 +27,37 @@ class Room:
 
     limit: int  # bytes that the process may hold
     is_asked: bool  # whether the user said so; otherwise there is no more
+    held: int  # bytes that it held as the command began
 
     @property
     def left(self) -> int:
         """Bytes that may still be taken."""
         return max(0, self.limit - count_held_memory())
 
-    def require(self, n_bytes: float, what: str, *, way_out: str) -> None:
+    def has(self, n_bytes: float) -> bool:
+        """Whether a command may hold that much at its peak."""
+        return self.held + _LATE + n_bytes <= self.limit
+
+    def require(self, n_bytes: float, what: str, *, way_out: str, is_more: bool = False) -> None:
         """Refuse what will not fit.
 
         Parameters
         ----------
         n_bytes
-            What will be held beside what is held now.
+            What the command will hold at its peak, beside what the process held before.
         what
             What that is, the subject of a sentence in the plural.
         way_out
             What the user may do beside giving more, the end of a sentence.
+        is_more
+            Whether the bytes come beside what is held now.
 
         Raises
         ------
         MemoryError
-            It is more than what is left; the message names the size that would do.
+            It is more than there is; the message names the size that would do.
         """
-        needed = n_bytes + count_held_memory()
+        needed = n_bytes + (count_held_memory() if is_more else self.held + _LATE)
         if needed <= self.limit:
             return
         # Held memory differs by a few percent from run to run.
@@ -76,6 +85,6 @@ def make_room(asked: int | None) -> Room:
     """
     held, free = count_held_memory(), count_free_memory()
     if asked is None:
-        return Room(held + int(free * _SAFE_SHARE), is_asked=False)
+        return Room(held + int(free * _SAFE_SHARE), is_asked=False, held=held)
     granted = max(asked, held + _ALWAYS)
-    return Room(min(granted, held + free), is_asked=granted <= held + free)
+    return Room(min(granted, held + free), is_asked=granted <= held + free, held=held)

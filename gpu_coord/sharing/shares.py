@@ -31,7 +31,7 @@ from gpu_coord.store.queries import (
 from gpu_coord.store.settings import TimeRange
 from gpu_coord.store.store import Store
 
-_SHARE_BYTES = 400  # of a share when all are read, measured
+_SHARE_BYTES = 700  # of a share at the peak, measured; rather too few
 _TIME_UNITS = {86_400: "days", 3600: "hours", 60: "minutes"}
 Chosen = TypeVar("Chosen", bound=ObjectSettings)
 

@@ -48,7 +48,8 @@ def check_room(
         There are too many.
     """
     if room is not None:
-        room.require(n_edges * bytes_each, f"{n_edges:,} edges, found so far,", way_out=way_out)
+        found = f"{n_edges:,} edges, found so far,"
+        room.require(n_edges * bytes_each, found, way_out=way_out, is_more=True)
     needed, free = n_edges * bytes_each, choose("cpu").free_memory()
     if needed > free:
         raise MemoryError(
