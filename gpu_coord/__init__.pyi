@@ -395,7 +395,7 @@ def share(
         Where the network is labelled; pairs are found on the CPU.
     memory
         Bytes that the process may hold; by default nine tenths of what is free. All pairs of the
-        busiest account are weighed at once, whatever this is. Some 400 bytes for each share and
+        busiest account are weighed at once, whatever this is. Some 700 bytes for each share and
         350 for each edge must fit, else they are refused.
     progress
         Called with the stage, the work done and the work in all.

@@ -148,7 +148,8 @@ def _count_rows(first: int, last: int, n_coincidences: Any, account_start: Any, 
     """Count the sources first..last-1 one after the other; return how many pairs were written."""
     n_accounts = account_start.size - 1
     row_counts = np.zeros(n_accounts, np.int32)
-    listed = np.empty(n_accounts, np.int32)
+    # As wide as what other kernels sort: sorting is compiled for each width anew.
+    listed = np.empty(n_accounts, np.int64)
     end = 0
     for source in range(first, last):
         if n_coincidences[source] < n_accounts * _SCAN_SHARE:

@@ -53,7 +53,8 @@ class EdgeRuns:
 
     def count_distinct(self, values: np.ndarray) -> np.ndarray:
         """Return the number of distinct values of each edge, int64 (n_edges,)."""
-        return np.asarray(_count_distinct(self.start, values))
+        # Of one width: sorting takes a second to compile, for each anew.
+        return np.asarray(_count_distinct(self.start, values.astype(np.int64, copy=False)))
 
     def count_by_side(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Count the distinct values of the source's and of the target's shares, (n_edges,) each.

@@ -86,10 +86,10 @@ def count_events(
     if end is not None:
         events = events.filter(pl.col("time") < end)
     counted = events.group_by(pl.col("kind").cast(pl.String)).len().collect(engine="streaming")
-    by_kind = dict(counted.iter_rows())
-    return sum(
-        by_kind.get(kind, by_kind.get("url", 0) if kind == "domain" else 0) for kind in set(kinds)
-    )
+    by_kind: dict[str, int] = dict(counted.iter_rows())
+    if "domain" not in by_kind:
+        by_kind["domain"] = by_kind.get("url", 0)
+    return sum(by_kind.get(kind, 0) for kind in set(kinds))
 
 
 def map_entities(store: Store, kinds: Sequence[str]) -> pl.DataFrame:
