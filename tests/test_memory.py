@@ -11,6 +11,7 @@ from gpu_coord.detection.run import detect
 from gpu_coord.ground.memory import count_free_memory, count_held_memory
 from gpu_coord.results import command
 from gpu_coord.results.room import LEAST, Room, make_room
+from gpu_coord.sharing import engine
 from gpu_coord.sharing.run import share
 
 MB = 1 << 20
@@ -126,13 +127,13 @@ def test_require__says_what_would_do():
         Room(LEAST, is_asked=True, held=held).require(2e9, "edges", way_out="choose less")
     said = float(str(caught.value).split("give --memory ")[1].split("GB")[0])
     Room(int(said * 1e9), is_asked=True, held=held).require(2e9, "edges", way_out="choose less")
-    assert said * 1e9 < 1.1 * (2.2e9 + held)
+    assert said * 1e9 < 1.45 * (2.2e9 + held)
 
 
 def test_require__counts_what_comes_on_top_from_now():
     room = Room(count_held_memory() + 100 * MB, is_asked=True, held=0)
     room.require(90 * MB, "edges", way_out="choose less", is_more=True)
-    with pytest.raises(MemoryError, match="edges take about"):
+    with pytest.raises(MemoryError, match="edges take"):
         room.require(110 * MB, "edges", way_out="choose less", is_more=True)
 
 
@@ -175,7 +176,7 @@ def limit(monkeypatch, n_bytes):
 def test_detect__refuses_what_will_not_fit(make_table_store, tmp_path, monkeypatch, n_bytes, said):
     store = make_table_store(ROWS)
     limit(monkeypatch, n_bytes)
-    with pytest.raises(MemoryError, match=f"^{said}.*give --memory 0.2GB, or choose"):
+    with pytest.raises(MemoryError, match=f"^{said}.*give --memory 0.3GB, or choose"):
         detect(store, tmp_path / "run", **CHOICES)
     assert not (tmp_path / "run").exists()
     limit(monkeypatch, 9 * 160 + 12 * 400)
@@ -196,3 +197,14 @@ def test_share__refuses_shares_that_will_not_fit(make_table_store, tmp_path, mon
     with pytest.raises(MemoryError, match=r"^9 shares take"):
         share(store, tmp_path / "run", kinds="object", window="60s", tests=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_share__refuses_tests_that_will_not_fit(make_table_store, tmp_path, monkeypatch):
+    store = make_table_store(ROWS)
+    held = count_held_memory()
+    monkeypatch.setattr(engine, "_TESTED_BYTES", 1e9)
+    room = Room(held + 400 * MB, is_asked=True, held=held)
+    monkeypatch.setattr(command, "make_room", lambda _: room)
+    with pytest.raises(MemoryError, match=r"^Tests of 6 edges take"):
+        share(store, tmp_path / "run", kinds="object", window="60s")
+    share(store, tmp_path / "run", kinds="object", window="60s", tests=False)

@@ -14,11 +14,11 @@ from gpu_coord.ground.threads import map_ahead
 from gpu_coord.results.command import Work
 from gpu_coord.store.queries import choose_kinds, count_events
 
-# Bytes at the peak, measured on archives of 20,000 to 13 million events; rather too few, so that
+# Bytes at the peak, measured on archives of 20,000 to 1.3 million events; rather too few, so that
 # nothing is refused that would have fitted.
 _EVENT_BYTES = 240  # of an event, whatever comes of it
 _CELL_BYTES = 160  # of a cell, beside pairs
-_TESTED_BYTES = 90  # of a pair at a lag, where all are tested
+_TESTED_BYTES = 170  # of a pair at a lag, where all are tested
 _EDGE_BYTES = 400  # of a pair that is an edge of the network, as all are where none is tested
 _FEWER_EVENTS = "choose a time range, fewer --kinds or a larger --min-posts"
 _FEWER_PAIRS = "choose a larger --min-support or --min-posts, fewer --lags or a time range"

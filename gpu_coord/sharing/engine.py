@@ -40,6 +40,7 @@ from gpu_coord.store.tables import TableWriter
 Report = Callable[[int], None]
 
 _NONE = np.empty(0, np.int32)
+_TESTED_BYTES = 450  # of an edge while it is tested, measured
 
 
 class Run(ABC):
@@ -206,6 +207,10 @@ class Run(ABC):
         for place, (each, own) in enumerate(zip(self.found, shares, strict=True)):
             if not self._is_tested(each.layer):
                 continue
+            self.work.room.require(
+                _TESTED_BYTES * each.edges.height, f"Tests of {each.edges.height:,} edges",
+                way_out="choose a shorter window or a time range, or ask for no tests", is_more=True,
+            )  # fmt: skip
             tests = assess_edges(
                 own, each.edges, window_ms=each.layer.window_ms, backend=self.work.backend,
                 null=self.settings.null, alpha=self.settings.alpha, seed=self.settings.seed,
