@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+_RESERVED = 1_500_000_000  # addresses
+
 # By the type of the file system: the limits of a group, what it holds, and what of that the
 # kernel takes back before it kills.
 _FILES = {
@@ -37,13 +39,14 @@ def count_held_memory() -> int:
 
 
 def _find_shell_room() -> Iterator[int]:
-    """Yield half of what `ulimit -v` leaves, where that is set: it counts addresses.
+    """Yield what can be used of what `ulimit -v` leaves, where that is set: it counts addresses.
 
-    Of these, allocators and threads take about twice what they use, and libraries abort without.
+    Allocators and threads reserve some beforehand, then about twice what they use; libraries abort
+    where there are none left.
     """
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
-        yield (limit - int(psutil.Process().memory_info().vms)) // 2
+        yield (limit - int(psutil.Process().memory_info().vms) - _RESERVED) // 2
 
 
 def _list_rooms(root: Path) -> Iterator[int]:

@@ -209,7 +209,7 @@ class Run(ABC):
                 continue
             self.work.room.require(
                 _TESTED_BYTES * each.edges.height, f"Tests of {each.edges.height:,} edges",
-                way_out="choose a shorter window or a time range, or ask for no tests", is_more=True,
+                way_out="choose a shorter window or a time range, or leave out tests", is_more=True,
             )  # fmt: skip
             tests = assess_edges(
                 own, each.edges, window_ms=each.layer.window_ms, backend=self.work.backend,
