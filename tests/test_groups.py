@@ -20,7 +20,7 @@ from gpu_coord.groups.crowds import (
 )
 from gpu_coord.groups.draws import draw_slots, draw_unit, make_key, open_stream, shuffle
 from gpu_coord.groups.findings import pair_trials
-from gpu_coord.groups.folds import Calendar, find_obstacle, index_fold, split_days
+from gpu_coord.groups.folds import Calendar, find_obstacle, index_fold, split_days, thin_fold
 from gpu_coord.groups.groups import find_groups
 from gpu_coord.groups.matches import compare_matches, draw_matches
 from gpu_coord.groups.members import assess_accounts
@@ -328,6 +328,22 @@ def test_find_obstacle__says_why(bin_seconds, last_bin, words, backend):
         assert groups.reason == obstacle
         assert groups.table.height == groups.accounts.height == groups.n_confirmed == 0
         assert {"group", "size", "ratio", "p_value", "limiting_test"} <= set(groups.table.columns)
+
+
+def test_thin_fold__keeps_whole_entities_by_lot(ordinary):
+    (fold, _), _ = ordinary
+    busy = fold.mark(np.argsort(-fold.activity)[:10])
+    n_events = int(fold.activity[busy].sum())
+    same, share = thin_fold(fold, busy, most=n_events, seed=1)
+    assert same is fold and share == 1
+    thinned, share = thin_fold(fold, busy, most=n_events // 2, seed=1)
+    assert share == pytest.approx(0.5, abs=0.01)
+    kept = np.unique(thinned.stratum_entity)
+    assert 0 < kept.size < np.unique(fold.stratum_entity).size
+    whole = {key: slots for key, slots in list_strata(fold).items() if key[1] in kept}
+    assert list_strata(thinned) == whole
+    other, _ = thin_fold(fold, busy, most=n_events // 2, seed=2)
+    assert set(np.unique(other.stratum_entity)) != set(kept)
 
 
 # ------------------------------------------------------------------ rhythms

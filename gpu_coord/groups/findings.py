@@ -35,6 +35,7 @@ TABLE_SCHEMA: dict[str, Any] = {
     "n_folds": pl.Int32,
     "n_strata": pl.Int32,
     "n_days": pl.Int32,
+    "share_tested": pl.Float64,
     "lag_profile": pl.List(pl.Float64),
     "reason": pl.String,
 }
@@ -190,6 +191,7 @@ def _describe(number: int, finding: Finding, accounts: pl.DataFrame) -> dict[str
         "n_folds": finding.n_folds,
         "n_strata": first.n_strata,
         "n_days": first.n_days,
+        "share_tested": first.share_tested,
         "lag_profile": first.lag_profile.tolist(),
         "reason": first.reason,
     }

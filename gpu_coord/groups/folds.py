@@ -224,6 +224,51 @@ def index_fold(calendar: Calendar, n_accounts: int, **columns: Any) -> Fold:
     )
 
 
+def thin_fold(fold: Fold, marked: Any, *, most: int, seed: int) -> tuple[Fold, float]:
+    """Return a fold with fewer entities, where marked accounts have more than so many events.
+
+    Parameters
+    ----------
+    fold
+        All that happened.
+    marked
+        Whose events count, (n_accounts,) booleans.
+    most
+        As many of their events are left, more or less.
+    seed
+        Of the lot that each entity draws.
+
+    Returns
+    -------
+        The fold, and the share of entities that is left; these stay whole, on all days.
+    """
+    n_events = int(fold.activity[marked].sum())
+    if n_events <= most:
+        return fold, 1.0
+    share = most / n_events
+    n_entities = int(fold.stratum_entity.max()) + 1
+    is_kept = np.random.default_rng(seed).random(n_entities) < share
+    strata = np.flatnonzero(is_kept[fold.stratum_entity])
+    visits = join_ranges(fold.stratum_start[strata], fold.stratum_start[strata + 1])
+    first, last = fold.visit_start[visits], fold.visit_start[visits + 1]
+    thinned = index_fold(
+        fold.calendar,
+        fold.n_accounts,
+        day=fold.day,
+        stratum_day=fold.stratum_day[strata],
+        stratum_entity=fold.stratum_entity[strata],
+        stratum_start=_sum_sizes(np.diff(fold.stratum_start)[strata]),
+        visit_account=fold.visit_account[visits],
+        visit_start=_sum_sizes(last - first),
+        event_slot=fold.event_slot[join_ranges(first, last)],
+    )
+    return thinned._replace(n_threads=fold.n_threads), share
+
+
+def _sum_sizes(sizes: Any) -> Any:
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
 def join_ranges(first: Any, last: Any) -> Any:
     """Return the numbers of all ranges, one range after the other."""
     sizes = last - first

@@ -82,7 +82,9 @@ def find_groups(
     memory
         Bytes for blocks of scores and permutations under way; never changes what is found. Where
         there are more than `scores.MOST_PAIRS` pairs each account keeps its highest scores and the
-        mean of the rest, in the same way everywhere (``n_neighbours``).
+        mean of the rest, in the same way everywhere (``n_neighbours``). Where a set's accounts have
+        more than 500,000 events, tests look at a part of the entities, drawn by lot
+        (``share_tested``).
     progress
         Called with the steps done and their number.
 

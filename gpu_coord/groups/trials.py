@@ -15,7 +15,7 @@ from gpu_coord.groups.crowds import (
     studentise_days,
 )
 from gpu_coord.groups.draws import make_key
-from gpu_coord.groups.folds import Fold
+from gpu_coord.groups.folds import Fold, thin_fold
 from gpu_coord.groups.matches import compare_matches, draw_matches
 from gpu_coord.groups.rhythms import Rhythms
 from gpu_coord.groups.schedules import permute_days
@@ -26,6 +26,7 @@ _N_BASELINE = 59  # matched sets
 _N_BASELINE_REPLICATES = 9  # of each
 _BASELINE_PRIOR = 10.0  # weight of coincidences that the baseline is shrunk by
 _MIN_STRATA = 3
+_MOST_EVENTS = 500_000  # of a set; of more, entities are drawn by lot: such a set has power enough
 _MIN_CROWDED = 0.1
 
 TESTS = ("crowd", "margin", "matched", "days")
@@ -53,6 +54,7 @@ class Trial:
     n_days: int
     n_crowded: int  # of the strata, those with an outsider
     threshold: float
+    share_tested: float = 1.0  # of the held-out entities
 
     @property
     def p_value(self) -> float:
@@ -126,9 +128,10 @@ def try_group(
     n_replicates, seed, memory
         See `find_groups`.
     """
-    found_on, tested_on = folds[fold], folds[1 - fold]
-    keys = [make_key(seed, fold, rank, test) for test in range(5)]
-    inside = tested_on.mark(members)
+    keys = [make_key(seed, fold, rank, test) for test in range(7)]
+    inside = folds[fold].mark(members)
+    found_on, _ = thin_fold(folds[fold], inside, most=_MOST_EVENTS, seed=keys[5])
+    tested_on, share = thin_fold(folds[1 - fold], inside, most=_MOST_EVENTS, seed=keys[6])
     each_lag = np.eye(found_on.calendar.reach + 1)
     learned = replicate_crowd(
         found_on, rhythms, inside, each_lag, n_replicates=_N_LEARNING, key=keys[0]
@@ -167,6 +170,7 @@ def try_group(
         n_days=crowd.n_days,
         n_crowded=crowd.n_crowded,
         threshold=threshold,
+        share_tested=share,
     )
 
 
