@@ -267,10 +267,20 @@ class Books:
     platforms: Vocabulary = field(default_factory=Vocabulary)
     followers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOLLOWERS))
 
+    def recall(self, posts: pl.DataFrame) -> pl.DataFrame:
+        """Return posts of a store as they are staged."""
+        return posts.with_columns(
+            self.contents.add(posts["content_id"], posts["platform"]).alias("content"),
+            self.platforms.encode(posts["platform"]).alias("platform"),
+        )
+
 
 def ingest_crowdtangle(intake: Intake) -> None:
     """Write the posts and events of CrowdTangle exports, and book accounts and entities."""
     books = Books(Ids(intake.staged / "contents"))
+    if intake.addition is not None:
+        intake.addition.recall_accounts(intake.accounts, intake.key, are_of_platforms=True)
+        books.followers = intake.addition.recall_followers().select(*FOLLOWERS)
     stage_posts(
         intake,
         intake.tallies,
@@ -278,6 +288,7 @@ def ingest_crowdtangle(intake: Intake) -> None:
         STAGED_POSTS,
         read=partial(_read_posts, intake),
         code=partial(_code_posts, intake, books),
+        recall=books.recall,
     )
     _book_profiles(intake, books.followers)
     identify = identify_by_content(books.contents)
@@ -322,9 +333,12 @@ def _code_posts(intake: Intake, books: Books, tally: Tally, read: PostBatch) -> 
     platforms = read.posts["platform"]
     codes = intake.accounts.encode(read.posts["account_id"], platforms).alias("account")
     book_accounts(intake, tally, codes)
+    contents = read.posts["content_id"]
+    if intake.hashes_early:
+        contents = hash_ids(contents, intake.key)
     coded = read.posts.with_columns(
         codes,
-        books.contents.add(read.posts["content_id"], platforms).alias("content"),
+        books.contents.add(contents, platforms).alias("content"),
         books.platforms.encode(platforms).alias("platform"),
     )
     told = read.profiles.with_columns(codes, coded["time"])
@@ -401,7 +415,7 @@ def _write_posts(intake: Intake, books: Books, is_first: np.ndarray) -> None:
     with TableWriter(intake.folder / "posts.parquet", POSTS) as writer:
         for posts in number_posts(intake, is_first):
             contents = books.contents.show(posts["content"])
-            if intake.key is not None:  # addresses of posts name their account
+            if intake.key is not None and not intake.hashes_early:  # addresses of posts name their account
                 contents = hash_ids(contents, intake.key)
             platforms = books.platforms.decode(posts["platform"])
             writer.add(posts.with_columns(content_id=contents, platform=platforms))

@@ -423,10 +423,19 @@ class Books:
     contents: Ids
     platforms: Vocabulary = field(default_factory=Vocabulary)
 
+    def recall(self, posts: pl.DataFrame) -> pl.DataFrame:
+        """Return posts of a store as they are staged."""
+        return posts.with_columns(
+            self.contents.add(posts["content_id"], posts["platform"]).alias("content"),
+            self.platforms.encode(posts["platform"]).alias("platform"),
+        )
+
 
 def ingest_exports(intake: Intake) -> None:
     """Write the posts and events of exports, and book accounts and entities."""
     books = Books(Ids(intake.staged / "contents"))
+    if intake.addition is not None:
+        intake.addition.recall_accounts(intake.accounts, intake.key, are_of_platforms=True)
     clocks = {tally.source.name: read_source_clock(tally.source) for tally in intake.tallies}
     stage_posts(
         intake,
@@ -435,6 +444,7 @@ def ingest_exports(intake: Intake) -> None:
         STAGED_POSTS,
         read=partial(_read_posts, intake, Clocks(clocks, find_latest_share(), intake.time)),
         code=partial(_code_posts, intake, books),
+        recall=books.recall,
     )
     identify = identify_by_content(books.contents)
     is_first = find_firsts(intake, intake.tallies, ["account", "content"], identify)

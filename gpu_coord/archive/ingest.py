@@ -12,6 +12,7 @@ import platform
 import shutil
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from gpu_coord.archive.additions import Addition, check_settings, leave_out_known
 from gpu_coord.archive.crowdtangle import ingest_crowdtangle
 from gpu_coord.archive.exports import ingest_exports
 from gpu_coord.archive.frames import FRAME_NAME, stage, stage_labelled
@@ -57,14 +59,14 @@ from gpu_coord.ground.folders import (
     replace_folder,
 )
 from gpu_coord.ground.keywords import takes
-from gpu_coord.ground.leftovers import clear_leftovers
+from gpu_coord.ground.leftovers import clear_leftovers, hold
 from gpu_coord.ground.parquet import scan_parquet
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.store import STORE_FILES, STORE_MARKER, Store, open_store, write_manifest
 from gpu_coord.store.tables import TableWriter, hash_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from narwhals.typing import IntoFrame
 
@@ -85,6 +87,7 @@ def ingest(
     label: Mapping[str, AnyPath | IntoFrame]
     | Sequence[tuple[str, AnyPath | IntoFrame]]
     | None = None,
+    add: bool = False,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     **choices: Any,
@@ -112,6 +115,11 @@ def ingest(
     label
         Label -> file, folder or data frame, which is read too: the label of all its accounts.
         Pairs of label and path where a label has several.
+    add
+        Add the inputs to the store that is there, whose own are not read again: it then is that of
+        one ingest of the old inputs and the new, in this order (``docs/reading.md`` says how far).
+        The choices, the key, the labels and the persons must be those of the store. Inputs that it
+        holds are left out, with a warning.
     overwrite
         Replace any store that is there.
     progress
@@ -133,12 +141,17 @@ def ingest(
         written.
     """
     settings = IngestSettings(**choices)
+    if add and (store is None or overwrite):
+        raise ValueError("add needs a store that is there and stays; name it, without overwrite.")
     if pseudonym_key is not None and not pseudonym_key:
         raise ValueError("The pseudonym key is empty; give at least one byte, better 32.")
     kept = TemporaryFolder() if store is None else None
     target = kept.path / "store" if kept else Path(store or "")
     with TemporaryDirectory() as frames:
         folder = Path(frames)
+        if add:  # which names them otherwise than those that are in the store
+            folder = folder / f"input_{len(open_store(target).manifest['inputs']) + 1}"
+            folder.mkdir()
         found = stage(paths, folder / FRAME_NAME)
         made = _ingest(
             settings,
@@ -149,6 +162,7 @@ def ingest(
             None if same_person is None else _find_table(same_person, folder / "persons.parquet"),
             pseudonym_key,
             progress or (lambda stage, done, total: None),
+            add=add,
             overwrite=overwrite,
         )
     return replace(made, kept=kept)
@@ -175,6 +189,7 @@ def _ingest(
     pseudonym_key: bytes | None,
     progress: Callable[[str, int, int], None],
     *,
+    add: bool,
     overwrite: bool,
 ) -> Store:
     """Read files and folders into a store, which has what is said of `ingest`."""
@@ -184,7 +199,11 @@ def _ingest(
     clear_leftovers(target.resolve())  # a store that comes back is not replaced unasked
     check_replaceable(target, STORE_MARKER, STORE_FILES)
     wanted = Wanted(**settings.wanted)
-    sources, ignored = find_sources([*((path, None) for path in given), *named], wanted)
+    old = open_store(target) if add else None
+    sources, ignored = find_sources(
+        [*((path, None) for path in given), *named], wanted,
+        [] if old is None else [entry["name"] for entry in old.manifest["inputs"]],
+    )  # fmt: skip
     if settings.texts:
         _check_texts(sources, pseudonym_key)
     described = asdict(settings) | {
@@ -195,8 +214,15 @@ def _ingest(
     }
     for name, table in (("same_person", same_person), ("labels", labels)):
         described[f"{name}_sha256"] = None if table is None else _hash_table(table)
-    hashes = {} if overwrite else _refuse_other(target, described, sources)
-    with replace_folder(target, STORE_MARKER, STORE_FILES) as folder:
+    if old is not None:
+        described = check_settings(old, described)
+        hashes = _hash_files(sources)
+        if not (sources := leave_out_known(old, sources, hashes)):
+            return old
+        ignored = [*old.manifest["ignored"], *ignored]
+    else:
+        hashes = {} if overwrite else _refuse_other(target, described, sources)
+    with replace_folder(target, STORE_MARKER, STORE_FILES) as folder, _holding(old):
         rejects = TableWriter(folder / "rejects.parquet", REJECTS)
         intake = Intake(
             folder,
@@ -208,18 +234,41 @@ def _ingest(
             pseudonym_key,
             settings.texts,
             progress,
+            None if old is None else Addition(old),
         )
         with rejects:
             if same_person is not None:
                 intake.accounts.join(_read_persons(same_person))
             facts = _ingest_sources(intake, labels, hashes)
-        refuse_loss(folder, facts, settings.max_rejects)
+        n_old = 0 if old is None else len(old.manifest["inputs"])
+        read = facts | {"inputs": facts["inputs"][n_old:]}
+        refuse_loss(folder, read, settings.max_rejects)
         head = {"versions": _list_versions(), "settings": described, "ignored": ignored}
         write_manifest(folder, {**head, **facts})
-    warn_of_nothing(facts["inputs"])
+    warn_of_nothing(read["inputs"])
     warn_of_damage(facts)
     warn_of_open_quotes(intake.swallowed)
     return open_store(target)
+
+
+@contextmanager
+def _holding(store: Store | None) -> Iterator[None]:
+    """Hold a store that is added to, and see that it is the same at the end.
+
+    Raises
+    ------
+    FileExistsError
+        Another process adds to it, or has replaced it.
+    """
+    if store is None:
+        yield
+        return
+    with hold(store.path.resolve()) as is_ours:
+        if not is_ours:
+            raise FileExistsError(f"{store.path} is being added to already; wait for its end.")
+        yield
+        if read_marker(store.path, STORE_MARKER) != store.manifest:
+            raise FileExistsError(f"{store.path} was replaced meanwhile; add to it again.")
 
 
 def _hash_table(path: Path) -> str:
@@ -295,10 +344,13 @@ def _ingest_sources(intake: Intake, labels: Path | None, hashes: dict[Path, str]
         _READERS[archive_format](intake)
         shutil.rmtree(intake.staged)
         digests = hashing.result()
+    inputs = [_describe_input(tally, digests) for tally in intake.tallies]
+    if intake.addition is not None:
+        inputs = [*intake.addition.manifest["inputs"], *inputs]
     return {
         "format": archive_format,
-        "inputs": [_describe_input(tally, digests) for tally in intake.tallies],
-        **_summarise(intake),
+        "inputs": inputs,
+        **_summarise(intake, inputs),
     }
 
 
@@ -424,23 +476,22 @@ def _describe_input(tally: Tally, digests: Mapping[Path, str]) -> dict[str, Any]
         "content": source.role,
         "packing": source.packing,
         "label": source.label,
-        **_count_records([tally]),
+        "rows_read": tally.n_read,
+        "stored": tally.n_stored,
+        "rejected": tally.n_rejected,
+        "duplicates": tally.n_duplicates,
+        "excluded": tally.n_excluded,
     }
 
 
-def _count_records(tallies: Sequence[Tally]) -> dict[str, int]:
-    return {
-        "rows_read": sum(tally.n_read for tally in tallies),
-        "stored": sum(tally.n_stored for tally in tallies),
-        "rejected": sum(tally.n_rejected for tally in tallies),
-        "duplicates": sum(tally.n_duplicates for tally in tallies),
-        "excluded": sum(tally.n_excluded for tally in tallies),
-    }
+def _count_records(inputs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    counts = ("rows_read", "stored", "rejected", "duplicates", "excluded")
+    return {name: sum(entry[name] for entry in inputs) for name in counts}
 
 
-def _summarise(intake: Intake) -> dict[str, Any]:
-    users = [tally for tally in intake.tallies if tally.source.role == "users"]
-    others = [tally for tally in intake.tallies if tally.source.role != "users"]
+def _summarise(intake: Intake, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    users = [entry for entry in inputs if entry["content"] == "users"]
+    others = [entry for entry in inputs if entry["content"] != "users"]
     facts = intake.facts
     by_kind = dict(sorted(facts.pop("events_by_kind", {}).items()))
     sizes = {name: facts.pop(name) for name in ("posts", "accounts", "entities")}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from gpu_coord.archive.additions import Addition
     from gpu_coord.archive.sources import Batch, Source
     from gpu_coord.ground.kinds import UrlRule
 
@@ -59,6 +60,7 @@ class Intake:
     key: bytes | None
     keeps_texts: bool
     progress: Callable[[str, int, int], None]
+    addition: Addition | None = None  # what the inputs are added to
     accounts: Accounts = field(default_factory=Accounts)
     entities: Entities = field(init=False)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -71,6 +73,13 @@ class Intake:
 
     def __post_init__(self) -> None:
         self.entities = Entities(self.staged)
+        if self.addition is not None:
+            counted = self.addition.manifest
+            self.reasons.update(counted["rejected_by_reason"])
+            self.unread.update(counted["unread_cells"])
+            self.missing.update(counted["missing_cells"])
+            self.mended.update(counted["mended_ids"])
+            self.exclusion.n_events.update(counted["excluded_events_by_term"])
 
     @property
     def staged(self) -> Path:
@@ -92,6 +101,26 @@ class Intake:
             yield batch
         self.n_bytes_done += tally.source.path.stat().st_size
         self.progress("read", self.n_bytes_done, n_bytes)
+
+    @property
+    def hashes_early(self) -> bool:
+        """Whether ids are hashed as they come, since those of the store are known hashed alone."""
+        return self.addition is not None and self.key is not None
+
+    @property
+    def n_recalled(self) -> int:
+        """How many staged rows are of the store that is added to."""
+        return 0 if self.addition is None else self.addition.n_rows
+
+    def count_before(self, fact: str) -> int:
+        """Return what the store that is added to counted."""
+        return 0 if self.addition is None else self.addition.manifest.get(fact, 0)
+
+    def recall_rejects(self, *, of_users: bool) -> None:
+        """Write what the store that is added to had set aside, where it would stand by now."""
+        if self.addition is not None:
+            for part in self.addition.read_rejects(of_users=of_users):
+                self.rejects.add(part)
 
     def reject(
         self,

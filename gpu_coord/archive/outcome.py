@@ -41,7 +41,7 @@ def refuse_loss(folder: Path, facts: Mapping[str, Any], most: float) -> None:
     folder
         With the table of rejects.
     facts
-        Of the manifest.
+        Of the manifest; ``inputs`` are those that were read now.
     most
         Share of the records that may be set aside; 1: an empty store is wanted, too.
 
@@ -52,13 +52,15 @@ def refuse_loss(folder: Path, facts: Mapping[str, Any], most: float) -> None:
     """
     n_read, n_rejected, n_left = (
         sum(entry[name] for entry in facts["inputs"] for name in names)
-        for names in (("rows_read",), ("rejected",), ("stored", "excluded"))
+        for names in (("rows_read",), ("rejected",), ("stored", "excluded", "duplicates"))
     )
     n_others = facts["rejected_by_reason"].get(NO_POST, 0)
     n_read, n_rejected = n_read - n_others, n_rejected - n_others
     if most >= 1 or (n_rejected <= most * n_read and (n_left or not n_rejected)):
         return
-    reasons = _list_reasons(read_parquet(folder / "rejects.parquet"))
+    rejects = read_parquet(folder / "rejects.parquet")
+    names = [entry["name"] for entry in facts["inputs"]]
+    reasons = _list_reasons(rejects.filter(pl.col("file").is_in(names)))
     ways = [way for word, way in _WAYS_OUT.items() if any(word in said for said in reasons)]
     rest = ["--max-rejects 1 stores the others"] if n_left else []
     raise ArchiveError(

@@ -33,6 +33,7 @@ from gpu_coord.store.tables import TableWriter, read_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gpu_coord.archive.additions import Addition
     from gpu_coord.archive.intake import Intake, Tally
     from gpu_coord.archive.sources import Batch, Source
     from gpu_coord.archive.vocabularies import Ids
@@ -111,6 +112,7 @@ def stage_posts(
     *,
     read: Callable[[Source, Batch], PostBatch],
     code: Callable[[Tally, PostBatch], pl.DataFrame],
+    recall: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> None:
     """Read all sources into staged posts (of a schema with ``account, time``), events and texts.
 
@@ -122,13 +124,17 @@ def stage_posts(
         What a batch means, which does not depend on the others: it is called in threads.
     code
         Books the accounts of a batch and returns its good records in the schema; called in order.
+    recall
+        Brings posts of a store, with codes for accounts, into the schema.
     """
-    n_rows = 0
+    n_rows = intake.n_recalled
     with (
         TableWriter(intake.staged / "posts.arrow", schema) as posts,
         TableWriter(intake.staged / "events.arrow", STAGED_EVENTS) as events,
         TableWriter(intake.staged / "texts.arrow", STAGED_TEXTS) as texts,
     ):
+        if intake.addition is not None:
+            _stage_store(intake, intake.addition, recall, posts, events, texts)
         for tally in tallies:
             tally.first_row = n_rows
             batches = intake.read(tally, cells)
@@ -139,9 +145,29 @@ def stage_posts(
                 found = code(tally, batch)
                 posts.add(found)
                 platforms = batch.posts.get_column("platform", default=None)
-                for frame in _stage_events(intake, batch.entities, found, platforms, n_rows, texts):
-                    events.add(frame)
+                staged = _stage_events(intake, batch.entities, found, platforms, n_rows, texts)
+                if frames := [*staged]:  # at once, so that the events of a post are in one part
+                    events.add(pl.concat(frames))
                 n_rows += found.height
+
+
+def _stage_store(
+    intake: Intake,
+    addition: Addition,
+    recall: Callable[[pl.DataFrame], pl.DataFrame],
+    posts: TableWriter,
+    events: TableWriter,
+    texts: TableWriter,
+) -> None:
+    """Stage the tables of a store, whose posts are the first rows."""
+    intake.recall_rejects(of_users=False)
+    for part in addition.read_posts():
+        posts.add(recall(part))
+    for part in addition.read_events(intake.entities):
+        events.add(part.rename({"post": "row"}))
+    if intake.keeps_texts:
+        for part in addition.read_texts():
+            texts.add(part)
 
 
 def _stage_events(
@@ -194,7 +220,7 @@ def find_firsts(
         Columns of the staged posts, and the whole number made of them that is equal in records of
         one post.
     """
-    n_rows = sum(tally.n_read - tally.n_rejected for tally in tallies)
+    n_rows = intake.n_recalled + sum(tally.n_read - tally.n_rejected for tally in tallies)
     is_first = np.zeros(n_rows, bool)
     n_shares = -(-n_rows // ROWS_AT_A_TIME)
     for share in range(n_shares):

@@ -39,6 +39,7 @@ from gpu_coord.store.tables import TableWriter, read_parts
 if TYPE_CHECKING:
     from collections import Counter
 
+    from gpu_coord.archive.additions import Addition
     from gpu_coord.archive.intake import Intake
 
 SHARE_IDS = {"accountid": "account_id", "objectid": "object_id", "contentid": "content_id"}
@@ -162,8 +163,10 @@ def ingest_shares(intake: Intake) -> None:
 
 
 def _stage_shares(intake: Intake, contents: Ids, platforms: Vocabulary) -> int:
-    n_rows, latest = 0, find_latest_share()
+    n_rows, latest = intake.n_recalled, find_latest_share()
     with TableWriter(intake.staged / "shares.arrow", STAGED_SHARES) as staged:
+        if intake.addition is not None:
+            _stage_store(intake, intake.addition, contents, platforms, staged)
         for tally in intake.tallies:
             form = tally.source.time_format
             tally.first_row, clock = n_rows, FORMAT_CLOCK if form else None
@@ -199,6 +202,28 @@ def _stage_shares(intake: Intake, contents: Ids, platforms: Vocabulary) -> int:
     return n_rows
 
 
+def _stage_store(
+    intake: Intake,
+    addition: Addition,
+    contents: Ids,
+    platforms: Vocabulary,
+    staged: TableWriter,
+) -> None:
+    """Stage the shares of a store, whose events are the first rows."""
+    intake.recall_rejects(of_users=False)
+    addition.recall_accounts(intake.accounts, intake.key, are_of_platforms=True)
+    coded = []
+    for posts in addition.read_posts():
+        content = contents.add(posts["content_id"], posts["platform"]).alias("content")
+        coded.append(pl.select(content, platforms.encode(posts["platform"]).alias("platform")))
+    known, n_rows = pl.concat(coded), 0
+    for events in addition.read_events(intake.entities):
+        shares = events.hstack(known[events["post"]]).with_row_index("row", offset=n_rows)
+        n_rows += shares.height
+        intake.entities.mark(shares)
+        staged.add(shares)
+
+
 def _read_bucket(intake: Intake, contents: Ids, bucket: int, n_buckets: int) -> pl.DataFrame:
     """Return the shares of every n-th account, so that memory does not grow with the table."""
     parts = []
@@ -231,7 +256,8 @@ def _drop_repeats(intake: Intake, shares: pl.DataFrame) -> pl.DataFrame:
 def _count_by_source(intake: Intake, shares: pl.DataFrame) -> list[int]:
     ends = [tally.first_row + tally.n_read - tally.n_rejected for tally in intake.tallies]
     n_before = np.searchsorted(shares["row"].to_numpy(), ends)
-    return [int(n_rows) for n_rows in np.diff(n_before, prepend=0)]
+    n_recalled = np.searchsorted(shares["row"].to_numpy(), intake.n_recalled)
+    return [int(n_rows) for n_rows in np.diff(n_before, prepend=n_recalled)]
 
 
 def _gather_posts(shares: pl.DataFrame, first: int) -> pl.DataFrame:

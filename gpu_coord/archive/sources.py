@@ -208,7 +208,7 @@ class Wanted:
 
 
 def find_sources(
-    given: Sequence[tuple[Path, str | None]], wanted: Wanted
+    given: Sequence[tuple[Path, str | None]], wanted: Wanted, taken: Collection[str] = ()
 ) -> tuple[list[Source], list[dict[str, str]]]:
     """Find the tables in files and folders.
 
@@ -219,6 +219,8 @@ def find_sources(
         folder another one, or a file, may have a label of its own.
     wanted
         What they are said to be.
+    taken
+        Names that others have.
 
     Returns
     -------
@@ -241,7 +243,7 @@ def find_sources(
             "`gpu-coord columns FILE` shows what a file is taken for."
         )
     _check_one_format(sources)
-    names = _name_files(sorted({source.path for source in sources}))
+    names = _name_files(sorted({source.path for source in sources}), taken)
     return [
         replace(source, name=_join(names[source.path], source.member)) for source in sources
     ], ignored
@@ -599,15 +601,20 @@ def _check_one_format(sources: list[Source]) -> None:
         )
 
 
-def _name_files(files: list[Path]) -> dict[Path, str]:
+def _name_files(files: list[Path], taken: Collection[str]) -> dict[Path, str]:
     """Give each file the shortest end of its path that no other file shares."""
+    others = {name for each in taken for name in (each, each.partition(":")[0])}
     names: dict[Path, str] = {}
     for n_parts in range(1, max(len(file.parts) for file in files) + 1):
         ends = {file: "/".join(file.parts[-n_parts:]) for file in files}
         shown = list(ends.values())
         for file in files:
-            if file not in names and shown.count(ends[file]) == 1:
+            if file not in names and shown.count(ends[file]) == 1 and ends[file] not in others:
                 names[file] = ends[file]
+    if unnamed := [str(file) for file in files if file not in names]:
+        raise ArchiveError(
+            f"{unnamed[0]} has the name of an input that the store has already; rename the file."
+        )
     return names
 
 

@@ -139,6 +139,15 @@ class Entities:
         """Count the codes of a kind; those that come next begin here."""
         return self._vocabularies[self.kinds.index(kind)].n_codes if kind in self.kinds else 0
 
+    def recall(
+        self, kind: str, values: pl.Series, platforms: pl.Series | None, *, are_hashed: bool
+    ) -> tuple[int, pl.Series]:
+        """Encode the entities of a store, before there are others; accounts perhaps hashed."""
+        position, codes = self.encode(kind, values, platforms)
+        if are_hashed and names_accounts(kind):
+            self._vocabularies[position].n_hashed += len(codes)
+        return position, codes
+
     def _add(self, kind: str) -> None:
         if len(self.kinds) >= MAX_KINDS:
             raise ArchiveError(
@@ -236,6 +245,9 @@ class Accounts:
         self.n_unknown = 0  # of these ids are no account, set by ``number``
         self.n_long, self.n_cut = 0, 0  # see `count_cut`, set by ``number``
         self._persons: tuple[pl.Series, pl.Series] | None = None  # accounts, and whose they are
+        # Ids are hashed as they come where those of a store, which are known hashed alone, are here.
+        self._key: bytes | None = None
+        self._platforms: set[str] = set()  # under such a key there is one at most
         self.numbers = np.empty(0, np.int32)  # code -> account, or -1; set by ``number``
 
     def join(self, persons: pl.DataFrame) -> None:
@@ -253,7 +265,54 @@ class Accounts:
             is_known = person.is_not_null()
             ids = person.zip_with(is_known, ids)
             platforms = None if platforms is None else platforms.set(is_known, None)
+        if self._key is not None:
+            return self._encode_hashed(ids, platforms, self._key)
         return self._vocabulary.add(ids, platforms)
+
+    def recall(
+        self,
+        ids: pl.Series,
+        platforms: pl.Series | None,
+        *,
+        key: bytes | None,
+        n_long: int,
+        n_cut: int,
+    ) -> pl.Series:
+        """Return the codes of the accounts of a store, hashed under a key, before there are others.
+
+        Parameters
+        ----------
+        n_long, n_cut
+            See `count_cut`; of hashed ids only the store can tell.
+        """
+        if self._persons is not None and platforms is not None:
+            platforms = platforms.set(ids.is_in(self._persons[1].implode()), None)
+        if key is not None:
+            self._key, self.n_long, self.n_cut = key, n_long, n_cut
+            self._refuse_platforms(platforms)
+            platforms = None
+        codes = self._vocabulary.add(ids, platforms)
+        self.mark(codes)
+        return codes
+
+    def _encode_hashed(
+        self, ids: pl.Series, platforms: pl.Series | None, key: bytes
+    ) -> pl.Series:
+        self._refuse_platforms(platforms)
+        n_known = self._vocabulary.n_codes
+        codes = self._vocabulary.add(hash_ids(ids, key))
+        n_long, n_cut = count_cut(ids.filter((codes >= n_known) & codes.is_first_distinct()))
+        self.n_long, self.n_cut = self.n_long + n_long, self.n_cut + n_cut
+        return codes
+
+    def _refuse_platforms(self, platforms: pl.Series | None) -> None:
+        self._platforms |= set() if platforms is None else set(platforms.drop_nulls())
+        if len(self._platforms) > 1:
+            raise ArchiveError(
+                f"the posts are of {' and '.join(sorted(self._platforms))}, and one id on two "
+                "platforms is two accounts, which pseudonyms do not tell; ingest all inputs "
+                "together into another store."
+            )
 
     def lack_profile(self, codes: pl.Series) -> pl.Series:
         """Tell which codes belong to accounts without a profile."""
@@ -286,6 +345,8 @@ class Accounts:
         """Note that ids, without their platform or as they are shown, have a label."""
         if self._persons is not None:
             ids = ids.replace(*self._persons)
+        if self._key is not None:
+            ids = hash_ids(ids, self._key)
         self._told.setdefault(label, []).append(ids)
 
     def _grow(self, flags: np.ndarray) -> np.ndarray:
@@ -299,8 +360,9 @@ class Accounts:
         codes = np.flatnonzero(is_present)
         ids = self._vocabulary.show(codes)
         self._find_told(codes, ids)
-        self.n_long, self.n_cut = count_cut(ids)
-        ids = ids if key is None else hash_ids(ids, key)
+        if self._key is None:
+            self.n_long, self.n_cut = count_cut(ids)
+            ids = ids if key is None else hash_ids(ids, key)
         order = sort_texts(ids)
         codes, ids = codes[order], ids.gather(order)
         numbers = np.arange(len(codes), dtype=np.int32)

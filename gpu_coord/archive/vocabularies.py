@@ -101,6 +101,7 @@ class Ids:
         self._samples: list[str] = []  # of the runs on the disk
         self._has_platforms = False
         self._known: _Known | None = None  # once all ids have their codes
+        self.n_hashed = 0  # the first ones are hashed already
 
     @property
     def n_codes(self) -> int:
@@ -154,13 +155,24 @@ class Ids:
             return
         codes = np.arange(self.n_codes, dtype=np.uint32)
         shown = self.show(codes)
-        value = shown if key is None else hash_ids(shown, key)
+        value = shown if key is None else self._hash(shown, key)
         order = sort_texts(value)
         columns = {"text": shown, "value": value, "code": codes, "same": self.unify(codes)}
         yield pl.DataFrame(columns)[order]
 
+    def _hash(self, shown: pl.Series, key: bytes) -> pl.Series:
+        """Return the hash of each id; one that came hashed, too, is one id, not two."""
+        hashed = hash_ids(shown.slice(self.n_hashed), key)
+        value = pl.concat([shown.head(self.n_hashed), hashed])
+        if self.n_hashed:
+            known = self._list_known()
+            pairs = pl.DataFrame({"value": value, "same": known.same})
+            same = pairs.select(pl.col("same").min().over("value")).to_series().to_numpy()
+            self._known = known._replace(same=same)
+        return value
+
     def _may_differ(self) -> bool:
-        return self._has_platforms or len(self._starts) > 1
+        return self._has_platforms or len(self._starts) > 1 or self.n_hashed > 0
 
     def _list_known(self) -> _Known:
         if self._known is None:

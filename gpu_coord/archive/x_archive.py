@@ -288,8 +288,16 @@ def ingest_x_archive(intake: Intake) -> None:
     """Write the posts and events of the tweets files, and book accounts and entities."""
     users = [tally for tally in intake.tallies if tally.source.role == "users"]
     tweets = [tally for tally in intake.tallies if tally.source.role == "tweets"]
+    addition = intake.addition
+    if addition is not None:
+        addition.recall_accounts(intake.accounts, intake.key)
+        intake.recall_rejects(of_users=True)
+    if addition is not None and addition.has_users:
+        addition.recall_profiles(intake.accounts)
     for tally in users:  # before the tweets: their profiles are kept
         _read_users(intake, tally)
+    if addition is not None and not addition.has_users:
+        addition.recall_profiles(intake.accounts)
     stage_posts(
         intake,
         tweets,
@@ -297,6 +305,7 @@ def ingest_x_archive(intake: Intake) -> None:
         STAGED_POSTS,
         read=lambda source, batch: _read_tweets(intake, source, batch),
         code=lambda tally, read: _code_tweets(intake, tally, read),
+        recall=_recall_tweets,
     )
     is_first = find_firsts(intake, tweets, ["tweet"], lambda posts: posts["tweet"])
     write_tables(
@@ -305,8 +314,16 @@ def ingest_x_archive(intake: Intake) -> None:
         write_posts=lambda: _write_posts(intake, is_first),
         n_rows=is_first.size,
     )
-    if not is_first.all():
-        intake.facts["differing_cells"] = count_differing_cells(intake, tweets, is_first)
+    n_before = intake.count_before("differing_cells")
+    if n_before or not is_first.all():
+        n_differing = count_differing_cells(intake, tweets, is_first)
+        intake.facts["differing_cells"] = n_before + n_differing
+
+
+def _recall_tweets(posts: pl.DataFrame) -> pl.DataFrame:
+    return posts.with_columns(
+        tweet=pl.col("content_id").cast(pl.Int64), time_from=pl.lit(None, pl.String)
+    )
 
 
 def _read_users(intake: Intake, tally: Tally) -> None:
@@ -366,19 +383,27 @@ def _write_posts(intake: Intake, is_first: np.ndarray) -> None:
             time_from.update(dict(posts.group_by("time_from").len().iter_rows()))
             ids = pl.col("tweet").cast(pl.String)
             writer.add(posts.with_columns(content_id=ids, platform=pl.lit(PLATFORM)))
-    intake.facts["time_from_id"] = time_from["id"]
-    intake.facts["time_from_stamp"] = time_from.total() - time_from["id"]
-    intake.facts["time_mismatch"] = time_from["mismatch"]
+    del time_from[None]  # of a store that is added to, which has counted them
+    found = {
+        "time_from_id": time_from["id"],
+        "time_from_stamp": time_from.total() - time_from["id"],
+        "time_mismatch": time_from["mismatch"],
+    }
+    intake.facts |= {fact: n + intake.count_before(fact) for fact, n in found.items()}
 
 
 def count_differing_cells(intake: Intake, tweets: list[Tally], is_first: np.ndarray) -> int:
     """Read the files once more and compare each duplicate with the first row of its tweetid.
 
-    Only columns that all tweets files have are compared, as text.
+    Only columns that all tweets files have are compared, as text. What is in a store that is added
+    to is not compared.
     """
     parts = read_parts(intake.staged / "posts.arrow", ["tweet"])
-    ids = np.concatenate([part["tweet"].to_numpy() for part in parts])
-    repeated = np.unique(ids[~is_first])
+    ids = np.concatenate([part["tweet"].to_numpy() for part in parts])[intake.n_recalled :]
+    is_first = is_first[intake.n_recalled :]
+    repeated = np.intersect1d(ids[~is_first], ids[is_first])
+    if not repeated.size:
+        return 0
     columns = [
         cell for cell in ALL_TWEET_CELLS if all(cell in tally.source.columns for tally in tweets)
     ]

@@ -66,16 +66,18 @@ def hash_file(path: Path) -> str:
 
 
 class TableWriter:
-    """Writes frames to one file, gathered into parts of about half a million rows.
+    """Writes frames to one file, gathered into parts of half a million rows.
 
-    A file that is kept is Parquet, written small; one that is read once and thrown away is named
-    ``.arrow`` and written as it lies in memory.
+    A file that is kept is Parquet, written small: the same bytes, whatever frames the rows came in.
+    One that is read once and thrown away is named ``.arrow`` and written as it lies in memory; its
+    parts hold whole frames.
     """
 
     def __init__(self, path: Path, schema: dict[str, Any]):
         self._empty = pl.DataFrame(schema=schema)
         open_file = _open_arrow if path.suffix == ".arrow" else _open_parquet
         self._writer = open_file(path, to_arrow(self._empty).schema)
+        self._keeps_frames = path.suffix == ".arrow"
         self._waiting: list[pl.DataFrame] = []
         self._n_waiting = 0
 
@@ -85,19 +87,23 @@ class TableWriter:
         self._waiting.append(frame.select(pl.col(name).cast(schema[name]) for name in schema))
         self._n_waiting += frame.height
         if self._n_waiting >= ROW_GROUP_ROWS:
-            self._flush()
+            self._flush(ROW_GROUP_ROWS)
 
-    def _flush(self) -> None:
+    def _flush(self, least: int) -> None:
+        """Write parts until fewer rows are waiting."""
         frame = pl.concat([self._empty, *self._waiting], rechunk=True)
-        self._writer.write_table(to_arrow(frame), max(frame.height, 1))
-        self._waiting, self._n_waiting = [], 0
+        n_rows = frame.height if self._keeps_frames else ROW_GROUP_ROWS
+        while frame.height >= least:
+            part, frame = frame.head(n_rows), frame.slice(n_rows)
+            self._writer.write_table(to_arrow(part), part.height)
+        self._waiting, self._n_waiting = [frame], frame.height
 
     def __enter__(self) -> TableWriter:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         if failure is None and self._n_waiting:
-            self._flush()
+            self._flush(1)
         self._writer.close()
 
 
