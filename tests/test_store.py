@@ -100,14 +100,26 @@ def test_verify_store__tells_counts_that_do_not_add_up(store, name):
 
 
 def test_table_writer__gathers_frames_into_row_groups(tmp_path):
-    path = tmp_path / "table.parquet"
     frame = pl.DataFrame({"number": range(ROW_GROUP_ROWS // 4 + 1)})
-    with TableWriter(path, {"number": pl.Int32}) as writer:
+    whole, paths = pl.concat([frame] * 10), [tmp_path / f"{n}.parquet" for n in range(2)]
+    for path, frames in zip(paths, ([frame] * 10, [whole]), strict=True):
+        with TableWriter(path, {"number": pl.Int32}) as writer:
+            for each in frames:
+                writer.add(each)
+    parts = list(read_parts(paths[0]))
+    rest = whole.height - 2 * ROW_GROUP_ROWS
+    assert [part.height for part in parts] == [ROW_GROUP_ROWS, ROW_GROUP_ROWS, rest]
+    assert pl.concat(parts).equals(whole.cast(pl.Int32))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_table_writer__keeps_frames_whole_in_what_is_thrown_away(tmp_path):
+    frame = pl.DataFrame({"number": range(ROW_GROUP_ROWS // 4 + 1)})
+    with TableWriter(tmp_path / "table.arrow", {"number": pl.Int32}) as writer:
         for _ in range(5):
             writer.add(frame)
-    parts = list(read_parts(path))
+    parts = list(read_parts(tmp_path / "table.arrow"))
     assert [part.height for part in parts] == [4 * frame.height, frame.height]
-    assert pl.concat(parts).equals(pl.concat([frame.cast(pl.Int32)] * 5))
 
 
 def test_table_writer__writes_an_empty_table(tmp_path):

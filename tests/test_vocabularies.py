@@ -144,7 +144,7 @@ def test_ingest__needs_little_room(tmp_path, form, choices):
     for table in TABLES:
         mine, other = (
             store.read(table).sort("post", "kind", maintain_order=True)
-            if table == "events"
+            if table == "events" and form == "crowdtangle"  # whose posts may gain a link later
             else store.read(table)
             for store in (part, whole)
         )

@@ -54,7 +54,8 @@ def check_settings(store: Store, settings: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"{store.path} was read with {differing}; give the settings of the store, or {_ANEW}."
         )
-    return wanted | {_GROWS: [*store.manifest["settings"][_GROWS], *wanted[_GROWS]]}
+    labelled = [*store.manifest["settings"][_GROWS], *wanted[_GROWS]]
+    return {**wanted, _GROWS: labelled}
 
 
 def leave_out_known(
@@ -120,9 +121,7 @@ class Addition:
 
     # --- codes -----------------------------------------------------------------------------------
 
-    def recall_accounts(
-        self, accounts: Accounts, key: bytes | None, *, are_of_platforms: bool = False
-    ) -> None:
+    def recall_accounts(self, accounts: Accounts, *, are_of_platforms: bool = False) -> None:
         """Give codes to all accounts, with their labels."""
         if are_of_platforms:
             posts = self.store.scan("posts").select(pl.col("platform").unique().sort())
@@ -133,7 +132,7 @@ class Addition:
         long = self.manifest["long_ids"]
         codes = accounts.recall(
             named["text"], named["platform"] if are_of_platforms else None,
-            key=key, n_long=long["accounts"], n_cut=long["end_in_zeros"],
+            n_long=long["accounts"], n_cut=long["end_in_zeros"],
         )  # fmt: skip
         for label in known["label"].drop_nulls().unique():
             accounts.label(codes.filter((known["label"] == label).fill_null(value=False)), label)
@@ -216,6 +215,12 @@ class Addition:
             return known.with_columns(text="shown", platform=only)
         told = self._tell_platforms(column, kind)
         named = known.join(told, on=column, how="left", maintain_order="left")
+        guesses = [  # of what has no post: an account of which all was excluded
+            pl.when(pl.col("shown").str.starts_with(f"{name}:")).then(pl.lit(name))
+            for name in self._platforms
+            if name is not None
+        ]
+        named = named.with_columns(platform=pl.coalesce("platform", *guesses))
         named = named.with_columns(text=_strip(pl.col("shown"), pl.col("platform")))
         is_shared = pl.len().over("text") > 1
         return named.with_columns(text=pl.when(is_shared).then("text").otherwise("shown"))

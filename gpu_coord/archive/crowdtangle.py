@@ -279,7 +279,7 @@ def ingest_crowdtangle(intake: Intake) -> None:
     """Write the posts and events of CrowdTangle exports, and book accounts and entities."""
     books = Books(Ids(intake.staged / "contents"))
     if intake.addition is not None:
-        intake.addition.recall_accounts(intake.accounts, intake.key, are_of_platforms=True)
+        intake.addition.recall_accounts(intake.accounts, are_of_platforms=True)
         books.followers = intake.addition.recall_followers().select(*FOLLOWERS)
     stage_posts(
         intake,
@@ -334,8 +334,8 @@ def _code_posts(intake: Intake, books: Books, tally: Tally, read: PostBatch) -> 
     codes = intake.accounts.encode(read.posts["account_id"], platforms).alias("account")
     book_accounts(intake, tally, codes)
     contents = read.posts["content_id"]
-    if intake.hashes_early:
-        contents = hash_ids(contents, intake.key)
+    if intake.early_key is not None:
+        contents = hash_ids(contents, intake.early_key)
     coded = read.posts.with_columns(
         codes,
         books.contents.add(contents, platforms).alias("content"),
@@ -415,7 +415,7 @@ def _write_posts(intake: Intake, books: Books, is_first: np.ndarray) -> None:
     with TableWriter(intake.folder / "posts.parquet", POSTS) as writer:
         for posts in number_posts(intake, is_first):
             contents = books.contents.show(posts["content"])
-            if intake.key is not None and not intake.hashes_early:  # addresses of posts name their account
-                contents = hash_ids(contents, intake.key)
+            if intake.late_key is not None:  # addresses of posts name their account
+                contents = hash_ids(contents, intake.late_key)
             platforms = books.platforms.decode(posts["platform"])
             writer.add(posts.with_columns(content_id=contents, platform=platforms))

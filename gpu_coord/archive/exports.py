@@ -435,7 +435,7 @@ def ingest_exports(intake: Intake) -> None:
     """Write the posts and events of exports, and book accounts and entities."""
     books = Books(Ids(intake.staged / "contents"))
     if intake.addition is not None:
-        intake.addition.recall_accounts(intake.accounts, intake.key, are_of_platforms=True)
+        intake.addition.recall_accounts(intake.accounts, are_of_platforms=True)
     clocks = {tally.source.name: read_source_clock(tally.source) for tally in intake.tallies}
     stage_posts(
         intake,

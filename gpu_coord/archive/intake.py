@@ -74,6 +74,7 @@ class Intake:
     def __post_init__(self) -> None:
         self.entities = Entities(self.staged)
         if self.addition is not None:
+            self.accounts.early_key = self.early_key
             counted = self.addition.manifest
             self.reasons.update(counted["rejected_by_reason"])
             self.unread.update(counted["unread_cells"])
@@ -103,9 +104,14 @@ class Intake:
         self.progress("read", self.n_bytes_done, n_bytes)
 
     @property
-    def hashes_early(self) -> bool:
-        """Whether ids are hashed as they come, since those of the store are known hashed alone."""
-        return self.addition is not None and self.key is not None
+    def early_key(self) -> bytes | None:
+        """With which ids are hashed as they come: those of the store are known hashed alone."""
+        return None if self.addition is None else self.key
+
+    @property
+    def late_key(self) -> bytes | None:
+        """With which ids are hashed as they are written."""
+        return self.key if self.addition is None else None
 
     @property
     def n_recalled(self) -> int:
@@ -146,7 +152,7 @@ class Intake:
 
 def number_accounts(intake: Intake) -> None:
     """Give numbers to the accounts, once all are marked, and write their table."""
-    accounts = intake.accounts.number(intake.key)
+    accounts = intake.accounts.number(intake.late_key)
     intake.facts["accounts"] = accounts.height
     intake.facts["accounts_sha256"] = _hash_texts(accounts["account_id"])
     intake.facts["accounts_by_label"] = _count_by(accounts.drop_nulls("label"), "label")

@@ -211,7 +211,7 @@ def _stage_store(
 ) -> None:
     """Stage the shares of a store, whose events are the first rows."""
     intake.recall_rejects(of_users=False)
-    addition.recall_accounts(intake.accounts, intake.key, are_of_platforms=True)
+    addition.recall_accounts(intake.accounts, are_of_platforms=True)
     coded = []
     for posts in addition.read_posts():
         content = contents.add(posts["content_id"], posts["platform"]).alias("content")

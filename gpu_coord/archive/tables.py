@@ -245,8 +245,7 @@ class Accounts:
         self.n_unknown = 0  # of these ids are no account, set by ``number``
         self.n_long, self.n_cut = 0, 0  # see `count_cut`, set by ``number``
         self._persons: tuple[pl.Series, pl.Series] | None = None  # accounts, and whose they are
-        # Ids are hashed as they come where those of a store, which are known hashed alone, are here.
-        self._key: bytes | None = None
+        self.early_key: bytes | None = None  # with which ids are hashed as they come
         self._platforms: set[str] = set()  # under such a key there is one at most
         self.numbers = np.empty(0, np.int32)  # code -> account, or -1; set by ``number``
 
@@ -265,8 +264,8 @@ class Accounts:
             is_known = person.is_not_null()
             ids = person.zip_with(is_known, ids)
             platforms = None if platforms is None else platforms.set(is_known, None)
-        if self._key is not None:
-            return self._encode_hashed(ids, platforms, self._key)
+        if self.early_key is not None:
+            return self._encode_hashed(ids, platforms, self.early_key)
         return self._vocabulary.add(ids, platforms)
 
     def recall(
@@ -274,11 +273,10 @@ class Accounts:
         ids: pl.Series,
         platforms: pl.Series | None,
         *,
-        key: bytes | None,
         n_long: int,
         n_cut: int,
     ) -> pl.Series:
-        """Return the codes of the accounts of a store, hashed under a key, before there are others.
+        """Return the codes of the accounts of a store, as it has them, before there are others.
 
         Parameters
         ----------
@@ -287,17 +285,15 @@ class Accounts:
         """
         if self._persons is not None and platforms is not None:
             platforms = platforms.set(ids.is_in(self._persons[1].implode()), None)
-        if key is not None:
-            self._key, self.n_long, self.n_cut = key, n_long, n_cut
+        if self.early_key is not None:
+            self.n_long, self.n_cut = n_long, n_cut
             self._refuse_platforms(platforms)
             platforms = None
         codes = self._vocabulary.add(ids, platforms)
         self.mark(codes)
         return codes
 
-    def _encode_hashed(
-        self, ids: pl.Series, platforms: pl.Series | None, key: bytes
-    ) -> pl.Series:
+    def _encode_hashed(self, ids: pl.Series, platforms: pl.Series | None, key: bytes) -> pl.Series:
         self._refuse_platforms(platforms)
         n_known = self._vocabulary.n_codes
         codes = self._vocabulary.add(hash_ids(ids, key))
@@ -345,8 +341,8 @@ class Accounts:
         """Note that ids, without their platform or as they are shown, have a label."""
         if self._persons is not None:
             ids = ids.replace(*self._persons)
-        if self._key is not None:
-            ids = hash_ids(ids, self._key)
+        if self.early_key is not None:
+            ids = hash_ids(ids, self.early_key)
         self._told.setdefault(label, []).append(ids)
 
     def _grow(self, flags: np.ndarray) -> np.ndarray:
@@ -360,9 +356,9 @@ class Accounts:
         codes = np.flatnonzero(is_present)
         ids = self._vocabulary.show(codes)
         self._find_told(codes, ids)
-        if self._key is None:
+        if self.early_key is None:
             self.n_long, self.n_cut = count_cut(ids)
-            ids = ids if key is None else hash_ids(ids, key)
+        ids = ids if key is None else hash_ids(ids, key)
         order = sort_texts(ids)
         codes, ids = codes[order], ids.gather(order)
         numbers = np.arange(len(codes), dtype=np.int32)

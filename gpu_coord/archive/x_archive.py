@@ -290,7 +290,7 @@ def ingest_x_archive(intake: Intake) -> None:
     tweets = [tally for tally in intake.tallies if tally.source.role == "tweets"]
     addition = intake.addition
     if addition is not None:
-        addition.recall_accounts(intake.accounts, intake.key)
+        addition.recall_accounts(intake.accounts)
         intake.recall_rejects(of_users=True)
     if addition is not None and addition.has_users:
         addition.recall_profiles(intake.accounts)

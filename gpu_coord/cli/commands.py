@@ -1,5 +1,6 @@
 """The commands. Each calls one public function, and shows what came back."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any, Literal
@@ -57,6 +58,7 @@ def ingest(
     label: Annotated[
         list[str] | None, typer.Option(help="NAME=PATH: one more input, all of it labelled NAME.")
     ] = None,
+    add: options.Add = False,
 ) -> None:
     """Read archives into a store; done once, everything else reads the store."""
     from gpu_coord.archive.ingest import ingest as run
@@ -65,7 +67,8 @@ def ingest(
     start = perf_counter()
     terms = read_lines(exclude_file) if exclude_file else []
     request.choices["exclude"] = [*(request.choices.get("exclude") or []), *terms]
-    with request.tell_replacement(store), show_progress() as progress:
+    replacement = nullcontext() if add else request.tell_replacement(store)
+    with replacement, show_progress() as progress:
         made = run(
             paths or [],
             store,
@@ -73,6 +76,7 @@ def ingest(
             labels=labels,
             same_person=same_person,
             label=[split_label(text) for text in label or []],
+            add=add,
             overwrite=request.overwrite,
             progress=progress,
             **request.choices,

@@ -21,6 +21,10 @@ Run = Annotated[Path, typer.Argument(help="A run made by `gpu-coord detect`.", *
 NewRun = Annotated[Path, typer.Option(help="The run folder to write.", **_OUTPUT)]
 NewFolder = Annotated[Path, typer.Option(help="The folder to write.", **_OUTPUT)]
 NewStore = Annotated[Path, typer.Option(help="The store folder to write.", **_OUTPUT)]
+Add = Annotated[
+    bool,
+    typer.Option("--add", help="Add to the store, whose inputs are not read again.", **_OUTPUT),
+]
 NewSweep = Annotated[
     Path, typer.Option(help="The folder to write; a stopped sweep goes on.", **_OUTPUT)
 ]
