@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from gpu_coord import __version__
 from gpu_coord.archive.additions import Addition, check_settings, leave_out_known
 from gpu_coord.archive.crowdtangle import ingest_crowdtangle
 from gpu_coord.archive.exports import ingest_exports
@@ -62,7 +63,14 @@ from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.leftovers import clear_leftovers, hold
 from gpu_coord.ground.parquet import scan_parquet
 from gpu_coord.ground.urls import normalise_urls
-from gpu_coord.store.store import STORE_FILES, STORE_MARKER, Store, open_store, write_manifest
+from gpu_coord.store.store import (
+    STORE_FILES,
+    STORE_MARKER,
+    Store,
+    open_store,
+    verify_store,
+    write_manifest,
+)
 from gpu_coord.store.tables import TableWriter, hash_file
 
 if TYPE_CHECKING:
@@ -100,9 +108,9 @@ def ingest(
         Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
         (Polars, pandas, Arrow, DuckDB, ...).
     store
-        The folder to write; a store of the same inputs, read in the same way, is replaced once the
-        new one is complete, anything else is refused. Without it a temporary one is there as long
-        as what is returned, whose `save` keeps it.
+        The folder to write; a store of the same inputs, read in the same way, is returned as it
+        is, anything else is refused. Without it a temporary one is there as long as what is
+        returned, whose `save` keeps it.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
         in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
@@ -121,7 +129,7 @@ def ingest(
         The choices, the key, the labels and the persons must be those of the store. Inputs that it
         holds are left out, with a warning.
     overwrite
-        Replace any store that is there.
+        Read anew, and replace any store that is there once the new one is complete.
     progress
         Called with the stage, and how much of how much is done (bytes).
 
@@ -222,6 +230,8 @@ def _ingest(
         ignored = [*old.manifest["ignored"], *ignored]
     else:
         hashes = {} if overwrite else _refuse_other(target, described, sources)
+        if hashes and (made := _find_whole(target)) is not None:
+            return made
     with replace_folder(target, STORE_MARKER, STORE_FILES) as folder, _holding(old):
         rejects = TableWriter(folder / "rejects.parquet", REJECTS)
         intake = Intake(
@@ -299,6 +309,20 @@ def _refuse_other(
     if said != [hashes.get(source.path) for source in sources]:
         raise FileExistsError(f"{path} holds another store, of other inputs; {WAY_OUT}.")
     return hashes
+
+
+def _find_whole(path: Path) -> Store | None:
+    """Return a store that this version made, and of which nothing is lost; None: there is none."""
+    try:
+        verify_store(path)
+    except (ValueError, FileNotFoundError):
+        return None
+    store = open_store(path)
+    if store.manifest["gpu_coord"] != __version__:
+        return None
+    warn_of_nothing(store.manifest["inputs"])
+    warn_of_damage(store.manifest)
+    return store
 
 
 def _hash_files(sources: Sequence[Source]) -> dict[Path, str]:

@@ -74,7 +74,8 @@ Raw = Annotated[
 
 # The common options: every command takes them, and shows those that change something.
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace any result that is there.", **_OUTPUT)
+    bool,
+    typer.Option("--overwrite", help="Make it anew; replace any result there.", **_OUTPUT),
 ]
 Backend = Annotated[
     BackendChoice, typer.Option(help="Where to compute; gpu never falls back.", **_MACHINE)

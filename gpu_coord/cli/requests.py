@@ -64,12 +64,18 @@ class Request:
 
     @contextmanager
     def tell_replacement(self, out: Path | None) -> Iterator[None]:
-        """Say, when all is done, that a result was in that place before, and is no more."""
+        """Say, when all is done, that a result was in that place before, and if it still is."""
         noun = None if out is None else _find_noun(out)
+        if out is None or noun is None:
+            yield
+            return
+        before = out.stat().st_ino
         yield
-        if noun is not None and self.overwrite:
+        if out.stat().st_ino == before:
+            say("note", f"{out} is the same {noun}, made before; --overwrite makes it anew.")
+        elif self.overwrite:
             say("note", f"the {noun} that was at {out} is replaced, as --overwrite asks.")
-        elif noun is not None:
+        else:
             say("note", f"{out} held the same {noun}, of the same settings, and is replaced.")
 
     def show(self, summary: dict[str, Any], show: Callable[[], None]) -> None:

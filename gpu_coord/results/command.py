@@ -8,7 +8,7 @@ import inspect
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,10 @@ from gpu_coord.results.clock import Progress, StageClock
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import find_form
 from gpu_coord.results.origin import Inputs, describe_backend, describe_origin
-from gpu_coord.results.replacement import refuse_other
+from gpu_coord.results.replacement import is_there
 from gpu_coord.results.room import Room, make_room
 from gpu_coord.store.store import Store, check_outside, open_store
-from gpu_coord.store.tables import describe_file, describe_table
+from gpu_coord.store.tables import describe_files, describe_table
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _LEAST_MEMORY = 2 << 30
 _SMALL_BLOCKS = 16 << 20  # which are as good as any
 _THREAD_MEMORY = 256 << 20
+
+
+class _MadeBeforeError(Exception):
+    """What is to be made is in its place already."""
 
 
 class Work:
@@ -53,14 +57,15 @@ class Work:
         backend: "Backend | None",
         memory: int | None,
         progress: Progress | None,
-        unlike: Path | None = None,  # where nothing but the same result may be replaced
+        place: Path | None = None,  # where the same result is found again, and another refused
+        wants_graphs: bool = False,
     ):
         self.command, self.folder, self.settings = command, folder, settings
         self.inputs = dict(inputs or {})
         self.labels, self.clock = labels, StageClock(progress)
         self._store, self._backend, self._memory = store, backend, memory
         self.room: Room = make_room(memory)
-        self._unlike = unlike
+        self._place, self._wants_graphs = place, wants_graphs
         self.content: dict[str, Any] = {}
 
     @property
@@ -94,15 +99,21 @@ class Work:
         return found
 
     def time(self, stage: str) -> AbstractContextManager[None]:
-        """Time a stage, and tell of it; before the first one, refuse to replace another result."""
-        self._refuse_other()
+        """Time a stage, and tell of it; before the first one, look at what is in the way."""
+        self._look_at_place()
         return self.clock.time(stage)
 
-    def _refuse_other(self) -> None:
-        """Look at what is in the way once all inputs are known, and nothing is computed yet."""
-        if self._unlike is not None:
-            refuse_other(self._unlike, find_form(self.command), self._describe_origin())
-            self._unlike = None
+    def _look_at_place(self) -> None:
+        """End where the result is there, now that all inputs are known and nothing is computed."""
+        if self._place is None:
+            return
+        place, self._place = self._place, None
+        form = find_form(self.command)
+        if is_there(place, form, self._describe_origin()) and self._has_graphs(place):
+            raise _MadeBeforeError
+
+    def _has_graphs(self, place: Path) -> bool:
+        return not self._wants_graphs or bool(open_run(place).content.get("graphs_written"))
 
     def _describe_origin(self) -> dict[str, Any]:
         return describe_origin(
@@ -136,7 +147,7 @@ class Work:
 
     def finish(self) -> None:
         """Write the marker: from then on the folder is a result."""
-        self._refuse_other()
+        self._look_at_place()
         form, origin = find_form(self.command), self._describe_origin()
         if self._backend is not None:
             origin["backend"] = describe_backend(self._backend)
@@ -161,15 +172,18 @@ def begin(
     backend: "Backend | None" = None,
     memory: int | None = None,
     progress: Progress | None = None,
+    graphs: bool = False,
 ) -> Iterator[Work]:
     """Begin a command that writes a folder; when the block succeeds, the folder is there.
+
+    The same result that is there already is left as it is: the block ends at its first stage.
 
     Parameters
     ----------
     command
         Its name.
     out
-        The folder; one that the same command made of the same is replaced, others are refused.
+        The folder; one that the same command made of the same stays, others are refused.
     settings
         Every choice of the command.
     store
@@ -179,9 +193,11 @@ def begin(
     inputs
         Whatever else changes the result, by name: other results, hashes.
     overwrite
-        Replace any earlier folder of the same form.
+        Compute anew, and replace any earlier folder of the same form.
     backend, memory, progress
         As of the command.
+    graphs
+        Whether an earlier folder must have graph files to be the same.
 
     Raises
     ------
@@ -194,10 +210,14 @@ def begin(
     if store is not None:
         store = open_store(store)
         check_outside(store, out, form.plural)
-    with replace_folder(Path(out), form.marker, form.names) as folder:
+    with (
+        suppress(_MadeBeforeError),
+        replace_folder(Path(out), form.marker, form.names) as folder,
+    ):
         work = Work(
             command, folder, settings, store=store, labels=labels, inputs=inputs, backend=backend,
-            memory=memory, progress=progress, unlike=None if overwrite else Path(out),
+            memory=memory, progress=progress, place=None if overwrite else Path(out),
+            wants_graphs=graphs,
         )  # fmt: skip
         yield work
         work.finish()
@@ -273,14 +293,14 @@ _DESCRIBED = {
     "store": "A store, its folder, or a table of shares or posts as `ingest` takes it: a file or "
     "a data frame (Polars, pandas, Arrow, DuckDB, ...).",
     "out": "The folder to write; one that the same command made of the same with the same choices "
-    "is replaced, anything else is refused. Without it a temporary one is there as long as what is "
-    "returned, whose `save` keeps it.",
+    "is returned as it is, anything else is refused. Without it a temporary one is there as long "
+    "as what is returned, whose `save` keeps it.",
     "map": "What the columns of a data frame mean, field -> column, of all that count, as of "
     "`ingest`; by default they are taken by their names.",
     "graphs": "Write GraphML and GEXF of the network even above 200,000 edges.",
     "labels": "Columns account_id, label, in the place of the store's own labels: a data frame, or "
     "a CSV or Parquet file.",
-    "overwrite": "Replace any result that is there.",
+    "overwrite": "Compute anew, and replace any result that is there.",
     "backend": "Where to compute; the default is `gpu_coord.backend.choose`'s.",
     "memory": "Bytes that the process may hold; by default nine tenths of what is free, within the "
     "limits of the machine, its container and its shell. What will not fit is refused before it is "
@@ -324,6 +344,7 @@ def writes(
             place, kept = choose_place(out, "run")
             # Beside the run, where what needs the store later looks for it.
             store = take_store(store, map, kept.path / "store" if kept else None)
+            means["graphs"] = needed.get("graphs", False)
             with begin(command, place, choices, store, **means) as work:
                 function(work, **needed)
             return replace(open_run(place), kept=kept)
@@ -365,12 +386,6 @@ def choose_memory(backend: "Backend") -> int:
 def describe_tables(folder: Path) -> dict[str, Any]:
     """Return rows, size and hash of each table in a folder."""
     return {file.stem: describe_table(file) for file in sorted(folder.glob("*.parquet"))}
-
-
-def describe_files(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return size and hash of some files, those that there are."""
-    present = [name for name in names if (folder / name).is_file()]
-    return {name: describe_file(folder / name) for name in present}
 
 
 def amend(

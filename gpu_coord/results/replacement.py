@@ -1,4 +1,7 @@
-"""Which earlier result a command may replace: its own, made of the same with the same choices."""
+"""What an earlier result in the way is: the same, made of the same with the same choices, or not.
+
+The same is found again, and nothing is computed; where a part of it is lost it is made anew.
+"""
 
 import json
 from collections.abc import Mapping
@@ -7,10 +10,11 @@ from typing import Any
 
 from gpu_coord.ground.folders import WAY_OUT, list_differences, read_marker
 from gpu_coord.results.forms import Form
+from gpu_coord.results.verification import verify
 
 
-def refuse_other(path: Path, form: Form, origin: Mapping[str, Any]) -> None:
-    """Refuse to replace a result, unless it is what is about to be made.
+def is_there(path: Path, form: Form, origin: Mapping[str, Any]) -> bool:
+    """Tell whether a result is there, whole and made by this version; refuse another one.
 
     Parameters
     ----------
@@ -26,12 +30,23 @@ def refuse_other(path: Path, form: Form, origin: Mapping[str, Any]) -> None:
     """
     held = read_marker(path, form.marker)
     if held is None:
-        return
+        return False
     held = {"command": form.commands[0]} | held
     wanted = json.loads(json.dumps(origin))
     if _identify(held) != _identify(wanted):
         difference = _describe_difference(held, wanted)
         raise FileExistsError(f"{path} holds another {form.noun}, {difference}; {WAY_OUT}.")
+    versions = ("gpu_coord", "marker_version")
+    return all(held.get(name) == wanted[name] for name in versions) and is_whole(path)
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a result is there, finished, with all that it was written with."""
+    try:
+        verify(path)
+    except (ValueError, FileNotFoundError):
+        return False
+    return True
 
 
 def _identify(origin: Mapping[str, Any]) -> tuple[Any, ...]:

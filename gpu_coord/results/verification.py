@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from gpu_coord.results.command import describe_files
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import RUN
 from gpu_coord.store.store import STORE_MARKER, verify_store
-from gpu_coord.store.tables import check_tables
+from gpu_coord.store.tables import check_tables, describe_files
 
 
 def verify(path: Path | str) -> dict[str, Any]:

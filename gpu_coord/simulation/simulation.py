@@ -183,12 +183,12 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; the same simulation is replaced, anything else is refused. Without it a
-        temporary one is there as long as what is returned, whose `save` keeps it.
+        Folder to write; the same simulation is returned as it is, anything else is refused.
+        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
     overwrite
-        Replace any simulation that is there.
+        Simulate anew, and replace any simulation that is there.
     progress
         Called with the stage, the posts written so far and their total, after each chunk.
 

@@ -59,6 +59,12 @@ def describe_file(path: Path) -> dict[str, Any]:
     return {"size": path.stat().st_size, "sha256": hash_file(path)}
 
 
+def describe_files(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return size and hash of some files, those that there are."""
+    present = [name for name in names if (folder / name).is_file()]
+    return {name: describe_file(folder / name) for name in present}
+
+
 def hash_file(path: Path) -> str:
     """Return the sha256 of a file as hexadecimal text."""
     with path.open("rb") as file:

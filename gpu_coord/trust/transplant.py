@@ -62,7 +62,7 @@ def transplant(
         The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``. Without
         it a temporary one is there as long as what is returned, whose `save` keeps it.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
 

@@ -66,7 +66,7 @@ def compare(
     out
         The folder to write.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory

@@ -44,6 +44,7 @@ from gpu_coord.results.command import (
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import SWEEP
 from gpu_coord.results.origin import describe_backend, describe_origin, hash_labels
+from gpu_coord.results.replacement import is_whole
 from gpu_coord.store.store import Store, check_outside
 from gpu_coord.store.tables import hash_file
 from gpu_coord.trust.settings import SweepSettings
@@ -91,7 +92,8 @@ def sweep(
         Lists of values by the option of `detect`, or a TOML file of them; ``groups`` is 0 unless
         it is among them.
     out
-        The folder to write; one of the same sweep is gone on with, anything else is refused.
+        The folder to write; the same sweep is returned as it is if it is finished, gone on with
+        if it is not, and anything else is refused.
         Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     labels
         Columns account_id, label, in the place of the store's own labels: a data frame, or a CSV
@@ -133,6 +135,10 @@ def sweep(
     inputs = {"grid": hash_json(named), "truth": None if truth is None else hash_file(Path(truth))}
     origin = describe_origin("sweep", settings, store=store, labels=labels, inputs=inputs)
     origin |= {"grid": named}
+    if not overwrite:
+        _check_folder(place, origin)
+        if is_whole(place):
+            return replace(open_run(place), kept=kept)
     with _open_folder(place, store, origin, overwrite=overwrite) as folder:
         work = Work(
             "sweep", folder, settings, store=store, labels=labels, inputs=inputs, backend=backend,
