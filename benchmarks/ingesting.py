@@ -1,8 +1,9 @@
 """Ingest: a 1 GB archive in the X format and tweets as JSON lines, against Polars parsing the same
-bytes; how memory grows; and files of all readers with random cells and damaged bytes.
+bytes; how memory grows; a fifth of an archive added to the rest; and files of all readers with
+random cells and damaged bytes.
 
-GPU_COORD_PARTS chooses among gigabyte, lines, growth, random; GPU_COORD_INPUTS says how many random
-files there are (100,000).
+GPU_COORD_PARTS chooses among gigabyte, lines, growth, addition, random; GPU_COORD_INPUTS says how
+many random files there are (100,000).
 """
 
 import itertools
@@ -21,8 +22,9 @@ from benchmarks.measure import FOLDER, gpu_coord, median_ratio, run_command
 N_POSTS = 1_700_000
 N_LINES = 350_000
 GROWTH = (1_000_000, 10_000_000)
+N_ADDED = 1_000_000
 N_INPUTS = int(os.environ.get("GPU_COORD_INPUTS", "100000"))
-PARTS = os.environ.get("GPU_COORD_PARTS", "gigabyte,lines,growth,random").split(",")
+PARTS = os.environ.get("GPU_COORD_PARTS", "gigabyte,lines,growth,addition,random").split(",")
 _PARSE = "import sys, polars; print(polars.{}(sys.argv[1], {}).height)"
 
 
@@ -30,7 +32,7 @@ def run() -> list[str]:
     """Return lines of a report."""
     parts = {
         "gigabyte": _time_archive, "lines": _time_lines, "growth": _measure_growth,
-        "random": _try_random,
+        "addition": _time_addition, "random": _try_random,
     }  # fmt: skip
     return [line for name, part in parts.items() if name in PARTS for line in part()]
 
@@ -75,6 +77,29 @@ def _measure_growth() -> list[str]:
     few, many = peaks
     return [f"ingest, peak memory: {few:.2f} GB for {GROWTH[0]:,} posts, {many:.2f} GB for "
             f"{GROWTH[1]:,}: {many / few:.1f} x"]  # fmt: skip
+
+
+def _time_addition() -> list[str]:
+    """Add the last fifth of an archive to the others, and compare with all of it and it alone."""
+    folder = _simulate(N_ADDED)
+    tweets = pl.read_csv(folder / "tweets.csv", infer_schema=False)
+    old, new = folder / "old.csv", folder / "new.csv"
+    tweets.head(-tweets.height // 5).write_csv(old)
+    tweets.tail(tweets.height // 5).write_csv(new)
+    store, seconds = FOLDER / "added.store", dict[str, list[float]]()
+    calls = {"all": [old, new], "new": [new], "old": [old], "add": ["--add", new]}
+    for _ in range(4):
+        for name, files in calls.items():
+            more = [] if name == "add" else ["--overwrite"]
+            taken, _ = gpu_coord("ingest", *files, "--store", store, *more)
+            seconds.setdefault(name, []).append(taken)
+    middle = {name: median(times) for name, times in seconds.items()}
+    copied = middle["add"] - middle["new"]
+    return [
+        f"ingest --add, a fifth of {N_ADDED:,} posts to the rest: {middle['add']:.1f} s; the fifth "
+        f"alone {middle['new']:.1f} s, all {middle['all']:.1f} s: the old cost {copied:.1f} s, "
+        f"{copied / middle['old']:.2f} x reading them (medians of four, in turn)"
+    ]
 
 
 def _simulate(n_posts: int) -> Path:

@@ -159,7 +159,7 @@ def _run_archive() -> list[str]:
             gpu_coord("simulate", "--out", archive, "--seed", str(seed))
         gpu_coord("ingest", archive / "tweets.csv", archive / "users.csv", "--store", store)
         out = FOLDER / f"model{seed}.model"
-        seconds, peak = gpu_coord("model", store, "--out", out)
+        seconds, peak = gpu_coord("model", store, "--out", out, "--overwrite")
         influences = pl.read_parquet(out / "influences.parquet").sort("caused", descending=True)
         edges = pl.read_parquet(archive / "truth_edges.parquet").with_columns(true=1)
         marked = influences.join(edges, on=["source", "target"], how="left", maintain_order="left")

@@ -107,7 +107,7 @@ def _time_command(name: str) -> tuple[float, float, float]:
     command = (
         sys.executable, "-m", "gpu_coord", "share", FOLDER / f"{name}.store",
         "--out", FOLDER / f"{name}.run", "--kind", "object", "--mode", "coortweet",
-        "--window", f"{WINDOW}s", "--min-participation", str(MIN_PARTICIPATION),
+        "--window", f"{WINDOW}s", "--min-participation", str(MIN_PARTICIPATION), "--overwrite",
     )  # fmt: skip
     with TemporaryDirectory() as empty:
         cold, _ = run_command(*command, environment={"NUMBA_CACHE_DIR": empty})

@@ -16,7 +16,7 @@ def run() -> list[str]:
 def _time_simulation(n_posts: int, form: str) -> str:
     archive = FOLDER / "simulating"
     options = ("--preset", "june2020", "--n-posts", str(n_posts), "--format", form)
-    seconds, peak = gpu_coord("simulate", "--out", archive, *options)
+    seconds, peak = gpu_coord("simulate", "--out", archive, "--overwrite", *options)
     size = sum(file.stat().st_size for file in archive.iterdir())
     shutil.rmtree(archive)
     return (

@@ -37,7 +37,9 @@ def _time(store: Path) -> list[str]:
     peak: dict[str, float] = {}
     for n_round in range(N_ROUNDS + 1):
         figures = {
-            name: gpu_coord("detect", store, "--out", FOLDER / "sweeping.run", *options)
+            name: gpu_coord(
+                "detect", store, "--out", FOLDER / "sweeping.run", "--overwrite", *options
+            )
             for name, options in calls.items()
         }
         figures |= {name: _sweep(store, text) for name, text in GRIDS.items()}

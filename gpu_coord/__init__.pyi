@@ -28,6 +28,7 @@ def ingest(
     labels: AnyPath | IntoFrame | None = None,
     same_person: AnyPath | IntoFrame | None = None,
     label: Mapping[str, AnyPath | IntoFrame] | Sequence[tuple[str, AnyPath | IntoFrame]] | None = None,
+    add: bool = False,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     format: Literal['auto', 'x-archive', 'shares', 'crowdtangle', 'exports'] = 'auto',
@@ -48,9 +49,9 @@ def ingest(
         Files and folders, recognised by their content (see ``docs/reading.md``); or a data frame
         (Polars, pandas, Arrow, DuckDB, ...).
     store
-        The folder to write; a store of the same inputs, read in the same way, is replaced once the
-        new one is complete, anything else is refused. Without it a temporary one is there as long
-        as what is returned, whose `save` keeps it.
+        The folder to write; a store of the same inputs, read in the same way, is returned as it
+        is, anything else is refused. Without it a temporary one is there as long as what is
+        returned, whose `save` keeps it.
     pseudonym_key
         Replaces account ids, and entities that are accounts (kind ``mention`` and kinds that end
         in ``_user``), by 32 hexadecimal digits of HMAC-SHA256; the key itself is not stored. So
@@ -63,8 +64,13 @@ def ingest(
     label
         Label -> file, folder or data frame, which is read too: the label of all its accounts.
         Pairs of label and path where a label has several.
+    add
+        Add the inputs to the store that is there, whose own are not read again: it then is that of
+        one ingest of the old inputs and the new, in this order (``docs/reading.md`` says how far).
+        The choices, the key, the labels and the persons must be those of the store. Inputs that it
+        holds are left out, with a warning.
     overwrite
-        Replace any store that is there.
+        Read anew, and replace any store that is there once the new one is complete.
     progress
         Called with the stage, and how much of how much is done (bytes).
     format
@@ -255,8 +261,8 @@ def detect(
         data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        returned as it is, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
     map
@@ -266,7 +272,7 @@ def detect(
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -377,8 +383,8 @@ def share(
         data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        returned as it is, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     objects
         Columns kind, value: look at the shares of these objects only.
     graphs
@@ -390,7 +396,7 @@ def share(
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
@@ -491,8 +497,8 @@ def coact(
         data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        returned as it is, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
     map
@@ -502,7 +508,7 @@ def coact(
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     backend
         Where the network is labelled; pairs are found on the CPU.
     memory
@@ -621,8 +627,8 @@ def run_cycle(
         What to begin with, see `read_seeds`.
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        returned as it is, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     graphs
         Write GraphML and GEXF of the network even above 200,000 edges.
     map
@@ -632,7 +638,7 @@ def run_cycle(
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -739,8 +745,8 @@ def fit_model(
         data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        returned as it is, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     candidates
         A run: the accounts of its network's edges may explain each other, in the direction of the
         edges, and nobody else. By default all pairs with ``min_support`` coincidences may.
@@ -751,7 +757,7 @@ def fit_model(
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -869,8 +875,8 @@ def trace_cascades(
         data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        returned as it is, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     run
         The run whose groups say which accounts are inside, see `read_inside`.
     inside
@@ -882,7 +888,7 @@ def trace_cascades(
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
     group
@@ -940,8 +946,8 @@ def compare_cohorts(
         data frame (Polars, pandas, Arrow, DuckDB, ...).
     out
         The folder to write; one that the same command made of the same with the same choices is
-        replaced, anything else is refused. Without it a temporary one is there as long as what
-        is returned, whose `save` keeps it.
+        returned as it is, anything else is refused. Without it a temporary one is there as long
+        as what is returned, whose `save` keeps it.
     run
         A run on that store, for its groups; only its accounts take part.
     map
@@ -951,7 +957,7 @@ def compare_cohorts(
         Columns account_id, label, in the place of the store's own labels: a data frame, or a
         CSV or Parquet file.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
     by
@@ -990,12 +996,12 @@ def simulate(
     Parameters
     ----------
     out
-        Folder to write; the same simulation is replaced, anything else is refused. Without it a
-        temporary one is there as long as what is returned, whose `save` keeps it.
+        Folder to write; the same simulation is returned as it is, anything else is refused.
+        Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     overrides
         Parameters of :class:`Scenario` by name, in the place of the preset's.
     overwrite
-        Replace any simulation that is there.
+        Simulate anew, and replace any simulation that is there.
     progress
         Called with the stage, the posts written so far and their total, after each chunk.
     seed
@@ -1055,7 +1061,7 @@ def compare(
     out
         The folder to write.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     backend
         Where to compute; the default is `gpu_coord.backend.choose`'s.
     memory
@@ -1135,7 +1141,7 @@ def transplant(
         The folder to write: ``shares.parquet`` to ingest, and ``truth_accounts.parquet``. Without
         it a temporary one is there as long as what is returned, whose `save` keeps it.
     overwrite
-        Replace any result that is there.
+        Compute anew, and replace any result that is there.
     progress
         Called with the stage, the work done and the work in all.
     seed
@@ -1255,7 +1261,8 @@ def sweep(
         Lists of values by the option of `detect`, or a TOML file of them; ``groups`` is 0 unless
         it is among them.
     out
-        The folder to write; one of the same sweep is gone on with, anything else is refused.
+        The folder to write; the same sweep is returned as it is if it is finished, gone on with
+        if it is not, and anything else is refused.
         Without it a temporary one is there as long as what is returned, whose `save` keeps it.
     labels
         Columns account_id, label, in the place of the store's own labels: a data frame, or a CSV

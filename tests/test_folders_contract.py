@@ -395,13 +395,57 @@ def test_verify__holds_the_summary_against_the_edges(copied):
 
 @each_kind
 def test_command__given_again_writes_the_same_bytes(make, find, copied, tmp_path, name):
-    whole, again = find(name)[0], make(name, copied.path)
+    anew = name != "sweep"  # whose table has the seconds of each cell
+    whole, again = find(name)[0], make(name, copied.path, overwrite=anew)
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
     assert read_files(whole.path, ".parquet") == read_files(again.path, ".parquet")
     contents = [found.content | {"stages": 0} for found in (whole, again)]
     for content in contents:
         content["summary"] = content["summary"] | {"seconds": 0}
     assert contents[0] == contents[1] and again.fingerprint == whole.fingerprint
+
+
+@each_kind
+def test_command__given_again_finds_what_it_made(make, find, copied, name):
+    before, folder = read_files(copied.path), copied.path.stat().st_ino
+    seen = []
+    again = make(name, copied.path, progress=lambda *report: seen.append(report))
+    assert not seen and again.content == copied.content
+    assert read_files(copied.path) == before and copied.path.stat().st_ino == folder
+
+
+def _lose(found):
+    found.find(found.tables[0]).unlink()
+
+
+def _age(found):
+    edit(found, lambda content: content.update(gpu_coord="0.1.9"))
+
+
+@pytest.mark.parametrize("change", [_lose, _age])
+@pytest.mark.parametrize("name", ["strict", "cohorts", "simulate"])
+def test_command__makes_anew_what_is_not_whole_or_of_another_version(
+    make, find, copied, name, change
+):
+    change(copied)
+    seen = []
+    again = make(name, copied.path, progress=lambda *report: seen.append(report))
+    assert seen and verify(again.path)
+    check_same_tables(find(name)[0], again)
+
+
+@pytest.mark.parametrize("name", ["strict"])
+def test_command__makes_graphs_where_they_are_asked_for(make, copied):
+    edit(copied, lambda content: content.update(graphs_written=False))
+    for graphs, is_made in ((False, False), (True, True), (True, False)):
+        seen = []
+        make(
+            "strict",
+            copied.path,
+            graphs=graphs,
+            progress=lambda *each, seen=seen: seen.append(each),
+        )
+        assert bool(seen) == is_made
 
 
 @each_kind
@@ -510,7 +554,7 @@ def test_command__that_was_stopped_leaves_what_was_there(make, find, copied, tmp
                     raise error
 
             with pytest.raises(error):
-                make(name, out, progress=stop)
+                make(name, out, progress=stop, overwrite=True)
             assert [path.name for path in tmp_path.iterdir()] == ["copy"]
     assert read_files(tmp_path) == before
 

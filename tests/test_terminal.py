@@ -173,6 +173,10 @@ def test_commands__draw_nothing_into_a_pipe(runs, tmp_path, arguments):
 def test_replacement__is_said_and_another_result_refused(runs, tmp_path):
     request = ("detect", runs[1].path, "--out", tmp_path / "run", "--kinds", "url", "--paper")
     assert succeed(*request).stderr == ""
+    again = succeed(*request)
+    assert f"{tmp_path / 'run'} is the same run, made before; --overwrite" in again.stderr
+    assert "specification" in again.stdout
+    (tmp_path / "run" / "edges.parquet").write_bytes(b"")
     assert f"{tmp_path / 'run'} held the same run, of the same settings" in succeed(*request).stderr
     result = CliRunner().invoke(app, [*map(str, request), "--bin", "2h"])
     assert result.exit_code == 1
