@@ -22,7 +22,14 @@ from polars.testing import assert_frame_equal
 from scipy import stats
 
 from gpu_coord.chance.days import Axis, draw_days, list_days, list_open_days
-from gpu_coord.chance.lags import _select_cells, _sum_curve, measure_lags, tabulate_lags
+from gpu_coord.chance import curves
+from gpu_coord.chance.lags import (
+    _plan_copies,
+    _select_cells,
+    _sum_curve,
+    measure_lags,
+    tabulate_lags,
+)
 from gpu_coord.chance.strata import expect_pairs
 
 
@@ -104,18 +111,21 @@ def test_draw_days__draws_every_order_as_often():
 
 
 def copy_cells(activity, n_copies):
+    """Yield the cells, the bins and the axis of copies, and what their curve is summed from."""
     cells = _select_cells(activity, None)
-    days = list_days(cells.axis, cells.account, cells.bin)
+    placed, days, calendar = _plan_copies(cells)
     for copy in range(n_copies):
-        bin = days.shuffle(np.random.default_rng((44, copy)))
-        yield cells, dataclasses.replace(cells, axis=days.axis, bin=bin)
+        seed = (44, copy)
+        bin = days.shuffle(np.random.default_rng(seed))
+        moved = days.draw(np.random.default_rng(seed))
+        yield cells, bin, days.axis, (placed, moved, calendar)
 
 
 def test_copies__move_whole_days(backend):
     activity = build(draw_cells(44, n_bins=130), backend, n_bins=130, first_bin=5)
-    for cells, copy in copy_cells(activity, 3):
-        assert copy.axis == Axis(first_bin=0, n_bins=6 * 24, bin_seconds=HOUR)
-        before, after = cells.bin + 5, copy.bin
+    for cells, after, axis, _ in copy_cells(activity, 3):
+        assert axis == Axis(first_bin=0, n_bins=6 * 24, bin_seconds=HOUR)
+        before = cells.bin + 5
         np.testing.assert_array_equal(before % 24, after % 24)
         moves = set(zip(cells.account.tolist(), (before // 24).tolist(), (after // 24).tolist()))  # noqa: B905
         assert len(moves) == len({move[:2] for move in moves})  # a day goes to one day,
@@ -124,11 +134,42 @@ def test_copies__move_whole_days(backend):
         assert len({after - before for _, before, after in moves}) > 1
 
 
+@pytest.mark.parametrize("max_table", [1 << 24, 0])
+@pytest.mark.parametrize(
+    ("n_bins", "far", "max_lag"), [(30, 0, 24), (70, 0, 30), (70, 24 * 500, 24), (130, 0, 60)]
+)
+def test_copies__have_the_curve_of_all_pairs_by_hand(
+    n_bins, far, max_lag, max_table, backend, monkeypatch
+):
+    """Few days, so that lags reach across them and past the end; and days beyond a gap."""
+    monkeypatch.setattr(curves, "_MAX_TABLE", max_table)
+    cells = draw_cells(64, n_bins=n_bins, n_accounts=4, n_entities=2, n_cells=120)
+    cells += [(k, e, far + b, i) for k, e, b, i in draw_cells(65, n_bins=n_bins, n_accounts=4)]
+    activity = build(cells, backend, n_bins=far + n_bins, first_bin=7)
+    for chosen, bin, axis, copy in copy_cells(activity, 3):
+        entity, account = chosen.entity.tolist(), chosen.account.tolist()
+        moved = {(0, e, b, i) for e, b, i in zip(entity, bin.tolist(), account, strict=True)}
+        where = {"n_bins": axis.n_bins, "first_bin": axis.first_bin, "bin_seconds": HOUR}
+        wanted = np.array(measure_by_hand(moved, range(4), max_lag, **where), float)
+        np.testing.assert_allclose(_sum_curve(*copy, max_lag), wanted, rtol=1e-11)
+
+
+def test_tallies__of_parts_of_the_entities_add_up(backend):
+    activity = build(draw_cells(66, n_bins=90), backend, n_bins=90)
+    *_, (cells, moved, calendar) = next(copy_cells(activity, 1))
+    whole = curves.tally_pairs(cells, moved, calendar, max_lag=24)
+    cut = cells.start.size // 2
+    parts = [cells._replace(start=cells.start[: cut + 1]), cells._replace(start=cells.start[cut:])]
+    tallies = [curves.tally_pairs(part, moved, calendar, max_lag=24) for part in parts]
+    for mine, theirs, all_of_them in zip(*tallies, whole, strict=True):
+        np.testing.assert_array_equal(mine + theirs, all_of_them)
+
+
 def test_copies__are_the_null_of_the_hour_on_the_mean(backend):
     """Independent orders of days: O is expected by hour of the day, E by entity."""
     n_bins = 24 * 8
     activity = build(draw_cells(45, n_bins=n_bins, n_cells=200), backend, n_bins=n_bins)
-    curves = np.array([_sum_curve(copy, 0)[0] for _, copy in copy_cells(activity, 800)])
+    curves = np.array([_sum_curve(*copy, 0)[0] for *_, copy in copy_cells(activity, 800)])
     error = curves.std(axis=0) / len(curves) ** 0.5
     for column, null in enumerate(("hour", "entity")):
         _, _, strata = prepare(activity, 0, null=null)
@@ -292,6 +333,6 @@ def test_copies__do_not_spread_days_over_empty_years(backend):
     n_bins = 24 * 40_000
     stray = [(0, 0, n_bins - 1, 0), (0, 0, n_bins - 1, 1)]
     activity = build([*near, *stray], backend, n_bins=n_bins)
-    _, copy = next(copy_cells(activity, 1))
-    assert set((copy.bin // 24).tolist()) <= {0, 1, 2, 3, 4, 5, 39_999}
-    assert copy.axis == Axis(0, n_bins, HOUR)
+    _, bin, axis, _ = next(copy_cells(activity, 1))
+    assert set((bin // 24).tolist()) <= {0, 1, 2, 3, 4, 5, 39_999}
+    assert axis == Axis(0, n_bins, HOUR)

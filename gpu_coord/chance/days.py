@@ -49,8 +49,11 @@ class Days:
 
         All days that take part are drawn from, those without activity, too.
         """
-        drawn = draw_days(self.account, self.n_days, rng.random(self.account.size))
-        return self._place(drawn)
+        return self._place(self.draw(rng))
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Return the positions in `open` that the days are moved to, (n_active_days,)."""
+        return draw_days(self.account, self.n_days, rng.random(self.account.size))
 
     def shift(self, shift: Any) -> Any:
         """Return the bins of the cells once each account's days have moved on, round the axis.

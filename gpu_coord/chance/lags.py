@@ -6,16 +6,17 @@ but also of any news that everybody hears of within a day.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from gpu_coord.activity.cells import Activity
-from gpu_coord.activity.counts import count_steps
-from gpu_coord.chance.days import Axis, divides_day, list_days
-from gpu_coord.chance.strata import sum_all_pairs
+from gpu_coord.activity.counts import count_steps, mark_changes
+from gpu_coord.chance.curves import Calendar, EntityCells, expect_by_lag, tally_pairs
+from gpu_coord.chance.days import Axis, Days, count_bins_of_day, divides_day, list_days
+from gpu_coord.chance.strata import locate_blocks
 from gpu_coord.ground.threads import map_ahead
 
 # Sums over all pairs and over pairs of an account with itself, nearer than this, are equal.
@@ -32,10 +33,14 @@ class _Cells:
     """Where which account is active, on entities that two accounts or more use."""
 
     axis: Axis
-    entity: Any  # (n_cells,)
+    entity: Any  # (n_cells,), ascending; then by account
     account: Any
-    group: Any  # number of the (account, entity)
     bin: Any
+
+    def place(self, day: Any, slot: Any) -> EntityCells:
+        """Return the cells on numbered days, each in its place of the day."""
+        start = np.append(np.flatnonzero(mark_changes(self.entity, xp=np)), self.entity.size)
+        return EntityCells(start, self.account, day.astype(np.int32), slot.astype(np.int32))
 
 
 def measure_lags(
@@ -85,7 +90,7 @@ def measure_lags(
     if n_copies < 0:
         raise ValueError(f"n_copies is {n_copies}; make none or more.")
     cells = _select_cells(activity, accounts)
-    curve = _sum_curve(cells, max_lag)
+    curve = _sum_curve(*_find_days(cells), max_lag)
     band = _draw_band(
         cells, max_lag, n_copies=n_copies, seed=seed, threads=activity.backend.threads
     )
@@ -137,17 +142,18 @@ def _select_cells(activity: Activity, accounts: Sequence[int] | np.ndarray | Non
     entity, bin, account = activity.read_cells()
     chosen = np.ones(activity.n_accounts, bool)
     if accounts is not None:
-        chosen = np.isin(np.arange(activity.n_accounts), _check_accounts(accounts, activity))
+        chosen[:] = False
+        chosen[_check_accounts(accounts, activity)] = True
     if chosen.sum() < 2:
         raise ValueError(f"there are {chosen.sum()} accounts to pair; two are needed at least.")
-    kept = chosen[account]
-    groups, group = np.unique(
-        account[kept].astype(np.int64) * activity.n_entities + entity[kept], return_inverse=True
-    )
-    n_users = np.bincount(groups % activity.n_entities, minlength=activity.n_entities)
-    shared = n_users[entity[kept]] > 1
+    kept = np.flatnonzero(chosen[account])
+    group = entity[kept].astype(np.int64) * activity.n_accounts + account[kept]
+    order = np.argsort(group, kind="stable")
+    kept, group = kept[order], group[order]
+    users = entity[kept[mark_changes(group, xp=np)]]
+    shared = kept[np.bincount(users, minlength=activity.n_entities)[entity[kept]] > 1]
     axis = Axis(activity.first_bin, activity.n_bins, activity.bin_seconds)
-    return _Cells(axis, *(a[shared] for a in (entity[kept], account[kept], group, bin[kept])))
+    return _Cells(axis, *(column[shared] for column in (entity, account, bin)))
 
 
 def _check_accounts(accounts: Sequence[int] | np.ndarray, activity: Activity) -> Any:
@@ -161,23 +167,39 @@ def _check_accounts(accounts: Sequence[int] | np.ndarray, activity: Activity) ->
     return rows
 
 
-def _sum_curve(cells: _Cells, max_lag: int) -> Any:
+def _sum_curve(cells: EntityCells, moved: Any, calendar: Calendar, max_lag: int) -> Any:
     """Return observed and expected coincidences of different accounts, (max_lag + 1, 2)."""
-    together, alone = (
-        np.column_stack(sum_all_pairs(cells.axis, *_count_columns(cells, page), max_lag=max_lag))
-        for page in (cells.entity, cells.group)
-    )
-    curve = together - alone
-    expected = curve[:, 1]
-    expected[expected <= _ROUNDING * together[:, 1].max()] = 0.0
-    return curve
+    tally = tally_pairs(cells, moved, calendar, max_lag=max_lag)
+    together, alone = expect_by_lag(tally, calendar)
+    expected = together - alone
+    expected[expected <= _ROUNDING * together.max()] = 0.0
+    return np.column_stack([tally.observed[0] - tally.observed[1], expected])
 
 
-def _count_columns(cells: _Cells, page: Any) -> tuple[Any, Any, Any]:
-    """Return the distinct (page, bin), ascending, and the cells in each."""
-    n_bins = cells.axis.n_bins
-    columns, count = np.unique(page.astype(np.int64) * n_bins + cells.bin, return_counts=True)
-    return columns // n_bins, columns % n_bins, count
+def _find_days(cells: _Cells) -> tuple[EntityCells, Any, Calendar]:
+    """Return the cells on the days of the null, where these are, and the days."""
+    axis = cells.axis
+    blocks = locate_blocks(axis.first_bin, axis.bin_seconds, axis.n_bins, "day", phase=0.0)
+    label = blocks.label(cells.bin)
+    labels = np.unique(label)
+    day = np.searchsorted(labels, label)
+    calendar = _bound_days(blocks.begin(labels), blocks.begin(labels + 1), axis)
+    return cells.place(day, cells.bin - calendar.start[day]), np.arange(labels.size), calendar
+
+
+def _plan_copies(cells: _Cells) -> tuple[EntityCells, Days, Calendar]:
+    """Return the cells on the days of their accounts, these, and where they may be moved to."""
+    days = list_days(cells.axis, cells.account, cells.bin)
+    per_day = count_bins_of_day(cells.axis.bin_seconds)
+    start = days.open * per_day
+    calendar = _bound_days(start, start + per_day, days.axis)
+    return cells.place(days.cell_day, days.cell_slot), days, calendar
+
+
+def _bound_days(start: Any, end: Any, axis: Axis) -> Calendar:
+    """Return days as far as they are on an axis; the ends are those that they would have."""
+    first, last = (np.clip(bound, 0, axis.n_bins) for bound in (start, end))
+    return Calendar(start, first, last, int((end - start).max(initial=1)), axis.n_bins)
 
 
 def _divide(curve: Any) -> Any:
@@ -190,14 +212,15 @@ def _draw_band(
 ) -> tuple[Any, Any]:
     """Return the least and the largest ratio of the copies at each lag; NaN without any."""
     nothing = np.full(max_lag + 1, np.nan)
-    days = list_days(cells.axis, cells.account, cells.bin) if n_copies else None
-    if days is None or days.n_days == 1:
+    if not n_copies:
+        return nothing, nothing
+    placed, days, calendar = _plan_copies(cells)
+    if days.n_days == 1:
         return nothing, nothing
 
     def measure(copy: int) -> Any:
-        bin = days.shuffle(np.random.default_rng((seed, copy)))
-        shuffled = replace(cells, axis=days.axis, bin=bin)
-        return _divide(_sum_curve(shuffled, max_lag))
+        moved = days.draw(np.random.default_rng((seed, copy)))
+        return _divide(_sum_curve(placed, moved, calendar, max_lag))
 
     ratios = np.stack(list(map_ahead(range(n_copies), measure, n_threads=threads)))
     # A copy in which nothing is expected at a lag says nothing about it.

@@ -12,13 +12,11 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import polars as pl
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, mark_changes
 from gpu_coord.backend import Backend
-from gpu_coord.backend.pairs import CACHE, first_at_least
-from gpu_coord.chance.days import Axis
+from gpu_coord.backend.pairs import CACHE
 from gpu_coord.chance.nulls import Null, check_null
 
 _HOUR, _DAY = 3600, 86_400
@@ -128,8 +126,11 @@ class Blocks:
 
     def find_first(self, block: Any, n_steps: int) -> Any:
         """Return the first transition that is not before each block; at most their number."""
-        first = -((self.first_second - block * self.width) // self.bin_seconds)
-        return np.clip(first, 0, n_steps)
+        return np.clip(self.begin(block), 0, n_steps)
+
+    def begin(self, block: Any) -> Any:
+        """Return the transition with which each block begins, on the axis or not."""
+        return -((self.first_second - block * self.width) // self.bin_seconds)
 
     def _count_cycle(self, n_steps: int) -> Any:
         """Return the number of transitions with each label, (n_labels,), block by block."""
@@ -395,114 +396,3 @@ def _list_sharing(sources: Any, uses: Uses, users: Uses) -> Any:
                 end += 1
                 n_listed[row] += 1
     return n_listed, listed[:end]
-
-
-def sum_all_pairs(axis: Axis, page: Any, bin: Any, count: Any, *, max_lag: int) -> tuple[Any, Any]:
-    """Sum what all ordered pairs have in common under the null ``day``, without listing them.
-
-    Pairs of a user with itself are included: sum the users one by one, and subtract.
-
-    Parameters
-    ----------
-    axis
-        Where the bins lie; the lags leave a transition.
-    page, bin
-        Where something is active, ascending and distinct, (n_rows,): entities and bins, for all
-        users of each entity together.
-    count
-        The users that are active there.
-    max_lag
-        The largest of the lags 0, 1, ...: bins from the source's activity to the target's.
-
-    Returns
-    -------
-        Coincidences and expected coincidences at each lag, (max_lag + 1,).
-    """
-    blocks = locate_blocks(axis.first_bin, axis.bin_seconds, axis.n_bins, "day", phase=0.0)
-    labels = pl.Series(blocks.label(bin)).unique().sort().to_numpy()
-    first, end = (blocks.find_first(label, axis.n_bins) for label in (labels, labels + 1))
-    n_left = axis.n_bins - np.arange(max_lag + 1)
-    n_steps = np.clip(np.minimum(end[:, None], n_left) - first[:, None], 0, None)
-    share = np.divide(1, n_steps, out=np.zeros(n_steps.shape), where=n_steps > 0)
-    observed = np.zeros(max_lag + 1, np.int64)
-    steps = np.zeros((labels.size, max_lag + 2), np.int64)
-    _sum_pages(page, bin, count, BusyDays(first, end, axis.n_bins), observed, steps)
-    products = np.cumsum(steps, axis=1)[:, :-1]
-    return observed, (products * share).sum(axis=0)
-
-
-class BusyDays(NamedTuple):
-    """The blocks in which anything is active, ascending; a tuple, for the kernels."""
-
-    first: Any  # bin of each
-    end: Any  # the bin behind its last
-    n_bins: int  # of the axis
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _sum_pages(page: Any, bin: Any, count: Any, days: BusyDays, observed: Any,
-               steps: Any) -> None:  # fmt: skip
-    """Add up coincidences, and a b over blocks, page by page: the latter by where they step."""
-    n_days = days.first.size
-    sources, row = np.zeros(n_days, np.int64), np.empty(page.size, np.int64)
-    start = np.int64(0)  # a plain 0 would have the callees compiled twice
-    while start < page.size:
-        stop, day = start, np.int64(0)
-        while stop < page.size and page[stop] == page[start]:
-            day = first_at_least(days.end, day, n_days, bin[stop] + 1)
-            row[stop] = day
-            sources[day] += count[stop]
-            stop += 1
-        _count_coincidences(bin, count, start, stop, observed)
-        _add_products(bin, count, row, start, stop, days, sources, steps)
-        _drop_late_sources(bin, count, row, start, stop, days, steps)
-        for position in range(start, stop):
-            sources[row[position]] = 0
-        start = stop
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _count_coincidences(bin: Any, count: Any, start: int, stop: int, observed: Any) -> None:
-    for position in range(start, stop):
-        other = position
-        while other < stop and bin[other] - bin[position] < observed.size:
-            observed[bin[other] - bin[position]] += count[position] * count[other]
-            other += 1
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _add_products(bin: Any, count: Any, row: Any, start: int, stop: int, days: BusyDays,
-                  sources: Any, steps: Any) -> None:  # fmt: skip
-    """Add each target's count times what its source's block would hold if no lag cut any off.
-
-    As the lag grows the source's block changes when the lag passes the beginning of one.
-    """
-    n_lags = steps.shape[1] - 1
-    for position in range(start, stop):
-        for source in range(row[position], row[start] - 1, -1):
-            lag = max(bin[position] - days.end[source] + 1, 0)
-            if lag >= n_lags:
-                break
-            last = min(n_lags, bin[position] - days.first[source] + 1)
-            product = count[position] * sources[source]
-            steps[source, lag] += product
-            steps[source, last] -= product
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _drop_late_sources(bin: Any, count: Any, row: Any, start: int, stop: int, days: BusyDays,
-                       steps: Any) -> None:  # fmt: skip
-    """Take off the sources of the last bins: these have no bin so many lags later."""
-    n_lags = steps.shape[1] - 1
-    for position in range(stop - 1, start - 1, -1):
-        source = row[position]
-        first_lag = days.n_bins - bin[position]
-        if first_lag >= n_lags:
-            break
-        for lag in range(first_lag, n_lags):
-            other = stop - 1
-            while other >= start and bin[other] - lag >= days.first[source]:
-                if bin[other] - lag < days.end[source]:
-                    steps[source, lag] -= count[position] * count[other]
-                    steps[source, lag + 1] += count[position] * count[other]
-                other -= 1
