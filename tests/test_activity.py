@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from runs import event
 
 from gpu_coord.activity.cells import _take_top, build_activity
+from gpu_coord.activity.distinct import list_distinct
 
 KINDS = ("hashtag", "url")
 TWICE = pl.DataFrame({"account_id": ["a", "a"], "label": ["x", "y"]})
@@ -228,6 +229,19 @@ def test_build_activity__prefers_domains_of_the_store(backend, make_store):
 def test_build_activity__says_what_is_wrong(backend, make_store, choices, message):
     with pytest.raises(ValueError, match=message):
         build(make_store([event("a", 0)]), backend, **{"kinds": ("hashtag",)} | choices)
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1),
+    sizes=st.sampled_from([(4, 4, 4), (2**61, 4, 4), (2**60, 4, 4), (2**40, 2**40, 2**40)]),
+)
+def test_list_distinct__is_the_set_in_order(rows, sizes, backend):
+    """The same whether a row fits 63 bits or not; numbers at the upper ends of their columns."""
+    rows = [tuple(size - 1 - value for value, size in zip(row, sizes, strict=True)) for row in rows]
+    columns = [backend.xp.asarray(column) for column in np.array(rows).T]
+    found = list_distinct(columns, sizes, xp=backend.xp)
+    found = [backend.to_host(column).tolist() for column in found]
+    assert list(zip(*found, strict=True)) == sorted(set(rows))
 
 
 def test_tensor__is_the_cells_in_dense_form(backend, make_store):

@@ -16,6 +16,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
+from gpu_coord.activity.distinct import list_distinct
 from gpu_coord.activity.settings import MatchSettings
 from gpu_coord.backend import Backend, choose
 from gpu_coord.ground.keywords import takes
@@ -181,28 +182,32 @@ def build_activity(
             f"no event of the kinds {', '.join(kinds)} is left after the filters on time and "
             f"accounts ({accounts.height} accounts kept); widen them."
         )
-    entities = _describe_entities(events, members)
-    cells = _deduplicate(events, entities, backend=backend)
-    first_bin, last_bin = _find_span(events, bin_ms)
+    post, bin, account, entity = (backend.to_array(events[name]) for name in events.columns)
+    first_bin, last_bin = _find_span(bin, bin_ms)
+    n_bins = last_bin - first_bin + 1
+    entities = _describe_entities(post, entity, account, members, backend=backend)
+    ranks = backend.xp.asarray(entities["entity"].to_numpy())
+    row = backend.xp.zeros(int(ranks[-1]) + 1, dtype=np.int32)
+    row[ranks] = backend.xp.arange(ranks.size)
+    sizes = (entities.height, n_bins, accounts.height)
+    cells = _list_cells(row[entity], bin - first_bin, account, sizes, backend=backend)
     present = tuple(kind for kind in dict.fromkeys(kinds) if kind in set(entities["kind"]))
     return Activity(
         backend=backend,
         bin_seconds=bin_ms // 1000,
         first_bin=first_bin,
-        n_bins=last_bin - first_bin + 1,
+        n_bins=n_bins,
         kinds=present,
         missing_kinds=tuple(kind for kind in dict.fromkeys(kinds) if kind not in present),
         accounts=accounts.drop("account", "row"),
         entities=entities.select("kind", "value", "n_accounts", "n_events"),
-        entity=backend.to_array(cells["entity"]),
-        bin=backend.to_array(cells["bin"] - first_bin),
-        account=backend.to_array(cells["account"]),
         n_dropped=n_dropped,
+        **cells,
     )
 
 
-def _find_span(events: Any, bin_ms: int) -> tuple[int, int]:
-    first_bin, last_bin = int(events["bin"].min()), int(events["bin"].max())
+def _find_span(bin: Any, bin_ms: int) -> tuple[int, int]:
+    first_bin, last_bin = int(bin.min()), int(bin.max())
     if last_bin - first_bin >= MAX_BINS:
         raise ValueError(
             f"the events span {last_bin - first_bin + 1:,} bins of {bin_ms / 1000:g} s, from "
@@ -284,33 +289,35 @@ def _select_events(
     )
 
 
-def _describe_entities(events: Any, members: pl.DataFrame) -> pl.DataFrame:
-    """Return the entities with an event; their place is their row from here on."""
-    counts = (
-        events.unique(["post", "entity", "account"])
-        .group_by("entity")
-        .agg(n_accounts=nw.col("account").n_unique(), n_events=nw.len())
-        .with_columns(nw.col("n_accounts", "n_events").cast(nw.Int64))
-    )
-    named = rank_entities(members).select("row", "kind", "value").unique("row")
+def _describe_entities(
+    post: Any, entity: Any, account: Any, members: pl.DataFrame, *, backend: Backend
+) -> pl.DataFrame:
+    """Return the entities with an event, by rank; their place is their row from here on."""
+    xp, columns = backend.xp, (entity, account, post)
+    sizes = [int(column.max()) + 1 for column in columns]
+    used_by = list_distinct(columns, sizes, xp=xp)[:2]  # in each post
+    users = list_distinct(used_by, sizes[:2], xp=xp)
+    counts = {"n_accounts": users[0], "n_events": used_by[0]}
+    described = {
+        name: backend.to_host(xp.bincount(rows, minlength=sizes[0])) for name, rows in counts.items()
+    }
     return (
-        pl.DataFrame(counts.to_arrow())
-        .join(named, left_on="entity", right_on="row", how="left")
-        .sort("entity")
+        pl.DataFrame(described, schema=dict.fromkeys(described, pl.Int64))
+        .with_row_index("entity")
+        .filter(pl.col("n_events") > 0)
+        .join(rank_entities(members).select("kind", "value", entity="row").unique("entity"),
+              on="entity", how="left", maintain_order="left")  # fmt: skip
     )
 
 
-def _deduplicate(events: Any, entities: pl.DataFrame, *, backend: Backend) -> Any:
-    """Return the distinct (entity, bin, account), sorted, entities numbered by their row."""
-    rows = _send(entities.select("entity").with_row_index("row"), events, backend=backend)
-    return (
-        events.select("entity", "bin", "account")
-        .unique()
-        .join(rows, on="entity", how="inner")
-        .select(
-            nw.col("row").cast(nw.Int32).alias("entity"),
-            nw.col("bin").cast(nw.Int64),
-            nw.col("account").cast(nw.Int32),
-        )
-        .sort("entity", "bin", "account")
-    )
+def _list_cells(
+    entity: Any, bin: Any, account: Any, sizes: tuple[int, int, int], *, backend: Backend
+) -> dict[str, Any]:
+    """Return the distinct cells, sorted, with the types of an activity."""
+    distinct = list_distinct((entity, bin, account), sizes, xp=backend.xp)
+    types = {"entity": np.int32, "bin": np.int64, "account": np.int32}
+    cells = {name: c.astype(t) for (name, t), c in zip(types.items(), distinct, strict=True)}
+    for column in cells.values():
+        if isinstance(column, np.ndarray):  # as those of copies: kernels are compiled once for both
+            column.flags.writeable = False
+    return cells
