@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpu_coord.activity.cells import Activity
-from gpu_coord.backend import Backend, choose
+from gpu_coord.backend import Backend, choose_once
 
 # Bytes that one pair, and one shared entity of a pair, hold at the peak of `weigh_pairs`.
 _PAIR_BYTES = 80
@@ -48,16 +48,16 @@ def transition_matrices(active: Any, lag: int = 1, *, backend: Backend | None = 
     >>> transition_matrices([leader, follower])[0, 1].tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    backend = backend or choose()
+    backend = backend or choose_once()
     xp = backend.xp
     n_steps, a, b, both = _count_active(active, lag, backend=backend)
     active_steps = xp.where(a == 0, xp.nan, a)
     silent_steps = xp.where(a == n_steps, xp.nan, n_steps - a)
     matrices = xp.empty((*both.shape, 2, 2))
-    matrices[..., 1, 1] = both / active_steps
-    matrices[..., 1, 0] = (a - both) / active_steps
-    matrices[..., 0, 1] = (b - both) / silent_steps
-    matrices[..., 0, 0] = (n_steps - a - b + both) / silent_steps
+    xp.divide(both, active_steps, out=matrices[..., 1, 1])
+    xp.divide(a - both, active_steps, out=matrices[..., 1, 0])
+    xp.divide(b - both, silent_steps, out=matrices[..., 0, 1])
+    xp.divide((n_steps - a - b) + both, silent_steps, out=matrices[..., 0, 0])
     return matrices
 
 
@@ -69,7 +69,7 @@ def count_transitions(active: Any, lag: int = 1, *, backend: Backend | None = No
         Integers, (..., n_accounts, n_accounts, 2, 2); the four counts of a pair sum to the
         number of transitions, n_bins - lag.
     """
-    backend = backend or choose()
+    backend = backend or choose_once()
     n_steps, a, b, both = _count_active(active, lag, backend=backend)
     counts = backend.xp.empty((*both.shape, 2, 2), dtype=np.int64)
     counts[..., 1, 1] = both

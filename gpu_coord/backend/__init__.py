@@ -93,9 +93,15 @@ def cpu(*, threads: int | None = None) -> Backend:
         free_memory=count_free_memory,
         threads=n_threads,
         device=f"{platform.processor() or platform.machine()}, {n_threads} threads",
-        versions={"python": platform.python_version()}
-        | {name: version(name) for name in ("numpy", "polars", "numba", "scipy")},
+        versions=dict(_read_versions()),
     )
+
+
+@cache
+def _read_versions() -> dict[str, str]:
+    """Read the versions once: it takes as long as all matrices of two hundred accounts."""
+    libraries = {name: version(name) for name in ("numpy", "polars", "numba", "scipy")}
+    return {"python": platform.python_version()} | libraries
 
 
 def _scan_lazily(path: str, columns: list[str]) -> Any:
@@ -134,6 +140,12 @@ def choose(name: BackendName = "auto", *, threads: int | None = None) -> Backend
         except GpuUnavailableError as error:
             _say_once(f"computing on the CPU: {error}")
     return cpu(threads=threads)
+
+
+@cache
+def choose_once() -> Backend:
+    """Return the backend of calls that name none: chosen by the first of them."""
+    return choose()
 
 
 @cache
