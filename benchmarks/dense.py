@@ -1,10 +1,13 @@
 """All transition matrices of 206 accounts x 17,184 bins, against the published package."""
 
+from statistics import median
+
 import numpy as np
 
-from benchmarks.measure import time_median
+from benchmarks.measure import median_ratio, time_in_turn, time_median
 from gpu_coord.activity.counts import transition_matrices
 from gpu_coord.backend import cpu
+from gpu_coord.backend.pairs import _count_common_serial, _pack_bits
 
 N_ACCOUNTS, N_BINS = 206, 17_184
 
@@ -37,4 +40,16 @@ def run(*, n_published: int = N_ACCOUNTS**2) -> list[str]:
             f"dense: gpu_coord, {threads or 'all'} threads: {1000 * mine:.2f} ms, "
             f"{seconds / mine:,.0f} x faster"
         )
-    return lines
+    return [*lines, _compare_with_floor(active)]
+
+
+def _compare_with_floor(active: np.ndarray) -> str:
+    """Time a bare call against counting the bits that every two rows of words have in common."""
+    words = _pack_bits(active[None, :, :-1]), _pack_bits(active[None, :, 1:])
+    bare, floor = time_in_turn(
+        lambda: transition_matrices(active), lambda: _count_common_serial(*words), n_rounds=21
+    )
+    return (
+        f"dense: a call without a backend: {1000 * median(bare):.2f} ms, "
+        f"{median_ratio(bare, floor):.1f} x counting the common bits of packed rows alone"
+    )

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from scipy import stats
 
-from gpu_coord.chance.days import Axis, draw_days, list_days, list_open_days
 from gpu_coord.chance import curves
+from gpu_coord.chance.days import Axis, draw_days, list_open_days
 from gpu_coord.chance.lags import (
     _plan_copies,
     _select_cells,

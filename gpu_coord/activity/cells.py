@@ -299,14 +299,19 @@ def _describe_entities(
     users = list_distinct(used_by, sizes[:2], xp=xp)
     counts = {"n_accounts": users[0], "n_events": used_by[0]}
     described = {
-        name: backend.to_host(xp.bincount(rows, minlength=sizes[0])) for name, rows in counts.items()
+        name: backend.to_host(xp.bincount(rows, minlength=sizes[0]))
+        for name, rows in counts.items()
     }
     return (
         pl.DataFrame(described, schema=dict.fromkeys(described, pl.Int64))
         .with_row_index("entity")
         .filter(pl.col("n_events") > 0)
-        .join(rank_entities(members).select("kind", "value", entity="row").unique("entity"),
-              on="entity", how="left", maintain_order="left")  # fmt: skip
+        .join(
+            rank_entities(members).select("kind", "value", entity="row").unique("entity"),
+            on="entity",
+            how="left",
+            maintain_order="left",
+        )
     )
 
 

@@ -221,7 +221,7 @@ class _Cells:
 
 
 def _index_posts(store: Store, activity: Activity, links: Links, span: Any) -> _Cells:
-    linked = np.unique(np.concatenate([links.source, links.target]))
+    linked = _mark(activity.n_accounts, links.source, links.target)
     events = _select_posts(store, activity, linked, span)
     place = ["account", "entity", "bin"]
     cells = events.group_by(place, maintain_order=True).agg(
@@ -241,6 +241,14 @@ def _index_posts(store: Store, activity: Activity, links: Links, span: Any) -> _
         time=events["time"].to_numpy(),
         post=events["post"].to_numpy(),
     )
+
+
+def _mark(n_positions: int, *positions: Any) -> Any:
+    """Return the distinct positions, ascending; `numpy.unique` takes a microsecond for each."""
+    is_marked = np.zeros(n_positions, bool)
+    for some in positions:
+        is_marked[some] = True
+    return np.flatnonzero(is_marked)
 
 
 def _select_posts(store: Store, activity: Activity, linked: Any, span: Any) -> pl.DataFrame:
@@ -391,7 +399,7 @@ def _find_closest(source_cell: Any, target_cell: Any, post_start: Any, time: Any
 
 def _read_contents(store: Store, cells: _Cells, rows: _Rows) -> pl.DataFrame:
     """Return post and content_id of the posts of the rows."""
-    posts = cells.post[np.unique(np.concatenate([rows.source_post, rows.target_post]))]
+    posts = cells.post[_mark(cells.post.size, rows.source_post, rows.target_post)]
     wanted = pl.LazyFrame({"post": posts}, schema={"post": pl.Int64})
     contents = store.scan("posts").select("post", "content_id")
     return contents.join(wanted, on="post", how="semi").collect()
