@@ -6,13 +6,13 @@ one idea: neighbouring days lie in different folds, so coincidences never cross 
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from math import prod
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
 from gpu_coord.activity.cells import Activity
+from gpu_coord.activity.distinct import list_distinct
 from gpu_coord.backend.pairs import CACHE
 from gpu_coord.chance.days import list_open_days
 from gpu_coord.ground.threads import map_ahead
@@ -158,32 +158,14 @@ def split_days(activity: Activity) -> tuple[Any, tuple[Fold, Fold]]:
     is_active = np.bincount(account, minlength=activity.n_accounts) > 0
     accounts, account = np.flatnonzero(is_active), (np.cumsum(is_active) - 1)[account]
     day, slot = np.divmod(bin.astype(np.int64) + activity.first_bin, calendar.n_slots)
-    cells = _sort_cells((day, entity, account, slot))
+    sizes = (calendar.n_days, activity.n_entities, accounts.size, calendar.n_slots)
+    cells = list_distinct((day - calendar.first_day, entity, account, slot), sizes, xp=np)
+    cells[0] += calendar.first_day
     days = _list_days(activity, calendar)
     folds = (_build_fold(calendar, days, accounts.size, cells, parity) for parity in (0, 1))
     n_threads = max(1, activity.backend.threads)
     even, odd = (fold._replace(n_threads=n_threads) for fold in folds)
     return accounts, (even, odd)
-
-
-def _sort_cells(columns: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Sort rows of small numbers by all columns: packed into one where they fit into 63 bits."""
-    least = [int(column.min(initial=0)) for column in columns]
-    most = [int(column.max(initial=0)) for column in columns]
-    sizes = [last - first + 1 for first, last in zip(least, most, strict=True)]
-    if prod(sizes) >= 1 << 63:
-        order = np.lexsort(columns[::-1])
-        return tuple(column[order] for column in columns)
-    key = np.zeros(columns[0].size, np.int64)
-    for column, low, size in zip(columns, least, sizes, strict=True):
-        key *= size
-        key += column - low
-    key.sort()
-    rows = []
-    for low, size in zip(least[::-1], sizes[::-1], strict=True):
-        key, column = np.divmod(key, size)
-        rows.append(column + low)
-    return tuple(rows[::-1])
 
 
 def _build_fold(calendar: Calendar, days: Any, n_accounts: int, cells: Any, parity: int) -> Fold:
