@@ -4,8 +4,9 @@ Names are dense, counting, detecting, ingesting, sharing, ranking, modelling and
 
 ``calibrating`` takes most of an hour and is left out unless named; so are ``comparing``, which
 holds results against those of peers, ``judging``, which compares methods (some 20 minutes), and
-``paging``, which needs a browser, ``simulating``, which needs 7 GB of disk, and ``scaling``, which
-runs everything on archives of growing size (GPU_COORD_POSTS=1000000,4000000).
+``paging``, which needs a browser, ``simulating``, which needs 7 GB of disk, ``scaling``, which runs
+everything on archives of growing size (GPU_COORD_POSTS=1000000,4000000), and ``faults``, which does
+damage for as long as it is told.
 """
 
 import subprocess
@@ -17,7 +18,7 @@ from benchmarks.measure import FOLDER, describe_machine
 NAMES = (
     "dense", "counting", "detecting", "ingesting", "sharing", "ranking", "modelling", "sweeping",
 )  # fmt: skip
-SLOW = ("calibrating", "comparing", "judging", "paging", "scaling", "simulating")
+SLOW = ("calibrating", "comparing", "faults", "judging", "paging", "scaling", "simulating")
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or NAMES

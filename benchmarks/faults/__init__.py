@@ -1,0 +1,25 @@
+"""What may go wrong: programs killed, disks full, files damaged, containers that are bombs.
+
+GPU_COORD_PARTS chooses among kills, shortages, fuzz, random, containers. GPU_COORD_KILLS (200) and
+GPU_COORD_INPUTS (10,000) say how many are tried, GPU_COORD_SEED (1) which, and GPU_COORD_CASE one
+input of the fuzz by its number. Everything is tried as people do it: through the command line.
+"""
+
+import os
+from importlib import import_module
+
+from benchmarks.measure import FOLDER
+
+PARTS = os.environ.get("GPU_COORD_PARTS", "kills,shortages,fuzz,random,containers").split(",")
+N_KILLS = int(os.environ.get("GPU_COORD_KILLS", "200"))
+N_INPUTS = int(os.environ.get("GPU_COORD_INPUTS", "10000"))
+SEED = int(os.environ.get("GPU_COORD_SEED", "1"))
+
+
+def run() -> list[str]:
+    """Return lines of a report."""
+    folder = FOLDER.absolute() / "faults"
+    parts = {
+        "fuzz": lambda: import_module("benchmarks.faults.fuzz").try_inputs(N_INPUTS, SEED, folder / "fuzz"),
+    }
+    return [line for name, part in parts.items() if name in PARTS for line in part()]
