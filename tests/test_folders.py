@@ -8,11 +8,11 @@ import pytest
 from gpu_coord.ground import leftovers
 from gpu_coord.ground.folders import (
     check_replaceable,
-    read_marker,
     replace_file,
     replace_folder,
     write_json,
 )
+from gpu_coord.ground.markers import read_marker
 
 NAMES = {"mark.json", "table"}
 

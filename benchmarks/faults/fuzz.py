@@ -31,7 +31,14 @@ from random import Random
 from typing import Any
 
 from benchmarks.faults import mutations
-from benchmarks.faults.material import COMMANDS, RESULTS, Material, call, list_leftovers, make_material
+from benchmarks.faults.material import (
+    COMMANDS,
+    RESULTS,
+    Material,
+    call,
+    list_leftovers,
+    make_material,
+)
 
 MOST_SECONDS, MOST_WALL, MOST_GIGABYTES = 20, 240, 4.0
 _FULL = 9  # how a process ends that has held too much
@@ -70,8 +77,8 @@ def list_files() -> dict[str, bytes]:
         "shares.parquet": _write_frame(shares, "write_parquet"),
         "shares.arrow": _write_frame(shares, "write_ipc"),
         "shares.jsonl": _write_frame(shares, "write_ndjson"),
-        "users.csv": b"userid,user_display_name,account_creation_date,follower_count,following_count,account_language\n"
-        b"a,x,2019-01-01,1,2,en\nb,y,2019-01-02,3,4,de\n",
+        "users.csv": b"userid,user_display_name,account_creation_date,follower_count,"
+        b"following_count,account_language\na,x,2019-01-01,1,2,en\nb,y,2019-01-02,3,4,de\n",
         "toolkit.sqlite": _write_database(),
     }
 
@@ -111,11 +118,22 @@ def _pack_zstandard(content: bytes) -> bytes:
 
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": lambda content: gzip.compress(content, 1, mtime=0), "bzip2": bz2.compress,
-    "xz": lzma.compress, "zstandard": _pack_zstandard, "zip": _pack_zip,
-}  # fmt: skip
-_INGEST = ("", "", "", "--texts", "--url-rule paper", "--time stamp", "--split ;",
-           "--map account_id=id,object_id=text,timestamp_share=created_at")  # fmt: skip
+    "gzip": lambda content: gzip.compress(content, 1, mtime=0),
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstandard": _pack_zstandard,
+    "zip": _pack_zip,
+}
+_INGEST = (
+    "",
+    "",
+    "",
+    "--texts",
+    "--url-rule paper",
+    "--time stamp",
+    "--split ;",
+    "--map account_id=id,object_id=text,timestamp_share=created_at",
+)
 
 
 def draw_file(files: dict[str, bytes], random: Random, folder: Path) -> Case:
@@ -186,19 +204,27 @@ SMALL: dict[str, tuple[str, ...]] = {
     "exclude.txt": (COMMANDS["ingest"],),
     "persons.csv": (COMMANDS["ingest"],),
     "persons.parquet": (COMMANDS["ingest"],),
-    "labels.csv": (COMMANDS["ingest"], "cohorts @store --labels @labels.csv --min-accounts 1 --out OUT"),
-    "labels.parquet": (
-        COMMANDS["ingest"], "cohorts @store --labels @labels.csv --min-accounts 1 --out OUT",
-        "cascades @store --labels @labels.csv --kind url --min-shares 1 --out OUT --inside operation",
+    "labels.csv": (
+        COMMANDS["ingest"],
+        "cohorts @store --labels @labels.csv --min-accounts 1 --out OUT",
     ),
-    "truth.csv": ("evaluate @run --truth @truth.csv --resamples 0", COMMANDS["sweep"], COMMANDS["compare"]),
+    "labels.parquet": (
+        COMMANDS["ingest"],
+        "cohorts @store --labels @labels.csv --min-accounts 1 --out OUT",
+        "cascades @store --labels @labels.csv --kind url --min-shares 1 --inside other --out OUT",
+    ),
+    "truth.csv": (
+        "evaluate @run --truth @truth.csv --resamples 0",
+        COMMANDS["sweep"],
+        COMMANDS["compare"],
+    ),
     "truth.parquet": ("evaluate @run --truth @truth.csv --resamples 0", COMMANDS["compare"]),
     "users.csv": ("evaluate @run --users @users.csv --resamples 0",),
     "seeds.txt": (COMMANDS["cycle"],),
     "seeds.csv": (COMMANDS["cycle"],),
     "seeds.parquet": (COMMANDS["cycle"],),
     "grid.toml": (COMMANDS["sweep"],),
-}  # fmt: skip
+}
 
 
 def draw_small(material: Material, random: Random, folder: Path) -> Case:
@@ -235,38 +261,63 @@ def draw_small(material: Material, random: Random, folder: Path) -> Case:
 # Commands that read a folder; FOLDER is the damaged one.
 READ: dict[str, tuple[str, ...]] = {
     "store": (
-        "verify FOLDER", "detect FOLDER --out OUT --kinds url --groups 0", "share FOLDER --out OUT --kind url",
-        "timeline FOLDER #tag0 --kind hashtag --out OUT.csv", "cohorts FOLDER --min-accounts 1 --out OUT",
-        "cascades FOLDER --kind url --min-shares 1 --out OUT", "model FOLDER --kinds url --min-support 1 --out OUT",
+        "verify FOLDER",
+        "detect FOLDER --out OUT --kinds url --groups 0",
+        "share FOLDER --out OUT --kind url",
+        "timeline FOLDER #tag0 --kind hashtag --out OUT.csv",
+        "cohorts FOLDER --min-accounts 1 --out OUT",
+        "cascades FOLDER --kind url --min-shares 1 --out OUT",
+        "model FOLDER --kinds url --min-support 1 --out OUT",
         "cycle FOLDER --seeds @seeds.txt --kind url --min-weight 1 --out OUT",
-        "transplant FOLDER --into @store --kinds url --min-events 1 --out OUT", "sweep FOLDER @grid.toml --out OUT",
-        "report @shared --store FOLDER --out OUT.html", "roles @run --store FOLDER",
+        "transplant FOLDER --into @store --kinds url --min-events 1 --out OUT",
+        "sweep FOLDER @grid.toml --out OUT",
+        "report @shared --store FOLDER --out OUT.html",
+        "roles @run --store FOLDER",
         "ingest @tweets.csv @users.csv --store FOLDER --labels @labels.csv --texts",
     ),
     "run": (
-        "verify FOLDER", "show FOLDER", "show FOLDER groups", "show FOLDER accounts", "show FOLDER objects --json",
-        "show FOLDER edges --format csv", "show FOLDER --account 1001", "explain FOLDER 1001 1002",
-        "report FOLDER --store @store --out OUT.html", "roles FOLDER --store @store",
-        "evaluate FOLDER --truth @truth.csv --resamples 0", "cascades @store --kind url --run FOLDER --out OUT",
-        "cohorts @store --min-accounts 1 --run FOLDER --out OUT", "report @shared FOLDER --store @store --out OUT.html",
-        "model @store --kinds url --candidates FOLDER --out OUT", "timeline @store #tag0 --run FOLDER --out OUT.json",
+        "verify FOLDER",
+        "show FOLDER",
+        "show FOLDER groups",
+        "show FOLDER accounts",
+        "show FOLDER objects --json",
+        "show FOLDER edges --format csv",
+        "show FOLDER --account 1001",
+        "explain FOLDER 1001 1002",
+        "report FOLDER --store @store --out OUT.html",
+        "roles FOLDER --store @store",
+        "evaluate FOLDER --truth @truth.csv --resamples 0",
+        "cascades @store --kind url --run FOLDER --out OUT",
+        "cohorts @store --min-accounts 1 --run FOLDER --out OUT",
+        "report @shared FOLDER --store @store --out OUT.html",
+        "model @store --kinds url --candidates FOLDER --out OUT",
+        "timeline @store #tag0 --run FOLDER --out OUT.json",
         COMMANDS["detect"].replace("OUT", "FOLDER"),
     ),
     "shared": (
-        "verify FOLDER", "show FOLDER", "show FOLDER objects", "explain FOLDER 1001 1002",
-        "report FOLDER --store @store --out OUT.html", "roles FOLDER --store @store",
+        "verify FOLDER",
+        "show FOLDER",
+        "show FOLDER objects",
+        "explain FOLDER 1001 1002",
+        "report FOLDER --store @store --out OUT.html",
+        "roles FOLDER --store @store",
         "timeline @store #tag0 --run FOLDER --out OUT.svg",
     ),
     "model": (
-        "verify FOLDER", "roles @run --store @store --model FOLDER", "report @shared FOLDER --store @store --out OUT.html",
+        "verify FOLDER",
+        "roles @run --store @store --model FOLDER",
+        "report @shared FOLDER --store @store --out OUT.html",
         COMMANDS["model"].replace("OUT", "FOLDER"),
     ),
     **{
-        name: ("verify FOLDER", "report @shared FOLDER --store @store --out OUT.html",
-               COMMANDS[name].replace("OUT", "FOLDER"))
+        name: (
+            "verify FOLDER",
+            "report @shared FOLDER --store @store --out OUT.html",
+            COMMANDS[name].replace("OUT", "FOLDER"),
+        )
         for name in ("cycle", "cascades", "cohorts", "sweep", "coact")
     },
-}  # fmt: skip
+}
 
 
 def draw_folder(material: Material, random: Random, folder: Path) -> Case:
@@ -323,21 +374,21 @@ def _raise_too_long(*_: object) -> None:
 
 def judge(case: Case, folder: Path) -> tuple[str, str | None]:
     """Run a case; return how it ended, and what is wrong with that."""
-    before = time.process_time()
     signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
     try:
         told = call(case.words)
     except _TooLongError:
         return "hang", f"more than {MOST_SECONDS} CPU seconds"
-    except BaseException as error:  # whatever gets through is what is looked for
+    except BaseException as error:  # noqa: BLE001 - whatever gets through is what is looked for
         return "traceback", f"{type(error).__name__}: {error}\n{_place(error)}"
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    del before
     ended = f"exit {told.code}"
     if told.code not in (0, 1):
         return ended, f"exit {told.code}: {told.error[-300:]}"
-    if re.search("Traceback|unexpected|please report|report this|panicked", told.error + told.output):
+    if re.search(
+        "Traceback|unexpected|please report|report this|panicked", told.error + told.output
+    ):
         return ended, f"{told.error[-300:]}\n{explain(case.words)}"
     if told.code == 1 and len(re.findall(r"^error: ", told.error, re.MULTILINE)) != 1:
         return ended, f"no one sentence: {told.error[-300:]}"
@@ -348,7 +399,7 @@ def explain(words: list[str]) -> str:
     """Return where an error comes from, which the command does not say without being asked."""
     try:
         call([*words, "--debug"])
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - also what is no `Exception`
         return _place(error)
     return ""
 
@@ -365,7 +416,9 @@ def _check_outcome(case: Case, code: int, folder: Path) -> str | None:
     if leftovers := list_leftovers(folder):
         return f"left behind: {leftovers}"
     if code:
-        return f"{out.name} is there after a failure" if out.exists() else None
+        # What could not be shown is there, if it is whole.
+        is_whole = not out.exists() or call(["verify", str(out)]).code == 0
+        return None if is_whole else f"{out.name} is there after a failure, and not whole"
     if case.words[0] != "ingest" or not out.exists():
         return None
     from gpu_coord.store.store import open_store, verify_store
@@ -400,7 +453,10 @@ def work(first: int, last: int, seed: int, folder: Path) -> None:
             fault = f"{held:.1f} GB"
         if fault:
             words = " ".join(case.words).replace(str(folder), "")
-            print(json.dumps({"number": number, "name": case.name, "words": words, "fault": fault}), flush=True)
+            print(
+                json.dumps({"number": number, "name": case.name, "words": words, "fault": fault}),
+                flush=True,
+            )
         if number % 200 == 199 or number == last - 1 or held > MOST_GIGABYTES:
             print(json.dumps({"ends": ends, "held": held}), flush=True)
             ends.clear()
@@ -422,7 +478,9 @@ def try_inputs(n_inputs: int, seed: int, folder: Path) -> list[str]:
                 faults.append(told)
         reached = int((folder / "number").read_text())
         if reached < n_inputs - 1 and (not faults or faults[-1]["number"] != reached):
-            faults.append({"number": reached, "name": "?", "words": "", "fault": "ended the process"})
+            faults.append(
+                {"number": reached, "name": "?", "words": "", "fault": "ended the process"}
+            )
         number = reached + 1
     minutes = (time.perf_counter() - start) / 60
     return [*_write_ends(ends, n_inputs, minutes, held), *_write_faults(faults)]
@@ -440,7 +498,15 @@ def prepare(folder: Path) -> None:
 
 
 def _listen(first: int, last: int, seed: int, folder: Path) -> Iterator[dict[str, Any]]:
-    words = (sys.executable, "-m", "benchmarks.faults.fuzz", str(first), str(last), str(seed), str(folder))
+    words = (
+        sys.executable,
+        "-m",
+        "benchmarks.faults.fuzz",
+        str(first),
+        str(last),
+        str(seed),
+        str(folder),
+    )
     with (
         (folder / "errors.txt").open("a") as errors,
         subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True) as process,

@@ -22,7 +22,8 @@ DAY, START = 86_400, 1_600_000_000
 COMMANDS = {
     "ingest": "ingest @tweets.csv @users.csv --store OUT --labels @labels.csv --texts "
     "--pseudonym-key @key.txt --exclude-file @exclude.txt --same-person @persons.csv",
-    "detect": "detect @store --out OUT --kinds hashtag,url --groups 1 --graphs --labels @labels.csv",
+    "detect": "detect @store --out OUT --kinds hashtag,url --groups 1 --graphs "
+    "--labels @labels.csv",
     "share": "share @store --out OUT --kind url,hashtag --window 60s --graphs",
     "coact": "coact @store --out OUT --layers co_url,co_hashtag --merge fused --graphs",
     "cycle": "cycle @store --seeds @seeds.txt --kind url --min-weight 1 --out OUT",
@@ -120,11 +121,19 @@ def write_inputs(folder: Path) -> None:
     """Write an archive in the X format, and every small file that an option takes."""
     accounts = [str(1000 + number) for number in range(N_ACCOUNTS)]
     _write(folder / "tweets.csv", list(draw_tweets(Random(1), accounts)))
-    _write(folder / "users.csv", [
-        {"userid": name, "account_creation_date": f"2019-01-{place % 28 + 1:02}",
-         "account_language": "en", "follower_count": place, "following_count": 1}
-        for place, name in enumerate(accounts)
-    ])  # fmt: skip
+    _write(
+        folder / "users.csv",
+        [
+            {
+                "userid": name,
+                "account_creation_date": f"2019-01-{place % 28 + 1:02}",
+                "account_language": "en",
+                "follower_count": place,
+                "following_count": 1,
+            }
+            for place, name in enumerate(accounts)
+        ],
+    )
     labels = [
         {"account_id": name, "label": "operation" if place < N_OPERATION else "other"}
         for place, name in enumerate(accounts)
@@ -154,13 +163,20 @@ def draw_tweets(random: Random, accounts: list[str]) -> Any:
         for account, seconds, what in rows:
             number += 1
             yield {
-                "tweetid": number, "userid": account, "user_display_name": f"name {account}",
-                "tweet_text": f"see {what}", "tweet_time": _write_minute(seconds),
-                "account_creation_date": "2019-01-01", "account_language": "en",
-                "follower_count": 1, "following_count": 1, "hashtags": f"['tag{what}']",
-                "urls": f"['https://site.example/{what}']", "user_mentions": "['1001']",
+                "tweetid": number,
+                "userid": account,
+                "user_display_name": f"name {account}",
+                "tweet_text": f"see {what}",
+                "tweet_time": _write_minute(seconds),
+                "account_creation_date": "2019-01-01",
+                "account_language": "en",
+                "follower_count": 1,
+                "following_count": 1,
+                "hashtags": f"['tag{what}']",
+                "urls": f"['https://site.example/{what}']",
+                "user_mentions": "['1001']",
                 "is_retweet": "False",
-            }  # fmt: skip
+            }
 
 
 def _write_minute(seconds: int) -> str:
@@ -189,16 +205,20 @@ def read_result(path: Path) -> dict[str, Any]:
         str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()
     }
     # The networks of a sweep are found again by what they hold, and its lock stays.
-    return {name: _read(file) for name, file in found.items() if not name.startswith(("networks", "."))}
+    return {
+        name: _read(file) for name, file in found.items() if not name.startswith(("networks", "."))
+    }
 
 
 def _read(file: Path) -> Any:
     if file.suffix == ".json":
         return _forget(json.loads(file.read_text()))
     if file.name == "sweep.parquet":
-        import polars as pl
+        import pyarrow.parquet as pq
 
-        return pl.read_parquet(file).drop("seconds", strict=False).to_dicts()
+        # Polars would begin threads, which no copy of this process has.
+        rows = pq.ParquetFile(file).read(use_threads=False).to_pylist()
+        return [{name: row[name] for name in row if name != "seconds"} for row in rows]
     return file.read_bytes()
 
 
@@ -206,7 +226,7 @@ def _forget(content: Any) -> Any:
     """Leave out what no two runs have in common: seconds and bytes of memory."""
     if not isinstance(content, dict):
         return content
-    kept = {k: v for k, v in content.items() if k not in ("stages", "seconds", "old")}
+    kept = {k: v for k, v in content.items() if k not in ("stages", "seconds")}
     if "tables" in kept and "sweep" in kept["tables"]:  # holds seconds
         kept["tables"] = {k: v for k, v in kept["tables"].items() if k != "sweep"}
     return {key: _forget(value) for key, value in kept.items()}

@@ -13,19 +13,116 @@ from random import Random
 from typing import Any
 
 HOSTILE = (
-    "", " ", "NA", "null", "[]", "{}", "[", "{", '"', "'", ",", "\n", "\r\n", "\0", "\ufeff", "\\", "-1",
-    "0", "1", "1e999", "NaN", "-Infinity", "9" * 400, "1.2E+18", "0x10", "1_000", "99999-99-99",
-    "2020-02-30 25:61", "9999999999999999999", "-9223372036854775809", "1970-01-01", "\u202e", "\x1b[2J",
-    "=1+1", "<script>", "%s%n", "../../x", "a" * 70_000, "[" * 2_000, '{"a":' * 2_000, "['a', 'b'",
-    "https://[::1", "http://\u0131\u0307.example", "\ud7ff", "\U0010ffff", "x\u0301", "#", "@", "True",
-)  # fmt: skip
-TOKENS = (b"\n", b"\r", b"\r\n", b'"', b'""', b",", b";", b"\t", b"{", b"}", b"[", b"]", b":", b"\0", b"\xff",
-          b"\xef\xbb\xbf", b"\xff\xfe", b"\xed\xa0\x80", b"\xc3", b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"BZh9",
-          b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"sep=;\n", b"\\", b"\\u0000", b"\\ud800", b"null")  # fmt: skip
+    "",
+    " ",
+    "NA",
+    "null",
+    "[]",
+    "{}",
+    "[",
+    "{",
+    '"',
+    "'",
+    ",",
+    "\n",
+    "\r\n",
+    "\0",
+    "\ufeff",
+    "\\",
+    "-1",
+    "0",
+    "1",
+    "1e999",
+    "NaN",
+    "-Infinity",
+    "9" * 400,
+    "1.2E+18",
+    "0x10",
+    "1_000",
+    "99999-99-99",
+    "2020-02-30 25:61",
+    "9999999999999999999",
+    "-9223372036854775809",
+    "1970-01-01",
+    "\u202e",
+    "\x1b[2J",
+    "=1+1",
+    "<script>",
+    "%s%n",
+    "../../x",
+    "a" * 70_000,
+    "[" * 2_000,
+    '{"a":' * 2_000,
+    "['a', 'b'",
+    "https://[::1",
+    "http://\u0131\u0307.example",
+    "\ud7ff",
+    "\U0010ffff",
+    "x\u0301",
+    "#",
+    "@",
+    "True",
+)
+TOKENS = (
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b'"',
+    b'""',
+    b",",
+    b";",
+    b"\t",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b"\xc3",
+    b"PAR1",
+    b"PK\x03\x04",
+    b"\x1f\x8b",
+    b"BZh9",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"sep=;\n",
+    b"\\",
+    b"\\u0000",
+    b"\\ud800",
+    b"null",
+)
 NODES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 10**30, 1.5, 1e308, float("nan"), "", "x", "NA", "2020", "../x", [], {}, [None],
-    [[]], [1, "a", None], {"a": None}, {"": {}}, "\0", "9" * 30, -(2**63), 2**63,
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    10**30,
+    1.5,
+    1e308,
+    float("nan"),
+    "",
+    "x",
+    "NA",
+    "2020",
+    "../x",
+    [],
+    {},
+    [None],
+    [[]],
+    [1, "a", None],
+    {"a": None},
+    {"": {}},
+    "\0",
+    "9" * 30,
+    -(2**63),
+    2**63,
+)
 
 
 def damage_bytes(content: bytes, random: Random) -> bytes:
@@ -74,8 +171,15 @@ def _number(content: bytes, random: Random) -> bytes:
 
 
 _BYTES: tuple[Callable[[bytes, Random], bytes], ...] = (
-    _flip, _cut, _put, _put, _lose, _repeat, _blank, _number,
-)  # fmt: skip
+    _flip,
+    _cut,
+    _put,
+    _put,
+    _lose,
+    _repeat,
+    _blank,
+    _number,
+)
 
 
 def _span(content: bytes, random: Random) -> tuple[int, int]:
@@ -192,14 +296,28 @@ def _retype(table: Any, name: str, random: Random) -> Any:
 
     number = pl.int_range(pl.len())
     others = (
-        number.cast(pl.String), number.cast(pl.Float64) + 0.5, number.cast(pl.UInt8, strict=False),
-        -number, number * 10**15, pl.lit(None, pl.String), pl.lit(None), number.cast(pl.Boolean),
-        number.cast(pl.Date), number.cast(pl.Datetime("ns", "UTC")), number.cast(pl.Time, strict=False),
-        number.cast(pl.Duration), pl.concat_list(number), pl.struct(number.alias("x")),
-        number.cast(pl.String).cast(pl.Categorical), number.cast(pl.String).cast(pl.Binary),
-        number.cast(pl.Decimal(38, 2)), pl.lit(float("nan")), pl.lit(float("inf")), pl.lit(2**63 - 1),
+        number.cast(pl.String),
+        number.cast(pl.Float64) + 0.5,
+        number.cast(pl.UInt8, strict=False),
+        -number,
+        number * 10**15,
+        pl.lit(None, pl.String),
+        pl.lit(None),
+        number.cast(pl.Boolean),
+        number.cast(pl.Date),
+        number.cast(pl.Datetime("ns", "UTC")),
+        number.cast(pl.Time, strict=False),
+        number.cast(pl.Duration),
+        pl.concat_list(number),
+        pl.struct(number.alias("x")),
+        number.cast(pl.String).cast(pl.Categorical),
+        number.cast(pl.String).cast(pl.Binary),
+        number.cast(pl.Decimal(38, 2)),
+        pl.lit(float("nan")),
+        pl.lit(float("inf")),
+        pl.lit(2**63 - 1),
         pl.lit(random.choice(HOSTILE)),
-    )  # fmt: skip
+    )
     return table.with_columns(random.choice(others).alias(name))
 
 
@@ -230,5 +348,12 @@ def _repeat_rows(table: Any, _: str, random: Random) -> Any:
 
 
 _TABLES: tuple[Callable[[Any, str, Random], Any], ...] = (
-    _retype, _retype, _retype, _lose_column, _rename, _lose_rows, _blank_cells, _repeat_rows,
-)  # fmt: skip
+    _retype,
+    _retype,
+    _retype,
+    _lose_column,
+    _rename,
+    _lose_rows,
+    _blank_cells,
+    _repeat_rows,
+)

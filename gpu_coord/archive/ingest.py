@@ -46,6 +46,7 @@ from gpu_coord.archive.sources import (
     naming_errors,
     plain_name,
     read_parquet,
+    read_table_bytes,
     refuse_no_file,
     show_columns,
 )
@@ -56,11 +57,11 @@ from gpu_coord.ground.folders import (
     TemporaryFolder,
     check_replaceable,
     list_differences,
-    read_marker,
     replace_folder,
 )
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.leftovers import clear_leftovers, hold
+from gpu_coord.ground.markers import read_marker
 from gpu_coord.ground.parquet import scan_parquet
 from gpu_coord.ground.urls import normalise_urls
 from gpu_coord.store.store import (
@@ -456,7 +457,7 @@ def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
         if is_parquet:
             table = read_parquet(path)
             return table, table.columns
-        content = path.read_bytes()  # not by its name, in which Polars looks for a pattern
+        content = read_table_bytes(path)  # not by its name, in which Polars looks for a pattern
         table = pl.read_csv(content, infer_schema=False)
         # The names of the table are made distinct by the reader.
         head = pl.read_csv(content, infer_schema=False, has_header=False, n_rows=1).row(0)

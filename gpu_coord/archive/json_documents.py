@@ -35,13 +35,20 @@ def find_list(head: bytes, key: str) -> int:
     return -1 if start is None else start.end()
 
 
-def split_records(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, int]]:
+def split_records(blocks: Iterator[bytes], most: int | None = None) -> Iterator[tuple[bytes, int]]:
     """Yield the records of a list as lines, block by block, with the blocks read so far.
 
     Parameters
     ----------
     blocks
         The bytes behind the opening bracket of the list.
+    most
+        The greatest size of a record in bytes.
+
+    Raises
+    ------
+    RuntimeError
+        A record is longer.
     """
     rest = b""
     for number, block in enumerate(blocks, 1):
@@ -49,6 +56,8 @@ def split_records(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, int]]:
         yield lines, number
         if is_over:
             return
+        if most is not None and len(rest) > most:
+            raise RuntimeError(f"a record in it has more than {most >> 20} MiB")
 
 
 def _cut(text: bytes) -> tuple[bytes, bytes, bool]:

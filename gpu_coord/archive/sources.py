@@ -21,6 +21,7 @@ import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -55,6 +56,7 @@ Role = Literal["tweets", "users", "shares", "crowdtangle", "exports"]
 Packing = Literal["csv", "jsonl", "parquet", "arrow", "sqlite"]
 
 BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
+MAX_TABLE_BYTES = 1 << 28  # of tables that are held whole: a row for each account
 MAX_LINE_BYTES = 1 << 28  # of JSON lines, which are held whole and several times
 N_ROOMS = 6  # blocks of a CSV file that are held at a time
 BOM = b"\xef\xbb\xbf"
@@ -64,6 +66,7 @@ OPEN_QUOTE = "the quotes of the file do not balance, so its last record may be c
 NO_RECORD = "the line is no record of this layout"
 UNEXACT_ID = "the line gives an id that is neither text nor a whole number"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+_EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 _BINARY_MARKS: tuple[tuple[bytes, Packing], ...] = (
     (b"PAR1", "parquet"),
     (b"ARROW1", "arrow"),
@@ -323,8 +326,14 @@ def _list_members(file: Path) -> list[str | None]:
         head = opened.read(4)
     if head not in ZIP_SIGNATURES:
         return [None]
-    with naming_errors(file, None), zipfile.ZipFile(file) as packed:
-        names = sorted(entry.filename for entry in packed.infolist() if not entry.is_dir())
+    with naming_errors(file, None):
+        entries = _read_directory(file)[0]
+    if sum(entry.compress_size for entry in entries) > file.stat().st_size:
+        raise ArchiveError(
+            f"{file.name} is a zip file whose members overlap, so that it is more than it seems; "
+            "pack the files anew."
+        )
+    names = sorted(entry.filename for entry in entries if not entry.is_dir())
     shown = [name for name in names if not re.search(r"(^|/)(\.|__MACOSX/)", name)]
     if not shown:
         raise ArchiveError(f"{file.name} is a zip file without files.")
@@ -333,6 +342,21 @@ def _list_members(file: Path) -> list[str | None]:
             f"{file.name} has several members of one name: {twice}; unpack and rename them."
         )
     return list(shown)
+
+
+Directory = tuple[list[zipfile.ZipInfo], dict[str, zipfile.ZipInfo]]
+
+
+def _read_directory(file: Path) -> Directory:
+    """Return the entries of a zip file, also by name; each member is opened by itself later."""
+    state = file.stat()
+    return _parse_directory(file, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _parse_directory(file: Path, *_: int) -> Directory:
+    with zipfile.ZipFile(file) as packed:
+        return packed.infolist(), packed.NameToInfo
 
 
 def _recognise(file: Path, member: str | None, label: str | None, wanted: Wanted) -> Source:
@@ -747,10 +771,16 @@ def open_stream(file: Path, member: str | None) -> Iterator[CountedBytes]:
         disk = opened.enter_context(file.open("rb"))
         stream: Any = disk
         if member is not None:
-            packed = opened.enter_context(zipfile.ZipFile(disk))
-            stream = opened.enter_context(packed.open(member))
+            stream = opened.enter_context(_open_member(disk, file, member))
         unpack = next((each for mark, each in UNPACKERS if stream.peek(6).startswith(mark)), None)
         yield CountedBytes(stream if unpack is None else opened.enter_context(unpack(stream)), disk)
+
+
+def _open_member(disk: IO[bytes], file: Path, member: str) -> IO[bytes]:
+    """Open a member of a zip file without reading the directory of all members again."""
+    packed = zipfile.ZipFile(io.BytesIO(_EMPTY_ZIP))
+    packed.fp = disk
+    return packed.open(_read_directory(file)[1][member])
 
 
 def _unpack_zstandard(stream: Any) -> Any:
@@ -987,6 +1017,26 @@ def scan_parquet(path: Path) -> pl.LazyFrame:
     return parquet.scan_parquet(path) if is_plain else read_parquet(path).lazy()
 
 
+def read_table_bytes(path: Path) -> bytes:
+    """Return the bytes of a table that is read whole, such as labels; unpacked, if it is packed.
+
+    Raises
+    ------
+    ArchiveError
+        It is larger than such a table can be, packed or not.
+    """
+    content = b""
+    if path.stat().st_size <= MAX_TABLE_BYTES:
+        with open_stream(path, None) as stream:
+            content = stream.read(MAX_TABLE_BYTES + 1)
+        if len(content) <= MAX_TABLE_BYTES:
+            return content
+    raise ArchiveError(
+        f"{path.name} has more than {MAX_TABLE_BYTES >> 20} MiB; such a table is one row for each "
+        "account, so look whether it is the right file."
+    )
+
+
 def scan_csv(path: Path) -> pl.LazyFrame:
     """Scan a CSV file as text; its name is no pattern."""
     return pl.scan_csv(path.absolute(), infer_schema=False, glob=False)
@@ -1098,7 +1148,7 @@ def _list_lines(source: Source) -> Iterator[tuple[pl.Series, int]]:
         first = stream.read(BLOCK_BYTES)
         start = find_list(first, source.dialect.document)
         blocks = chain([first[start:]], iter(lambda: stream.read(BLOCK_BYTES), b""))
-        for lines, _ in split_records(blocks):
+        for lines, _ in split_records(blocks, MAX_LINE_BYTES):
             yield _strip_lines(lines), stream.positions[-1]
 
 

@@ -1,5 +1,6 @@
 """An error -> which file of which folder is damaged, where that is why."""
 
+from itertools import chain
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -22,7 +23,12 @@ def explain_failure(error: BaseException, options: dict[str, Any]) -> str | None
     """
     if not _comes_from_reading(error):
         return None
-    given = [folder for name, folder in options.items() if name != "out" and _is_ours(folder)]
+    named = chain.from_iterable(
+        value if isinstance(value, list) else [value]
+        for name, value in options.items()
+        if name != "out"
+    )
+    given = list(filter(_is_ours, named))
     folders = given + [store for folder in given for store in _find_store(folder)]
     return next(filter(None, map(_describe_damage, folders)), None)
 

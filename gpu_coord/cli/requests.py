@@ -88,7 +88,7 @@ class Request:
 
 def _find_noun(folder: Path) -> str | None:
     """Return what a folder holds whole; None where it holds nothing of ours."""
-    from gpu_coord.ground.folders import read_marker
+    from gpu_coord.ground.markers import read_marker
     from gpu_coord.results.findings import find_marker
     from gpu_coord.store.store import STORE_MARKER
 

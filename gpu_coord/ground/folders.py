@@ -14,26 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gpu_coord.ground.leftovers import clear_leftovers, hold, make_aside
+from gpu_coord.ground.markers import read_marker
 
 WAY_OUT = "give --overwrite (overwrite=True in Python) to replace it, or choose another path"
 _MOST_NAMED = 3  # settings that differ
-
-
-def read_marker(path: Path, marker: str) -> dict[str, Any] | None:
-    """Return the JSON object that marks a folder as ours, or None where there is none.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    marker
-        The name of the JSON file; the object has the key ``gpu_coord``.
-    """
-    try:
-        content = json.loads((path / marker).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and "gpu_coord" in content else None
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

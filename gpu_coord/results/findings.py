@@ -14,7 +14,8 @@ import polars as pl
 
 import gpu_coord
 from gpu_coord.ground.choices import hash_json
-from gpu_coord.ground.folders import WAY_OUT, TemporaryFolder, copy_folder, read_marker
+from gpu_coord.ground.folders import WAY_OUT, TemporaryFolder, copy_folder
+from gpu_coord.ground.markers import read_marker, seems_ours
 from gpu_coord.ground.parquet import list_columns, read_parquet, scan_parquet
 from gpu_coord.results.forms import FORMS, RUN, SWEEP, Form, find_form
 from gpu_coord.store.store import STORE_MARKER
@@ -534,6 +535,12 @@ def find_marker(path: Path, forms: Collection[Form] = FORMS) -> tuple[Form, dict
 def _describe_absence(path: Path, forms: Collection[Form]) -> Exception:
     if read_marker(path, STORE_MARKER) is not None:
         return ValueError(f"{path} is a store, and no {_list_nouns(forms)}; open_store opens it.")
+    for form in forms:
+        if seems_ours(path / form.marker):
+            return ValueError(
+                f"{path / form.marker} is not what was written with its folder; repeat the "
+                f"{form.noun}."
+            )
     makers = " and ".join(form.makers for form in forms)
     verb = "make" if " and " in makers else "makes"
     if len(forms) == len(FORMS):

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gpu_coord.ground.folders import WAY_OUT, list_differences, read_marker
+from gpu_coord.ground.folders import WAY_OUT, list_differences
+from gpu_coord.ground.markers import read_marker
 from gpu_coord.results.forms import Form
 from gpu_coord.results.verification import verify
 

@@ -17,10 +17,10 @@ from gpu_coord.ground.folders import (
     WAY_OUT,
     TemporaryFolder,
     copy_folder,
-    read_marker,
     write_json,
 )
 from gpu_coord.ground.kinds import names_accounts, names_posts
+from gpu_coord.ground.markers import read_marker, seems_ours
 from gpu_coord.ground.parquet import read_parquet, scan_parquet
 from gpu_coord.store.tables import check_tables, describe_table
 
@@ -115,7 +115,8 @@ def open_store(path: Store | Path | str) -> Store:
         raise FileNotFoundError(f"There is no store at {path}; `ingest` makes one.")
     manifest = read_marker(path, STORE_MARKER)
     if manifest is None or not {"store_version", "inputs", "totals"} <= manifest.keys():
-        raise ValueError(f"{path} is no store: its {STORE_MARKER} is missing or not ours.")
+        state = "not as it was written" if seems_ours(path / STORE_MARKER) else "not ours"
+        raise ValueError(f"{path} is no store: its {STORE_MARKER} is missing or {state}.")
     if manifest["store_version"] != STORE_VERSION:
         raise ValueError(
             f"{path} is a store of version {manifest['store_version']}, this program reads "

@@ -11,7 +11,13 @@ import polars as pl
 
 from gpu_coord.archive.ids import read_ids
 from gpu_coord.archive.ingest import read_labels
-from gpu_coord.archive.sources import ArchiveError, read_parquet, scan_csv, scan_parquet
+from gpu_coord.archive.sources import (
+    ArchiveError,
+    read_parquet,
+    refuse_no_file,
+    scan_csv,
+    scan_parquet,
+)
 
 POSITIVE_LABEL, CONTROL_LABEL = "operation", "control"
 EXTRA = ("role", "group", "campaign")
@@ -77,6 +83,7 @@ def _collect_ids(table: pl.LazyFrame, column: str, name: str) -> pl.DataFrame:
 
 def _scan(path: Path) -> pl.LazyFrame | None:
     """Scan a CSV or Parquet file as text; None where it cannot even be opened."""
+    refuse_no_file(path, "a truth is a CSV or Parquet file")
     try:
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"

@@ -27,11 +27,11 @@ from gpu_coord.ground.folders import (
     WAY_OUT,
     check_replaceable,
     name_aside,
-    read_marker,
     replace_file,
     write_json,
 )
 from gpu_coord.ground.keywords import takes
+from gpu_coord.ground.markers import read_marker
 from gpu_coord.ground.parquet import read_parquet
 from gpu_coord.results.clock import Progress
 from gpu_coord.results.command import (

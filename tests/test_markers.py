@@ -1,0 +1,79 @@
+"""Markers that were changed, cut off or put there by others: named, or no folder of ours."""
+
+import json
+import os
+
+import pytest
+from runs import refuse, write_run
+
+import gpu_coord as gc
+from gpu_coord.ground.markers import read_marker
+from gpu_coord.results.verification import verify
+from gpu_coord.store.store import verify_store
+
+DEEP = "[" * 200_000 + "]" * 200_000
+
+
+def put(folder, content):
+    (folder / "run.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    return folder
+
+
+def test_marker__names_what_it_does_not_say(tmp_path):
+    found = read_marker(put(tmp_path, {"gpu_coord": "1", "summary": {"n_edges": 1}}), "run.json")
+    assert found["summary"] == {"n_edges": 1} and found.get("settings") is None
+    with pytest.raises(ValueError, match=r"run\.json does not say n_groups, so .* make its folder"):
+        found["summary"]["n_groups"]
+
+
+@pytest.mark.parametrize("changed", [
+    {"summary": []}, {"summary": {"n_edges": "7"}}, {"settings": 1}, {"command": {}}, {"input": ""},
+    {"inputs": {}}, {"inputs": ["a"]}, {"inputs": [{"rows_read": 1.5}]}, {"tables": {"edges": 3}},
+    {"tables": {"edges": {"rows": True}}}, {"stages": [None]},
+])  # fmt: skip
+def test_read_marker__takes_other_types_for_no_marker_of_ours(tmp_path, changed):
+    assert read_marker(put(tmp_path, {"gpu_coord": "1"}), "run.json") is not None
+    assert read_marker(put(tmp_path, {"gpu_coord": "1"} | changed), "run.json") is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\0", '{"gpu_coord": ' + DEEP + "}", DEEP])
+def test_read_marker__takes_what_cannot_be_read_for_none(tmp_path, content):
+    assert read_marker(put(tmp_path, content), "run.json") is None
+
+
+def test_read_marker__does_not_wait_for_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "run.json")
+    assert read_marker(tmp_path, "run.json") is None
+
+
+def test_verify__names_a_marker_that_was_changed(make_store, tmp_path):
+    write_run(tmp_path / "run")
+    marker = tmp_path / "run" / "run.json"
+    marker.write_text(marker.read_text().replace('"n_groups": 0', '"n_groups": "0"'))
+    with pytest.raises(ValueError, match=r"run\.json is not what was written with its folder"):
+        verify(tmp_path / "run")
+    store = make_store([{"account": "a", "time_seconds": 1, "kind": "url", "entity": "x"}])
+    manifest = store.path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"inputs": [', '"inputs": ["x", '))
+    with pytest.raises(ValueError, match=r"its manifest\.json is missing or not as it was written"):
+        gc.open_store(store.path)
+
+
+def test_verify_store__names_a_count_that_is_lost(make_table_store):
+    store = make_table_store([("a", "x", 1, 1_600_000_000)])
+    manifest = store.path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"excluded"', '"included"'))
+    with pytest.raises(ValueError, match=r"manifest\.json does not say excluded"):
+        verify_store(store.path)
+
+
+def test_report__names_the_damaged_table_of_another_result(make_store, tmp_path):
+    said = {"cohorts.json": {"gpu_coord": "1", "command": "cohorts", "summary": {}, "tables": {
+        "cohorts": {"rows": 1, "size": 1, "sha256": ""}}}}  # fmt: skip
+    run = write_run(tmp_path / "run", edges={"source": [], "target": [], "weight": []})
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "cohorts.json").write_text(json.dumps(said["cohorts.json"]))
+    (other / "cohorts.parquet").write_bytes(b"PAR1 no more")
+    message = refuse(1, "report", run.path, other, "--out", tmp_path / "page.html")
+    assert "other/cohorts.parquet" in message and "please report" not in message
