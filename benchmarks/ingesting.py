@@ -1,21 +1,16 @@
 """Ingest: a 1 GB archive in the X format and tweets as JSON lines, against Polars parsing the same
-bytes; how memory grows; a fifth of an archive added to the rest; and files of all readers with
-random cells and damaged bytes.
+bytes; how memory grows; and a fifth of an archive added to the rest.
 
-GPU_COORD_PARTS chooses among gigabyte, lines, growth, addition, random; GPU_COORD_INPUTS says how
-many random files there are (100,000).
+GPU_COORD_PARTS chooses among gigabyte, lines, growth, addition.
 """
 
-import itertools
 import os
 import shutil
 import sys
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 import polars as pl
-from hypothesis import HealthCheck, given, settings
 
 from benchmarks.measure import FOLDER, gpu_coord, median_ratio, run_command
 
@@ -23,8 +18,7 @@ N_POSTS = 1_700_000
 N_LINES = 350_000
 GROWTH = (1_000_000, 10_000_000)
 N_ADDED = 1_000_000
-N_INPUTS = int(os.environ.get("GPU_COORD_INPUTS", "100000"))
-PARTS = os.environ.get("GPU_COORD_PARTS", "gigabyte,lines,growth,addition,random").split(",")
+PARTS = os.environ.get("GPU_COORD_PARTS", "gigabyte,lines,growth,addition").split(",")
 _PARSE = "import sys, polars; print(polars.{}(sys.argv[1], {}).height)"
 
 
@@ -32,7 +26,7 @@ def run() -> list[str]:
     """Return lines of a report."""
     parts = {
         "gigabyte": _time_archive, "lines": _time_lines, "growth": _measure_growth,
-        "addition": _time_addition, "random": _try_random,
+        "addition": _time_addition,
     }  # fmt: skip
     return [line for name, part in parts.items() if name in PARTS for line in part()]
 
@@ -129,39 +123,3 @@ def _write_lines(tweets: pl.DataFrame, path: Path) -> None:
                            mentions=split("user_mentions", "id")),
         referenced_tweets=pl.when(pl.col("retweet_tweetid") != "").then(pl.concat_list(copied)),
     ).write_ndjson(path)  # fmt: skip
-
-
-class _Folders:
-    """Folders for random files, in memory where there is such a place; the last one alone stays."""
-
-    def __init__(self, root: str) -> None:
-        self._root, self._numbers, self._last = Path(root), itertools.count(), None
-
-    def mktemp(self, name: str) -> Path:
-        if self._last is not None:
-            shutil.rmtree(self._last)
-        self._last = self._root / f"{name}{next(self._numbers)}"
-        self._last.mkdir()
-        return self._last
-
-
-def _try_random() -> list[str]:
-    """Hold properties of the tests against many more files: the first that fails ends it."""
-    from tests import test_layouts
-
-    records = test_layouts.test_ingest__records_add_up_whatever_is_in_them
-    damaged = test_layouts.test_ingest__damaged_files_add_up_or_are_refused
-    properties = (
-        given(made=test_layouts.draw_records())(records.hypothesis.inner_test),
-        given(content=test_layouts.draw_damage())(damaged.hypothesis.inner_test),
-    )
-    memory = Path("/dev/shm")
-    for each in properties:
-        tried = settings(
-            max_examples=N_INPUTS // len(properties), deadline=None, database=None,
-            derandomize=False, suppress_health_check=list(HealthCheck),
-        )(each)  # fmt: skip
-        with TemporaryDirectory(dir=memory if memory.exists() else None) as root:
-            tried(_Folders(root))
-    return [f"ingest: {N_INPUTS:,} random and damaged files of all readers: rows add up, or the "
-            "file is refused in a sentence"]  # fmt: skip

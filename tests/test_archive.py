@@ -240,6 +240,54 @@ def test_ingest__a_character_can_span_two_blocks(ingest_bytes, monkeypatch, char
     assert list_accounts(store) == [account]
 
 
+def test_ingest__reads_the_directory_of_a_zip_file_once(ingest_bytes, monkeypatch):
+    """However many members there are: each would have cost as much as all."""
+    read, parse = [], zipfile.ZipFile._RealGetContents
+    monkeypatch.setattr(
+        zipfile.ZipFile, "_RealGetContents", lambda self: (read.append(self.filename), parse(self))
+    )
+    content = pack_zip(**{f"{n}__csv": f"{HEADER}a{n},x,{n},100\n" for n in range(30)})
+    read.clear()
+    assert len(list_accounts(ingest_bytes(content))) == 30
+    assert sum(name is not None for name in read) == 1
+
+
+def test_ingest__refuses_a_zip_file_whose_members_are_one(ingest_bytes):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        packed.writestr("a.csv", HEADER + "a,x,1,100\n" * 99)
+        for number in range(9):
+            again = zipfile.ZipInfo(f"{number}.csv")
+            for name in ("CRC", "compress_size", "file_size", "header_offset"):
+                setattr(again, name, getattr(packed.filelist[0], name))
+            packed.filelist.append(again)
+    with pytest.raises(ArchiveError, match=r"members overlap, so that it is more than it seems"):
+        ingest_bytes(out.getvalue())
+
+
+def test_ingest__refuses_a_json_list_whose_record_does_not_end(ingest_bytes, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr(sources, "MAX_LINE_BYTES", 1 << 20)
+    post = '{"id": "1", "author_id": "1", "created_at": "2020-01-01T00:00:00Z", "text": "'
+    whole = f'[{post}a"}}, {post}{"b" * 900_000}"}}]'
+    assert ingest_bytes(whole).manifest["totals"]["rows_read"] == 2
+    with pytest.raises(ArchiveError, match=r"a record in it has more than 1 MiB"):
+        ingest_bytes(whole.replace("]", ", ") + '{"id": "' + "c" * (1 << 21))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_read_labels__refuses_a_table_that_is_too_large(tmp_path, monkeypatch, packed):
+    monkeypatch.setattr(sources, "MAX_TABLE_BYTES", 1 << 12)
+    table = b"account_id,label\na,b\n"
+    path = tmp_path / "labels.csv"
+    path.write_bytes(gzip.compress(table) if packed else table)
+    assert read_labels(path).rows() == [("a", "b")]
+    table += b"a,b\n" * (1 << 10)
+    path.write_bytes(gzip.compress(table) if packed else table)
+    with pytest.raises(ArchiveError, match=r"labels\.csv has more than 0 MiB; such a table is one"):
+        read_labels(path)
+
+
 def test_ingest__a_header_may_begin_like_a_zip_file(ingest_bytes):
     text = "PK,account_id,object_id,content_id,timestamp_share\n1,a,x,1,100\n"
     assert list_accounts(ingest_bytes(text)) == ["a"]

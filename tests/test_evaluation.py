@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import polars as pl
@@ -363,3 +364,10 @@ def test_command__shows_every_section_and_every_warning(run, tmp_path):
 def test_command__says_what_is_wrong(run, arguments, message):
     result = invoke(run.path, *arguments)
     assert result.exit_code == 1 and message in result.stderr
+
+
+@pytest.mark.parametrize("read", [read_truth, lambda path: gather_truth([path], [])])
+def test_truth__does_not_wait_for_a_pipe(tmp_path, read):
+    os.mkfifo(tmp_path / "truth.csv")
+    with pytest.raises(ArchiveError, match=r"truth\.csv is a device or a pipe; a truth is a CSV"):
+        read(tmp_path / "truth.csv")

@@ -113,6 +113,23 @@ def test_replace_file__leaves_nothing_after_a_failure(tmp_path, failure):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_replace_file__leaves_alone_what_another_process_writes(tmp_path):
+    path = tmp_path / "table.csv"
+    code = "import sys; from pathlib import Path; from gpu_coord.ground.folders import *\n"
+    code += "with replace_file(Path(sys.argv[1])) as aside: aside.write_text('other')"
+    with replace_file(path) as aside:
+        aside.write_text("first")
+        other = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+        assert "is being written by another process; wait" in other.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
+    assert path.read_text() == "first"
+
+
+def test_replace_file__takes_the_place_of_what_a_killed_process_left(tmp_path):
+    (tmp_path / ".table.part.csv").write_text("half of what was to be there")
+    test_replace_file__appears_whole(tmp_path)
+
+
 WRITE = """
 import os, sys, time
 from pathlib import Path

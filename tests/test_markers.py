@@ -3,10 +3,12 @@
 import json
 import os
 
+import polars as pl
 import pytest
-from runs import refuse, write_run
+from runs import write_run
 
 import gpu_coord as gc
+from gpu_coord.cli.damage import explain_failure
 from gpu_coord.ground.markers import read_marker
 from gpu_coord.results.verification import verify
 from gpu_coord.store.store import verify_store
@@ -67,13 +69,13 @@ def test_verify_store__names_a_count_that_is_lost(make_table_store):
         verify_store(store.path)
 
 
-def test_report__names_the_damaged_table_of_another_result(make_store, tmp_path):
-    said = {"cohorts.json": {"gpu_coord": "1", "command": "cohorts", "summary": {}, "tables": {
-        "cohorts": {"rows": 1, "size": 1, "sha256": ""}}}}  # fmt: skip
-    run = write_run(tmp_path / "run", edges={"source": [], "target": [], "weight": []})
+def test_explain_failure__looks_at_all_results_that_were_given(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    (other / "cohorts.json").write_text(json.dumps(said["cohorts.json"]))
+    tables = {"cohorts": {"rows": 1, "size": 1, "sha256": ""}}
+    said = {"gpu_coord": "1", "command": "cohorts", "summary": {}, "tables": tables}
+    (other / "cohorts.json").write_text(json.dumps(said))
     (other / "cohorts.parquet").write_bytes(b"PAR1 no more")
-    message = refuse(1, "report", run.path, other, "--out", tmp_path / "page.html")
-    assert "other/cohorts.parquet" in message and "please report" not in message
+    error = pl.exceptions.ComputeError("parquet: File out of specification")
+    assert "other/cohorts.parquet is no" in explain_failure(error, {"others": [tmp_path, other]})
+    assert explain_failure(error, {"others": None, "out": other}) is None

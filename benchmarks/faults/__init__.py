@@ -15,26 +15,35 @@ from benchmarks.measure import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 PARTS = os.environ.get("GPU_COORD_PARTS", "kills,shortages,fuzz,random,containers").split(",")
 N_KILLS = int(os.environ.get("GPU_COORD_KILLS", "200"))
 N_INPUTS = int(os.environ.get("GPU_COORD_INPUTS", "10000"))
 SEED = int(os.environ.get("GPU_COORD_SEED", "1"))
+CASE = os.environ.get("GPU_COORD_CASE")
 
 
 def run() -> list[str]:
     """Return lines of a report."""
     folder = FOLDER.absolute() / "faults"
-    parts: dict[str, Callable[[Any], list[str]]] = {
-        "kills": lambda part: part.try_kills(N_KILLS, SEED, folder / "kills"),
-        "shortages": lambda part: part.try_shortages(folder / "shortages"),
-        "fuzz": lambda part: part.try_inputs(N_INPUTS, SEED, folder / "fuzz"),
-        "containers": lambda part: part.try_containers(folder / "containers"),
+    parts: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
+        "kills": ("kills", lambda part: part.try_kills(N_KILLS, SEED, folder / "kills")),
+        "shortages": ("shortages", lambda part: part.try_shortages(folder / "shortages")),
+        "fuzz": ("fuzz", lambda part: _fuzz(part, folder / "fuzz")),
+        "random": ("properties", lambda part: part.try_random(N_INPUTS)),
+        "containers": ("containers", lambda part: part.try_containers(folder / "containers")),
     }
-    # Each is loaded alone: one of them must begin without any thread.
+    # Each is loaded when it begins: the first two make copies of a process without threads.
     return [
         line
-        for name, try_part in parts.items()
+        for name, (module, attempt) in parts.items()
         if name in PARTS
-        for line in try_part(import_module(f"benchmarks.faults.{name}"))
+        for line in attempt(import_module(f"benchmarks.faults.{module}"))
     ]
+
+
+def _fuzz(part: Any, folder: Path) -> list[str]:
+    if CASE is not None:
+        return list(part.try_one(int(CASE), SEED, folder))
+    return list(part.try_inputs(N_INPUTS, SEED, folder))

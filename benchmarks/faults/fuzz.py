@@ -13,6 +13,7 @@ import lzma
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -484,6 +485,16 @@ def try_inputs(n_inputs: int, seed: int, folder: Path) -> list[str]:
         number = reached + 1
     minutes = (time.perf_counter() - start) / 60
     return [*_write_ends(ends, n_inputs, minutes, held), *_write_faults(faults)]
+
+
+def try_one(number: int, seed: int, folder: Path) -> list[str]:
+    """Try the input of a number again; return where it lies, and what came of it."""
+    prepare(folder)
+    signal.signal(signal.SIGPROF, _raise_too_long)
+    trial = Trial(list_files(), Material(folder / "material"), folder / "tried", seed)
+    case = trial.draw(number)
+    ended, fault = judge(case, trial.folder)
+    return [f"gpu-coord {shlex.join(case.words)}", f"{ended}; {fault or 'no fault'}"]
 
 
 def prepare(folder: Path) -> None:

@@ -127,7 +127,7 @@ def watch(name: str, material: Material, out: Path) -> Whole:
     """Run a command to its end, and count the changes that it makes to files."""
     out.parent.mkdir(parents=True, exist_ok=True)
     put_old(name, material, out, has_old=name == "roles")
-    counted = out.parent / f"{name}.count"
+    counted = out.parent.with_name(f"{name}.count")
     start = time.perf_counter()
 
     def work() -> int:

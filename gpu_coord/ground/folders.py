@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from gpu_coord.ground.leftovers import clear_leftovers, hold, make_aside
+from gpu_coord.ground.leftovers import clear_leftovers, hold, hold_file, make_aside
 from gpu_coord.ground.markers import read_marker
 
 WAY_OUT = "give --overwrite (overwrite=True in Python) to replace it, or choose another path"
@@ -78,14 +78,23 @@ def replace_file(path: Path) -> Iterator[Path]:
     """Yield the path of a file beside ``path`` that takes its place when the block succeeds.
 
     What was there stays untouched until then; after an error nothing of the new file remains.
+
+    Raises
+    ------
+    FileExistsError
+        Another process is writing it.
     """
     check_name(path)
     aside = name_aside(path)
-    try:
-        yield aside
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with hold_file(aside) as is_ours:
+        if not is_ours:
+            raise FileExistsError(f"{path} is being written by another process; wait for its end.")
+        try:
+            yield aside
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
 
 
 def check_replaceable(path: Path, marker: str, names: Collection[str]) -> None:

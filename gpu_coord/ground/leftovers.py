@@ -47,6 +47,25 @@ def hold(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
+@contextmanager
+def hold_file(file: Path) -> Iterator[bool]:
+    """Make a file, unless it is there, and hold it until the block ends; see `hold`."""
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            is_ours = _lock(descriptor) is not False
+            if not is_ours or _is_named(descriptor, file):
+                yield is_ours
+                return
+            # Another process was done with it before it was held.
+        finally:
+            os.close(descriptor)
+
+
+def _is_named(descriptor: int, file: Path) -> bool:
+    return file.exists() and os.path.samestat(os.fstat(descriptor), file.stat())
+
+
 def clear_leftovers(path: Path) -> None:
     """Remove what killed processes left beside a path; put back what stood there."""
     for folder in _list_leftovers(path, "old"):
