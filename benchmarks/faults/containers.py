@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 import signal
-import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -19,12 +19,11 @@ from typing import Any
 
 from benchmarks.faults.material import (
     COMMANDS,
-    ENVIRONMENT,
     Material,
     list_leftovers,
     make_material,
-    start_words,
 )
+from benchmarks.faults.processes import fork, load_all, start
 
 MOST_SECONDS, MOST_GIGABYTES = 120, 3.0  # of CPU; of memory
 MOST_WALL = 1200
@@ -48,20 +47,29 @@ class Outcome:
 def try_containers(folder: Path) -> list[str]:
     """Try all of them; return lines of a report."""
     shutil.rmtree(folder, ignore_errors=True)
-    material = make_material(folder / "material")
+    load_all()
+    assert fork(lambda: _prepare(folder / "material")) == 0, "the material was not made"
+    material = Material(folder / "material")
     faults, n_tried, worst, slowest = [], 0, 0.0, 0.0
     for name, words in _list_trials(material, folder / "tried"):
-        done = run_bounded(words)
+        done = run_bounded(words, folder / "said")
         n_tried += 1
         worst, slowest = max(worst, done.gigabytes), max(slowest, done.seconds)
         if wrong := _judge(done, folder / "tried"):
             faults.append(f"  {name}: {wrong}")
+        shown = f"{name}: exit {done.code}, {done.seconds:.1f} CPU s, {done.gigabytes:.2f} GB"
+        print(f"{shown}{' FAULT' * bool(wrong)}: {done.said[-300:]}", file=sys.stderr, flush=True)
     return [
         f"containers: {n_tried} tried, {len(faults)} faults; at most {slowest:.0f} CPU s and "
         f"{worst:.1f} GB",
         *faults,
         *_measure_members(folder / "tried"),
     ]
+
+
+def _prepare(folder: Path) -> int:
+    make_material(folder)
+    return 0
 
 
 def _judge(done: Outcome, folder: Path) -> str | None:
@@ -79,26 +87,25 @@ def _judge(done: Outcome, folder: Path) -> str | None:
     return None
 
 
-def run_bounded(words: list[str]) -> Outcome:
+def run_bounded(words: list[str], said: Path) -> Outcome:
     """Run a command; end it where it takes more memory or time than any should."""
-    with subprocess.Popen(
-        start_words(words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
-    ) as process:
-        end = time.monotonic() + MOST_WALL
-        while (
-            process.poll() is None
-            and time.monotonic() < end
-            and _read_memory(process.pid) < 1.3 * MOST_GIGABYTES
-        ):
-            time.sleep(0.1)
-        if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            process.send_signal(signal.SIGKILL)
-        assert process.stderr is not None
-        said = process.stderr.read().decode(errors="replace")
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = usage.ru_utime + usage.ru_stime
-    return Outcome(process.returncode, said.strip(), seconds, usage.ru_maxrss * 1024 / 1e9)
+    process = start(words, said)
+    end = time.monotonic() + MOST_WALL
+    while not (is_over := _is_over(process)):
+        if time.monotonic() > end or _read_memory(process) > 1.3 * MOST_GIGABYTES:
+            break
+        time.sleep(0.02)
+    if not is_over:
+        os.kill(process, signal.SIGKILL)
+    _, status, usage = os.wait4(process, 0)
+    code, seconds = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+    told = said.read_text().strip() if said.exists() else ""
+    return Outcome(code, told, seconds, usage.ru_maxrss * 1024 / 1e9)
+
+
+def _is_over(process: int) -> bool:
+    """Tell whether a process has ended; what it took can still be asked for."""
+    return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _read_memory(process: int) -> float:
@@ -406,7 +413,8 @@ def _measure_members(folder: Path) -> list[str]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         _write_many(n_members)(folder / "given")
-        done = run_bounded(["ingest", str(folder / "given"), "--store", str(folder / "out")])
+        words = ["ingest", str(folder / "given"), "--store", str(folder / "out")]
+        done = run_bounded(words, folder.with_name("said"))
         seconds[n_members] = done.seconds if done.code == 0 else float("nan")
     few, many = seconds.values()
     return [

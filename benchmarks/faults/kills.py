@@ -13,9 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
 from random import Random
 from typing import Any
 
@@ -24,10 +22,10 @@ from benchmarks.faults.material import (
     Material,
     call,
     list_leftovers,
-    load_program,
     make_material,
     read_result,
 )
+from benchmarks.faults.processes import fork, load_all
 
 # Half of all ends are by SIGKILL at a change to a file, the others at any time.
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
@@ -90,33 +88,9 @@ def try_kills(n_kills: int, seed: int, folder: Path) -> list[str]:
     ]
 
 
-def load_all() -> None:
-    """Load the program once; the commands are copies of this process, which has no threads yet."""
-    import gpu_coord
-
-    for module in walk_packages(gpu_coord.__path__, "gpu_coord."):
-        if "gpu" not in module.name.rpartition(".")[2] and "__main__" not in module.name:
-            import_module(module.name)
-    load_program()
-
-
 def _prepare(folder: Path) -> int:
     make_material(folder)
     return 0
-
-
-def fork(work: Callable[[], int]) -> int:
-    """Do some work in a copy of this process; return how it ended."""
-    process = os.fork()
-    if process == 0:
-        try:
-            code = work()
-        except BaseException as error:  # noqa: BLE001 - a copy must not go on as this process
-            os.write(2, f"{type(error).__name__}: {error}\n".encode())
-            code = 99
-        os._exit(code)
-    _, status = os.waitpid(process, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 def _run(name: str, material: Material, out: Path) -> int:

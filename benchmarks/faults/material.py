@@ -7,8 +7,6 @@ fault fills in where things lie.
 import csv
 import io
 import json
-import os
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
@@ -192,11 +190,6 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def start_words(words: list[str]) -> list[str]:
-    """Return how a command is started in a process of its own."""
-    return [sys.executable, "-m", "gpu_coord", *words]
-
-
 def read_result(path: Path) -> dict[str, Any]:
     """Return what is at a path, file by file, without seconds and memory."""
     if path.is_file():
@@ -235,6 +228,3 @@ def _forget(content: Any) -> Any:
 def list_leftovers(folder: Path) -> list[str]:
     """Return what no command leaves in a folder in which it wrote."""
     return sorted(each.name for each in folder.iterdir() if each.name.startswith("."))
-
-
-ENVIRONMENT = os.environ | {"NO_COLOR": "1", "PYTHONFAULTHANDLER": ""}

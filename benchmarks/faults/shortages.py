@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.kills import find_made, fork, load_all, put_old, watch
+from benchmarks.faults.kills import find_made, put_old, watch
 from benchmarks.faults.material import (
     COMMANDS,
     Material,
@@ -24,6 +24,7 @@ from benchmarks.faults.material import (
     make_material,
     read_result,
 )
+from benchmarks.faults.processes import fork, load_all
 
 PAGE = 4096
 

@@ -55,10 +55,10 @@ if TYPE_CHECKING:
 Role = Literal["tweets", "users", "shares", "crowdtangle", "exports"]
 Packing = Literal["csv", "jsonl", "parquet", "arrow", "sqlite"]
 
-BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 1 << 30
+BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 3 << 27
 MAX_TABLE_BYTES = 1 << 28  # of tables that are held whole: a row for each account
 MAX_LINE_BYTES = 1 << 28  # of JSON lines, which are held whole and several times
-N_ROOMS = 6  # blocks of a CSV file that are held at a time
+N_ROOMS = 6  # blocks of a CSV file that are held at a time; of larger ones as many bytes, or 2
 BOM = b"\xef\xbb\xbf"
 HEAD_BYTES, MAX_HEAD_BYTES = 1 << 20, 1 << 26
 PARQUET_ROWS = 1 << 17
@@ -701,7 +701,7 @@ class CountedBytes:
         return block
 
     def _take_room(self, n_bytes: int) -> np.ndarray:
-        if self._n_rooms >= N_ROOMS:
+        if self._n_rooms >= max(N_ROOMS * BLOCK_BYTES // n_bytes, 2):
             with suppress(queue.Empty):  # all are held: one more, rather than wait for ever
                 return self._rooms.get(timeout=1)
         self._n_rooms += 1
