@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def try_shortages(folder: Path) -> list[str]:
             place.mkdir()
             if wrong := attempt(material, Place(name, place / name, made)):
                 faults.append(f"  {name}: {wrong}")
+                print(f"{sort}: {faults[-1]}", file=sys.stderr, flush=True)
         lines += [f"shortages: {sort}: {len(COMMANDS)} commands, {len(faults)} faults", *faults]
     if not can_mount(folder):
         lines.append("shortages: NO FULL DISK WAS TRIED: nothing may be mounted here (be root)")

@@ -47,6 +47,7 @@ from gpu_coord.archive.sources import (
     plain_name,
     read_parquet,
     read_table_bytes,
+    refuse_large,
     refuse_no_file,
     show_columns,
 )
@@ -82,7 +83,6 @@ if TYPE_CHECKING:
     from gpu_coord.archive.sources import Source
 
 AnyPath = Path | str
-_TABLE_RULE = "labels are one CSV or Parquet file"
 
 
 @takes(IngestSettings)
@@ -282,8 +282,13 @@ def _holding(store: Store | None) -> Iterator[None]:
             raise FileExistsError(f"{store.path} was replaced meanwhile; add to it again.")
 
 
+def _refuse_no_table(path: Path) -> None:
+    refuse_no_file(path, "labels are one CSV or Parquet file")
+    refuse_large(path)
+
+
 def _hash_table(path: Path) -> str:
-    refuse_no_file(path, _TABLE_RULE)
+    _refuse_no_table(path)
     return hash_file(path)
 
 
@@ -449,7 +454,7 @@ def _read_label_rows(path: Path, columns: Sequence[str], extra: Sequence[str]) -
 
 def _open_labels(path: Path) -> tuple[pl.DataFrame, list[str]]:
     """Return the table and its header as it stands in the file."""
-    refuse_no_file(path, _TABLE_RULE)
+    _refuse_no_table(path)
     check_name(path)
     with naming_errors(path, None):
         with path.open("rb") as file:

@@ -1017,24 +1017,29 @@ def scan_parquet(path: Path) -> pl.LazyFrame:
     return parquet.scan_parquet(path) if is_plain else read_parquet(path).lazy()
 
 
-def read_table_bytes(path: Path) -> bytes:
-    """Return the bytes of a table that is read whole, such as labels; unpacked, if it is packed.
+def refuse_large(path: Path, size: int | None = None) -> None:
+    """Refuse a table that is too large to be read whole, such as labels.
 
-    Raises
-    ------
-    ArchiveError
-        It is larger than such a table can be, packed or not.
+    Parameters
+    ----------
+    path
+        The file.
+    size
+        Its bytes when it is unpacked; by default those on the disk.
     """
-    content = b""
-    if path.stat().st_size <= MAX_TABLE_BYTES:
-        with open_stream(path, None) as stream:
-            content = stream.read(MAX_TABLE_BYTES + 1)
-        if len(content) <= MAX_TABLE_BYTES:
-            return content
-    raise ArchiveError(
-        f"{path.name} has more than {MAX_TABLE_BYTES >> 20} MiB; such a table is one row for each "
-        "account, so look whether it is the right file."
-    )
+    if (path.stat().st_size if size is None else size) > MAX_TABLE_BYTES:
+        raise ArchiveError(
+            f"{path.name} has more than {MAX_TABLE_BYTES >> 20} MiB; such a table is one row for "
+            "each account, so look whether it is the right file."
+        )
+
+
+def read_table_bytes(path: Path) -> bytes:
+    """Return the bytes of a table that is read whole; unpacked, if it is packed."""
+    with open_stream(path, None) as stream:
+        content = stream.read(MAX_TABLE_BYTES + 1)
+    refuse_large(path, len(content))
+    return content
 
 
 def scan_csv(path: Path) -> pl.LazyFrame:
