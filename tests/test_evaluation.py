@@ -1,3 +1,5 @@
+import bz2
+import gzip
 import json
 import os
 import shutil
@@ -7,6 +9,7 @@ import pytest
 from runs import act_hourly, event
 from typer.testing import CliRunner
 
+from gpu_coord.archive import sources
 from gpu_coord.archive.sources import ArchiveError
 from gpu_coord.cli import app
 from gpu_coord.detection.run import detect
@@ -371,3 +374,20 @@ def test_truth__does_not_wait_for_a_pipe(tmp_path, read):
     os.mkfifo(tmp_path / "truth.csv")
     with pytest.raises(ArchiveError, match=r"truth\.csv is a device or a pipe; a truth is a CSV"):
         read(tmp_path / "truth.csv")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, bytes])
+def test_gather_truth__reads_packed_tables_within_bounds(tmp_path, monkeypatch, pack):
+    monkeypatch.setattr(sources, "MAX_TABLE_BYTES", 1 << 10)
+    (tmp_path / "users.csv").write_bytes(pack(b"userid,x\na,1\nb,2\n"))
+    found = gather_truth([tmp_path / "users.csv"], [])
+    assert found.rows() == [("a", "operation"), ("b", "operation")]
+    (tmp_path / "users.csv").write_bytes(gzip.compress(b"userid,x\n" + b"a,1\n" * (1 << 9)))
+    with pytest.raises(ArchiveError, match=r"users\.csv has more than"):
+        gather_truth([tmp_path / "users.csv"], [])
+
+
+def test_gather_truth__refuses_a_first_line_without_end(tmp_path):
+    (tmp_path / "users.csv").write_bytes(b"userid," + b"a" * (1 << 21))
+    with pytest.raises(ArchiveError, match=r"users\.csv has no column account_id or userid"):
+        gather_truth([tmp_path / "users.csv"], [])

@@ -1,13 +1,15 @@
 """Parquet files in folders whose names readers of tables would take for patterns and addresses."""
 
 import os
+import resource
 
 import polars as pl
 import pytest
 
 import gpu_coord as gc
+from gpu_coord.cli.shortages import explain_shortage
 from gpu_coord.ground.folders import replace_file, replace_folder
-from gpu_coord.ground.parquet import list_columns, read_parquet, scan_parquet
+from gpu_coord.ground.parquet import list_columns, read_parquet, scan_parquet, write_parquet
 from gpu_coord.store.tables import describe_table
 
 # Of each: a folder, and another one that its name would match or lead to.
@@ -47,3 +49,19 @@ def test_folders__whose_name_is_no_text_are_refused(tmp_path):
         pytest.fail("the block must not run")
     with pytest.raises(ValueError, match=said), replace_file(path / "page.html"):
         pytest.fail("the block must not run")
+
+
+def test_write_parquet__says_what_the_system_says_wherever_room_ends(tmp_path):
+    """Polars may say no more than that it could not write its footer."""
+    frame = pl.DataFrame({"a": range(100), "b": ["x"] * 100})
+    write_parquet(frame, tmp_path / "whole.parquet")
+    size = (tmp_path / "whole.parquet").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for most in range(1, size, size // 40):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+        try:
+            with pytest.raises((OSError, pl.exceptions.PolarsError)) as raised:
+                write_parquet(frame, tmp_path / "cut.parquet")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert "a file grew beyond the limit" in (explain_shortage(raised.value) or ""), most

@@ -119,6 +119,8 @@ def watch(name: str, material: Material, out: Path) -> Whole:
 
 def find_made(out: Path) -> Path:
     """Return the file or folder that a command wrote, which may have put a suffix to its name."""
+    if out.exists():
+        return out
     return next(
         path for path in sorted(out.parent.iterdir()) if path.name.partition(".")[0] == out.name
     )

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import hash_ids
-from gpu_coord.ground.parquet import read_parquet, scan_parquet
+from gpu_coord.ground.parquet import read_parquet, scan_parquet, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,7 +231,8 @@ class Ids:
         folder.mkdir(exist_ok=True)
         run = _order(self._list_run())
         file = folder / f"{len(self._starts) - 1}.parquet"
-        run.write_parquet(file, compression="lz4", row_group_size=ROWS_AT_ONCE, statistics=True)
+        choices = {"compression": "lz4", "row_group_size": ROWS_AT_ONCE, "statistics": True}
+        write_parquet(run, file, **choices)
         self._samples += run["text"].gather_every(SAMPLE_STEP).to_list()  # a copy
         self._starts.append(self.n_codes)
         self._run = Vocabulary()

@@ -6,10 +6,13 @@ what begins like an address for one. A folder may be named so; its tables are st
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from gpu_coord.ground.folders import check_name
+
+_ROOM = 1 << 16  # bytes that are not there where a table could not be written
 
 
 def scan_parquet(*paths: Path | str) -> pl.LazyFrame:
@@ -21,6 +24,16 @@ def read_parquet(path: Path | str, columns: Collection[str] | None = None) -> pl
     """Return what is in a file, or some columns of it."""
     named = None if columns is None else list(columns)
     return pl.read_parquet(locate(path), columns=named, glob=False)
+
+
+def write_parquet(frame: pl.DataFrame, path: Path, **choices: Any) -> None:
+    """Write a table; where there is no room for it, say so as the system does."""
+    try:
+        frame.write_parquet(path, **choices)
+    except pl.exceptions.PolarsError:  # it may tell of the file only, which was cut off
+        with path.open("ab") as file:
+            file.write(bytes(_ROOM))
+        raise
 
 
 def list_columns(path: Path | str) -> list[str]:

@@ -19,6 +19,7 @@ import polars as pl
 from gpu_coord.ground.choices import Choices
 from gpu_coord.ground.folders import TemporaryFolder, replace_folder, write_json
 from gpu_coord.ground.keywords import expose, list_parameters
+from gpu_coord.ground.parquet import write_parquet
 from gpu_coord.results.clock import Progress, StageClock
 from gpu_coord.results.findings import Findings, open_run
 from gpu_coord.results.forms import find_form
@@ -127,7 +128,7 @@ class Work:
     def write(self, tables: Mapping[str, pl.DataFrame]) -> None:
         """Write tables by name."""
         for name, frame in tables.items():
-            frame.write_parquet(self.folder / f"{name}.parquet")
+            write_parquet(frame, self.folder / f"{name}.parquet")
 
     def describe(self, **content: Any) -> None:
         """Say in the marker what was found; the summary among it."""
@@ -415,7 +416,7 @@ def amend(
             dirs_exist_ok=True,
         )
         for name, frame in tables.items():
-            frame.write_parquet(folder / f"{name}.parquet")
+            write_parquet(frame, folder / f"{name}.parquet")
         changed = {name: describe_table(folder / f"{name}.parquet") for name in tables}
         described = {"tables": findings.content["tables"] | changed}
         write_json(folder / marker, findings.content | described | dict(content))

@@ -23,7 +23,7 @@ from gpu_coord.ground.escapes import UNSAFE, write_csv
 from gpu_coord.ground.folders import replace_file
 from gpu_coord.ground.keywords import takes
 from gpu_coord.ground.kinds import names_accounts, names_posts
-from gpu_coord.ground.parquet import locate
+from gpu_coord.ground.parquet import locate, write_parquet
 from gpu_coord.ground.policies import write_policy
 from gpu_coord.ground.times import count_seconds, describe_seconds, parse_window
 from gpu_coord.plots.fonts import make_drawable
@@ -260,7 +260,7 @@ _WRITERS: dict[str, Callable[[Timeline, Path], None]] = {
     ".png": _write_picture,
     ".svg": _write_svg,
     ".html": _write_page,
-    ".parquet": lambda timeline, path: timeline.table.write_parquet(locate(path)),
+    ".parquet": lambda timeline, path: write_parquet(timeline.table, locate(path)),
     ".csv": _write_csv,
     ".json": _write_timelinejs,
 }

@@ -12,8 +12,11 @@ import polars as pl
 from gpu_coord.archive.ids import read_ids
 from gpu_coord.archive.ingest import read_labels
 from gpu_coord.archive.sources import (
+    HEAD_BYTES,
+    UNPACKERS,
     ArchiveError,
     read_parquet,
+    read_table_bytes,
     refuse_no_file,
     scan_csv,
     scan_parquet,
@@ -86,12 +89,22 @@ def _scan(path: Path) -> pl.LazyFrame | None:
     refuse_no_file(path, "a truth is a CSV or Parquet file")
     try:
         with path.open("rb") as file:
-            is_parquet = file.read(4) == b"PAR1"
-        table = scan_parquet(path) if is_parquet else scan_csv(path)
-        table.collect_schema()
+            head = file.read(HEAD_BYTES)
+        table = _open(path, head)
+        if table is not None:
+            table.collect_schema()
     except (OSError, pl.exceptions.PolarsError):
         return None
     return table
+
+
+def _open(path: Path, head: bytes) -> pl.LazyFrame | None:
+    if head.startswith(b"PAR1"):
+        return scan_parquet(path)
+    if any(head.startswith(mark) for mark, _ in UNPACKERS):  # to be unpacked within bounds
+        return pl.read_csv(read_table_bytes(path), infer_schema=False).lazy()
+    is_endless = len(head) == HEAD_BYTES and b"\n" not in head  # Polars would hold all of a line
+    return None if is_endless else scan_csv(path)
 
 
 def _read_labelled_archive(table: pl.LazyFrame, name: str) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.ground.folders import replace_file, write_json
+from gpu_coord.ground.parquet import write_parquet
 from gpu_coord.network.network import Network
 
 CELLS, NETWORKS = "cells", "networks"
@@ -69,7 +70,7 @@ class Results:
             file = self.find_network(name, part)
             if not file.is_file():
                 with replace_file(file) as aside:
-                    frame.write_parquet(aside)
+                    write_parquet(frame, aside)
         return name
 
     def find_network(self, digest: str, part: str) -> Path:

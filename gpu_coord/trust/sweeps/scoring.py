@@ -15,6 +15,7 @@ import polars as pl
 from gpu_coord.archive.ingest import read_labels
 from gpu_coord.detection.edges import EdgeWriter
 from gpu_coord.detection.stages import tabulate_ranks
+from gpu_coord.ground.parquet import write_parquet
 from gpu_coord.network.network import score_accounts
 from gpu_coord.results.findings import Findings
 from gpu_coord.results.forms import RUN
@@ -40,7 +41,7 @@ class Truth:
         if half == "all":
             return self.path
         file = folder / f"{half}.parquet"
-        split_halves(self.known, seed=self.settings.seed)[half].write_parquet(file)
+        write_parquet(split_halves(self.known, seed=self.settings.seed)[half], file)
         return file
 
 
@@ -131,7 +132,7 @@ def score_cell(result: CellResult, labels: Path, *, positive: str, folder: Path)
     linked = result.edges.take(result.in_network)
     ranked = tabulate_ranks(result.tests, linked, n_accounts=accounts.height)
     accounts = accounts.hstack(ranked)
-    accounts.write_parquet(folder / "accounts.parquet")
+    write_parquet(accounts, folder / "accounts.parquet")
     content = {"settings": asdict(result.settings), "summary": result.summary}
     found = Findings(folder, content | {"command": "detect", "directed": True}, RUN)
     # Intervals of every cell would take longer than the cells.

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpu_coord.activity.counts import cut_rows
-from gpu_coord.ground.parquet import read_parquet, scan_parquet
+from gpu_coord.ground.parquet import read_parquet, scan_parquet, write_parquet
 from gpu_coord.store.store import Store, name_accounts
 from gpu_coord.trust.sweeps.grid import OPTIONS, Cell, find_dtype
 from gpu_coord.trust.sweeps.multiverse import CORE_SHARE, compare_all, decompose_variance
@@ -50,16 +50,16 @@ def write_tables(
     accounts = store.read("accounts").sort("account")
     networks = count_networks(rows)
     n_done = sum(row["network"] is not None for row in rows)
-    table.write_parquet(folder / "sweep.parquet")
-    _tabulate_accounts(results, networks, accounts, store, n_done).write_parquet(
-        folder / "accounts.parquet"
-    )
+    write_parquet(table, folder / "sweep.parquet")
+    told = _tabulate_accounts(results, networks, accounts, store, n_done)
+    write_parquet(told, folder / "accounts.parquet")
     _write_edges(folder / "edges.parquet", results, networks, accounts, n_done, memory)
     compared = _choose_compared(rows, seed=seed)
-    _tabulate_ari(results, rows, compared, accounts.height).write_parquet(folder / "ari.parquet")
+    ari = _tabulate_ari(results, rows, compared, accounts.height)
+    write_parquet(ari, folder / "ari.parquet")
     scores = [name for name in table.columns if name.endswith(_SCORES)]
     outcomes = [*OUTCOMES, *scores]
-    decompose_variance(table, outcomes).write_parquet(folder / "variance.parquet")
+    write_parquet(decompose_variance(table, outcomes), folder / "variance.parquet")
     return table
 
 
