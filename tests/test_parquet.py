@@ -53,7 +53,7 @@ def test_folders__whose_name_is_no_text_are_refused(tmp_path):
 
 def test_write_parquet__says_what_the_system_says_wherever_room_ends(tmp_path):
     """Polars may say no more than that it could not write its footer."""
-    frame = pl.DataFrame({"a": range(100), "b": ["x"] * 100})
+    frame = pl.DataFrame({f"column {number}": ["x", "y"] for number in range(90)})
     write_parquet(frame, tmp_path / "whole.parquet")
     size = (tmp_path / "whole.parquet").stat().st_size
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

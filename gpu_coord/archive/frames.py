@@ -7,6 +7,8 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
+from gpu_coord.ground.parquet import write_parquet
+
 FRAME_NAME = "frame.arrow"  # as which a data frame is read, and named in the manifest
 
 
@@ -29,7 +31,7 @@ def stage(given: Any, file: Path) -> Any:
     if file.suffix == ".arrow":
         frame.write_ipc(file)
     else:
-        frame.write_parquet(file)
+        write_parquet(frame, file)
     return file
 
 
