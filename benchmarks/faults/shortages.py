@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from benchmarks.faults.material import (
 from benchmarks.faults.processes import fork, load_all
 
 PAGE = 4096
+Tried = tuple[str, str | None]  # how it ended, and what is wrong with that
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def try_shortages(folder: Path) -> list[str]:
     material = Material(folder / "material")
     for name in COMMANDS:
         watch(name, material, folder / "whole" / name)
-    tries: dict[str, Callable[[Material, Place], str | None]] = {
+    tries: dict[str, Callable[[Material, Place], Tried]] = {
         "a limit of file sizes": _limit,
         "two at once": _run_two,
     }
@@ -65,16 +67,19 @@ def try_shortages(folder: Path) -> list[str]:
         }
     lines = []
     for sort, attempt in tries.items():
-        faults = []
+        faults, ends = [], Counter[str]()
         for name in COMMANDS:
             made = find_made(folder / "whole" / name)
             place = folder / "tried"
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
-            if wrong := attempt(material, Place(name, place / name, made)):
+            ended, wrong = attempt(material, Place(name, place / name, made))
+            ends[ended] += 1
+            if wrong:
                 faults.append(f"  {name}: {wrong}")
                 print(f"{sort}: {faults[-1]}", file=sys.stderr, flush=True)
-        lines += [f"shortages: {sort}: {len(COMMANDS)} commands, {len(faults)} faults", *faults]
+        told = ", ".join(f"{count} {ended}" for ended, count in ends.most_common())
+        lines += [f"shortages: {sort}: {told}; {len(faults)} faults", *faults]
     if not can_mount(folder):
         lines.append("shortages: NO FULL DISK WAS TRIED: nothing may be mounted here (be root)")
     return lines
@@ -121,10 +126,13 @@ def _listen(work: Callable[[], Told], said: Path) -> Told:
     return Told(code, "", said.read_text() if said.exists() else "")
 
 
-def _judge(told: Told, place: Place, before: dict[str, Any], word: str) -> str | None:
+def _judge(told: Told, place: Place, before: dict[str, Any], word: str) -> Tried:
+    # One that needed less than there was goes on.
+    return ("refused", _find_wrong(told, place, before, word)) if told.code else ("went on", None)
+
+
+def _find_wrong(told: Told, place: Place, before: dict[str, Any], word: str) -> str | None:
     shown = f"exit {told.code}: {told.error.strip()[-300:]}"
-    if told.code == 0:
-        return None  # it needed less than there was
     if told.code != 3 or told.error.count("error: ") != 1 or word not in told.error:
         return shown
     if left := list_leftovers(place.out.parent):
@@ -141,7 +149,7 @@ def _run(material: Material, place: Place) -> Told:
     return call(material.fill(COMMANDS[place.name], place.out))
 
 
-def _fill(material: Material, place: Place, *, has_old: bool = True) -> str | None:
+def _fill(material: Material, place: Place, *, has_old: bool = True) -> Tried:
     """There is room for the old result and a part of the new."""
     said = place.out.parent.with_name("said")
     room = place.size * (1 if has_old or place.name == "roles" else 0) + place.size // 3 + 4 * PAGE
@@ -152,11 +160,11 @@ def _fill(material: Material, place: Place, *, has_old: bool = True) -> str | No
         return _judge(told, place, before, "the disk is full")
 
 
-def _fill_empty(material: Material, place: Place) -> str | None:
+def _fill_empty(material: Material, place: Place) -> Tried:
     return _fill(material, place, has_old=False)
 
 
-def _lock(material: Material, place: Place) -> str | None:
+def _lock(material: Material, place: Place) -> Tried:
     """The disk can be read only."""
     said = place.out.parent.with_name("said")
     with _mount(place.out.parent, 64 << 20):
@@ -164,12 +172,12 @@ def _lock(material: Material, place: Place) -> str | None:
         before = _read(place.out.parent)
         subprocess.run(("mount", "-o", "remount,ro", place.out.parent), check=True)
         told = _listen(lambda: _run(material, place), said)
-        return _judge(told, place, before, "the disk can be read only") or (
-            "exit 0 on a disk that can be read only" if told.code == 0 else None
-        )
+        if told.code == 0:
+            return "went on", "exit 0 on a disk that can be read only"
+        return _judge(told, place, before, "the disk can be read only")
 
 
-def _limit(material: Material, place: Place) -> str | None:
+def _limit(material: Material, place: Place) -> Tried:
     """No file may be as large as the largest of the result."""
     files = (
         [place.made] if place.made.is_file() else [f for f in place.made.rglob("*") if f.is_file()]
@@ -190,7 +198,7 @@ def _limit(material: Material, place: Place) -> str | None:
     return _judge(told, place, before, "a file grew beyond the limit")
 
 
-def _run_two(material: Material, place: Place) -> str | None:
+def _run_two(material: Material, place: Place) -> Tried:
     """Two processes write one result at the same time: it is whole, and each says how it ended."""
     put_old(place.name, material, place.out, has_old=place.name == "roles", whole=place.made)
     saids = [place.out.parent.with_name(f"said-{number}") for number in range(2)]
@@ -204,9 +212,10 @@ def _run_two(material: Material, place: Place) -> str | None:
         processes.append(process)
     codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
     told = " | ".join(said.read_text().strip()[-200:] for said in saids if said.exists())
+    ended, shown = "both done" if codes == [0, 0] else "one refused", f"exits {codes}: {told}"
     if 0 not in codes or not {*codes} <= {0, 1} or "unexpected" in told:
-        return f"exits {codes}: {told}"
+        return ended, shown
     if left := list_leftovers(place.out.parent):
-        return f"left {left}"
+        return ended, f"left {left}; {shown}"
     same = read_result(find_made(place.out)) == read_result(place.made)
-    return None if same else f"another result; exits {codes}: {told}"
+    return ended, None if same else f"another result; {shown}"
