@@ -94,7 +94,6 @@ class Weigher:
 
     def __init__(self, activity: Activity, index: CellIndex, margins: Margins, rule: WeightRule):
         self.index, self.margins, self.rule = index, margins, rule
-        self.xp = activity.backend.xp
         self.n_kinds = len(activity.kinds)
         self.entity_kind = activity.entity_kind
         self.omega = self._weigh_by_users(activity)
@@ -105,6 +104,11 @@ class Weigher:
         self.target_rest = self._sum_groups(self._weigh(0, 0, b) - self.silent)
         self.source_used = self._sum_groups(a > 0)
         self.target_used = self._sum_groups(b > 0)
+
+    @property
+    def xp(self) -> Any:
+        """The array library; a module, which nothing that goes to other processes can hold."""
+        return self.index.backend.xp
 
     def weigh(self, pairs: PairCounts, *, memory: int) -> PairWeights:
         """Return the weight of each pair, as a whole and by kind."""

@@ -9,9 +9,9 @@ group_by + len/min/max/n_unique, unique, sort, collect. Rows are sorted before t
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from types import ModuleType
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpu_coord.ground.threads import MAX_THREADS
+from gpu_coord.ground.threads import MAX_THREADS, map_ahead
 
 _log = logging.getLogger("gpu_coord")
 
@@ -50,6 +50,13 @@ class Backend:
     threads: int  # blocks of pairs that are worked on at a time
     device: str
     versions: dict[str, str]
+    # (blocks, function of one, *, n_threads) -> what it makes of each, in order: in threads, or
+    # on machines, to which functions go by name and with what they hold
+    map_blocks: Callable[..., Iterator[Any]] = map_ahead
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # On a worker: the libraries that are there; its other threads have blocks of their own.
+        return partial(choose, self.name, threads=1), ()
 
     def __repr__(self) -> str:
         return f"Backend({self.name}: {', '.join(f'{k} {v}' for k, v in self.versions.items())})"

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import polars as pl
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import CellIndex, Margins, PairCounts, count_pairs, plan_blocks
@@ -28,10 +29,13 @@ from gpu_coord.chance.references import (
 )
 from gpu_coord.chance.strata import count_met
 from gpu_coord.ground.choices import check_alpha
-from gpu_coord.ground.threads import map_ahead
 
 Tier = Literal["beyond_news", "beyond_habit"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
+
+# What `Nulls.test` returns of each pair.
+TESTED = ("pair", "observed", "n_hours", "expected_habit", "expected", "spread",
+          "log_p_habit", "log_p")  # fmt: skip
 
 _BLOCK_BYTES = 16 << 20  # a pair that is tested takes some 100 bytes beside its counts
 
@@ -234,18 +238,27 @@ def assess_lag(
     block_bytes = max(1, min(memory // 8, _BLOCK_BYTES))
     blocks = plan_blocks(index, [margins], min_support=min_support, memory=block_bytes)
 
-    def work(block: tuple[int, int]) -> tuple[Any, ...]:
-        counted = count_pairs(index, margins, *block, min_support=min_support)
-        return nulls.test(counted, nulls.habit_exposure.count_hours(counted))
-
+    work = partial(_test_block, index=index, nulls=nulls, min_support=min_support)
     n_threads = max(1, min(index.backend.threads, memory // block_bytes // 2))
     n_until = np.cumsum(index.backend.to_host(margins.n_coincidences))
     parts = []
-    for (_, last), part in zip(blocks, map_ahead(blocks, work, n_threads=n_threads), strict=True):
+    tested = index.backend.map_blocks(blocks, work, n_threads=n_threads)
+    for (_, last), part in zip(blocks, tested, strict=True):
         parts.append(part)
         report(int(n_until[last - 1]))
-    columns = tuple(map(np.concatenate, zip(*parts, strict=True)))
+    columns = tuple(
+        np.concatenate([part[name].to_numpy() for part in parts]) for name in parts[0].columns
+    )
     return nulls.conclude(margins.lag, columns)
+
+
+def _test_block(
+    block: tuple[int, int], *, index: CellIndex, nulls: "Nulls", min_support: int
+) -> pl.DataFrame:
+    """Return what `Nulls.test` says of the pairs of a range of sources."""
+    counted = count_pairs(index, nulls.habit_exposure.margins, *block, min_support=min_support)
+    columns = nulls.test(counted, nulls.habit_exposure.count_hours(counted))
+    return pl.DataFrame(dict(zip(TESTED, columns, strict=True)))
 
 
 @dataclass(frozen=True)

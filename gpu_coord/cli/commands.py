@@ -129,7 +129,7 @@ def _make_finder(name: str, settings: type[Choices], says: str) -> Command:
             print_lines(f"Open {page}.")
 
     find.__name__, find.__doc__ = name, says
-    return command(settings, uses_machine=True, writes=True)(find)
+    return command(settings, uses_machine=True, writes=True, uses_workers=True)(find)
 
 
 detect = _make_finder("detect", DetectSettings, "Find the coordination network of a store.")
@@ -273,7 +273,7 @@ def roles(
     request.show(counts, lambda: show_roles(found, show_ids=show_ids))
 
 
-@command(CalibrateSettings, uses_machine=True, writes=True)
+@command(CalibrateSettings, uses_machine=True, writes=True, uses_workers=True)
 def calibrate(
     request: Request,
     store: options.Store,
@@ -502,7 +502,7 @@ def compare(
     request.show(found.summary, lambda: show_comparison(found))
 
 
-@command(SweepSettings, uses_machine=True, writes=True)
+@command(SweepSettings, uses_machine=True, writes=True, uses_workers=True)
 def sweep(
     request: Request,
     store: options.Store,

@@ -83,6 +83,14 @@ Backend = Annotated[
 Memory = Annotated[
     str | None, typer.Option(help="Most to hold, like 8GB (nine tenths of the free).", **_MACHINE)
 ]
+Dask = Annotated[
+    str | None,
+    typer.Option(metavar="WHERE", help="Whose workers compute: local, or tcp://…", **_MACHINE),
+]
+Exchange = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="That they and this share (beside --out).", **_MACHINE),
+]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, max=MAX_THREADS, help="Threads to use (all cores).", **_MACHINE),

@@ -27,6 +27,9 @@ from gpu_coord.ground.choices import (
     split_list,
 )
 
+_WORKERS: list[tuple[str, Any, Any]] = [
+    ("dask", options.Dask, None), ("exchange", options.Exchange, None)
+]  # fmt: skip
 _LARGEST_SHOWN = 1_000_000  # a larger bound of a range says nothing to people
 
 
@@ -40,6 +43,7 @@ class Request:
     threads: int | None
     as_json: bool
     uses_machine: bool
+    workers: dict[str, str | None]  # where they are, and what they share; of commands with blocks
     out: Path | None  # what a command writes, where that may be in the place of another
     overwrite: bool
 
@@ -53,6 +57,7 @@ class Request:
 
             more["backend"] = choose(self.backend, threads=self.threads)
             more["memory"] = parse_memory(self.memory)
+        more |= self.workers
         if isinstance(more.get("labels"), Path):
             from gpu_coord.archive.ingest import read_labels
 
@@ -107,6 +112,7 @@ class Command:
     settings: type[Choices] | None
     uses_machine: bool
     writes: bool = False
+    uses_workers: bool = False
 
     @property
     def name(self) -> str:
@@ -132,6 +138,7 @@ class Command:
             *([("overwrite", options.Overwrite, False)] if self.writes else []),
             ("backend", options.Backend if shown else options.HiddenBackend, "auto"),
             ("memory", options.Memory if shown else options.HiddenMemory, None),
+            *(_WORKERS if self.uses_workers else []),
             ("threads", options.Threads, None),
             ("seed", options.HiddenSeed, 0),
             ("json_", options.Json, False),
@@ -144,16 +151,23 @@ class Command:
         choices = {} if self.settings is None else read_options(self.settings, given)
         request = Request(
             choices, given["backend"], given["memory"], given["threads"], given["json_"],
-            self.uses_machine, self._find_out(given), given.get("overwrite", False),
+            self.uses_machine, self._find_workers(given), self._find_out(given), given.get("overwrite", False),
         )  # fmt: skip
         self.function(request, **{name: given[name] for name in own})
+
+    def _find_workers(self, given: dict[str, Any]) -> dict[str, str | None]:
+        return {name: given[name] for name, *_ in _WORKERS} if self.uses_workers else {}
 
     def _find_out(self, given: dict[str, Any]) -> Path | None:
         return Path(given.get("out") or given["store"]) if self.writes else None
 
 
 def command(
-    settings: type[Choices] | None = None, *, uses_machine: bool = False, writes: bool = False
+    settings: type[Choices] | None = None,
+    *,
+    uses_machine: bool = False,
+    writes: bool = False,
+    uses_workers: bool = False,
 ) -> Callable[[Callable[..., None]], Command]:
     """Make a command of a function that takes a `Request` first.
 
@@ -165,8 +179,10 @@ def command(
         Whether the function takes a backend and memory.
     writes
         Whether it writes a folder, which may be in the place of another.
+    uses_workers
+        Whether workers of Dask can do its blocks.
     """
-    return lambda function: Command(function, settings, uses_machine, writes)
+    return lambda function: Command(function, settings, uses_machine, writes, uses_workers)
 
 
 def _add(name: str, annotation: Any, default: Any) -> inspect.Parameter:

@@ -55,6 +55,18 @@ class EdgeWriter:
         self._writer.close()
 
 
+def tabulate_block(edges: Edges, in_network: np.ndarray) -> pl.DataFrame:
+    """Return a block of edges as a table, which may come from another process."""
+    columns = edges._asdict() | {"by_kind": pl.Series(edges.by_kind, dtype=pl.Array(pl.Float64, edges.by_kind.shape[1]))}
+    return pl.DataFrame(columns | {IN_NETWORK: in_network})
+
+
+def read_block(table: pl.DataFrame) -> tuple[Edges, np.ndarray]:
+    """Return the edges of a table of `tabulate_block`, and its marks."""
+    *columns, in_network = (column.to_numpy() for column in table)
+    return Edges(*columns), in_network
+
+
 def name_weights(edges: Edges, kinds: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the weights of each kind as columns ``weight_<kind>``."""
     columns = np.ascontiguousarray(edges.by_kind.T)

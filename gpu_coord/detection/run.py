@@ -5,6 +5,7 @@ The only file that knows the order; the stages take values and can be used alone
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,13 @@ from gpu_coord.chance.grades import grade_significant
 from gpu_coord.chance.lags import tabulate_lags
 from gpu_coord.chance.tests import PairTests
 from gpu_coord.chance.tiers import TierChoice, choose_tier, describe_tests
-from gpu_coord.detection.edges import EdgeWriter, name_weights, no_edges
+from gpu_coord.detection.edges import (
+    EdgeWriter,
+    name_weights,
+    no_edges,
+    read_block,
+    tabulate_block,
+)
 from gpu_coord.detection.evidence import (
     EvidenceCount,
     Links,
@@ -29,7 +36,13 @@ from gpu_coord.detection.evidence import (
 )
 from gpu_coord.detection.room import check_events, check_pairs
 from gpu_coord.detection.settings import DetectSettings
-from gpu_coord.detection.stages import Stages, choose_network, move_to_host, tabulate_ranks
+from gpu_coord.detection.stages import (
+    Stages,
+    attribute,
+    choose_network,
+    move_to_host,
+    tabulate_ranks,
+)
 from gpu_coord.ground.parquet import scan_parquet
 from gpu_coord.groups.groups import Groups
 from gpu_coord.network.exports import export_network
@@ -49,7 +62,7 @@ _N_STRONGEST = 40  # both directions of twenty pairs
 _NO_MEMBERS = pl.DataFrame(schema={"group": pl.Int32, "account": pl.Int32})
 
 
-@writes("detect", DetectSettings)
+@writes("detect", DetectSettings, uses_workers=True)
 def detect(work: Work, *, graphs: bool = False) -> None:
     """Find the coordination network of a store, and write it as a run folder.
 
@@ -144,24 +157,38 @@ def _find_edges(
     choice: TierChoice | None,
 ) -> tuple[Edges, np.ndarray]:
     """Write all edges; return the network's, and what of their weight each entity carries."""
-    activity, xp = stages.activity, work.backend.xp
+    activity = stages.activity
     weighers = [Weigher(activity, stages.index, margin, settings.rule) for margin in margins]
-
-    def take(found: Edges) -> tuple[Edges, np.ndarray, np.ndarray]:
-        edges = move_to_host(found, work.backend)
-        in_network = choose_network(edges, tests, choice)
-        linked = found.take(xp.asarray(in_network))
-        return edges, in_network, stages.attribute(weighers, linked)
-
+    take = partial(
+        _take_block, weighers=weighers, tests=tests, choice=choice, memory=stages.block_bytes
+    )
     carried = np.zeros(activity.n_entities)
     kept = [no_edges(len(activity.kinds))]
     path = work.folder / "edges.parquet"
     with EdgeWriter(path, activity.accounts, activity.kinds, tests) as writer:
-        for edges, in_network, share in stages.find_edges(settings, weighers, take):
-            carried += share
+        for table, entity, share in stages.find_edges(settings, weighers, take):
+            carried[entity] += share
+            edges, in_network = read_block(table)
             kept.append(edges.take(in_network))
             writer.add(edges, in_network)
     return join_edges(kept), carried
+
+
+def _take_block(
+    found: Edges,
+    *,
+    weighers: Sequence[Weigher],
+    tests: PairTests | None,
+    choice: TierChoice | None,
+    memory: int,
+) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
+    """Return the edges of a block, and what of the network's weight which entities carry."""
+    backend = weighers[0].index.backend
+    edges = move_to_host(found, backend)
+    in_network = choose_network(edges, tests, choice)
+    carried = attribute(weighers, found.take(backend.xp.asarray(in_network)), memory=memory)
+    entity = np.flatnonzero(carried)
+    return tabulate_block(edges, in_network), entity, carried[entity]
 
 
 def _tabulate_effects(found: _Found, settings: DetectSettings) -> dict[str, pl.DataFrame]:

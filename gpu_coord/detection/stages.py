@@ -27,7 +27,6 @@ from gpu_coord.chance.habits import Habits, fit_habits
 from gpu_coord.chance.tests import LagTests, PairTests, assess_lag, assess_pairs
 from gpu_coord.chance.tiers import TierChoice, find_controls, summarise_tests
 from gpu_coord.detection.settings import DetectSettings
-from gpu_coord.ground.threads import map_ahead
 from gpu_coord.groups.groups import Groups, find_groups
 from gpu_coord.network.network import Network, build_network, sum_weights
 from gpu_coord.results.clock import Progress
@@ -97,7 +96,7 @@ class Stages:
         weighers
             Of each lag.
         take
-            Called with the edges of each block, on the backend, in a thread.
+            Called with the edges of each block, on the backend, in a thread or on a worker.
 
         Returns
         -------
@@ -108,33 +107,13 @@ class Stages:
             self.index, margins, min_support=settings.min_support, memory=self.block_bytes
         )
         n_until = np.cumsum(sum(self.backend.to_host(each.n_coincidences) for each in margins))
-
-        def find(block: tuple[int, int]) -> Result:
-            by_lag = [self._weigh_block(weigher, block, settings) for weigher in weighers]
-            n_accounts = self.activity.n_accounts
-            return take(choose_lags(by_lag, n_accounts=n_accounts, xp=self.backend.xp))
-
-        found = map_ahead(blocks, find, n_threads=self.n_threads)
+        find = partial(
+            find_block, settings=settings, weighers=weighers, take=take, memory=self.block_bytes
+        )
+        found = self.backend.map_blocks(blocks, find, n_threads=self.n_threads)
         for (_, last), taken in zip(blocks, found, strict=True):
             yield taken
             self.progress("pairs", int(n_until[last - 1]), int(n_until[-1]))
-
-    def _weigh_block(
-        self, weigher: Weigher, block: tuple[int, int], settings: DetectSettings
-    ) -> Edges:
-        lag, xp = weigher.margins.lag, self.backend.xp
-        pairs = count_pairs(self.index, weigher.margins, *block, min_support=settings.min_support)
-        weights = weigher.weigh(pairs, memory=self.block_bytes)
-        return select_edges(pairs, weights, lag=lag, min_weight=settings.min_weight, xp=xp)
-
-    def attribute(self, weighers: Sequence[Weigher], edges: Edges) -> np.ndarray:
-        """Return how much of the edges' weight each entity carries, (n_entities,), on the host."""
-        carried: Any = 0.0
-        for weigher in weighers:
-            at_lag = edges.take(edges.lag == weigher.margins.lag)
-            pairs = PairCounts(at_lag.source, at_lag.target, at_lag.support)
-            carried = carried + weigher.attribute(pairs, memory=self.block_bytes)
-        return np.asarray(self.backend.to_host(carried))
 
     def build_network(self, edges: Edges, settings: DetectSettings) -> Network:
         """Build the network of edges."""
@@ -184,6 +163,39 @@ class Stages:
             if groups is None
             else {"n_groups": groups.n_confirmed, "n_groups_beyond_habit": groups.n_beyond_habit}
         )
+
+
+def find_block(
+    block: tuple[int, int],
+    *,
+    settings: DetectSettings,
+    weighers: Sequence[Weigher],
+    take: Callable[[Edges], Result],
+    memory: int,
+) -> Result:
+    """Find the edges of a range of sources, and return what `take` makes of them."""
+    index = weighers[0].index
+    by_lag = [_weigh_block(weigher, block, settings, memory=memory) for weigher in weighers]
+    return take(choose_lags(by_lag, n_accounts=index.n_accounts, xp=index.backend.xp))
+
+
+def _weigh_block(
+    weigher: Weigher, block: tuple[int, int], settings: DetectSettings, *, memory: int
+) -> Edges:
+    lag, xp = weigher.margins.lag, weigher.xp
+    pairs = count_pairs(weigher.index, weigher.margins, *block, min_support=settings.min_support)
+    weights = weigher.weigh(pairs, memory=memory)
+    return select_edges(pairs, weights, lag=lag, min_weight=settings.min_weight, xp=xp)
+
+
+def attribute(weighers: Sequence[Weigher], edges: Edges, *, memory: int) -> np.ndarray:
+    """Return how much of the edges' weight each entity carries, (n_entities,), on the host."""
+    carried: Any = 0.0
+    for weigher in weighers:
+        at_lag = edges.take(edges.lag == weigher.margins.lag)
+        pairs = PairCounts(at_lag.source, at_lag.target, at_lag.support)
+        carried = carried + weigher.attribute(pairs, memory=memory)
+    return np.asarray(weighers[0].index.backend.to_host(carried))
 
 
 def plan_work(memory: int, backend: Backend) -> tuple[int, int]:

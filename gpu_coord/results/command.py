@@ -30,6 +30,7 @@ from gpu_coord.store.store import Store, check_outside, open_store
 from gpu_coord.store.tables import describe_files, describe_table
 
 if TYPE_CHECKING:
+    from distributed import Client
     from narwhals.typing import IntoFrame
 
     from gpu_coord.backend import Backend
@@ -174,6 +175,8 @@ def begin(
     memory: int | None = None,
     progress: Progress | None = None,
     graphs: bool = False,
+    dask: "str | Client | None" = None,
+    exchange: str | None = None,
 ) -> Iterator[Work]:
     """Begin a command that writes a folder; when the block succeeds, the folder is there.
 
@@ -195,7 +198,7 @@ def begin(
         Whatever else changes the result, by name: other results, hashes.
     overwrite
         Compute anew, and replace any earlier folder of the same form.
-    backend, memory, progress
+    backend, memory, progress, dask, exchange
         As of the command.
     graphs
         Whether an earlier folder must have graph files to be the same.
@@ -214,6 +217,7 @@ def begin(
     with (
         suppress(_MadeBeforeError),
         replace_folder(Path(out), form.marker, form.names) as folder,
+        open_machines(backend, dask, exchange, folder) as backend,
     ):
         work = Work(
             command, folder, settings, store=store, labels=labels, inputs=inputs, backend=backend,
@@ -222,6 +226,24 @@ def begin(
         )  # fmt: skip
         yield work
         work.finish()
+
+
+@contextmanager
+def open_machines(
+    backend: "Backend | None", dask: "str | Client | None", exchange: str | None, folder: Path
+) -> Iterator["Backend | None"]:
+    """Yield the backend of a command: one with the workers of Dask where these are asked for.
+
+    What it exchanges with them lies in the folder that it writes, unless another is named.
+    """
+    if dask is None:
+        yield backend
+        return
+    from gpu_coord.backend import choose
+    from gpu_coord.backend.machines import spread
+
+    with spread(backend or choose(), dask, exchange or str(folder.resolve())) as spread_out:
+        yield spread_out
 
 
 def choose_place(out: Path | str | None, noun: str) -> tuple[Path, TemporaryFolder | None]:
@@ -289,6 +311,10 @@ def take_labels(given: "IntoFrame | Path | str | None") -> pl.DataFrame | None:
     return read_labels(given)
 
 
+# Keywords of commands that compute, and of those that have blocks for workers, with their types.
+_MACHINE = {"backend": "Backend | None", "memory": "int | None"}
+_WORKERS = {"dask": "str | Client | None", "exchange": "str | None"}
+
 # What the docstring of a command says of what all commands take.
 _DESCRIBED = {
     "store": "A store, its folder, or a table of shares or posts as `ingest` takes it: a file or "
@@ -307,11 +333,19 @@ _DESCRIBED = {
     "limits of the machine, its container and its shell. What will not fit is refused before it is "
     "begun. Results do not depend on it.",
     "progress": "Called with the stage, the work done and the work in all.",
+    "dask": "Whose workers do the blocks: `local` for a process on each core, the address of a "
+    "scheduler, or a client of Dask.",
+    "exchange": "The folder, or its address, in which they get their work; one beside the result "
+    "by default.",
 }
 
 
 def writes(
-    command: str, settings: type[Choices], *, uses_machine: bool = True
+    command: str,
+    settings: type[Choices],
+    *,
+    uses_machine: bool = True,
+    uses_workers: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., Findings]]:
     """Make a command of a function that does its work.
 
@@ -328,11 +362,14 @@ def writes(
         The class of its choices.
     uses_machine
         Whether it can be told where to compute, and with how much memory.
+    uses_workers
+        Whether workers of Dask can do its blocks.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., Findings]:
         own = list_parameters(function)[1:]
-        parameters = _list_parameters(own, uses_machine=uses_machine)
+        machine = (_MACHINE if uses_machine else {}) | (_WORKERS if uses_workers else {})
+        parameters = _list_parameters(own, machine)
         more = {parameter.name for parameter in own}
         common = {p.name for p in parameters} - more - {"store", "out", "map"}
 
@@ -356,16 +393,13 @@ def writes(
 
 
 def _list_parameters(
-    own: list[inspect.Parameter], *, uses_machine: bool
+    own: list[inspect.Parameter], machine: Mapping[str, str]
 ) -> list[inspect.Parameter]:
     """Return the parameters of a command beside its choices."""
     first = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
     rest = [p for p in own if p.kind is p.KEYWORD_ONLY]
     place = partial(inspect.Parameter, kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
     keyword = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY, default=None)
-    machine = [
-        keyword("backend", annotation="Backend | None"), keyword("memory", annotation="int | None")
-    ]  # fmt: skip
     return [
         place("store", annotation="Store | Path | str | IntoFrame"),
         *first,
@@ -374,7 +408,7 @@ def _list_parameters(
         keyword("map", annotation="Mapping[str, str] | None"),
         keyword("labels", annotation="IntoFrame | Path | str | None"),
         keyword("overwrite", annotation="bool", default=False),
-        *(machine if uses_machine else []),
+        *(keyword(name, annotation=annotation) for name, annotation in machine.items()),
         keyword("progress", annotation="Progress | None"),
     ]
 
