@@ -53,6 +53,7 @@ class Backend:
     # (blocks, function of one, *, n_threads) -> what it makes of each, in order: in threads, or
     # on machines, to which functions go by name and with what they hold
     map_blocks: Callable[..., Iterator[Any]] = map_ahead
+    workers: int = 0  # threads of other processes that it goes to
 
     def __reduce__(self) -> tuple[Any, ...]:
         # On a worker: the libraries that are there; its other threads have blocks of their own.

@@ -8,6 +8,7 @@ again when another has died.
 import logging
 import mmap
 import pickle
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -106,9 +107,12 @@ class _Table(NamedTuple):
 # --- on a worker -------------------------------------------------------------------------------
 
 
-def _run(exchange: Exchange, name: str, item: Any) -> Any:
-    """Do one block: what `_Machines.map_blocks` asks of a worker."""
-    return _send(_open_work(exchange, name)(item), exchange)
+def _run(exchange: Exchange, name: str, item: Any) -> tuple[Any, list[Warning | str]]:
+    """Do one block: what `_Machines.map_blocks` asks of a worker; return what it warned of, too."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        result = _send(_open_work(exchange, name)(item), exchange)
+    return result, [each.message for each in caught if each.category is UserWarning]
 
 
 @lru_cache(maxsize=2)
@@ -134,7 +138,7 @@ def _send(result: Any, exchange: Exchange) -> Any:
     """Write the tables of a result where the reader takes them from."""
     if isinstance(result, pl.DataFrame):
         return _Table(exchange.put_table(result))
-    if type(result) is tuple:
+    if type(result) is tuple or isinstance(result, Iterator):
         return tuple(_send(part, exchange) for part in result)
     return result
 
@@ -206,12 +210,15 @@ class _Machines:
         from distributed import KilledWorker
 
         try:
-            return _receive(future.result(), self.exchange)
+            result, warned = future.result()
         except KilledWorker as error:
             raise MachinesError(
                 "one block has ended every worker that began it, four in all; give workers more "
                 "memory, or the command less with --memory."
             ) from error
+        for each in warned:
+            warnings.warn(each, UserWarning, stacklevel=3)
+        return _receive(result, self.exchange)
 
 
 def _name(work: Any) -> str:
@@ -239,7 +246,7 @@ def spread(backend: Backend, dask: "str | Client", exchange: str) -> Iterator[Ba
         Dask is not installed, or nothing answers at the address.
     """
     try:
-        import distributed  # noqa: F401
+        import distributed
     except ImportError as error:
         raise MachinesError(
             "Dask is not installed; install the extra dask (`pip install 'gpu-coord[dask]'`)."
@@ -252,6 +259,7 @@ def spread(backend: Backend, dask: "str | Client", exchange: str) -> Iterator[Ba
         yield replace(
             backend,
             map_blocks=_Machines(client, own).map_blocks,
+            workers=sum(client.nthreads().values()),
             device=f"{backend.device}; Dask: {_count_workers(client)}",
             versions=backend.versions | {"distributed": distributed.__version__},
         )

@@ -151,7 +151,8 @@ class Command:
         choices = {} if self.settings is None else read_options(self.settings, given)
         request = Request(
             choices, given["backend"], given["memory"], given["threads"], given["json_"],
-            self.uses_machine, self._find_workers(given), self._find_out(given), given.get("overwrite", False),
+            self.uses_machine, self._find_workers(given), self._find_out(given),
+            given.get("overwrite", False),
         )  # fmt: skip
         self.function(request, **{name: given[name] for name in own})
 

@@ -57,7 +57,8 @@ class EdgeWriter:
 
 def tabulate_block(edges: Edges, in_network: np.ndarray) -> pl.DataFrame:
     """Return a block of edges as a table, which may come from another process."""
-    columns = edges._asdict() | {"by_kind": pl.Series(edges.by_kind, dtype=pl.Array(pl.Float64, edges.by_kind.shape[1]))}
+    rows = pl.Array(pl.Float64, edges.by_kind.shape[1])
+    columns = edges._asdict() | {"by_kind": pl.Series(edges.by_kind, dtype=rows)}
     return pl.DataFrame(columns | {IN_NETWORK: in_network})
 
 

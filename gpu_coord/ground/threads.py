@@ -20,7 +20,13 @@ Result = TypeVar("Result")
 def map_ahead(
     items: Iterable[Item], work: Callable[[Item], Result], *, n_threads: int
 ) -> Iterator[Result]:
-    """Yield what ``work`` makes of each item, in order, a few items ahead of the reader."""
+    """Yield what ``work`` makes of each item, in order, a few items ahead of the reader.
+
+    With no threads the reader's own does each item when it is asked for.
+    """
+    if not n_threads:
+        yield from map(work, items)
+        return
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
         try:

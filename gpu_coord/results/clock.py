@@ -16,6 +16,9 @@ class StageClock:
         self.report: Progress = progress or (lambda stage, done, total: None)
         self.stages: list[dict[str, Any]] = []
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StageClock, (None,)  # nobody sees how far another process is
+
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
         """Time a block."""

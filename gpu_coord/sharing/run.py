@@ -9,7 +9,7 @@ from gpu_coord.sharing.settings import CoactSettings, ShareSettings
 from gpu_coord.sharing.shares import fill_kinds, hash_objects
 
 
-@writes("share", ShareSettings)
+@writes("share", ShareSettings, uses_workers=True)
 def share(work: Work, *, objects: pl.DataFrame | None = None, graphs: bool = False) -> None:
     """Find who shared the same things within a window, and write it as a run folder.
 
@@ -34,7 +34,7 @@ def share(work: Work, *, objects: pl.DataFrame | None = None, graphs: bool = Fal
     MODES[work.settings.mode](work, work.settings, objects, graphs=graphs).write()
 
 
-@writes("coact", CoactSettings)
+@writes("coact", CoactSettings, uses_workers=True)
 def coact(work: Work, *, graphs: bool = False) -> None:
     """Find who does the same things at about the same time, layer by layer, and merge the layers.
 

@@ -84,6 +84,10 @@ class Store:
             raise ValueError(f"A store has no table {table!r}; it has {', '.join(TABLES)}.")
         return file
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process opens it where it is, and never removes it.
+        return open_store, (self.path.absolute(),)
+
     def _repr_html_(self) -> str:
         from gpu_coord.store.cards import draw_card
 

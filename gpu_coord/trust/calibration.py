@@ -4,6 +4,7 @@ In each copy every account's days are permuted on their own: what it does in a d
 on which entities, stays; that others do it on the same day goes. What is found there is false.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _N_QUANTILES = 200
 _FIRST_COPY = 1 << 20  # seeds that none of the copies have to which the tests fit habits
 
 
-@writes("calibrate", CalibrateSettings)
+@writes("calibrate", CalibrateSettings, uses_workers=True)
 def calibrate(work: Work) -> None:
     """Count what the tests find in copies of a store whose coordination was destroyed.
 
@@ -52,15 +53,22 @@ def _assess_copies(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return what was found in the data and in each copy, and the quantiles of the p-values."""
     report, n_tested = work.report("copies"), settings.n_copies + 1
+    assess = partial(_assess_copy, activity=activity, settings=settings, memory=work.memory)
     rows, quantiles = [], []
-    for copy in range(n_tested):
-        report(copy, n_tested)
-        # The first is the data themselves.
-        tested = permute_days(activity, _FIRST_COPY + settings.seed + copy) if copy else activity
-        row, quantile = _assess(tested, settings, work.memory)
+    found = work.backend.map_blocks(range(n_tested), assess, n_threads=0)
+    for copy, (row, quantile) in enumerate(found):
         rows.append({"copy": copy or None, **row})
         quantiles.append(quantile.with_columns(copy=pl.lit(copy or None, pl.Int64)))
+        report(copy + 1, n_tested)
     return pl.DataFrame(rows, infer_schema_length=None), pl.concat(quantiles)
+
+
+def _assess_copy(
+    copy: int, *, activity: Activity, settings: CalibrateSettings, memory: int
+) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Return what `_assess` does of a copy; the first is the data themselves."""
+    tested = permute_days(activity, _FIRST_COPY + settings.seed + copy) if copy else activity
+    return _assess(tested, settings, memory)
 
 
 def _assess(

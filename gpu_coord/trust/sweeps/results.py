@@ -47,21 +47,8 @@ class Results:
         with replace_file(self._find_row(specification)) as aside:
             write_json(aside, kept)
 
-    def add_network(self, network: Network, numbers: np.ndarray) -> str:
-        """Keep a network, and return its digest; ``numbers`` are its accounts in the store."""
-        linked = np.flatnonzero(network.component >= 0)
-        edges = pl.DataFrame(
-            {"source": numbers[network.source], "target": numbers[network.target]},
-            schema=NO_EDGES.schema,
-        )
-        accounts = pl.DataFrame(
-            {
-                "account": numbers[linked],
-                "community": network.community[linked],
-                "leads": np.isin(linked, network.source),
-            },
-            schema=NO_ACCOUNTS.schema,
-        )
+    def add_network(self, edges: pl.DataFrame, accounts: pl.DataFrame) -> str:
+        """Keep a network of `tabulate_network`, and return its digest."""
         digest = sha256(repr((edges.shape, accounts.shape)).encode())
         for column in (*edges, *accounts):
             digest.update(column.to_numpy())
@@ -79,6 +66,21 @@ class Results:
 
     def _find_row(self, specification: str) -> Path:
         return self.folder / CELLS / f"{specification}.json"
+
+
+def tabulate_network(network: Network, numbers: np.ndarray) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return edges and accounts of a network; ``numbers`` are its accounts in the store."""
+    linked = np.flatnonzero(network.component >= 0)
+    edges = {"source": numbers[network.source], "target": numbers[network.target]}
+    accounts = {
+        "account": numbers[linked],
+        "community": network.community[linked],
+        "leads": np.isin(linked, network.source),
+    }
+    return (
+        pl.DataFrame(edges, schema=NO_EDGES.schema),
+        pl.DataFrame(accounts, schema=NO_ACCOUNTS.schema),
+    )
 
 
 def count_networks(rows: Sequence[dict[str, Any]]) -> dict[str, int]:

@@ -68,7 +68,7 @@ def read_truth(
             "label, so that a sweep would tune on what it is scored with; leave one of them out."
         )
     known = read_labels(Path(path), extra=("role",))
-    truth = Truth(Path(path), settings, known)
+    truth = Truth(Path(path).absolute(), settings, known)
     halves = split_halves(known, seed=settings.seed) if settings.choose_by else {"all": known}
     accounts = store.read("accounts")
     for half in halves.values():

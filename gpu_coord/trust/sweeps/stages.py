@@ -195,9 +195,14 @@ def order_cells(cells: Sequence[Cell]) -> list[Cell]:
         s = cell.settings
         rule = (s.measure, s.undefined, s.denominator, s.shrink)
         thresholds = (s.min_support, *rule, s.min_weight, s.alpha, s.groups, s.seed)
-        return (s.paper, s.null, s.lags, *thresholds, cell.number)
+        return (*find_tests_key(cell), *thresholds, cell.number)
 
     return sorted(cells, key=key)
+
+
+def find_tests_key(cell: Cell) -> tuple[Any, ...]:
+    """Return what cells of one activity have in common that share tests of pairs."""
+    return cell.settings.paper, cell.settings.null, cell.settings.lags
 
 
 def measure_modularity(network: Network) -> float | None:

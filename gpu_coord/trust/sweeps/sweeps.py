@@ -13,8 +13,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -38,6 +40,7 @@ from gpu_coord.results.command import (
     Work,
     choose_place,
     describe_tables,
+    open_machines,
     take_labels,
     take_store,
 )
@@ -50,17 +53,26 @@ from gpu_coord.store.tables import hash_file
 from gpu_coord.trust.settings import SweepSettings
 from gpu_coord.trust.sweeps.grid import Cell, Grid, find_activity_key, list_cells, read_grid
 from gpu_coord.trust.sweeps.multiverse import CORE_SHARE, find_core
-from gpu_coord.trust.sweeps.results import CELLS, NETWORKS, Results, count_networks
+from gpu_coord.trust.sweeps.results import (
+    CELLS,
+    NETWORKS,
+    Results,
+    count_networks,
+    tabulate_network,
+)
 from gpu_coord.trust.sweeps.scoring import Half, Truth, read_truth, score_cell
-from gpu_coord.trust.sweeps.stages import CellResult, SharedStages, order_cells
+from gpu_coord.trust.sweeps.stages import CellResult, SharedStages, find_tests_key, order_cells
 from gpu_coord.trust.sweeps.tables import MAX_COMPARED, MIN_EDGE_SHARE, write_tables
 
 if TYPE_CHECKING:
+    from distributed import Client
     from narwhals.typing import IntoFrame
 
 _LOCK, _SCRATCH, _PARTS = "sweep.lock", ".scratch", (CELLS, NETWORKS)
 
 Rows = dict[str, Any]
+# A cell, its row, and edges and accounts of its network where it could be run.
+Computed = tuple[Cell, Rows, tuple[pl.DataFrame, pl.DataFrame] | None]
 
 
 @takes(SweepSettings)
@@ -75,6 +87,8 @@ def sweep(
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
+    dask: "str | Client | None" = None,
+    exchange: str | None = None,
     **choices: Any,
 ) -> Findings:
     """Run every cell of a grid, and write what they found as one table.
@@ -108,6 +122,8 @@ def sweep(
         Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
     progress
         Called with the stage, the work done and the work in all.
+    dask, exchange
+        As of `detect`; each worker does cells, and opens the store where it is here.
     **choices
         Fields of `SweepSettings`; the seed is also that of every cell unless the grid names
         ``seed``.
@@ -139,7 +155,11 @@ def sweep(
         _check_folder(place, origin)
         if is_whole(place):
             return replace(open_run(place), kept=kept)
-    with _open_folder(place, store, origin, overwrite=overwrite) as folder:
+    with (
+        _open_folder(place, store, origin, overwrite=overwrite) as folder,
+        _open_scratch(folder) as scratch,
+        open_machines(backend, dask, exchange, scratch) as backend,
+    ):
         work = Work(
             "sweep", folder, settings, store=store, labels=labels, inputs=inputs, backend=backend,
             memory=memory, progress=progress,
@@ -169,6 +189,18 @@ def _open_folder(
         if not (path / SWEEP.marker).is_file():
             _write_marker(path, origin | {"summary": None})
         yield path
+
+
+@contextmanager
+def _open_scratch(folder: Path) -> Iterator[Path]:
+    """Make an empty folder for what is under way, and remove it."""
+    scratch = folder / _SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write_marker(folder: Path, content: dict[str, Any]) -> None:
@@ -234,9 +266,8 @@ class _Sweeping:
         self.n_done = len(self.cells) - len(missing)
         half = "choosing" if self.settings.choose_by else "all"
         with work.time("specifications"):
-            for cell, row, result in self._compute(missing, half):
-                self._keep(cell, row, result)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+            for cell, row, network in self._compute(missing, half):
+                self._keep(cell, row, network)
         with work.time("tables"):
             table = write_tables(
                 work.folder, self.results, self.cells, work.store, seed=self.settings.seed,
@@ -256,23 +287,32 @@ class _Sweeping:
                        if name in SWEEP.tables},
         }  # fmt: skip
 
-    def _compute(
-        self, cells: Sequence[Cell], half: Half
-    ) -> Iterator[tuple[Cell, Rows, CellResult | None]]:
+    def _compute(self, cells: Sequence[Cell], half: Half) -> Iterator[Computed]:
         """Yield each cell with its row, activity by activity."""
+        ordered = sorted(cells, key=lambda cell: find_activity_key(cell.settings))
+        sharing = groupby(ordered, key=lambda cell: find_activity_key(cell.settings))
+        parts = [part for _, each in sharing for part in self._divide(list(each))]
+        compute = partial(self._compute_sharing, half=half)
+        for found in self.work.backend.map_blocks(parts, compute, n_threads=0):
+            yield from found
 
-        def key(cell: Cell) -> str:
-            return find_activity_key(cell.settings)
+    def _divide(self, sharing: Sequence[Cell]) -> list[list[Cell]]:
+        """Divide the cells of one activity: on workers, those that share no tests of pairs."""
+        cells = order_cells(sharing)
+        if not self.work.backend.workers:
+            return [cells]
+        return [list(part) for _, part in groupby(cells, key=find_tests_key)]
 
-        for _, sharing in groupby(sorted(cells, key=key), key=key):
-            with self._empty_scratch():
-                labels = self.truth.write_half(half, self.scratch) if self.truth else None
-                yield from self._compute_sharing(order_cells(list(sharing)), labels)
+    def _compute_sharing(self, cells: Sequence[Cell], half: Half) -> Iterator[Computed]:
+        """Yield the cells of one activity, here or on a worker."""
+        # A worker on another machine may have no such folder.
+        parent = self.scratch if self.scratch.is_dir() else None
+        with TemporaryDirectory(dir=parent) as folder:
+            yield from self._compute_in(Path(folder), cells, half)
 
-    def _compute_sharing(
-        self, cells: Sequence[Cell], labels: Path | None
-    ) -> Iterator[tuple[Cell, Rows, CellResult | None]]:
+    def _compute_in(self, scratch: Path, cells: Sequence[Cell], half: Half) -> Iterator[Computed]:
         start, work = time.perf_counter(), self.work
+        labels = self.truth.write_half(half, scratch) if self.truth else None
         chosen = cells[0].settings.pick(MatchSettings)
         try:
             with self._warn_once():
@@ -284,7 +324,7 @@ class _Sweeping:
                 yield cell, _describe_row(start, reason=str(error)), None
             return
         stages = SharedStages(
-            activity, cells, self.scratch, memory=work.memory, progress=work.clock.report
+            activity, cells, scratch, memory=work.memory, progress=work.clock.report
         )
         for cell in cells:
             try:
@@ -292,8 +332,16 @@ class _Sweeping:
             except ValueError as error:
                 yield cell, _describe_row(start, reason=str(error)), None
             else:
-                yield cell, self._describe(result, labels, start), result
+                row = self._describe(result, labels, scratch / "cell", start)
+                yield cell, row, self._tabulate(result)
             start = time.perf_counter()
+
+    def _tabulate(self, result: CellResult) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the network of a cell, accounts by their number in the store."""
+        numbered = result.accounts.select("account_id").join(
+            self.ids, on="account_id", how="left", maintain_order="left"
+        )
+        return tabulate_network(result.network, numbered["number"].to_numpy())
 
     @contextmanager
     def _warn_once(self) -> Iterator[None]:
@@ -306,36 +354,24 @@ class _Sweeping:
                 self.warned.add(str(warning.message))
                 warnings.warn(warning.message, warning.category, stacklevel=4)
 
-    def _describe(self, result: CellResult, labels: Path | None, start: float) -> Rows:
+    def _describe(
+        self, result: CellResult, labels: Path | None, folder: Path, start: float
+    ) -> Rows:
         figures, reason = {}, None
         if labels is not None and self.truth is not None:
             try:
-                figures = score_cell(
-                    result, labels, positive=self.settings.positive, folder=self.scratch / "cell"
-                )
+                figures = score_cell(result, labels, positive=self.settings.positive, folder=folder)
             except ValueError as error:
                 reason = f"not scored: {error}"
         return _describe_row(start, result.summary, figures, reason)
 
-    def _keep(self, cell: Cell, row: Rows, result: CellResult | None) -> None:
-        digest = None
-        if result is not None:
-            numbered = result.accounts.select("account_id").join(
-                self.ids, on="account_id", how="left", maintain_order="left"
-            )
-            digest = self.results.add_network(result.network, numbered["number"].to_numpy())
+    def _keep(
+        self, cell: Cell, row: Rows, network: tuple[pl.DataFrame, pl.DataFrame] | None
+    ) -> None:
+        digest = None if network is None else self.results.add_network(*network)
         self.results.add(cell.specification, row, digest)
         self.n_done += 1
         self.work.clock.report("cells", self.n_done, len(self.cells))
-
-    @contextmanager
-    def _empty_scratch(self) -> Iterator[None]:
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self.scratch.mkdir()
-        try:
-            yield
-        finally:
-            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _score_chosen(self, table: pl.DataFrame) -> dict[str, Any] | None:
         """Score the chosen cell on the half that did not choose it, and no other cell."""
