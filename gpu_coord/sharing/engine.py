@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gpu_coord.backend import Backend
 from gpu_coord.chance.coactivity import CoActivity
 from gpu_coord.chance.tiers import TierChoice, list_tiers
 from gpu_coord.network.exports import export_network
@@ -61,6 +62,11 @@ class Run(ABC):
         self.work, self.settings, self.graphs = work, settings, graphs
         self.memory = work.memory  # which may be of what is free now
         self.room: dict[str, Any] = {"memory": self.memory // 4, "threads": work.backend.threads}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers list pairs and weigh them; what is written, and found so far, stays here.
+        kept = {"settings", "room", "traces", "shares", "objects", "_cuts", "_fast_keys"}
+        return {name: value for name, value in self.__dict__.items() if name in kept}
 
     def write(self) -> None:
         """Write the run folder but for its marker."""
@@ -179,7 +185,10 @@ class Run(ABC):
         reports = self._divide_report("edges", [pairs.n_pairs for pairs in self.pairs])
         for trace, pairs, report in zip(self.traces, self.pairs, reports, strict=True):
             weigh = partial(self._weigh_runs, trace)
-            found = weigh_layers(trace.layers, pairs, weigh, report=report, room=self.work.room)
+            found = weigh_layers(
+                trace.layers, pairs, weigh, report=report, room=self.work.room,
+                backend=self.work.backend,
+            )  # fmt: skip
             for layer, edges in zip(trace.layers, found, strict=True):
                 yield LayerEdges(layer, self._finish(pairs, edges))
 
@@ -291,6 +300,7 @@ def weigh_layers(
     *,
     report: Report | None = None,
     room: Room | None = None,
+    backend: Backend | None = None,
 ) -> list[pl.DataFrame]:
     """Weigh the edges of layers that have their pairs in common.
 
@@ -306,24 +316,46 @@ def weigh_layers(
         Called with the pairs weighed so far.
     room
         What all edges must fit into; by default what is free.
+    backend
+        Whose workers weigh ranges of accounts, if it has any.
 
     Returns
     -------
         The edges of each layer, by source and target (rows of accounts; in layers without
         direction source < target).
     """
-    parts: list[list[pl.DataFrame]] = [[] for _ in layers]
-    widest, time = max(layer.window_ms for layer in layers), pairs.shares.time
-    for older, newer in pairs.gather(report):
-        for layer, frames in zip(layers, parts, strict=True):
-            near: Any = slice(None)
-            if layer.window_ms < widest:
-                near = time[newer] - time[older] <= layer.window_ms
-            runs = group_pairs(pairs.shares, older[near], newer[near], directed=layer.is_directed)
-            frames.append(weigh(layer, runs))
-        check_room(sum(part.height for frames in parts for part in frames), room=room)
+    ranges = pairs.plan(n_parts=backend.workers or 1 if backend else 1)
+    work = partial(_weigh_range, layers=layers, pairs=pairs, weigh=weigh)
+    mapped = backend.map_blocks(ranges, work, n_threads=0) if backend else map(work, ranges)
+    parts, n_until = [], np.cumsum(pairs.by_account)
+    for (_, last), frames in zip(ranges, mapped, strict=True):
+        parts.append(frames)
+        check_room(sum(part.height for each in parts for part in each), room=room)
+        if report is not None:
+            report(int(n_until[last - 1]))
+    by_layer = zip(*parts, strict=True)
     # Accounts are gathered by the smaller row, which is not always that of a source.
     return [
         pl.concat(frames).sort("source", "target") if layer.is_directed else pl.concat(frames)
-        for layer, frames in zip(layers, parts, strict=True)
+        for layer, frames in zip(layers, by_layer, strict=True)
     ]
+
+
+def _weigh_range(
+    accounts: tuple[int, int],
+    *,
+    layers: Sequence[Layer],
+    pairs: Pairs,
+    weigh: Callable[[Layer, EdgeRuns], pl.DataFrame],
+) -> tuple[pl.DataFrame, ...]:
+    """Weigh the edges of a range of accounts in each layer."""
+    widest, time = max(layer.window_ms for layer in layers), pairs.shares.time
+    older, newer = pairs.take(*accounts)
+    frames = []
+    for layer in layers:
+        near: Any = slice(None)
+        if layer.window_ms < widest:
+            near = time[newer] - time[older] <= layer.window_ms
+        runs = group_pairs(pairs.shares, older[near], newer[near], directed=layer.is_directed)
+        frames.append(weigh(layer, runs))
+    return tuple(frames)

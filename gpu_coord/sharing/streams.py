@@ -1,11 +1,12 @@
 """A way to list pairs of shares -> their counts, and all pairs of some accounts at a time.
 
-The one idea: pairs stream by twice at most, once to be counted and, where they have no room, once
-more for each range of accounts.
+The one idea: pairs stream by twice at most, once to be counted and, where they have no room or go
+to other processes, once more for each range of accounts.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -75,30 +76,29 @@ class Pairs:
         """All pairs of shares."""
         return int(self.by_object.sum())
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"held": None}  # another process lists them again
+
     def repeat(self) -> Blocks:
         """Yield all pairs once more, in any order."""
         yield from self.list_pairs() if self.held is None else self.held
 
-    def gather(self, report: Callable[[int], None] | None = None) -> Blocks:
-        """Yield all pairs of a range of accounts at a time, accounts ascending.
+    def plan(self, *, n_parts: int = 1) -> list[tuple[int, int]]:
+        """Cut the accounts into ranges whose pairs have room, in about as many parts at least."""
+        if self.held is not None and (n_parts == 1 or not self.n_pairs):
+            return [(0, self.by_account.size)]
+        most = -(-int(self.by_account.sum()) // n_parts)
+        return list(cut_ranges(self.by_account, min(self.room, max(1, most))))
 
-        Parameters
-        ----------
-        report
-            Called with the pairs gathered so far.
-        """
-        if self.held is not None:
-            yield join_blocks(self.held)
-            return
-        n_until = np.cumsum(self.by_account)
-        for first, last in cut_ranges(self.by_account, self.room):
-            yield join_blocks(self._take_accounts(first, last))
-            if report is not None:
-                report(int(n_until[last - 1]))
+    def take(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pairs of a range of accounts, by the one with the smaller row."""
+        if self.held is not None and last - first == self.by_account.size:
+            return join_blocks(self.held)
+        return join_blocks(self._take_accounts(first, last))
 
     def _take_accounts(self, first: int, last: int) -> Blocks:
         """Yield the pairs whose account with the smaller row is in a range."""
-        for older, newer in self.list_pairs():
+        for older, newer in self.repeat():
             smaller = _find_smaller(self.shares, older, newer)
             kept = (smaller >= first) & (smaller < last)
             yield older[kept], newer[kept]

@@ -164,7 +164,11 @@ def _trace_equal(layers: Sequence[Layer], posted: Shares) -> Trace:
 
 def _trace_timeless(layers: Sequence[Layer], posted: Shares) -> Trace:
     """Return the trace of what accounts shared at any time: it has no pairs of posts."""
-    return Trace(layers, posted, lambda **_: iter(()))
+    return Trace(layers, posted, _pair_nothing)
+
+
+def _pair_nothing(**_: int) -> Blocks:
+    return iter(())
 
 
 # --- sequences of hashtags -----------------------------------------------------------------------
