@@ -48,6 +48,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Optional
 
+from distributed import Client
 from narwhals.typing import IntoFrame
 from polars import DataFrame
 

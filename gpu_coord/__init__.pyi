@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Optional
 
+from distributed import Client
 from narwhals.typing import IntoFrame
 from polars import DataFrame
 
@@ -226,6 +227,8 @@ def detect(
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
+    dask: str | Client | None = None,
+    exchange: str | None = None,
     progress: Progress | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -279,6 +282,12 @@ def detect(
         Bytes that the process may hold; by default nine tenths of what is free, within the
         limits of the machine, its container and its shell. What will not fit is refused before
         it is begun. Results do not depend on it.
+    dask
+        Whose workers do the blocks: `local` for a process on each core, the address of a
+        scheduler, or a client of Dask.
+    exchange
+        The folder, or its address, in which they get their work; one beside the result by
+        default.
     progress
         Called with the stage, the work done and the work in all.
     start
@@ -352,6 +361,8 @@ def share(
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
+    dask: str | Client | None = None,
+    exchange: str | None = None,
     progress: Progress | None = None,
     kinds: Sequence[str] | str | None = None,
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
@@ -403,6 +414,12 @@ def share(
         Bytes that the process may hold; by default nine tenths of what is free. All pairs of the
         busiest account are weighed at once, whatever this is. Some 700 bytes for each share and
         350 for each edge must fit, else they are refused.
+    dask
+        Whose workers do the blocks: `local` for a process on each core, the address of a
+        scheduler, or a client of Dask.
+    exchange
+        The folder, or its address, in which they get their work; one beside the result by
+        default.
     progress
         Called with the stage, the work done and the work in all.
     kinds
@@ -467,6 +484,8 @@ def coact(
     overwrite: bool = False,
     backend: Backend | None = None,
     memory: int | None = None,
+    dask: str | Client | None = None,
+    exchange: str | None = None,
     progress: Progress | None = None,
     null: Literal['popularity', 'entity', 'hour', 'day', 'six_hours', 'one_hour'] = 'day',
     alpha: float = 0.05,
@@ -514,6 +533,12 @@ def coact(
     memory
         As of `share`; edges take 100 bytes each in each layer; of texts, see
         `gpu_coord.sharing.texts.find_similar`.
+    dask
+        Whose workers do the blocks: `local` for a process on each core, the address of a
+        scheduler, or a client of Dask.
+    exchange
+        The folder, or its address, in which they get their work; one beside the result by
+        default.
     progress
         Called with the stage, the work done and the work in all.
     null
@@ -1241,6 +1266,8 @@ def sweep(
     backend: Backend | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    dask: str | Client | None = None,
+    exchange: str | None = None,
     seed: int = 0,
     positive: str = 'operation',
     sample: int | None = None,
@@ -1277,6 +1304,8 @@ def sweep(
         Bytes that the pairs under way may take; by default 2 GB, or half of what is free.
     progress
         Called with the stage, the work done and the work in all.
+    dask, exchange
+        As of `detect`; each worker does cells, and opens the store where it is here.
     seed
         Same seed, same result.
     positive

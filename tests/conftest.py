@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,8 @@ def pytest_report_header() -> list[str]:
         lines.append("tests/browser NOT COLLECTED: make test-browser runs them")
     if not USES_PACKAGE:
         lines.append("tests/package NOT COLLECTED: make test-package runs them")
+    if find_spec("distributed") is None:
+        lines.append("Dask ABSENT (extra dask): tests/test_machines.py is SKIPPED")
     lines += [
         f"{name} ABSENT: tests of {tested} are SKIPPED"
         for name, tested in PROGRAMS.items()

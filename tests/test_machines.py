@@ -12,7 +12,7 @@ import pytest
 from runs import event, succeed
 
 import gpu_coord as gc
-from gpu_coord.backend import cpu
+from gpu_coord.backend import MachinesError, cpu
 from gpu_coord.trust.calibration import calibrate
 
 distributed = pytest.importorskip(
@@ -20,7 +20,7 @@ distributed = pytest.importorskip(
 )
 
 from gpu_coord.backend import machines  # noqa: E402
-from gpu_coord.backend.machines import Exchange, MachinesError, spread  # noqa: E402
+from gpu_coord.backend.machines import Exchange, spread  # noqa: E402
 
 MEMORY = 1 << 17  # of which a block has an eighth: there are many
 RESOURCES = {"backend", "stages", "seconds"}  # what a marker says of them

@@ -30,6 +30,10 @@ class GpuUnavailableError(RuntimeError):
     """The GPU was asked for by name and cannot be used."""
 
 
+class MachinesError(RuntimeError):
+    """The workers of Dask were asked for and cannot be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """Libraries that always change together, and the calls whose spelling differs."""

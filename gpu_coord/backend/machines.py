@@ -23,7 +23,7 @@ from uuid import uuid4
 import polars as pl
 
 from gpu_coord import __version__
-from gpu_coord.backend import Backend
+from gpu_coord.backend import Backend, MachinesError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -33,10 +33,6 @@ _log = logging.getLogger("gpu_coord")
 _LARGE = 1 << 16  # bytes of an array that is a file of its own
 _WAITING = 2  # blocks for each thread of a worker: one is worked on, one is at hand
 _PATIENCE = "30s"
-
-
-class MachinesError(RuntimeError):
-    """The workers cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)

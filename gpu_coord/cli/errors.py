@@ -75,9 +75,10 @@ def _is_failure(error: BaseException) -> bool:
 
 
 def _choose_code(error: BaseException) -> int:
-    from gpu_coord.backend import GpuUnavailableError
+    from gpu_coord.backend import GpuUnavailableError, MachinesError
 
-    return MACHINE_CANNOT if isinstance(error, GpuUnavailableError) else WRONG_REQUEST
+    cannot = GpuUnavailableError | MachinesError
+    return MACHINE_CANNOT if isinstance(error, cannot) else WRONG_REQUEST
 
 
 def _describe_error(error: BaseException) -> str:

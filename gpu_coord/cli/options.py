@@ -78,7 +78,7 @@ Overwrite = Annotated[
     typer.Option("--overwrite", help="Make it anew; replace any result there.", **_OUTPUT),
 ]
 Backend = Annotated[
-    BackendChoice, typer.Option(help="Where to compute; gpu never falls back.", **_MACHINE)
+    BackendChoice, typer.Option(help="Where; gpu never falls back.", **_MACHINE)
 ]
 Memory = Annotated[
     str | None, typer.Option(help="Most to hold, like 8GB (nine tenths of the free).", **_MACHINE)
@@ -87,10 +87,7 @@ Dask = Annotated[
     str | None,
     typer.Option(metavar="WHERE", help="Whose workers compute: local, or tcp://…", **_MACHINE),
 ]
-Exchange = Annotated[
-    str | None,
-    typer.Option(metavar="FOLDER", help="That they and this share (beside --out).", **_MACHINE),
-]
+HiddenExchange = Annotated[str | None, typer.Option(hidden=True)]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, max=MAX_THREADS, help="Threads to use (all cores).", **_MACHINE),

@@ -28,7 +28,7 @@ from gpu_coord.ground.choices import (
 )
 
 _WORKERS: list[tuple[str, Any, Any]] = [
-    ("dask", options.Dask, None), ("exchange", options.Exchange, None)
+    ("dask", options.Dask, None), ("exchange", options.HiddenExchange, None)
 ]  # fmt: skip
 _LARGEST_SHOWN = 1_000_000  # a larger bound of a range says nothing to people
 
