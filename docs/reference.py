@@ -30,16 +30,16 @@ FUNCTIONS = {
 }  # fmt: skip
 Row = tuple[str, str, str]
 MACHINE = ("backend", "memory")
-COMMON = ("overwrite", *MACHINE, "threads", "json_", "debug")
+COMMON = ("overwrite", *MACHINE, "dask", "threads", "json_", "debug")
 _OPTIONS = """# Every command and option
 
 The code makes this page: `python docs/reference.py`. In Python, and in the grid of a
 [sweep](sweeps.md), a choice has the name of its option with underscores, unless the table names
 another keyword. A duration is a number with `s`, `m`, `h` or `d`.
 
-Options of all commands; `--backend` and `--memory` of those that compute, `--overwrite` of those
-that write a folder, which otherwise replace nothing but what they wrote with the same settings from
-the same:
+Options of all commands; `--backend` and `--memory` of those that compute, `--dask` of those that
+[many machines](machines.md) can work on, `--overwrite` of those that write a folder, which otherwise
+replace nothing but what they wrote with the same settings from the same:
 
 """
 _STUB = '''"""Types of the public names; ``python docs/reference.py`` writes them."""

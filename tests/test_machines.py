@@ -24,7 +24,7 @@ from gpu_coord.backend.machines import Exchange, spread  # noqa: E402
 
 MEMORY = 1 << 17  # of which a block has an eighth: there are many
 RESOURCES = {"backend", "stages", "seconds"}  # what a marker says of them
-GRID = {"kinds": ["hashtag"], "bin": ["1h", "2h"], "lags": ["0-0", "1-1"], "min_weight": [0, 0.1]}
+GRID = {"kinds": ["hashtag"], "bin": ["1h", "2h"], "lags": ["0-0", "1-1"]}
 
 
 def make_events(n_accounts=48, n_days=16, seed=7):
@@ -84,10 +84,8 @@ COMMANDS = {
     "paper": partial(gc.detect, paper=True, lags=(0, 1, 2)),
     "share": partial(gc.share, kinds=("hashtag", "url"), window="60s"),
     "coortweet": partial(gc.share, kinds=("url",), window="60s", mode="coortweet"),
-    "coornet": partial(gc.share, kinds=("url",), window="60s", mode="coornet"),
-    "qut": partial(gc.share, kinds=("url",), window="60s", mode="qut"),
     "coact": partial(gc.coact, layers=("co_url", "co_hashtag", "similar_url")),
-    "calibrate": partial(calibrate, n_copies=3, groups=0),
+    "calibrate": partial(calibrate, n_copies=1, groups=0),
     "sweep": partial(gc.sweep, grid=GRID),
 }
 

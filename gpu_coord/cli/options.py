@@ -77,9 +77,7 @@ Overwrite = Annotated[
     bool,
     typer.Option("--overwrite", help="Make it anew; replace any result there.", **_OUTPUT),
 ]
-Backend = Annotated[
-    BackendChoice, typer.Option(help="Where; gpu never falls back.", **_MACHINE)
-]
+Backend = Annotated[BackendChoice, typer.Option(help="Where; gpu never falls back.", **_MACHINE)]
 Memory = Annotated[
     str | None, typer.Option(help="Most to hold, like 8GB (nine tenths of the free).", **_MACHINE)
 ]
