@@ -38,8 +38,8 @@ The code makes this page: `python docs/reference.py`. In Python, and in the grid
 another keyword. A duration is a number with `s`, `m`, `h` or `d`.
 
 Options of all commands; `--backend` and `--memory` of those that compute, `--dask` of those that
-[many machines](machines.md) can work on, `--overwrite` of those that write a folder, which otherwise
-replace nothing but what they wrote with the same settings from the same:
+[many machines](machines.md) can work on, `--overwrite` of those that write a folder, which
+otherwise replace nothing but what they wrote with the same settings from the same:
 
 """
 _STUB = '''"""Types of the public names; ``python docs/reference.py`` writes them."""

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import warnings
+from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
@@ -20,7 +21,7 @@ distributed = pytest.importorskip(
 )
 
 from gpu_coord.backend import machines  # noqa: E402
-from gpu_coord.backend.machines import Exchange, spread  # noqa: E402
+from gpu_coord.backend.machines import Exchange, spread, start_cluster  # noqa: E402
 
 MEMORY = 1 << 17  # of which a block has an eighth: there are many
 RESOURCES = {"backend", "stages", "seconds"}  # what a marker says of them
@@ -49,18 +50,9 @@ def store(make_store):
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    with (
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            local_directory=str(tmp_path_factory.mktemp("dask")),
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
+def client():
+    with ExitStack() as stack:
+        yield stack.enter_context(distributed.Client(start_cluster(2, stack)))
 
 
 def read_result(folder):
@@ -198,7 +190,8 @@ def s3(client, monkeypatch):
     server.stop()
 
 
-def test_command__prints_where_the_dashboard_is(store, tmp_path, caplog):
-    succeed("detect", store.path, "--out", tmp_path / "run", "--groups", 0, "--threads", 1,
-            "--dask", "local")  # fmt: skip
-    assert "dashboard: http://127.0.0.1:" in caplog.text
+def test_command__prints_where_the_dashboard_is(store, client, tmp_path, caplog):
+    scheduler = client.scheduler_info()["address"]
+    succeed("detect", store.path, "--out", tmp_path / "run", "--paper", "--dask", scheduler)
+    assert f"dashboard: {client.dashboard_link}" in caplog.text
+    assert client.dashboard_link.startswith("http://127.0.0.1:")

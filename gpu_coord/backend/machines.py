@@ -273,7 +273,7 @@ def _connect(dask: "str | Client", backend: Backend, stack: ExitStack) -> "Clien
     if isinstance(dask, Client):
         return dask
     if dask == "local":
-        return stack.enter_context(Client(_start_cluster(backend, stack)))
+        return stack.enter_context(Client(start_cluster(backend.threads, stack)))
     if "://" not in dask:
         raise ValueError(f"dask is {dask!r}; it is local, or an address such as tcp://host:8786.")
     try:
@@ -287,12 +287,12 @@ def _connect(dask: "str | Client", backend: Backend, stack: ExitStack) -> "Clien
     return client
 
 
-def _start_cluster(backend: Backend, stack: ExitStack) -> Any:
-    """Start workers on this machine, which nobody else can reach."""
+def start_cluster(n_workers: int, stack: ExitStack) -> Any:
+    """Start workers on this machine, which no other can reach; they end with the stack."""
     from distributed import LocalCluster
 
     cluster = LocalCluster(
-        n_workers=backend.threads,
+        n_workers=n_workers,
         threads_per_worker=1,
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",

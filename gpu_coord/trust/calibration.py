@@ -56,10 +56,11 @@ def _assess_copies(
     assess = partial(_assess_copy, activity=activity, settings=settings, memory=work.memory)
     rows, quantiles = [], []
     found = work.backend.map_blocks(range(n_tested), assess, n_threads=0)
-    for copy, (row, quantile) in enumerate(found):
+    for copy in range(n_tested):
+        report(copy, n_tested)
+        row, quantile = next(found)
         rows.append({"copy": copy or None, **row})
         quantiles.append(quantile.with_columns(copy=pl.lit(copy or None, pl.Int64)))
-        report(copy + 1, n_tested)
     return pl.DataFrame(rows, infer_schema_length=None), pl.concat(quantiles)
 
 
