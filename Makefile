@@ -80,7 +80,7 @@ dist/gpu-coord.cdx.json: .venv-package/ready
 		--pyproject pyproject.toml --output-file $@ .venv-package/bin/python
 
 lock: .venv/bin/uv
-	$(COMPILE) --extra docs --extra notebooks --extra test \
+	$(COMPILE) --extra dask --extra docs --extra notebooks --extra test \
 		--group set-up --group browser --group package --output-file lock.txt pyproject.toml
 	$(COMPILE) --no-deps --output-file tests/gpu/lock.txt tests/gpu/stand_ins.txt tests/gpu/wheels.txt
 
