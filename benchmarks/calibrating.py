@@ -36,8 +36,7 @@ from gpu_coord.trust.calibration import find_interval
 from gpu_coord.trust.evaluation.rankings import compute_auc
 
 N_NULL = int(os.environ.get("GPU_COORD_SEEDS", "100"))
-N_GROUPS = -(-N_NULL * 3 // 10)
-N_DENSE_GROUPS = -(-N_NULL // 20)  # a minute each
+N_SHARES = -(-N_NULL * 3 // 10)
 FIRST_SEED = 10_000  # none of those that anything was tuned with
 FIRST_DENSE_SEED = 10_200  # earlier ones showed that lambda was doubtful there
 ALPHA = 0.05
@@ -91,7 +90,7 @@ def run():
 def _run_shares():
     """Edges of shares within a minute: nothing planted, and a few accounts that copy in seconds."""
     false, inflation, recall, others = [], [], [], []
-    for seed in range(FIRST_SEED, FIRST_SEED + N_GROUPS):
+    for seed in range(FIRST_SEED, FIRST_SEED + N_SHARES):
         shares = _simulate_shares(seed)
         tests = _test_shares(shares)
         inflation.append(tests.pairs.by_lag[0].reference["lambda"])
@@ -186,7 +185,6 @@ def _run_null(name: str):
         counted = list(pool.map(work, seeds))
     edges, habit, groups, inflation = zip(*counted, strict=True)
     inflation = [each for lags in inflation for each in lags]
-    groups = [n for n in groups if n is not None]
     yield (
         f"null, {name}: lambda {min(inflation):.2f} to {max(inflation):.2f}; runs with an edge "
         f"beyond news {_count(edges)}, beyond habit {_count(habit)}; with a group beyond news "
@@ -198,13 +196,11 @@ def _choose_first(name: str) -> int:
     return FIRST_DENSE_SEED if "n_posts" in NULLS[name] else FIRST_SEED
 
 
-def _count_false(name: str, seed: int) -> tuple[int, int, int | None, list[float]]:
-    """Return edges beyond the news and beyond habit, groups (of some seeds), and lambdas."""
+def _count_false(name: str, seed: int) -> tuple[int, int, int, list[float]]:
+    """Return edges beyond the news and beyond habit, groups, and lambdas."""
     activity, _ = _simulate(seed, preset="null", threads=1, **NULLS[name])
     tests = _test_pairs(activity)
-    n_groups = N_DENSE_GROUPS if "n_posts" in NULLS[name] else N_GROUPS
-    has_groups = seed < _choose_first(name) + n_groups
-    groups = find_groups(activity, alpha=ALPHA, seed=seed).n_confirmed if has_groups else None
+    groups = find_groups(activity, alpha=ALPHA, seed=seed).n_confirmed
     inflation = [each.reference["lambda"] for each in tests.by_lag if each.reference]
     return tests.count("beyond_news"), tests.count("beyond_habit"), groups, inflation
 
