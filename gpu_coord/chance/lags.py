@@ -7,6 +7,7 @@ but also of any news that everybody hears of within a day.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import polars as pl
 
 from gpu_coord.activity.cells import Activity
 from gpu_coord.activity.counts import count_steps, mark_changes
+from gpu_coord.backend import Backend
 from gpu_coord.chance.curves import Calendar, EntityCells, expect_by_lag, tally_pairs
 from gpu_coord.chance.days import Axis, Days, count_bins_of_day, divides_day, list_days
 from gpu_coord.chance.strata import locate_blocks
-from gpu_coord.ground.threads import map_ahead
 
 # Sums over all pairs and over pairs of an account with itself, nearer than this, are equal.
 _ROUNDING = 1e-12
@@ -91,9 +92,7 @@ def measure_lags(
         raise ValueError(f"n_copies is {n_copies}; make none or more.")
     cells = _select_cells(activity, accounts)
     curve = _sum_curve(*_find_days(cells), max_lag)
-    band = _draw_band(
-        cells, max_lag, n_copies=n_copies, seed=seed, threads=activity.backend.threads
-    )
+    band = _draw_band(cells, max_lag, n_copies=n_copies, seed=seed, backend=activity.backend)
     return pl.DataFrame(
         {"lag": np.arange(max_lag + 1, dtype=np.int32), "observed": curve[:, 0].astype(np.int64)}
         | {"expected": curve[:, 1], "ratio": _divide(curve)}
@@ -208,7 +207,7 @@ def _divide(curve: Any) -> Any:
 
 
 def _draw_band(
-    cells: _Cells, max_lag: int, *, n_copies: int, seed: int, threads: int
+    cells: _Cells, max_lag: int, *, n_copies: int, seed: int, backend: Backend
 ) -> tuple[Any, Any]:
     """Return the least and the largest ratio of the copies at each lag; NaN without any."""
     nothing = np.full(max_lag + 1, np.nan)
@@ -217,11 +216,14 @@ def _draw_band(
     placed, days, calendar = _plan_copies(cells)
     if days.n_days == 1:
         return nothing, nothing
-
-    def measure(copy: int) -> Any:
-        moved = days.draw(np.random.default_rng((seed, copy)))
-        return _divide(_sum_curve(placed, moved, calendar, max_lag))
-
-    ratios = np.stack(list(map_ahead(range(n_copies), measure, n_threads=threads)))
+    measure = partial(_measure_copy, placed, days, calendar, max_lag, seed)
+    ratios = np.stack(list(backend.map_blocks(range(n_copies), measure, n_threads=backend.threads)))
     # A copy in which nothing is expected at a lag says nothing about it.
     return np.fmin.reduce(ratios), np.fmax.reduce(ratios)
+
+
+def _measure_copy(
+    placed: EntityCells, days: Days, calendar: Calendar, max_lag: int, seed: int, copy: int
+) -> Any:
+    moved = days.draw(np.random.default_rng((seed, copy)))
+    return _divide(_sum_curve(placed, moved, calendar, max_lag))
