@@ -317,6 +317,25 @@ def test_sweep__goes_on_after_a_kill_with_the_same_tables(store, tmp_path, truth
     assert (out / "sweep.parquet").read_bytes() == before
 
 
+def test_sweep__computes_cells_anew_whose_files_were_changed(backend, store, tmp_path):
+    grid, out = {"kinds": ["hashtag"], "paper": [True], "min_support": [1, 3]}, tmp_path / "s"
+    sweep(store, grid, out, backend=backend)
+    before = {path.name: path.read_bytes() for path in out.glob("[ae]*.parquet")}
+    network, cell = next(out.glob("networks/*.accounts.parquet")), next(out.glob("cells/*.json"))
+    told = pl.read_parquet(network)
+    for changed in (
+        told.with_columns(leads=pl.lit("x")),
+        told.with_columns(leads=~pl.col("leads")),
+    ):
+        changed.write_parquet(network)
+        sweep(store, grid, out, backend=backend)
+        assert pl.read_parquet(network).equals(told)
+    for content in ("{", "{}", "[1]", "7"):
+        cell.write_text(content)
+        sweep(store, grid, out, backend=backend)
+    assert before == {path.name: path.read_bytes() for path in out.glob("[ae]*.parquet")}
+
+
 def test_sweep__refuses_the_folder_of_another(backend, store, make_store, tmp_path, truth):
     grid, out = {"kinds": ["hashtag"], "min_support": [1, 2]}, tmp_path / "s"
     sweep(store, grid, out, backend=backend)

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from gpu_coord.ground.folders import replace_file, write_json
-from gpu_coord.ground.parquet import write_parquet
+from gpu_coord.ground.parquet import read_parquet, write_parquet
 from gpu_coord.network.network import Network
 
 CELLS, NETWORKS = "cells", "networks"
@@ -23,18 +23,41 @@ CELLS, NETWORKS = "cells", "networks"
 NO_EDGES = pl.DataFrame(schema={"source": pl.Int32, "target": pl.Int32})
 NO_ACCOUNTS = pl.DataFrame(schema={"account": pl.Int32, "community": pl.Int32, "leads": pl.Boolean})
 
+# What comes of reading a file that somebody changed.
+_CHANGED = (ValueError, LookupError, TypeError, pl.exceptions.PolarsError)
+
 
 class Results:
     """The rows and networks of a sweep's folder; accounts by their number in the store."""
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._whole: dict[str, bool] = {}  # networks that were looked at
         for name in (CELLS, NETWORKS):
             (folder / name).mkdir(exist_ok=True)
 
     def has(self, specification: str) -> bool:
-        """Tell whether a cell is done."""
-        return self._find_row(specification).is_file()
+        """Tell whether a cell is done; one whose files were changed is not, and is done again."""
+        if not self._find_row(specification).is_file():
+            return False
+        try:
+            digest = self.read(specification)["network"]
+            return digest is None or self._has_network(digest)
+        except _CHANGED:
+            return False
+
+    def _has_network(self, digest: str) -> bool:
+        """Tell whether a network is what its name says; else its files are removed."""
+        files = [self.find_network(digest, part) for part in ("edges", "accounts")]
+        if digest not in self._whole:
+            try:
+                self._whole[digest] = _digest(*map(read_parquet, files)) == digest
+            except (*_CHANGED, FileNotFoundError):
+                self._whole[digest] = False
+        if not self._whole[digest]:
+            for file in files:
+                file.unlink(missing_ok=True)
+        return self._whole[digest]
 
     def read(self, specification: str) -> dict[str, Any]:
         """Return the row of a cell that is done."""
@@ -49,10 +72,7 @@ class Results:
 
     def add_network(self, edges: pl.DataFrame, accounts: pl.DataFrame) -> str:
         """Keep a network of `tabulate_network`, and return its digest."""
-        digest = sha256(repr((edges.shape, accounts.shape)).encode())
-        for column in (*edges, *accounts):
-            digest.update(column.to_numpy())
-        name = digest.hexdigest()
+        name = _digest(edges, accounts)
         for part, frame in (("edges", edges), ("accounts", accounts)):
             file = self.find_network(name, part)
             if not file.is_file():
@@ -81,6 +101,13 @@ def tabulate_network(network: Network, numbers: np.ndarray) -> tuple[pl.DataFram
         pl.DataFrame(edges, schema=NO_EDGES.schema),
         pl.DataFrame(accounts, schema=NO_ACCOUNTS.schema),
     )
+
+
+def _digest(edges: pl.DataFrame, accounts: pl.DataFrame) -> str:
+    digest = sha256(repr((edges.shape, accounts.shape)).encode())
+    for column in (*edges, *accounts):
+        digest.update(column.to_numpy())
+    return digest.hexdigest()
 
 
 def count_networks(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
