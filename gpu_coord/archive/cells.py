@@ -52,9 +52,11 @@ _MONTHS = {
 NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _QUOTED_ITEM = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"\[\]]+"""
 _QUOTED_LIST = rf"(?s)^(?:{_QUOTED_ITEM})(?:\s*,\s*(?:{_QUOTED_ITEM}))*\s*,?$"
-_PLAIN_LIST = r"""^'[^'"\\]*'(?:, '[^'"\\]*')*$"""
+_PLAIN_ITEMS = r"""'[^'"\\]*'(?:, '[^'"\\]*')*"""
+_PLAIN_LIST = rf"^\[{_PLAIN_ITEMS}\]$"
 _STARTS_QUOTED = r"""^(?:[^\s,'"]+\s*,\s*)*['"]"""
 _QUOTES = r"""(?s)^(?:'(.*)'|"(.*)")$"""
+_NO_BLANK = "[\t\n\v\f\r\x85\u1680\u2028\u2029]"  # the white space that NFKC leaves as it is
 # Their lower case is two characters, or depends on the place in the word.
 _LOWERED_APART = "[\u0130\u03a3]"
 # JSON writes a character beyond U+FFFF as two halves.
@@ -70,6 +72,17 @@ def null_blank(column: pl.Expr, words: Sequence[str] = NULL_WORDS) -> pl.Expr:
     return pl.when(~column.str.strip_chars().is_in(words)).then(column)
 
 
+def null_words(cells: pl.Series, words: Sequence[str] = NULL_WORDS) -> pl.Series:
+    """Do the same to a column of numbers or lists: the first character clears most cells."""
+    is_number = (cells >= "0") & (cells < ":")
+    is_list = (cells >= "[") & (cells < "\\") & ((cells < "[]") | (cells >= "[^"))
+    at = (~(is_number | is_list)).arg_true()
+    if not at.len():
+        return cells
+    rest = cells.gather(at).to_frame("cell").select(null_blank(pl.col("cell"), words))
+    return cells.clone().scatter(at, rest.to_series())
+
+
 def count_words(cells: pl.DataFrame) -> Counter[str]:
     """Count by column the cells that hold a word for nothing; an empty list is no such word."""
     texts = cells.select(cs.string(include_categorical=True) | cs.enum()).cast(pl.String)
@@ -78,8 +91,8 @@ def count_words(cells: pl.DataFrame) -> Counter[str]:
     counts: Counter[str] = Counter()
     for column in texts:
         # Of most cells the length and the first character alone tell that they hold none.
-        short = column.filter(column.str.len_bytes().is_between(1, longest + 2))
-        short = short.filter((short < "0") | (short >= ":"))
+        is_short = column.str.len_bytes().is_between(1, longest + 2) & (column != "[]")
+        short = column.filter(is_short & ((column < "0") | (column >= ":")))
         if len(short):
             distinct = short.value_counts(name="n")
             is_word = distinct[column.name].str.strip_chars().is_in(words)
@@ -224,19 +237,24 @@ def parse_lists(cells: pl.Series, *, split_at: str, keys: Sequence[str] = ()) ->
     Lists of text, with null for items that hold nothing; null where the cell is no complete list,
     or its dictionaries have none of the keys.
     """
+    is_plain = cells.str.contains(_PLAIN_LIST)
+    plain = cells.str.strip_prefix("['").str.strip_suffix("']").str.split("', '")
+    if is_plain.all(ignore_nulls=False):
+        return plain
+    others = _parse_others(cells.set(is_plain, None), split_at, keys)
+    return pl.select(pl.when(is_plain).then(plain).otherwise(others)).to_series()
+
+
+def _parse_others(cells: pl.Series, split_at: str, keys: Sequence[str]) -> pl.Series:
     text = cells.str.strip_chars()
     is_list = text.str.starts_with("[") & text.str.ends_with("]") & (text.str.len_bytes() > 1)
     inner = text.set(~is_list, None).str.strip_prefix("[").str.strip_suffix("]").str.strip_chars()
-    is_plain = inner.str.contains(_PLAIN_LIST)
-    plain = inner.str.strip_prefix("'").str.strip_suffix("'").str.split("', '")
-    if is_plain.all(ignore_nulls=False):
-        return plain
-    others = _split_others(inner.set(is_plain, None), split_at)
+    others = _split_others(inner, split_at)
     is_dictionary = inner.str.starts_with("{")
     if keys and is_dictionary.any():
         values = _read_dictionaries(inner.set(~is_dictionary, None), keys)
-        others = pl.select(pl.when(is_dictionary).then(values).otherwise(others)).to_series()
-    return pl.select(pl.when(is_plain).then(plain).otherwise(others)).to_series()
+        return pl.select(pl.when(is_dictionary).then(values).otherwise(others)).to_series()
+    return others
 
 
 def _read_dictionaries(inner: pl.Series, keys: Sequence[str]) -> pl.Series:
@@ -331,13 +349,20 @@ def normalise_texts(texts: pl.Series) -> pl.Series:
 
     Null where nothing is left.
     """
-    words = (
-        _lower_case(normalise_unicode(texts))
-        .str.replace_all(r"https?://\S*", " ")
-        .str.replace_all(r"\s{2,}|[^\S ]", " ")
-        .str.strip_chars()
-    )
-    return words.to_frame("words").select(pl.when(pl.col("words") != "").then("words")).to_series()
+    words = _collapse(_lower_case(normalise_unicode(texts)))
+    return words.set(words == "", None)
+
+
+def _collapse(texts: pl.Series) -> pl.Series:
+    """Take URLs out and leave one space for each white space, where there is something to do."""
+    may_differ = texts.str.contains(_NO_BLANK)
+    for mark in ("  ", "://"):
+        may_differ |= texts.str.contains(mark, literal=True)
+    at = may_differ.arg_true()
+    if at.len():
+        some = texts.gather(at).str.replace_all(r"https?://\S*", " ")
+        texts = texts.clone().scatter(at, some.str.replace_all(r"\s{2,}|[^\S ]", " "))
+    return texts.str.strip_chars()
 
 
 def hash_words(texts: pl.Series) -> pl.Series:

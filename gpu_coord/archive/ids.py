@@ -20,7 +20,9 @@ _MARKED = r"^'([0-9]+)$"
 _FRACTION = r"^([0-9]{5,15})\.0+$"
 _POWER = r"^([0-9])(?:\.([0-9]+))?[eE]\+?([0-9]+)$"
 # In `9e1234` no program wrote a number; `9E+17` and `9.1E17` it did.
-_NUMBER = r"^(?:[0-9](?:\.[0-9]+)?[eE]\+[0-9]+|[0-9]\.[0-9]+[eE][0-9]+|[0-9]{16,}\.0+)$"
+_NUMBER = (
+    r"^\s*(?:[0-9](?:\.[0-9]+)?[eE]\+[0-9]+|[0-9]\.[0-9]+[eE][0-9]+|[0-9]{16,}\.0+)\s*$"
+)
 _MAY_BE_DAMAGED = r"""^\s*(?:="|'[0-9]|[0-9]+\.[0-9]*|[0-9][eE]\+)"""
 _EXACT_DIGITS = 15  # of the numbers of spreadsheets and of most programs
 
@@ -99,7 +101,7 @@ def mend_ids(ids: pl.Series, mended: Counter[str]) -> pl.Series:
 
 def is_rounded(ids: pl.Expr) -> pl.Expr:
     """Tell which ids are numbers of which the last digits are lost (``7.9E+17``)."""
-    return ids.str.strip_chars().str.contains(_NUMBER).fill_null(value=False)
+    return ids.str.contains(_NUMBER).fill_null(value=False)
 
 
 def say_rounded(column: str) -> str:

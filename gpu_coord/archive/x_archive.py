@@ -17,6 +17,7 @@ from gpu_coord.archive.cells import (
     NULL_WORDS,
     give_reason,
     null_blank,
+    null_words,
     parse_lists,
     parse_stamps,
     parse_tweet_refs,
@@ -27,6 +28,7 @@ from gpu_coord.archive.posts import (
     PostBatch,
     count_unread_urls,
     find_firsts,
+    keep_rows,
     number_posts,
     place_firsts,
     read_numbers,
@@ -67,6 +69,7 @@ ITEM_KEYS = {
 }
 # The releases have words of their own for nothing.
 X_NULL_WORDS = (*NULL_WORDS, "absent", "NAN", "none", "NONE", "Null")
+_COMPARED_ITEMS = 16
 NO_TWEETS = ("0", "-1")  # programs write them where there is no other tweet
 TWEET_CELLS = [
     "tweetid",
@@ -139,9 +142,9 @@ def judge_tweets(
     cells = cells.with_columns(mend_ids(cells[name], mended) for name in ("tweetid", "userid"))
     named = cells.select(
         "userid",
-        _take(pl.col("tweetid")).alias("tweetid"),
-        has_user=_take(pl.col("userid")).is_not_null(),
-        has_stamp=_take(pl.col("tweettime")).is_not_null(),
+        null_words(cells["tweetid"], X_NULL_WORDS),
+        has_user=null_words(cells["userid"], X_NULL_WORDS).is_not_null(),
+        has_stamp=null_words(cells["tweettime"], X_NULL_WORDS).is_not_null(),
         stamp=stamp,
         tweet=_read_whole(cells["tweetid"]),
     )
@@ -150,14 +153,19 @@ def judge_tweets(
         "tweet_time is before Twitter began (2006-03-21)": pl.col("stamp") < FIRST_TWEET,
         "tweet_time is later than the file": pl.col("stamp") > latest,
     }
-    reason = pl.coalesce(give_reason(rounded), give_reason(_REASONS), give_reason(faults))
-    judged = named.with_columns(reason=reason)
     shown = {say_rounded(id): pl.col(id) for id in ("tweetid", "userid")}
-    shown |= dict.fromkeys(faults, pl.lit(cells["tweettime"]))
+    shown |= dict.fromkeys(faults, pl.col("tweettime"))
     values = [pl.when(reason=said).then(value) for said, value in shown.items()]
-    return judged.with_columns(value=pl.coalesce(values)).with_columns(
-        choose_time(time, pl.col("tweet"), pl.col("stamp"))
-    )
+    conditions = rounded | _REASONS | faults
+    # Most rows are good, and get no reason without a look at each.
+    at = named.select(pl.any_horizontal(conditions.values()).arg_true()).to_series()
+    bad = named[at].with_columns(cells["tweettime"].gather(at), reason=give_reason(conditions))
+    bad = bad.with_columns(value=pl.coalesce(values))
+    nothing = pl.repeat(None, named.height, dtype=pl.String, eager=True)
+    return named.with_columns(
+        nothing.clone().scatter(at, bad[name]).alias(name)
+        for name in ("reason", "value")
+    ).with_columns(choose_time(time, pl.col("tweet"), pl.col("stamp")))
 
 
 def _read_whole(ids: pl.Series) -> pl.Series:
@@ -173,7 +181,18 @@ def _read_whole(ids: pl.Series) -> pl.Series:
 
 def read_post_counts(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
     """Read the engagement counts of good tweets; what cannot be read is null and counted."""
-    return _read_columns(cells, COUNTS, unread)
+    return pl.DataFrame([_read_count(cells, name, unread) for name in COUNTS])
+
+
+def _read_count(cells: pl.DataFrame, name: str, unread: Counter[str]) -> pl.Series:
+    """Read what is a whole number at once; a word for nothing, say, is looked for in the rest."""
+    column = cells[name.replace("_", "")].alias(name)
+    counts = column.cast(pl.Int64, strict=False)
+    at = (counts.is_null() & column.is_not_null()).arg_true()
+    if not at.len():
+        return counts
+    rest = _read_columns(cells.select(column.name.replace("_", ""))[at], [name], unread)
+    return counts.scatter(at, rest[name])
 
 
 def read_profiles(cells: pl.DataFrame, unread: Counter[str]) -> pl.DataFrame:
@@ -230,20 +249,34 @@ def extract_entities(
 
 
 def _drop_repeated(items: pl.DataFrame) -> pl.DataFrame:
-    """Keep the first of equal items of a row; most rows have one item, which costs no look."""
+    """Keep the first of equal items of a row."""
+    if not _may_repeat(items["row"].to_numpy(), items["value"].hash().to_numpy()):
+        return items
     row = items["row"]
     is_among = (row == row.shift(1)).fill_null(value=False)
     is_among |= (row == row.shift(-1)).fill_null(value=False)
-    repeated = items.filter(is_among).is_duplicated()
-    if not repeated.any():
-        return items
-    return items.unique(maintain_order=True)
+    among = items.filter(is_among)
+    is_first = among.select(pl.struct("row", "value").is_first_distinct()).to_series()
+    return items.filter((~is_among).scatter(is_among.arg_true(), is_first))
+
+
+def _may_repeat(rows: np.ndarray, hashes: np.ndarray) -> bool:
+    """Tell whether a row may have an item twice; rows of more than some items always may."""
+    for lag in range(1, _COMPARED_ITEMS):
+        is_same_row = rows[lag:] == rows[:-lag]
+        if not is_same_row.any():
+            return False
+        if (is_same_row & (hashes[lag:] == hashes[:-lag])).any():
+            return True
+    return True
 
 
 def _extract_references(
     cells: pl.DataFrame, column: str, kind: str, unread: Counter[str], mended: Counter[str]
 ) -> pl.DataFrame:
     filled = _take_filled(cells, column)
+    if filled["value"].str.contains("^[1-9][0-9]*$").all():
+        return filled
     given = filled.filter(~pl.col("value").str.strip_chars().is_in(NO_TWEETS))
     given = given.with_columns(mend_ids(given["value"].alias(column), mended).alias("value"))
     read = given.with_columns(parse_tweet_refs(pl.col("value")))
@@ -254,8 +287,8 @@ def _extract_references(
 
 def _take_filled(cells: pl.DataFrame, column: str) -> pl.DataFrame:
     """Return row and value of the cells that hold something; most hold nothing at all."""
-    some = cells.select("row", value=column).filter(pl.col("value") != "")
-    return some.with_columns(_take(pl.col("value"))).drop_nulls()
+    some = cells.select("row", value=column).filter(~pl.col("value").is_in(["", "[]"]))
+    return some.with_columns(null_words(some["value"], X_NULL_WORDS)).drop_nulls()
 
 
 def _extract_items(
@@ -265,9 +298,9 @@ def _extract_items(
     split_at = "scheme" if kind == "url" else "comma"
     lists = parse_lists(filled["value"], split_at=split_at, keys=ITEM_KEYS[kind])
     items = filled.with_columns(lists.alias("value")).filter(lists.list.len() > 0).explode("value")
-    items = items.filter(pl.col("value").is_null() | (pl.col("value").str.strip_chars() != ""))
-    named = items.with_columns(null_blank(pl.col("value"))).drop_nulls()
-    n_unread, n_empty = lists.null_count(), items.height - named.height
+    stripped = items["value"].str.strip_chars()
+    named = items.filter(~stripped.is_in(NULL_WORDS))
+    n_unread, n_empty = lists.null_count(), items.height - named.height - (stripped == "").sum()
     unread += Counter({kind: n_unread, f"{kind} (item without a value)": n_empty})
     return named
 
@@ -275,10 +308,11 @@ def _extract_items(
 def _extract_texts(cells: pl.DataFrame, *, keep: bool) -> pl.DataFrame:
     is_retweet = pl.col("isretweet").str.strip_chars().str.to_lowercase().eq("true")
     # An id that a spreadsheet rounded names no tweet, but says that there was one.
-    names_one = _take(pl.col("retweettweetid")).str.strip_chars().cast(pl.Float64, strict=False) > 0
+    other = _take(pl.when(pl.col("retweettweetid") != "").then("retweettweetid"))
+    names_one = other.str.strip_chars().cast(pl.Float64, strict=False) > 0
     is_copy = is_retweet.fill_null(value=False) | names_one.fill_null(value=False)
-    own = cells.filter(~is_copy).select("row", text=_take(pl.col("tweettext")))
-    return read_texts(own.drop_nulls(), keep=keep)
+    said = cells.select("row", text="tweettext").filter(~cells.select(is_copy).to_series())
+    return read_texts(said.select("row", _take(pl.col("text"))).drop_nulls(), keep=keep)
 
 
 # --- from sources to tables ----------------------------------------------------------------------
@@ -347,12 +381,12 @@ def _read_tweets(intake: Intake, source: Source, batch: Batch) -> PostBatch:
     latest = find_latest_tweet(source.path)
     judged = judge_tweets(batch.frame, time=intake.time, latest=latest, mended=mended)
     is_good = judged["reason"].is_null()
-    cells = batch.frame.filter(is_good).with_row_index("row")
+    cells = keep_rows(batch.frame, is_good.to_numpy()).with_row_index("row")
     unread: Counter[str] = Counter()
     return PostBatch(
         rows=batch.rows,
         reasons=judged["reason"],
-        posts=judged.filter(is_good).hstack(read_post_counts(cells, unread)),
+        posts=keep_rows(judged, is_good.to_numpy()).hstack(read_post_counts(cells, unread)),
         profiles=cells.select(PROFILE_CELLS),
         entities=extract_entities(
             cells,

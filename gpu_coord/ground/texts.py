@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import unicodedata
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # Blanks, and what is invisible in print: zero width characters, direction marks, byte order mark.
 _EDGE = r"[\s\u{AD}\u{61C}\u{180E}\u{200B}-\u{200F}\u{202A}-\u{202E}\u{2060}-\u{206F}\u{FEFF}]"
+
+# What most texts that are not in NFKC have: where they were cut off, and in Thai and Lao.
+_COMMON = {"…": "...", "\u0e33": "\u0e4d\u0e32", "\u0eb3": "\u0ecd\u0eb2"}
 
 
 def fold_hashtags(tags: pl.Series) -> pl.Series:
@@ -51,32 +58,55 @@ def fold_case(texts: pl.Series) -> pl.Series:
 
 def normalise_unicode(texts: pl.Series) -> pl.Series:
     """Bring texts to NFKC: only those that may not be, for this is the slowest step of all."""
-    # Nearly all that is not, in posts that were cut off; to decompose it first changes nothing.
-    texts = texts.str.replace_all("…", "...", literal=True)
-    at = texts.str.contains(_list_unstable()).arg_true()
-    if not at.len():
-        return texts
-    return texts.clone().scatter(at, texts.gather(at).str.normalize("NFKC"))
+    # Nearly all that is not; to decompose it first changes nothing.
+    texts = _map_some(texts, f"[{''.join(_COMMON)}]", _decompose_common)
+    return _map_some(texts, _list_unstable(), lambda some: some.str.normalize("NFKC"))
+
+
+def _map_some(
+    texts: pl.Series, pattern: str, change: Callable[[pl.Series], pl.Series]
+) -> pl.Series:
+    """Change the texts in which a pattern is found."""
+    at = texts.str.contains(pattern).arg_true()
+    return texts.clone().scatter(at, change(texts.gather(at))) if at.len() else texts
+
+
+def _decompose_common(texts: pl.Series) -> pl.Series:
+    for character, parts in _COMMON.items():
+        texts = texts.str.replace_all(character, parts, literal=True)
+    return texts
 
 
 @cache
 def _list_unstable() -> str:
-    """Return a character class with every character that NFKC may change, alone or beside others.
+    """Return a pattern that is found in every text that NFKC may change.
 
-    Without one of them a text is in NFKC (quick check of Unicode Standard Annex 15). Characters
-    that this Python does not know count as unstable.
+    Without it a text is in NFKC (quick check of Unicode Standard Annex 15): it has no character
+    that changes, alone or beside others, and none that combines stands behind one of a higher
+    class. Characters that this Python does not know may change.
     """
     unstable = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}  # Hangul that joins what precedes
+    combining: dict[int, set[int]] = {}  # by class
     for character in map(chr, (*range(0xD800), *range(0xE000, 0x20000))):
         is_stable = unicodedata.normalize("NFKC", character) == character
-        is_known = unicodedata.category(character) != "Cn"
-        if not is_stable or not is_known or unicodedata.combining(character):
+        if not is_stable or unicodedata.category(character) == "Cn":
             unstable.add(ord(character))
+        if order := unicodedata.combining(character):
+            combining.setdefault(order, set()).add(ord(character))
         first, _, second = unicodedata.decomposition(character).partition(" ")
         if second and not first.startswith("<"):
             unstable.add(int(second, 16))
-    codes = np.array(sorted(unstable))
-    # Ranges, not single characters: the pattern is compiled again and again.
-    runs = np.split(codes, np.flatnonzero(np.diff(codes) > 1) + 1)
-    listed = "".join(f"\\x{{{run[0]:x}}}-\\x{{{run[-1]:x}}}" for run in runs)
-    return f"[{listed}\\x{{20000}}-\\x{{10ffff}}]"
+    patterns, lower = [f"[{_list_ranges(unstable)}\\x{{20000}}-\\x{{10ffff}}]"], set[int]()
+    for order in sorted(combining):
+        codes = combining[order] - unstable
+        if codes and lower:
+            patterns.append(f"[{_list_ranges(codes)}][{_list_ranges(lower)}]")
+        lower |= codes
+    return "|".join(patterns)
+
+
+def _list_ranges(codes: set[int]) -> str:
+    """Write characters as ranges, not one by one: the pattern is compiled again and again."""
+    listed = np.array(sorted(codes))
+    runs = np.split(listed, np.flatnonzero(np.diff(listed) > 1) + 1)
+    return "".join(f"\\x{{{run[0]:x}}}-\\x{{{run[-1]:x}}}" for run in runs)
