@@ -22,7 +22,7 @@ import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -56,6 +56,7 @@ Role = Literal["tweets", "users", "shares", "crowdtangle", "exports"]
 Packing = Literal["csv", "jsonl", "parquet", "arrow", "sqlite"]
 
 BLOCK_BYTES, MAX_BLOCK_BYTES = 3 << 23, 3 << 27
+CACHED_BYTES = 1 << 22  # the CSV reader goes over a block several times: in the processor's cache
 MAX_TABLE_BYTES = 1 << 28  # of tables that are held whole: a row for each account
 MAX_LINE_BYTES = 1 << 28  # of JSON lines, which are held whole and several times
 N_ROOMS = 6  # blocks of a CSV file that are held at a time; of larger ones as many bytes, or 2
@@ -832,13 +833,12 @@ def _read_csv(source: Source, names: list[str]) -> Iterator[Batch]:
     """Yield CSV records; a cell longer than a block makes it start again with larger blocks."""
     malformed: list[tuple[int, str]] = []
     n_rows = n_told = 0
-    block_bytes = BLOCK_BYTES
+    block_bytes = min(BLOCK_BYTES, CACHED_BYTES)
     while True:
         malformed.clear()
         try:
-            for batch in _hold_last(
-                _read_csv_blocks(source, names, block_bytes, malformed, n_rows)
-            ):
+            blocks = _read_csv_blocks(source, names, block_bytes, malformed, n_rows)
+            for batch in _gather(_hold_last(blocks), max(BLOCK_BYTES // block_bytes, 1)):
                 n_rows += batch.frame.height
                 fresh, n_told = malformed[n_told:], max(n_told, len(malformed))
                 yield replace(batch, malformed=fresh + batch.malformed)
@@ -931,6 +931,18 @@ def _number_records(at: np.ndarray, malformed: list[tuple[int, str]]) -> np.ndar
     n_before = np.array([number for number, _ in malformed], np.int64) - 1
     n_before -= np.arange(len(malformed))
     return at + 1 + np.searchsorted(n_before, at, side="right")
+
+
+def _gather(batches: Iterator[Batch], n_blocks: int) -> Iterator[Batch]:
+    """Put batches of some blocks together."""
+    while held := list(islice(batches, n_blocks)):
+        yield Batch(
+            pl.concat([batch.frame for batch in held], rechunk=True),
+            np.concatenate([batch.rows for batch in held]),
+            [each for batch in held for each in batch.malformed],
+            held[-1].position,
+            held[-1].swallowed,
+        )
 
 
 def _hold_last(batches: Iterator[Batch]) -> Iterator[Batch]:

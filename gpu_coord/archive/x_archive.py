@@ -143,7 +143,7 @@ def judge_tweets(
     named = cells.select(
         "userid",
         null_words(cells["tweetid"], X_NULL_WORDS),
-        has_user=null_words(cells["userid"], X_NULL_WORDS).is_not_null(),
+        has_user=_take(pl.col("userid")).is_not_null(),
         has_stamp=null_words(cells["tweettime"], X_NULL_WORDS).is_not_null(),
         stamp=stamp,
         tweet=_read_whole(cells["tweetid"]),

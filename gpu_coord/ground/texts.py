@@ -7,7 +7,7 @@ idea: Python looks once at each distinct text, and only at those that the column
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # Blanks, and what is invisible in print: zero width characters, direction marks, byte order mark.
 _EDGE = r"[\s\u{AD}\u{61C}\u{180E}\u{200B}-\u{200F}\u{202A}-\u{202E}\u{2060}-\u{206F}\u{FEFF}]"
 
-# What most texts that are not in NFKC have: where they were cut off, and in Thai and Lao.
-_COMMON = {"…": "...", "\u0e33": "\u0e4d\u0e32", "\u0eb3": "\u0ecd\u0eb2"}
+# What most texts that are not in NFKC have: where they were cut off, and in Thai.
+_COMMON = {"…": "...", "\u0e33": "\u0e4d\u0e32"}
 
 
 def fold_hashtags(tags: pl.Series) -> pl.Series:
@@ -59,7 +59,8 @@ def fold_case(texts: pl.Series) -> pl.Series:
 def normalise_unicode(texts: pl.Series) -> pl.Series:
     """Bring texts to NFKC: only those that may not be, for this is the slowest step of all."""
     # Nearly all that is not; to decompose it first changes nothing.
-    texts = _map_some(texts, f"[{''.join(_COMMON)}]", _decompose_common)
+    for character, parts in _COMMON.items():
+        texts = _map_some(texts, character, partial(_replace, character, parts))
     return _map_some(texts, _list_unstable(), lambda some: some.str.normalize("NFKC"))
 
 
@@ -71,10 +72,8 @@ def _map_some(
     return texts.clone().scatter(at, change(texts.gather(at))) if at.len() else texts
 
 
-def _decompose_common(texts: pl.Series) -> pl.Series:
-    for character, parts in _COMMON.items():
-        texts = texts.str.replace_all(character, parts, literal=True)
-    return texts
+def _replace(old: str, new: str, texts: pl.Series) -> pl.Series:
+    return texts.str.replace_all(old, new, literal=True)
 
 
 @cache
