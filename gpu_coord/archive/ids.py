@@ -20,9 +20,7 @@ _MARKED = r"^'([0-9]+)$"
 _FRACTION = r"^([0-9]{5,15})\.0+$"
 _POWER = r"^([0-9])(?:\.([0-9]+))?[eE]\+?([0-9]+)$"
 # In `9e1234` no program wrote a number; `9E+17` and `9.1E17` it did.
-_NUMBER = (
-    r"^\s*(?:[0-9](?:\.[0-9]+)?[eE]\+[0-9]+|[0-9]\.[0-9]+[eE][0-9]+|[0-9]{16,}\.0+)\s*$"
-)
+_NUMBER = r"^\s*(?:[0-9](?:\.[0-9]+)?[eE]\+[0-9]+|[0-9]\.[0-9]+[eE][0-9]+|[0-9]{16,}\.0+)\s*$"
 _MAY_BE_DAMAGED = r"""^\s*(?:="|'[0-9]|[0-9]+\.[0-9]*|[0-9][eE]\+)"""
 _EXACT_DIGITS = 15  # of the numbers of spreadsheets and of most programs
 

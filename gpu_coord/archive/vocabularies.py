@@ -8,14 +8,14 @@ all runs are brought together again.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from gpu_coord.archive.cells import hash_ids
-from gpu_coord.ground.parquet import read_parquet, scan_parquet, write_parquet
+from gpu_coord.ground.parquet import read_parquet, write_parquet
+from gpu_coord.store.tables import read_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RUN_TEXTS = 1 << 18  # as many are held in memory, some 125 bytes each
 SAMPLE_STEP = 1 << 12
-ROWS_AT_ONCE = 1 << 14  # of a run, so that a range of its texts is read without the others
+ROWS_AT_ONCE = 1 << 12  # of each run, where all are brought together
 
 
 class Vocabulary:
@@ -80,6 +80,31 @@ def _split_platforms(keyed: pl.Series) -> pl.DataFrame:
 class _Known(NamedTuple):
     same: np.ndarray  # code -> the code that stands for it
     is_shared: np.ndarray  # code -> is there another with the same text
+
+
+class _Run:
+    """Ids on the disk in the order of their texts, read once, a few at a time.
+
+    Parameters
+    ----------
+    file
+        Of `Ids`.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._parts = read_parts(file)
+        self._held = next(self._parts)
+
+    def take_below(self, high: str | None) -> pl.DataFrame:
+        """Return those that were not taken yet and are below a text; None: all."""
+        taken = []
+        while self._held.height and (high is None or self._held["text"][-1] < high):
+            taken.append(self._held)
+            self._held = next(self._parts, self._held.clear())
+        n_below = 0 if high is None else int((self._held["text"] < high).sum())
+        taken.append(self._held[:n_below])
+        self._held = self._held[n_below:]
+        return pl.concat(taken)
 
 
 class Ids:
@@ -244,12 +269,9 @@ class Ids:
             return
         if self._run.n_codes:
             self._put_aside(self._aside)
-        files = [self._aside / f"{run}.parquet" for run in range(len(self._starts) - 1)]
-        ids, text = scan_parquet(*files), pl.col("text")
-        for low, high in pairwise([None, *self._list_bounds(), None]):
-            within = pl.lit(value=True) if low is None else text >= low
-            within &= pl.lit(value=True) if high is None else text < high
-            yield _order(ids.filter(within).collect())
+        runs = [_Run(self._aside / f"{run}.parquet") for run in range(len(self._starts) - 1)]
+        for high in [*self._list_bounds(), None]:
+            yield _order(pl.concat([run.take_below(high) for run in runs]))
 
     def _list_bounds(self) -> list[str]:
         """Return texts between which there are some `RUN_TEXTS` each."""

@@ -163,8 +163,7 @@ def judge_tweets(
     bad = bad.with_columns(value=pl.coalesce(values))
     nothing = pl.repeat(None, named.height, dtype=pl.String, eager=True)
     return named.with_columns(
-        nothing.clone().scatter(at, bad[name]).alias(name)
-        for name in ("reason", "value")
+        nothing.clone().scatter(at, bad[name]).alias(name) for name in ("reason", "value")
     ).with_columns(choose_time(time, pl.col("tweet"), pl.col("stamp")))
 
 
