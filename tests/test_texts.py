@@ -1,6 +1,7 @@
 """Texts kept on request: the wording behind each hash, once, and no more than was asked for."""
 
 import re
+import unicodedata
 
 import polars as pl
 import pytest
@@ -13,6 +14,7 @@ from gpu_coord.archive import posts
 from gpu_coord.archive.cells import hash_words, hide_mentions
 from gpu_coord.archive.ingest import ingest
 from gpu_coord.ground.folders import write_json
+from gpu_coord.ground.texts import normalise_unicode
 from gpu_coord.store import tables
 from gpu_coord.store.store import TABLES, open_store, verify_store
 
@@ -229,3 +231,11 @@ def test_command__keeps_texts_where_asked(tmp_path):
     result = succeed(*command, "--texts", "--pseudonym-key", tmp_path / "key")
     assert "warning: the store has pseudonyms and keeps texts" in result.stderr
     assert open_store(tmp_path / "store").read("texts")["text"].to_list() == ["one @"]
+
+
+def test_normalise_unicode__marks_are_brought_into_order():
+    thai = [chr(code) for code in range(0xE01, 0xE5C)]
+    # Each mark behind each, as typed in either order, and behind an accent and what joins it.
+    texts = ["\u0e01" + one + other for one in [*thai, "\u0301"] for other in [*thai, "\u0301"]]
+    expected = [unicodedata.normalize("NFKC", text) for text in texts]
+    assert normalise_unicode(pl.Series(texts)).to_list() == expected

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Blanks, and what is invisible in print: zero width characters, direction marks, byte order mark.
 _EDGE = r"[\s\u{AD}\u{61C}\u{180E}\u{200B}-\u{200F}\u{202A}-\u{202E}\u{2060}-\u{206F}\u{FEFF}]"
 
+_THAI = range(0xE00, 0xE80)
 # What most texts that are not in NFKC have: where they were cut off, and in Thai.
 _COMMON = {"…": "...", "\u0e33": "\u0e4d\u0e32"}
 
@@ -82,7 +83,8 @@ def _list_unstable() -> str:
 
     Without it a text is in NFKC (quick check of Unicode Standard Annex 15): it has no character
     that changes, alone or beside others, and none that combines stands behind one of a higher
-    class. Characters that this Python does not know may change.
+    class. The latter is looked at in Thai alone, where such characters are in most texts: a pattern
+    for all scripts takes long to compile. Characters that this Python does not know may change.
     """
     unstable = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}  # Hangul that joins what precedes
     combining: dict[int, set[int]] = {}  # by class
@@ -90,8 +92,11 @@ def _list_unstable() -> str:
         is_stable = unicodedata.normalize("NFKC", character) == character
         if not is_stable or unicodedata.category(character) == "Cn":
             unstable.add(ord(character))
-        if order := unicodedata.combining(character):
+        order = unicodedata.combining(character)
+        if order and ord(character) in _THAI:
             combining.setdefault(order, set()).add(ord(character))
+        elif order:
+            unstable.add(ord(character))
         first, _, second = unicodedata.decomposition(character).partition(" ")
         if second and not first.startswith("<"):
             unstable.add(int(second, 16))
