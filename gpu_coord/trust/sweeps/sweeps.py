@@ -153,7 +153,7 @@ def sweep(
     origin |= {"grid": named}
     if not overwrite:
         _check_folder(place, origin)
-        if is_whole(place):
+        if is_whole(place) and _has_cells(place, cells):
             return replace(open_run(place), kept=kept)
     with (
         _open_folder(place, store, origin, overwrite=overwrite) as folder,
@@ -166,6 +166,11 @@ def sweep(
         )  # fmt: skip
         _write_marker(folder, origin | _Sweeping(work, settings, cells, known).run())
     return replace(open_run(place), kept=kept)
+
+
+def _has_cells(folder: Path, cells: Sequence[Cell]) -> bool:
+    results = Results(folder)
+    return all(results.has(cell.specification) for cell in cells)
 
 
 @contextmanager
