@@ -459,8 +459,8 @@ def test_command__replaces_another_result_only_where_it_is_told(make, find, copi
         lambda content: content["input"].update(manifest_sha256="other"),
         lambda content: content.update(specification="other"),
     )
-    setting = rf"with {setting} {other} and not"
-    said = (f"{setting}|settings", "another store|input", "other inputs|speci")
+    differs = f"with {setting} {other} and not"
+    said = (f"{differs}|settings", "another store|input", "other inputs|speci")
     for change, words in zip(changes, said, strict=True):
         shutil.copy(whole.path / whole.form.marker, copied.path)
         edit(
