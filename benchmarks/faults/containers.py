@@ -119,6 +119,7 @@ def _read_memory(process: int) -> float:
 def _list_trials(material: Material, folder: Path) -> Iterator[tuple[str, list[str]]]:
     makers: tuple[Callable[[Material, Path], Any], ...] = (
         _list_archives,
+        _list_types,
         _list_small_files,
         _list_folders,
     )
@@ -274,21 +275,32 @@ def _keep(_: Any) -> None:
     return None
 
 
-def _write_types(path: Path) -> None:
-    """A folder of Parquet files, each with a type that few programs write."""
+def _list_types(material: Material, folder: Path) -> Iterator[tuple[str, Callable[[], list[str]]]]:
+    """Parquet files with ids of types that few programs write, wherever one is taken."""
+    lines = {
+        "given": "ingest @given.csv --store OUT --max-rejects 1",
+        "labels": "cohorts @store --labels @labels.csv --min-accounts 1 --out OUT",
+        "truth": "evaluate @run --truth @truth.csv",
+        "seeds": COMMANDS["cycle"],
+    }
+    for column in list_odd_columns():
+        for name, line in lines.items():
+
+            def prepare(column: Any = column, name: str = name, line: str = line) -> list[str]:
+                path = folder / f"{name}.parquet"
+                _write_column(path, column)
+                return material.fill(line, folder / "out", **{name: path})
+
+            yield f"{name} with ids of the type {column.type}", prepare
+
+
+def _write_column(path: Path, column: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path.mkdir()
-    for place, column in enumerate(list_odd_columns()):
-        names = ["account_id", "object_id", "content_id", "timestamp_share"]
-        columns = [
-            column,
-            pa.array(["x", "y"]),
-            pa.array(["1", "2"]),
-            pa.array([1_600_000_000, 1_600_000_060]),
-        ]
-        pq.write_table(pa.Table.from_arrays(columns, names), path / f"{place:02}.parquet")
+    times = pa.array([1_600_000_000, 1_600_000_060])
+    same = {"object_id": column, "value": column, "label": pa.array(["x", "y"])}
+    pq.write_table(pa.table({"account_id": column, "timestamp_share": times} | same), path)
 
 
 def list_odd_columns() -> list[Any]:
@@ -314,7 +326,7 @@ def list_odd_columns() -> list[Any]:
         pa.array([1, 2], pa.date32()),
         pa.array([True, None]),
         pa.array([1, 2**40], pa.timestamp("ns", "Asia/Tokyo")),
-        pa.array([1, 2**62], pa.timestamp("s")),
+        pa.array([1, 2**40], pa.timestamp("s")),
         pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2)),
         pa.array([2**64 - 1, 0], pa.uint64()),
     ]
@@ -399,7 +411,6 @@ ARCHIVES: dict[str, Callable[[Path], None]] = {
         b'tweetid,userid,tweet_time,tweet_text,hashtags\n1,a,2020-01-01 00:00,hi,"' + _DEEP + b'"\n'
     ),
     "CSV header of 2 million columns": _write_long_header,
-    "Parquet: odd types": _write_types,
     "Parquet: a text of 100 kB, 33 million times": _write_parquet_bomb,
     "Arrow: a text of 100 kB, a million times": _write_arrow_bomb,
     "folder with loops, pipes and devices": _write_link_loop,
