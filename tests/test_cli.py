@@ -508,3 +508,11 @@ def test_share__takes_the_finest_null(tmp_path):
     assert "a window of at most 179 s" in refuse(
         1, *request, "--null", "one_hour", "--window", "10m"
     )
+
+
+def test_ingest__refuses_terms_that_are_not_utf8(tmp_path):
+    (tmp_path / "terms").write_bytes(b"caf\xe9\n")
+    said = refuse(
+        1, "ingest", tmp_path, "--store", tmp_path / "s", "--exclude-file", tmp_path / "terms"
+    )
+    assert "terms is not UTF-8; convert it first." in said

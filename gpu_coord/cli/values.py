@@ -10,7 +10,10 @@ from gpu_coord.results.room import LEAST
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a file that hold anything."""
     rule = "terms are a text file, one a line"
-    text = read_small(path, rule=rule, most=64 * MEGABYTE).decode("utf-8-sig")
+    try:
+        text = read_small(path, rule=rule, most=64 * MEGABYTE).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8; convert it first.") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

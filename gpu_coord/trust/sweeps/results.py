@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gpu_coord.ground.choices import hash_json
 from gpu_coord.ground.folders import replace_file, write_json
 from gpu_coord.ground.parquet import read_parquet, write_parquet
 from gpu_coord.network.network import Network
@@ -23,6 +24,7 @@ CELLS, NETWORKS = "cells", "networks"
 NO_EDGES = pl.DataFrame(schema={"source": pl.Int32, "target": pl.Int32})
 NO_ACCOUNTS = pl.DataFrame(schema={"account": pl.Int32, "community": pl.Int32, "leads": pl.Boolean})
 
+_HASH = "sha256"  # of all else in a row
 # What comes of reading a file that somebody changed.
 _CHANGED = (ValueError, LookupError, TypeError, pl.exceptions.PolarsError)
 
@@ -41,8 +43,10 @@ class Results:
         if not self._find_row(specification).is_file():
             return False
         try:
-            digest = self.read(specification)["network"]
-            return digest is None or self._has_network(digest)
+            row = self.read(specification)
+            digest, known = row["network"], row.pop(_HASH, None)
+            is_same = known in (None, hash_json(row))  # cells of 0.1 have none
+            return is_same and (digest is None or self._has_network(digest))
         except _CHANGED:
             return False
 
@@ -67,8 +71,9 @@ class Results:
     def add(self, specification: str, row: dict[str, Any], digest: str | None) -> None:
         """Keep the row of a cell, and which network it has: from now on, the cell is done."""
         kept = row | {"network": digest}
+        kept = json.loads(json.dumps(kept))
         with replace_file(self._find_row(specification)) as aside:
-            write_json(aside, kept)
+            write_json(aside, kept | {_HASH: hash_json(kept)})
 
     def add_network(self, edges: pl.DataFrame, accounts: pl.DataFrame) -> str:
         """Keep a network of `tabulate_network`, and return its digest."""
