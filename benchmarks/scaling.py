@@ -13,7 +13,7 @@ COMMANDS = {
     "detect --paper": "detect {store} --paper",
     "detect --groups 0": "detect {store} --groups 0",
     "detect": "detect {store}",
-    "share, urls and hashtags within 60 s": "share {store} --kinds url,hashtag --window 60s",
+    "share, urls and hashtags within 60 s": "share {store} --kind url,hashtag --window 60s",
     "coact": "coact {store}",
 }
 
