@@ -326,6 +326,7 @@ def test_sweep__computes_cells_anew_whose_files_were_changed(backend, store, tmp
     for changed in (
         told.with_columns(leads=pl.lit("x")),
         told.with_columns(leads=~pl.col("leads")),
+        told.rename({"community": "other"}),
     ):
         changed.write_parquet(network)
         sweep(store, grid, out, backend=backend)

@@ -84,6 +84,8 @@ def _has_type(name: str, value: Any) -> bool:
         return isinstance(value, list) and all(map(_counts_well, value))
     if name in ("tables", "files"):
         return isinstance(value, dict) and all(map(_counts_well, value.values()))
+    if name == "backend":
+        return isinstance(value, dict) and isinstance(value.get("versions", {}), dict)
     return name not in _OBJECTS or (isinstance(value, dict) and _counts_well(value))
 
 

@@ -55,7 +55,9 @@ class Results:
         files = [self.find_network(digest, part) for part in ("edges", "accounts")]
         if digest not in self._whole:
             try:
-                self._whole[digest] = _digest(*map(read_parquet, files)) == digest
+                edges, accounts = map(read_parquet, files)
+                schemas = (edges.schema, accounts.schema) == (NO_EDGES.schema, NO_ACCOUNTS.schema)
+                self._whole[digest] = schemas and _digest(edges, accounts) == digest
             except (*_CHANGED, FileNotFoundError):
                 self._whole[digest] = False
         if not self._whole[digest]:
