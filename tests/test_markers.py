@@ -31,7 +31,7 @@ def test_marker__names_what_it_does_not_say(tmp_path):
 @pytest.mark.parametrize("changed", [
     {"summary": []}, {"summary": {"n_edges": "7"}}, {"settings": 1}, {"command": {}}, {"input": ""},
     {"inputs": {}}, {"inputs": ["a"]}, {"inputs": [{"rows_read": 1.5}]}, {"tables": {"edges": 3}},
-    {"tables": {"edges": {"rows": True}}}, {"stages": [None]}, {"backend": {"versions": []}},
+    {"tables": {"edges": {"rows": True}}}, {"stages": [None]}, {"inputs": [{"sha256": 1.5}]}, {"stages": [{"seconds": "1"}]}, {"backend": {"versions": []}},
 ])  # fmt: skip
 def test_read_marker__takes_other_types_for_no_marker_of_ours(tmp_path, changed):
     assert read_marker(put(tmp_path, {"gpu_coord": "1"}), "run.json") is not None

@@ -436,6 +436,7 @@ def _measure_members(folder: Path) -> list[str]:
 
 # --- small files ---------------------------------------------------------------------------------
 
+_USERS = "evaluate @run --users @operators.csv --controls @controls.csv"
 _LABELLED = "cohorts @store --labels @labels.csv --min-accounts 1 --out OUT"
 SMALL: tuple[tuple[str, str, str], ...] = (
     ("key", "--pseudonym-key", COMMANDS["ingest"]),
@@ -449,8 +450,8 @@ SMALL: tuple[tuple[str, str, str], ...] = (
     ("grid", "a grid", COMMANDS["sweep"]),
     ("truth", "--truth of a sweep", COMMANDS["sweep"]),
     ("truth", "--truth", "evaluate @run --truth @truth.csv"),
-    ("users", "--users", "evaluate @run --users @users.csv"),
-    ("users", "--controls", "evaluate @run --users @truth.csv --controls @users.csv"),
+    ("operators", "--users", _USERS),
+    ("controls", "--controls", _USERS),
     ("truth", "--truth of compare", COMMANDS["compare"]),
 )
 

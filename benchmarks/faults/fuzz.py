@@ -199,6 +199,7 @@ def _count_records(name: str, content: bytes) -> int | None:
     return sum(1 for row in rows[1:] if row) if rows else None
 
 
+_USERS = "evaluate @run --users @operators.csv --controls @controls.csv --resamples 0"
 # Small files: which option of which command takes them.
 SMALL: dict[str, tuple[str, ...]] = {
     "key.txt": (COMMANDS["ingest"],),
@@ -220,7 +221,8 @@ SMALL: dict[str, tuple[str, ...]] = {
         COMMANDS["compare"],
     ),
     "truth.parquet": ("evaluate @run --truth @truth.csv --resamples 0", COMMANDS["compare"]),
-    "users.csv": ("evaluate @run --users @users.csv --resamples 0",),
+    "operators.csv": (_USERS,),
+    "controls.csv": (_USERS,),
     "seeds.txt": (COMMANDS["cycle"],),
     "seeds.csv": (COMMANDS["cycle"],),
     "seeds.parquet": (COMMANDS["cycle"],),
@@ -418,7 +420,9 @@ def _check_outcome(case: Case, code: int, folder: Path) -> str | None:
         return f"left behind: {leftovers}"
     if code:
         # What could not be shown is there, if it is whole; a sweep that was stopped goes on.
-        is_whole = case.words[0] == "sweep" or not out.exists() or call(["verify", str(out)]).code == 0
+        is_whole = (
+            case.words[0] == "sweep" or not out.exists() or call(["verify", str(out)]).code == 0
+        )
         return None if is_whole else f"{out.name} is there after a failure, and not whole"
     if case.words[0] != "ingest" or not out.exists():
         return None
@@ -498,9 +502,7 @@ def try_one(number: int, seed: int, folder: Path) -> list[str]:
 
 
 def prepare(folder: Path) -> None:
-    """Make every result that is going to be damaged."""
-    if (folder / "material" / "coact").is_dir():
-        return
+    """Make every result that is going to be damaged, as the program makes it now."""
     shutil.rmtree(folder, ignore_errors=True)
     made = make_material(folder / "material")
     for name in READ.keys() - RESULTS.keys():

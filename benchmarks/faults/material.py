@@ -138,6 +138,8 @@ def write_inputs(folder: Path) -> None:
     ]
     for name in ("labels", "truth"):
         _write(folder / f"{name}.csv", labels)
+    _write(folder / "operators.csv", [{"userid": name} for name in accounts[:N_OPERATION]])
+    _write(folder / "controls.csv", [{"userid": name} for name in accounts[N_OPERATION:]])
     persons = [{"account_id": name, "person": name} for name in accounts]
     _write(folder / "persons.csv", persons)
     (folder / "seeds.txt").write_text("site.example/0\nsite.example/1\nnowhere.example\n")

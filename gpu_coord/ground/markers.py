@@ -81,18 +81,26 @@ def _has_type(name: str, value: Any) -> bool:
     if name in _TEXTS:
         return isinstance(value, str)
     if name in _LISTS:
-        return isinstance(value, list) and all(map(_counts_well, value))
+        return isinstance(value, list) and all(map(_says_well, value))
     if name in ("tables", "files"):
-        return isinstance(value, dict) and all(map(_counts_well, value.values()))
+        return isinstance(value, dict) and all(map(_says_well, value.values()))
     if name == "backend":
         return isinstance(value, dict) and isinstance(value.get("versions", {}), dict)
-    return name not in _OBJECTS or (isinstance(value, dict) and _counts_well(value))
+    return name not in _OBJECTS or (isinstance(value, dict) and _says_well(value))
 
 
-def _counts_well(value: Any) -> bool:
-    """Tell whether all that is called a number of something is a whole number."""
+def _says_well(value: Any) -> bool:
+    """Tell whether numbers of something are whole, and hashes and names are text."""
     return isinstance(value, dict) and all(
-        each is None or (isinstance(each, int) and not isinstance(each, bool))
+        each is None or (isinstance(each, _find_type(name)) and not isinstance(each, bool))
         for name, each in value.items()
-        if name in _COUNTS or name.startswith("n_")
+        if _find_type(name) is not object
     )
+
+
+def _find_type(name: str) -> Any:
+    if name in _COUNTS or name.startswith("n_"):
+        return int
+    if name in ("sha256", "name", "stage"):
+        return str
+    return int | float if name == "seconds" else object
