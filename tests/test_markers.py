@@ -28,11 +28,16 @@ def test_marker__names_what_it_does_not_say(tmp_path):
         found["summary"]["n_groups"]
 
 
-@pytest.mark.parametrize("changed", [
-    {"summary": []}, {"summary": {"n_edges": "7"}}, {"settings": 1}, {"command": {}}, {"input": ""},
-    {"inputs": {}}, {"inputs": ["a"]}, {"inputs": [{"rows_read": 1.5}]}, {"tables": {"edges": 3}},
-    {"tables": {"edges": {"rows": True}}}, {"stages": [None]}, {"inputs": [{"sha256": 1.5}]}, {"stages": [{"seconds": "1"}]}, {"backend": {"versions": []}},
-])  # fmt: skip
+OTHERS = [
+    {"summary": []}, {"summary": {"n_edges": "7"}}, {"settings": 1}, {"settings": {"kinds": "url"}},
+    {"settings": {"kinds": [["url"]]}}, {"command": {}}, {"input": ""}, {"inputs": {}},
+    {"inputs": ["a"]}, {"inputs": [{"rows_read": 1.5}]}, {"inputs": [{"sha256": 1.5}]},
+    {"tables": {"edges": 3}}, {"tables": {"edges": {"rows": True}}}, {"stages": [None]},
+    {"stages": [{"seconds": "1"}]}, {"backend": {"versions": []}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changed", OTHERS)
 def test_read_marker__takes_other_types_for_no_marker_of_ours(tmp_path, changed):
     assert read_marker(put(tmp_path, {"gpu_coord": "1"}), "run.json") is not None
     assert read_marker(put(tmp_path, {"gpu_coord": "1"} | changed), "run.json") is None

@@ -86,7 +86,14 @@ def _has_type(name: str, value: Any) -> bool:
         return isinstance(value, dict) and all(map(_says_well, value.values()))
     if name == "backend":
         return isinstance(value, dict) and isinstance(value.get("versions", {}), dict)
+    if name == "settings":
+        return isinstance(value, dict) and _lists_words(value.get("kinds"))
     return name not in _OBJECTS or (isinstance(value, dict) and _says_well(value))
+
+
+def _lists_words(value: Any) -> bool:
+    is_list = isinstance(value, list)
+    return value is None or (is_list and all(isinstance(each, str) for each in value))
 
 
 def _says_well(value: Any) -> bool:
