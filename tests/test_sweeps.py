@@ -339,6 +339,22 @@ def test_sweep__computes_cells_anew_whose_files_were_changed(backend, store, tmp
     assert before == {path.name: path.read_bytes() for path in out.glob("[ae]*.parquet")}
 
 
+def test_sweep__that_cannot_write_its_tables_leaves_those_that_are_there(
+    backend, store, tmp_path, monkeypatch
+):
+    grid, out = {"kinds": ["hashtag"], "paper": [True]}, tmp_path / "s"
+    sweep(store, grid, out, backend=backend)
+
+    def write_half(table, path):
+        path.write_bytes(b"PAR1")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tables, "write_parquet", write_half)
+    with pytest.raises(OSError, match="No space left"):
+        sweep(store, grid, out, backend=backend)
+    assert gc.verify(out)["n_tables"] == len(open_run(out).tables)
+
+
 def test_sweep__refuses_the_folder_of_another(backend, store, make_store, tmp_path, truth):
     grid, out = {"kinds": ["hashtag"], "min_support": [1, 2]}, tmp_path / "s"
     sweep(store, grid, out, backend=backend)

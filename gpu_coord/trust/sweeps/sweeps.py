@@ -217,7 +217,8 @@ def _name_files(path: Path) -> set[str]:
     """Name what a sweep wrote in a folder: its tables, and cells and networks by their hashes."""
     parts = (path / name for name in (*_PARTS, _SCRATCH))
     return {
-        _LOCK, *_PARTS, _SCRATCH, *SWEEP.names, name_aside(path / SWEEP.marker).name,
+        _LOCK, *_PARTS, _SCRATCH, *SWEEP.names,
+        *(name_aside(path / name).name for name in SWEEP.names),
         *(entry.name for part in parts for entry in part.rglob("*")),
     }  # fmt: skip
 

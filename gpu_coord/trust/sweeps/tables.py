@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpu_coord.activity.counts import cut_rows
+from gpu_coord.ground.folders import replace_file
 from gpu_coord.ground.parquet import read_parquet, scan_parquet, write_parquet
 from gpu_coord.store.store import Store, name_accounts
 from gpu_coord.trust.sweeps.grid import OPTIONS, Cell, find_dtype
@@ -50,17 +51,24 @@ def write_tables(
     accounts = store.read("accounts").sort("account")
     networks = count_networks(rows)
     n_done = sum(row["network"] is not None for row in rows)
-    write_parquet(table, folder / "sweep.parquet")
+    _replace(table, folder / "sweep.parquet")
     told = _tabulate_accounts(results, networks, accounts, store, n_done)
-    write_parquet(told, folder / "accounts.parquet")
-    _write_edges(folder / "edges.parquet", results, networks, accounts, n_done, memory)
+    _replace(told, folder / "accounts.parquet")
+    with replace_file(folder / "edges.parquet") as aside:
+        _write_edges(aside, results, networks, accounts, n_done, memory)
     compared = _choose_compared(rows, seed=seed)
     ari = _tabulate_ari(results, rows, compared, accounts.height)
-    write_parquet(ari, folder / "ari.parquet")
+    _replace(ari, folder / "ari.parquet")
     scores = [name for name in table.columns if name.endswith(_SCORES)]
     outcomes = [*OUTCOMES, *scores]
-    write_parquet(decompose_variance(table, outcomes), folder / "variance.parquet")
+    _replace(decompose_variance(table, outcomes), folder / "variance.parquet")
     return table
+
+
+def _replace(table: pl.DataFrame, file: Path) -> None:
+    """Write a table in the place of one that may be there, and stays where there is no room."""
+    with replace_file(file) as aside:
+        write_parquet(table, aside)
 
 
 def tabulate_cells(cells: Sequence[Cell], rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
