@@ -2,6 +2,7 @@ import errno
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -174,6 +175,23 @@ def test_replace_folder__clears_what_a_killed_process_left(there, tmp_path, mome
         raise OSError("broken off")
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
     assert read_marker(there, "mark.json") == {"gpu_coord": "1"}
+
+
+def test_replace_folder__comes_second_where_another_process_was_quicker(tmp_path, monkeypatch):
+    """Both saw that nothing is there; what the later one wrote stays, and nothing else."""
+    path, rename = tmp_path / "made", Path.rename
+
+    def be_slow(self, to):
+        monkeypatch.setattr(Path, "rename", rename)
+        path.mkdir()
+        write_json(path / "mark.json", {"gpu_coord": "other"})
+        return rename(self, to)
+
+    with replace(path) as folder:
+        write_json(folder / "mark.json", {"gpu_coord": "own"})
+        monkeypatch.setattr(Path, "rename", be_slow)
+    assert read_marker(path, "mark.json") == {"gpu_coord": "own"}
+    assert [each.name for each in tmp_path.iterdir()] == ["made"]
 
 
 def test_replace_folder__holds_what_it_removes(there, tmp_path, monkeypatch):

@@ -199,9 +199,11 @@ def read_result(path: Path) -> dict[str, Any]:
     found = {
         str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()
     }
-    # The networks of a sweep are found again by what they hold, and its lock stays.
+    # Cells of a sweep hold seconds and the hash of them; networks are named by what they hold.
     return {
-        name: _read(file) for name, file in found.items() if not name.startswith(("networks", "."))
+        name: _read(file)
+        for name, file in found.items()
+        if not name.startswith(("networks", "cells", "."))
     }
 
 

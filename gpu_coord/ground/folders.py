@@ -3,6 +3,7 @@
 Stores, runs and simulations are such folders. Each holds a JSON file that says what it is.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from gpu_coord.ground.leftovers import clear_leftovers, hold, hold_file, make_as
 from gpu_coord.ground.markers import read_marker
 
 WAY_OUT = "give --overwrite (overwrite=True in Python) to replace it, or choose another path"
+# Another process put a folder there, or took it away.
+_MEANWHILE = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
 _MOST_NAMED = 3  # settings that differ
 
 
@@ -201,17 +204,26 @@ def _naming_place(path: Path) -> Iterator[None]:
 
 
 def _swap(new: Path, path: Path) -> None:
+    """Put a folder in the place of another; where two processes do so, the later one stays."""
+    while True:
+        try:
+            return _swap_once(new, path)
+        except OSError as error:
+            if error.errno not in _MEANWHILE or not new.exists():
+                raise
+
+
+def _swap_once(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    # A lock goes along with what is renamed; where another process has it, it swaps as well, and
-    # the later one stays.
+    # A lock goes along with what is renamed; where another process has it, it swaps as well.
     with hold(path), make_aside(path, "old") as old:
         try:
             path.rename(old)
             new.rename(path)
         except BaseException:
-            if not path.exists():
+            if not path.exists() and any(old.iterdir()):
                 old.rename(path)
             shutil.rmtree(old, ignore_errors=True)  # nothing came into it, or it is gone
             raise
