@@ -62,13 +62,14 @@ def _find_store(folder: Path) -> list[Path]:
 
 
 def _describe_damage(folder: Path) -> str | None:
+    from gpu_coord.ground.markers import LostKeyError
     from gpu_coord.results.verification import verify
 
     try:
         verify(folder)
+    except LostKeyError:  # older folders do not describe their tables
+        pass
     except (ValueError, OSError) as damage:
         check = f"`gpu-coord verify {quote(str(folder))}`"
         return f"{str(damage).removesuffix('.')}, and check it with {check}."
-    except KeyError:  # its marker is not as we write it, and describes no tables
-        pass
     return None

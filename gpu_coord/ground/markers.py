@@ -23,13 +23,17 @@ _TEXTS = {"gpu_coord", "command", "specification", "format", "accounts_sha256", 
 _COUNTS = {"rows", "size", "rows_read", "stored", "rejected", "duplicates", "excluded"}
 
 
+class LostKeyError(ValueError):
+    """A marker does not say what one of ours says."""
+
+
 class Marker(dict[str, Any]):
     """A JSON object of a marker."""
 
     path: Path
 
     def __missing__(self, name: str) -> Any:
-        raise ValueError(
+        raise LostKeyError(
             f"{self.path} does not say {name}, so it is not as it was written; make its folder "
             "again."
         )
