@@ -101,7 +101,10 @@ class PairTests:
     @property
     def tier(self) -> Any:
         """Return 2 for pairs beyond the news, 1 beyond habit, 0 for the others."""
-        return rank_tiers(self.q_value, self.q_habit, self.alpha)
+        return self._rank(slice(None))
+
+    def _rank(self, rows: Any) -> Any:
+        return rank_tiers(self.q_value[rows], self.q_habit[rows], self.alpha)
 
     def count(self, tier: Tier) -> int:
         """Count the pairs of a tier or a higher one, whatever their weight."""
@@ -109,7 +112,7 @@ class PairTests:
 
     def mark(self, source: Any, target: Any, tier: Tier) -> Any:
         """Mark which of some pairs that have a coincidence are of a tier, or of a higher one."""
-        return self.tier[np.searchsorted(self.pair, self._number(source, target))] >= rank(tier)
+        return self._rank(np.searchsorted(self.pair, self._number(source, target))) >= rank(tier)
 
     def read_edges(self, source: Any, target: Any, lag: Any) -> EdgeTests:
         """Return what was found for some pairs, each tested at its lag."""
@@ -122,7 +125,7 @@ class PairTests:
             expected[at_lag], n_hours[at_lag] = tests.expected[rows], tests.n_hours[rows]
             expected_habit[at_lag] = tests.expected_habit[rows]
         rows = np.searchsorted(self.pair, wanted)
-        tier = self.tier[rows]
+        tier = self._rank(rows)
         return EdgeTests(
             expected, expected_habit, n_hours, np.exp(self.log_p[rows]), self.q_value[rows],
             self.q_habit[rows], tier, self.grade[rows], tier == rank("beyond_news"),

@@ -3,6 +3,7 @@
 The one idea: what everyone who is as active at the same hours does as well is no mark of the set.
 """
 
+from heapq import heappop, heapreplace
 from typing import Any, NamedTuple
 
 import numba
@@ -111,14 +112,16 @@ def _list_neighbours(fold: Fold, rhythms: Rhythms, members: Any, outsiders: Any)
 def _find_nearest(members: Any, starts: Any, outsiders: Any, size: Any, share: Any,
                   n_near: int) -> Any:  # fmt: skip
     """Look from each member's own activity outwards, until activity alone is too far."""
-    near, distance = np.empty((members.size, n_near), np.int32), np.empty(n_near)
+    near = np.empty((members.size, n_near), np.int32)
     for row in range(members.size):
-        member, n_found = members[row], 0
+        member = members[row]
         below, above = starts[row] - 1, starts[row]
+        # The farthest of the nearest is first; of equal ones the later account is farther.
+        found = [(-np.inf, np.int64(0)) for _ in range(n_near)]
         while below >= 0 or above < outsiders.size:
             less = size[member] - size[outsiders[below]] if below >= 0 else np.inf
             more = size[outsiders[above]] - size[member] if above < outsiders.size else np.inf
-            if n_found == n_near and min(less, more) > distance[0]:
+            if min(less, more) > -found[0][0]:
                 break
             if less < more:
                 other, below = outsiders[below], below - 1
@@ -127,52 +130,12 @@ def _find_nearest(members: Any, starts: Any, outsiders: Any, size: Any, share: A
             apart = 0.0
             for hour in range(share.shape[1]):
                 apart += abs(share[member, hour] - share[other, hour])
-            apart = min(less, more) + 2.0 * apart
-            if n_found < n_near:
-                _raise_farthest(distance, near[row], n_found, apart, other)
-                n_found += 1
-            elif _is_farther(distance[0], near[row, 0], apart, other):
-                _sink_nearer(distance, near[row], n_near, apart, other)
-        for last in range(n_near - 1, 0, -1):  # the heap, taken apart: nearest first
-            apart, other = distance[last], near[row, last]
-            distance[last], near[row, last] = distance[0], near[row, 0]
-            _sink_nearer(distance, near[row], last, apart, other)
+            candidate = (-min(less, more) - 2.0 * apart, -other)
+            if candidate > found[0]:
+                heapreplace(found, candidate)
+        for place in range(n_near - 1, -1, -1):
+            near[row, place] = -heappop(found)[1]
     return near
-
-
-@numba.njit(cache=CACHE, nogil=True, inline="always")
-def _is_farther(distance: float, account: int, other_distance: float, other: int) -> bool:
-    """Compare two accounts by distance; of equal ones the later is farther."""
-    return distance > other_distance or (distance == other_distance and account > other)
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _raise_farthest(distance: Any, near: Any, place: int, apart: float, other: int) -> None:
-    """Put an account at the end of a heap that has the farthest first."""
-    while place > 0:
-        above = (place - 1) // 2
-        if not _is_farther(apart, other, distance[above], near[above]):
-            break
-        distance[place], near[place] = distance[above], near[above]
-        place = above
-    distance[place], near[place] = apart, other
-
-
-@numba.njit(cache=CACHE, nogil=True)
-def _sink_nearer(distance: Any, near: Any, n: int, apart: float, other: int) -> None:
-    """Put an account in the place of the first of such a heap of n."""
-    place = 0
-    while 2 * place + 1 < n:
-        below = 2 * place + 1
-        if below + 1 < n and _is_farther(
-            distance[below + 1], near[below + 1], distance[below], near[below]
-        ):
-            below += 1
-        if not _is_farther(distance[below], near[below], apart, other):
-            break
-        distance[place], near[place] = distance[below], near[below]
-        place = below
-    distance[place], near[place] = apart, other
 
 
 @numba.njit(cache=CACHE, nogil=True)
