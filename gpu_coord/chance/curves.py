@@ -115,7 +115,7 @@ def _tally_entities(cells: EntityCells, moved: Any, calendar: Calendar, place: A
             page.row[cell] = row
             page.bin[cell] = calendar.start[row] + slot
             page.place[cell] = place[row] + slot
-        _add_cells(page, 0, n_cells, calendar, room, observed[0], steps[0])
+        _add_cells(page, np.int64(0), n_cells, calendar, room, observed[0], steps[0])
         _add_accounts(page, cells.account[start : start + n_cells], calendar, room, observed[1],
                       steps[1])  # fmt: skip
 
@@ -125,7 +125,7 @@ def _add_accounts(page: _Page, account: Any, calendar: Calendar, room: _Room, ob
                   steps: Any) -> None:  # fmt: skip
     """Add what each account has in common with itself."""
     first_late = calendar.n_bins - observed.size + 1
-    start = 0
+    start = np.int64(0)  # a plain 0 would have the callees compiled twice
     while start < account.size:
         stop = start + 1
         while stop < account.size and account[stop] == account[start]:

@@ -259,7 +259,7 @@ def _replicate_stratum(stratum: int, fold: Fold, inside: Any, hidden: Any, rhyth
     counts[:] = 0.0
     _add_coincidences(slots, visit_end, weight, reach, counts, by_lag[0])
     state = np.empty(1, np.uint64)
-    open_stream(key, stratum, 0, state)
+    open_stream(key, stratum, np.int64(0), state)
     for replicate in range(1, by_lag.shape[0]):
         start = 0
         for visit in range(n_visits):

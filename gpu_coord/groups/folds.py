@@ -87,7 +87,7 @@ class Fold(NamedTuple):
         """Return the strata that at least so many marked accounts visit, ascending."""
         visits = self.list_visits(marked)
         strata, n_marked = np.unique(self.visit_stratum[visits], return_counts=True)
-        return strata[n_marked >= n_visits]
+        return strata[n_marked >= n_visits].astype(np.int64)  # kernels are compiled for this alone
 
     def map_strata(
         self, strata: Any, work: Callable[[Any], Any], *, days_at_once: int = 0

@@ -147,7 +147,7 @@ def _draw_sets(near: Any, n_near: int, n_sets: int, n_accounts: int, key: Any) -
     state, order = np.empty(1, np.uint64), np.arange(n_members)
     lots = np.arange(n_near)
     for number in range(n_sets):
-        open_stream(key, number, 0, state)
+        open_stream(key, number, np.int64(0), state)
         shuffle(order, state)
         for member in order:
             account = near[member, 0]
@@ -210,8 +210,7 @@ def _sum_stratum(stratum: int, fold: Fold, rhythms: Rhythms, sets: _Sets,
     mean = np.empty((2, rhythms.share.shape[1]))
     count_stratum(stratum, fold, counts)
     weigh_slots(counts, fold, weight)
-    average_slots(weight, rhythms.bins_per_hour, 1, mean[0])
-    average_slots(weight, rhythms.bins_per_hour, 2, mean[1])
+    average_slots(weight, rhythms.bins_per_hour, mean[0], mean[1])
     counts[:] = 0.0
     own, spread = np.empty((last - first, 3)), np.empty((2, mean.shape[1]))
     for visit in range(first, last):

@@ -127,7 +127,7 @@ def _permute_block(entity: Any, member: Any, day: Any, slot: Any, orders: Any, f
     counts, weight = np.zeros(n_days * stride), np.full(n_days * stride, fold.surprise[0])
     cell, alone = np.empty(entity.size, np.int32), np.empty(entity.size)
     visit_end = np.empty(entity.size, np.int32)
-    first = 0
+    first = np.int64(0)  # a plain 0 would have the callees compiled twice
     while first < entity.size:
         last, own = first, first
         while last < entity.size and entity[last] == entity[first]:

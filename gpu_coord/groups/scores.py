@@ -168,13 +168,14 @@ def _fill_mirror(source: Any, target: Any, z: Any, base: Any, free: Any, column:
 
 
 @numba.njit(cache=CACHE, nogil=True)
-def average_slots(weight: Any, width: int, power: int, averaged: Any) -> None:
-    """Write the mean of a power of the weights over the bins of each hour."""
-    for hour in range(averaged.size):
-        total = 0.0
+def average_slots(weight: Any, width: int, mean: Any, mean_square: Any) -> None:
+    """Write the means of the weights and of their squares over the bins of each hour."""
+    for hour in range(mean.size):
+        total, total_square = 0.0, 0.0
         for slot in range(hour * width, (hour + 1) * width):
-            total += weight[slot] ** power
-        averaged[hour] = total / width
+            total += weight[slot]
+            total_square += weight[slot] * weight[slot]
+        mean[hour], mean_square[hour] = total / width, total_square / width
 
 
 @numba.njit(cache=CACHE, nogil=True)
@@ -185,12 +186,12 @@ def _weigh_strata(first: int, last: int, fold: Fold, own: Any, bins_per_hour: in
     Where few others are awake an event weighs more: who has such a rhythm, expects that.
     """
     counts, weight = np.empty(fold.calendar.n_slots), np.empty(fold.calendar.n_slots)
-    mean, mean_square = np.empty((2, own.shape[1]), np.float32)
+    mean = np.empty(own.shape[1], np.float32)
+    mean_square = np.empty(own.shape[1], np.float32)
     for stratum in range(first, last):
         count_stratum(stratum, fold, counts)
         weigh_slots(counts, fold, weight)
-        average_slots(weight, bins_per_hour, 1, mean)
-        average_slots(weight, bins_per_hour, 2, mean_square)
+        average_slots(weight, bins_per_hour, mean, mean_square)
         for visit in range(fold.stratum_start[stratum], fold.stratum_start[stratum + 1]):
             account = fold.visit_account[visit]
             half = 0.5 * (fold.visit_start[visit + 1] - fold.visit_start[visit])
@@ -236,8 +237,8 @@ def _score_rows(first: int, last: int, n_kept: int, fold: Fold, rhythms: Rhythms
     """
     # Observed weight, expected weight and its square, for each other account.
     sums = np.zeros((fold.n_accounts, 3), np.float32)
-    listed = np.empty(fold.n_accounts, np.int32)
-    end = 0
+    listed = np.empty(fold.n_accounts, np.int64)  # sorting is compiled for each width anew
+    end = np.int64(0)  # a plain 0 would have the callees compiled twice
     for source in range(first, last):
         n_listed = _meet_others(source, n_kept, fold, weights, sums, listed)
         if n_kept < 0:
@@ -252,7 +253,7 @@ def _score_rows(first: int, last: int, n_kept: int, fold: Fold, rhythms: Rhythms
         n_found[source - first] = end - start
     for place in range(end):
         z[place] = min(max(z[place], _LOWEST), _HIGHEST)
-    return end
+    return int(end)
 
 
 @numba.njit(cache=CACHE, nogil=True)

@@ -59,7 +59,7 @@ def search_groups(
 def measure_set(scores: Scores, accounts: Any) -> float:
     """Return the sum of z of all pairs of a set over the root of their number."""
     sums = np.zeros(scores.n_accounts)
-    _add_rows(np.asarray(accounts), scores, sums)
+    _add_rows(np.asarray(accounts, np.int32), scores, sums)
     n, members = len(accounts), np.sort(accounts)
     total = sums[members].sum() / 2 + (n - 1) * scores.base[members].sum() / 2
     return float(total / np.sqrt(n * (n - 1) / 2))
@@ -168,7 +168,7 @@ def _peel_some(scores: Scores, sums: Any, heap: Any, place: Any, keys: Any, remo
         place[account] = -1
         if size > 0:
             heap[0] = heap[size]
-            _sift_down(heap, size, place, keys, 0)
+            _sift_down(heap, size, place, keys, np.int64(0))
         for entry in range(row_start[account], row_start[account + 1]):
             other = column[entry]
             if place[other] < 0:
@@ -176,9 +176,9 @@ def _peel_some(scores: Scores, sums: Any, heap: Any, place: Any, keys: Any, remo
             sums[other] -= entry_value[entry]
             keys[other] -= entry_value[entry]
             if entry_value[entry] > 0:
-                _sift_up(heap, place, keys, place[other])
+                _sift_up(heap, place, keys, np.int64(place[other]))
             else:
-                _sift_down(heap, size, place, keys, place[other])
+                _sift_down(heap, size, place, keys, np.int64(place[other]))
         n_visited += row_start[account + 1] - row_start[account] + 20
         value[size] = totals[0] + (size - 1) * totals[1] / 2
     state[0], state[1] = size, made
